@@ -1,0 +1,3 @@
+//! The coordinator: clients, catalog, dispatch, cluster.
+
+pub mod session;

@@ -1,0 +1,5 @@
+//! One client's session.
+
+mod outcome;
+
+pub use outcome::{CopyIn, NoticeSender, Outcome, OutputField, RowsTag};

@@ -1,0 +1,63 @@
+//! What a statement gives back to the client's protocol handler.
+
+use kestrel_planner::catalog::SqlType;
+use kestrel_proto::{BatchStream, ErrorReport, Result};
+use tokio::sync::mpsc;
+
+/// A column of a result, as RowDescription shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputField {
+    /// PostgreSQL's name for it (`?column?`, `sum`, …).
+    pub name: String,
+    /// Its type.
+    pub sql_type: SqlType,
+    /// The table it comes from unchanged, by OID; 0: none.
+    pub table_oid: u32,
+    /// The column number in that table; 0: none.
+    pub column_number: i16,
+}
+
+/// What a statement did or is about to do.
+pub enum Outcome {
+    /// Rows follow. The batches' columns are those of `fields`, in Arrow's form of each type.
+    Rows {
+        /// The columns.
+        fields: Vec<OutputField>,
+        /// The rows. The statement has succeeded only when the stream ends without an error.
+        rows: BatchStream,
+        /// The word of the command tag before the row count: `SELECT`, or the whole tag for
+        /// others (`SHOW`, `EXPLAIN`).
+        tag: RowsTag,
+    },
+    /// Done, without rows: the command tag (`CREATE TABLE`, `INSERT 0 3`).
+    Done(String),
+    /// `COPY t FROM STDIN`: the client's data follows.
+    CopyIn(Box<dyn CopyIn>),
+    /// The statement was empty.
+    Empty,
+}
+
+/// How a result's command tag is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowsTag {
+    /// `SELECT n`
+    Counted(&'static str),
+    /// As it stands.
+    Fixed(&'static str),
+}
+
+/// The receiving end of `COPY … FROM STDIN`.
+#[async_trait::async_trait]
+pub trait CopyIn: Send {
+    /// How many columns the client is to send.
+    fn columns(&self) -> usize;
+    /// Takes data, cut anywhere; waits when the cluster is slower than the client.
+    async fn data(&mut self, bytes: bytes::Bytes) -> Result<()>;
+    /// CopyDone: commits; the command tag (`COPY n`).
+    async fn done(self: Box<Self>) -> Result<String>;
+    /// CopyFail, or the client has gone: nothing of it is visible.
+    async fn fail(self: Box<Self>, message: String) -> ErrorReport;
+}
+
+/// Where notices and warnings go: to the client, at once.
+pub type NoticeSender = mpsc::UnboundedSender<ErrorReport>;

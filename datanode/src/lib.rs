@@ -1,0 +1,1 @@
+//! A datanode: runs fragments beside one shard; owns the shard stores.

@@ -1,0 +1,14 @@
+//! The catalog as the planner sees it: an immutable, versioned snapshot, and the changes that lead
+//! from one to the next.
+
+mod change;
+mod distribution;
+mod snapshot;
+mod sql_type;
+mod table;
+
+pub use change::CatalogChange;
+pub use distribution::Distribution;
+pub use snapshot::{Catalog, DatanodeDef, SchemaDef, SequenceDef};
+pub use sql_type::{HashClass, SQL_TYPE_METADATA, SqlType};
+pub use table::{ColumnDef, KeyDef, Segment, TableDef};

@@ -1,0 +1,188 @@
+//! One version of the catalog. Snapshots share what did not change.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use kestrel_proto::{BucketMap, DatanodeId, ErrorReport, SqlState};
+use serde::{Deserialize, Serialize};
+
+use super::{CatalogChange, Segment, TableDef};
+
+/// OIDs below this are PostgreSQL's own.
+const FIRST_OID: u64 = 16384;
+
+/// An immutable version of the catalog.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    /// Grows by one with every commit.
+    pub version: u64,
+    /// The next unused OID.
+    pub next_oid: u64,
+    /// By name.
+    pub schemas: BTreeMap<String, SchemaDef>,
+    /// By (schema, name).
+    pub tables: BTreeMap<(String, String), Arc<TableDef>>,
+    /// By (schema, name).
+    pub sequences: BTreeMap<(String, String), SequenceDef>,
+    /// In the order of their ids.
+    pub datanodes: Vec<DatanodeDef>,
+    /// Which datanode owns which bucket.
+    pub bucket_map: Arc<BucketMap>,
+}
+
+/// A schema (a namespace).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaDef {
+    /// OID.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+}
+
+/// A sequence. Its current value is not part of the catalog: it survives rollback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SequenceDef {
+    /// OID.
+    pub id: u64,
+    /// The schema it is in.
+    pub schema_name: String,
+    /// Its name.
+    pub name: String,
+    /// The largest value.
+    pub max_value: i64,
+    /// The table and column id that own it: it goes with them.
+    pub owned_by: Option<(u64, u32)>,
+}
+
+/// A datanode that belongs to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatanodeDef {
+    /// 0 … N-1.
+    pub id: u32,
+    /// `dn1` …
+    pub name: String,
+    /// Stands in its data directory, too.
+    pub uuid: String,
+    /// Where it listens; `local` when it lives in the coordinator's process.
+    pub address: String,
+    /// `columnar` or `kes`.
+    pub shard_kind: String,
+}
+
+impl Catalog {
+    /// The catalog of a new cluster: schema `public`, no table, no datanode.
+    pub fn empty() -> Self {
+        let public = SchemaDef { id: 2200, name: "public".into() };
+        Self {
+            version: 0,
+            next_oid: FIRST_OID,
+            schemas: [(public.name.clone(), public)].into(),
+            tables: BTreeMap::new(),
+            sequences: BTreeMap::new(),
+            datanodes: Vec::new(),
+            bucket_map: Arc::new(BucketMap::even(1, 1)),
+        }
+    }
+
+    /// The ids of all datanodes.
+    pub fn datanode_ids(&self) -> Vec<DatanodeId> {
+        self.datanodes.iter().map(|d| DatanodeId(d.id)).collect()
+    }
+
+    /// The table of this schema and name.
+    pub fn table(&self, schema: &str, name: &str) -> Option<&Arc<TableDef>> {
+        self.tables.get(&(schema.to_string(), name.to_string()))
+    }
+
+    /// The table of this id.
+    pub fn table_by_id(&self, id: u64) -> Option<&Arc<TableDef>> {
+        self.tables.values().find(|t| t.id == id)
+    }
+
+    /// The snapshot after `changes`, one version on. A change that does not fit this snapshot (a
+    /// table dropped since it was planned) is 40001; nothing is applied then.
+    pub fn apply(&self, changes: &[CatalogChange]) -> Result<Self, ErrorReport> {
+        let mut next = self.clone();
+        for change in changes {
+            next.apply_one(change)?;
+        }
+        next.version = self.version + 1;
+        Ok(next)
+    }
+
+    fn apply_one(&mut self, change: &CatalogChange) -> Result<(), ErrorReport> {
+        match change {
+            CatalogChange::CreateSchema(schema) => {
+                if self.schemas.contains_key(&schema.name) {
+                    return Err(conflict(format!("schema \"{}\" already exists", schema.name)));
+                }
+                self.take_oid(schema.id);
+                self.schemas.insert(schema.name.clone(), schema.clone());
+            }
+            CatalogChange::DropSchema(name) => {
+                self.schemas.remove(name).ok_or_else(|| gone("schema", name))?;
+            }
+            CatalogChange::CreateTable(table) => {
+                let key = (table.schema_name.clone(), table.name.clone());
+                if self.tables.contains_key(&key) {
+                    return Err(conflict(format!("relation \"{}\" already exists", table.name)));
+                }
+                let keys = table.primary_key.iter().chain(&table.unique_keys).map(|k| k.id);
+                keys.chain([table.id]).for_each(|id| self.take_oid(id));
+                self.tables.insert(key, Arc::new(table.clone()));
+            }
+            CatalogChange::DropTable(id) => {
+                let key = self.table_key(*id)?;
+                self.tables.remove(&key);
+                self.sequences.retain(|_, s| s.owned_by.is_none_or(|(table, _)| table != *id));
+            }
+            CatalogChange::AddSegments { table, segments } => {
+                self.edit(*table, |t| t.segments.extend(segments.iter().cloned().map(Arc::new)))?;
+            }
+            CatalogChange::RemoveAllSegments { table } => {
+                self.edit(*table, |t| t.segments.clear())?;
+            }
+            CatalogChange::CreateSequence(sequence) => {
+                self.take_oid(sequence.id);
+                let key = (sequence.schema_name.clone(), sequence.name.clone());
+                self.sequences.insert(key, sequence.clone());
+            }
+            CatalogChange::SetDatanodes { datanodes, bucket_map_version } => {
+                self.datanodes = datanodes.clone();
+                let count = datanodes.len() as u32;
+                self.bucket_map = Arc::new(BucketMap::even(*bucket_map_version, count));
+            }
+        }
+        Ok(())
+    }
+
+    fn table_key(&self, id: u64) -> Result<(String, String), ErrorReport> {
+        let table = self.table_by_id(id).ok_or_else(|| gone("table", &id.to_string()))?;
+        Ok((table.schema_name.clone(), table.name.clone()))
+    }
+
+    fn edit(&mut self, id: u64, edit: impl FnOnce(&mut TableDef)) -> Result<(), ErrorReport> {
+        let key = self.table_key(id)?;
+        if let Some(table) = self.tables.get_mut(&key) {
+            edit(Arc::make_mut(table));
+        }
+        Ok(())
+    }
+
+    fn take_oid(&mut self, id: u64) {
+        self.next_oid = self.next_oid.max(id + 1);
+    }
+
+    /// Every segment of every table.
+    pub fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.tables.values().flat_map(|t| &t.segments)
+    }
+}
+
+fn conflict(message: String) -> ErrorReport {
+    ErrorReport::new(SqlState::SERIALIZATION_FAILURE, message)
+        .hint("The catalog changed meanwhile. Run the statement again.")
+}
+
+fn gone(kind: &str, name: &str) -> ErrorReport {
+    conflict(format!("{kind} {name} was dropped by another session"))
+}

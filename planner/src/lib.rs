@@ -1,0 +1,4 @@
+//! SQL text to fragments. Pure: no IO, no clock, no tasks.
+
+pub mod catalog;
+pub mod operators;

@@ -1,0 +1,114 @@
+//! What operators need from the process they run in.
+
+use std::{fmt::Debug, sync::Arc};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use async_trait::async_trait;
+use datafusion::{
+    execution::TaskContext,
+    physical_expr::PhysicalExpr,
+    physical_plan::{ExecutionPlan, SendableRecordBatchStream},
+};
+use kestrel_proto::{
+    BatchStream, DatanodeId, ErrorReport, MotionId, Result, TableId, TransactionId,
+    message::SegmentRef,
+};
+
+/// The streams of one fragment's motions.
+#[async_trait]
+pub trait Exchange: Send + Sync + Debug {
+    /// Opens the stream that `sender` sends to this fragment. Does not wait.
+    fn receive(&self, motion: MotionId, sender: DatanodeId) -> Result<BatchStream>;
+
+    /// Sends a batch; waits until the receiver has given credit for it. `false`: this receiver
+    /// has closed its stream and wants no more rows; that is no error.
+    async fn send(&self, motion: MotionId, receiver: DatanodeId, batch: RecordBatch)
+    -> Result<bool>;
+
+    /// No more rows will be sent to any receiver of this motion. Without this call receivers see
+    /// an error when the fragment ends.
+    fn finish(&self, motion: MotionId);
+}
+
+/// Where the rows of one datanode's shard are.
+#[async_trait]
+pub trait ShardStore: Send + Sync + Debug {
+    /// The operator that reads what `scan` asks for: its output has exactly the projected columns,
+    /// `Partitioning::UnknownPartitioning`, and exactly the rows that pass all filters.
+    fn scan(&self, scan: &ShardScan) -> Result<Arc<dyn ExecutionPlan>>;
+
+    /// Writes all rows into new segments. They are durable when this returns, and visible to
+    /// nobody until the catalog refers to them.
+    async fn write(
+        &self,
+        target: &SegmentTarget,
+        rows: SendableRecordBatchStream,
+    ) -> Result<Vec<SegmentRef>>;
+}
+
+/// What to read from one table on one datanode.
+#[derive(Clone, Debug)]
+pub struct ShardScan {
+    /// The table.
+    pub table_id: TableId,
+    /// Its name, for EXPLAIN and errors.
+    pub table: String,
+    /// All columns of the table.
+    pub schema: SchemaRef,
+    /// The ids of the table's columns, in schema order.
+    pub column_ids: Vec<u32>,
+    /// Output columns, as positions in `schema`.
+    pub projection: Vec<usize>,
+    /// Conjuncts over `schema` (not over the projection).
+    pub filters: Vec<Arc<dyn PhysicalExpr>>,
+    /// The segments to read.
+    pub segments: Vec<SegmentRef>,
+    /// Rows after the filters, on this datanode, as the planner thinks.
+    pub estimated_rows: u64,
+    /// Bytes of the projected columns of those rows.
+    pub estimated_bytes: u64,
+    /// No more than this many rows are needed.
+    pub fetch: Option<usize>,
+}
+
+/// Where written rows go.
+#[derive(Clone, Debug)]
+pub struct SegmentTarget {
+    /// The transaction that writes; file names carry it.
+    pub transaction: TransactionId,
+    /// The coordinator's epoch; file names carry it.
+    pub coordinator_epoch: u64,
+    /// The table.
+    pub table_id: TableId,
+    /// Its name, for errors.
+    pub table: String,
+    /// All columns of the table; the rows have this schema.
+    pub schema: SchemaRef,
+    /// The ids of the table's columns, in schema order.
+    pub column_ids: Vec<u32>,
+}
+
+/// What a process gives to the operators it runs.
+#[derive(Clone, Debug)]
+pub struct Hands {
+    /// The fragment's streams.
+    pub exchange: Arc<dyn Exchange>,
+    /// The shard; `None` on the coordinator.
+    pub store: Option<Arc<dyn ShardStore>>,
+    /// Who runs: what this fragment's rows are sent as.
+    pub datanode: DatanodeId,
+    /// The transaction the fragment belongs to, for operators that write.
+    pub transaction: TransactionId,
+    /// The epoch of the coordinator that sent the fragment.
+    pub coordinator_epoch: u64,
+}
+
+impl Hands {
+    /// The hands of a running task. A task without them is a bug.
+    pub fn of(context: &TaskContext) -> Result<Arc<Self>> {
+        context
+            .session_config()
+            .get_extension::<Self>()
+            .ok_or_else(|| ErrorReport::internal("a task of Kestrel's runs without its exchange"))
+    }
+}

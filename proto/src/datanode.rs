@@ -1,0 +1,85 @@
+//! What a datanode does for others. In one process this is the datanode itself; across processes
+//! it is a client that speaks gRPC.
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{
+    BatchStream, DatanodeId, ExchangeRequest, QueryId, TableId, TransactionId, error::Result,
+    message::{FragmentReport, SegmentRef},
+};
+
+/// A datanode, as the coordinator and its peers see it.
+#[async_trait]
+pub trait Datanode: Send + Sync {
+    /// Which one it is.
+    fn id(&self) -> DatanodeId;
+
+    /// Runs an encoded [`crate::message::Fragment`] to its end.
+    ///
+    /// Dropping the future, like an error, ends the fragment; what it left behind is cleaned up by
+    /// [`Datanode::end_query`].
+    async fn run(&self, fragment: Bytes) -> Result<FragmentReport>;
+
+    /// Opens the receiving end of one stream that a fragment on this datanode sends. The fragment
+    /// may not have arrived yet: the stream waits for it, up to a bound.
+    fn open_exchange(&self, request: ExchangeRequest) -> Result<BatchStream>;
+
+    /// Ends a query: its fragments stop, its streams and temporary files go. Ending an unknown
+    /// query is not an error.
+    async fn end_query(&self, query: QueryId);
+
+    /// Writes rows that were born on the coordinator into new segments, durable when this
+    /// returns, visible only when the catalog says so.
+    async fn ingest(&self, ingest: Ingest, rows: IngestStream) -> Result<Vec<SegmentRef>>;
+
+    /// Removes segments: of an aborted transaction, or older than every running query.
+    async fn drop_segments(&self, order: DropSegments) -> Result<()>;
+
+    /// How it is.
+    async fn health(&self) -> Result<DatanodeHealth>;
+}
+
+/// The rows of one [`Datanode::ingest`]; an error in it aborts the ingest.
+pub type IngestStream = BatchStream;
+
+/// Where ingested rows go.
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    /// The transaction that writes.
+    pub transaction: TransactionId,
+    /// The table.
+    pub table: TableId,
+    /// The table's name, for errors.
+    pub table_name: String,
+    /// The schema of all the table's columns; the batches have it.
+    pub schema: SchemaRef,
+    /// The ids of the table's columns, in schema order.
+    pub column_ids: Vec<u32>,
+}
+
+/// An order to remove files.
+#[derive(Clone, Debug)]
+pub enum DropSegments {
+    /// These files of the datanode.
+    Files(Vec<String>),
+    /// Every file that this transaction wrote: it has aborted.
+    Transaction(TransactionId),
+    /// Every file that is not among these: what a crash left behind. Only at start, before any
+    /// transaction runs.
+    AllBut(Vec<String>),
+}
+
+/// What [`Datanode::health`] tells; also what tests count for leaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DatanodeHealth {
+    /// Fragments that run now.
+    pub fragments: u64,
+    /// Exchange streams that exist now.
+    pub streams: u64,
+    /// Temporary files that exist now.
+    pub temporary_files: u64,
+    /// Bytes reserved in the memory pool.
+    pub memory_bytes: u64,
+}
