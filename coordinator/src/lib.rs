@@ -1,3 +1,4 @@
 //! The coordinator: clients, catalog, dispatch, cluster.
 
+pub mod catalog;
 pub mod session;

@@ -11,7 +11,7 @@ use super::{CatalogChange, Segment, TableDef};
 const FIRST_OID: u64 = 16384;
 
 /// An immutable version of the catalog.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Catalog {
     /// Grows by one with every commit.
     pub version: u64,

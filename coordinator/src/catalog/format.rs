@@ -1,0 +1,198 @@
+//! The catalog's file: opening, recognising and creating it.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+};
+
+use kestrel_planner::catalog::Catalog;
+use kestrel_proto::{ErrorReport, Result, SqlState};
+use prost::Message;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use uuid::Uuid;
+
+use super::{
+    error::{corrupted, io_error, sqlite_error},
+    lock::LOCK_FILE,
+    rows,
+};
+
+/// The file in the data directory.
+pub(super) const CATALOG_FILE: &str = "catalog.db";
+
+/// Marks an SQLite file as Kestrel's catalog: "KSTL".
+const APPLICATION_ID: i32 = 0x4b53_544c;
+
+/// Grows when the tables below change; stands in SQLite's `user_version`.
+const FORMAT: i32 = 1;
+
+/// One row of `cluster`; the change log; and one row per object: schemas, tables, sequences and
+/// datanodes as JSON (tables without their segments), segments as rows.
+const CREATE: &str = "
+    CREATE TABLE cluster (
+        singleton INTEGER PRIMARY KEY CHECK (singleton = 1),
+        cluster_id TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        next_oid INTEGER NOT NULL,
+        bucket_map BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE change_log (
+        version INTEGER PRIMARY KEY,
+        committed_at_us INTEGER NOT NULL,
+        changes TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE schemas (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+    CREATE TABLE datanodes (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+    CREATE TABLE sequences (
+        id INTEGER PRIMARY KEY,
+        definition TEXT NOT NULL,
+        last_value INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE tables (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+    CREATE TABLE segments (
+        table_id INTEGER NOT NULL REFERENCES tables (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        datanode INTEGER NOT NULL,
+        id INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        file TEXT NOT NULL,
+        file_offset INTEGER NOT NULL,
+        length INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        zone_summary BLOB NOT NULL,
+        delete_vector INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        PRIMARY KEY (table_id, position)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// What [`open`] found or made.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) cluster_id: Uuid,
+    /// This start's; already durable.
+    pub(super) epoch: u64,
+    pub(super) catalog: Catalog,
+}
+
+/// Opens the catalog in `dir`, which is locked; creates it where there is none.
+pub(super) fn open(dir: &Path) -> Result<Opened> {
+    let path = dir.join(CATALOG_FILE);
+    let fail = |e| not_ours_or(dir, e);
+    let mut connection = Connection::open(&path).map_err(fail)?;
+    connection.execute_batch("PRAGMA foreign_keys = ON").map_err(fail)?;
+    let application_id = pragma(&connection, dir, "application_id")?;
+    let format = pragma(&connection, dir, "user_version")?;
+    let is_new =
+        application_id == 0 && format == 0 && pragma(&connection, dir, "schema_version")? == 0;
+    if is_new {
+        check_empty(dir)?;
+    } else {
+        check_format(dir, application_id, format)?;
+    }
+    connection
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+        .map_err(fail)?;
+    // IMMEDIATE: an old SQLite tool that still has the file open shows up here, not at a commit.
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+    if is_new {
+        create(&transaction).map_err(|e| sqlite_error("create", e))?;
+    }
+    let (cluster_id, epoch) = next_epoch(&transaction)?;
+    let catalog = rows::load(&transaction)?;
+    transaction.commit().map_err(|e| sqlite_error("open", e))?;
+    if is_new {
+        // SQLite syncs the files, not the directory entry of the database itself.
+        File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io_error("sync", dir, &e))?;
+    }
+    Ok(Opened { connection, cluster_id, epoch, catalog })
+}
+
+/// Creates `dir` where it is missing.
+pub(super) fn create_directory(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).map_err(|e| io_error("create directory", dir, &e))
+}
+
+fn pragma(connection: &Connection, dir: &Path, name: &str) -> Result<i32> {
+    connection.pragma_query_value(None, name, |row| row.get(0)).map_err(|e| not_ours_or(dir, e))
+}
+
+/// A new catalog only goes where nothing else is: a directory full of other files is a wrong path,
+/// and shards without their catalog are a lost catalog. Neither must become a fresh cluster.
+fn check_empty(dir: &Path) -> Result<()> {
+    let entries = fs::read_dir(dir).map_err(|e| io_error("read directory", dir, &e))?;
+    for entry in entries {
+        let name = entry.map_err(|e| io_error("read directory", dir, &e))?.file_name();
+        let name = name.to_string_lossy();
+        if name != LOCK_FILE && name != "lost+found" && !name.starts_with(CATALOG_FILE) {
+            return Err(refused(dir, format!("is not empty (\"{name}\") and has no catalog"))
+                .hint("Name an empty or a new directory, or one that Kestrel has made."));
+        }
+    }
+    Ok(())
+}
+
+fn check_format(dir: &Path, application_id: i32, format: i32) -> Result<()> {
+    if application_id != APPLICATION_ID {
+        return Err(not_ours(dir));
+    }
+    if format > FORMAT {
+        return Err(refused(
+            dir,
+            format!(
+                "was written by a newer Kestrel (catalog format {format}; this one reads up to {FORMAT})"
+            ),
+        )
+        .hint("Start it with the version of Kestrel that wrote it, or a newer one."));
+    }
+    Ok(())
+}
+
+fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.execute_batch(CREATE)?;
+    let empty = Catalog::empty();
+    transaction.execute(
+        "INSERT INTO cluster VALUES (1, ?1, 0, ?2, ?3, ?4)",
+        params![
+            Uuid::new_v4().to_string(),
+            empty.version.cast_signed(),
+            empty.next_oid.cast_signed(),
+            empty.bucket_map.to_message().encode_to_vec(),
+        ],
+    )?;
+    rows::write_schemas(transaction, &Default::default(), &empty.schemas)
+}
+
+fn next_epoch(transaction: &Transaction<'_>) -> Result<(Uuid, u64)> {
+    let (cluster_id, epoch) = transaction
+        .query_row("UPDATE cluster SET epoch = epoch + 1 RETURNING cluster_id, epoch", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+        })
+        .map_err(|e| sqlite_error("open", e))?;
+    let cluster_id = Uuid::parse_str(&cluster_id).map_err(|e| corrupted("cluster id", e))?;
+    Ok((cluster_id, epoch.cast_unsigned()))
+}
+
+fn not_ours_or(dir: &Path, error: rusqlite::Error) -> ErrorReport {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => not_ours(dir),
+        _ => sqlite_error("open", error),
+    }
+}
+
+fn not_ours(dir: &Path) -> ErrorReport {
+    refused(dir, format!("holds a file {CATALOG_FILE} that is not Kestrel's"))
+        .hint("Name an empty or a new directory, or one that Kestrel has made.")
+}
+
+fn refused(dir: &Path, why: String) -> ErrorReport {
+    ErrorReport::new(
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("data directory \"{}\" {why}", dir.display()),
+    )
+}

@@ -1,0 +1,77 @@
+//! The catalog for async code.
+
+use std::{ops::RangeInclusive, path::PathBuf, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use kestrel_planner::catalog::{Catalog, CatalogChange};
+use kestrel_proto::{ErrorReport, Result, TransactionId};
+use tokio::task;
+use uuid::Uuid;
+
+use super::{CatalogStore, LogEntry};
+
+/// A [`CatalogStore`] whose disk work runs on the runtime's blocking threads. Cloning shares it.
+///
+/// Work that has begun runs to its end also when the future is dropped: a statement cancelled while
+/// it commits may be committed.
+#[derive(Clone, Debug)]
+pub struct CatalogHandle {
+    store: Arc<CatalogStore>,
+}
+
+impl CatalogHandle {
+    /// See [`CatalogStore::open`].
+    pub async fn open(dir: PathBuf) -> Result<Self> {
+        let store = run(move || CatalogStore::open(&dir)).await?;
+        Ok(Self { store: Arc::new(store) })
+    }
+
+    /// See [`CatalogStore::cluster_id`].
+    pub fn cluster_id(&self) -> Uuid {
+        self.store.cluster_id()
+    }
+
+    /// See [`CatalogStore::epoch`].
+    pub fn epoch(&self) -> u64 {
+        self.store.epoch()
+    }
+
+    /// See [`CatalogStore::next_transaction_id`].
+    pub fn next_transaction_id(&self) -> TransactionId {
+        self.store.next_transaction_id()
+    }
+
+    /// See [`CatalogStore::snapshot`].
+    pub fn snapshot(&self) -> Arc<Catalog> {
+        self.store.snapshot()
+    }
+
+    /// See [`CatalogStore::commit`].
+    pub async fn commit(
+        &self,
+        expected_version: Option<u64>,
+        changes: Vec<CatalogChange>,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Catalog>> {
+        let store = Arc::clone(&self.store);
+        run(move || store.commit(expected_version, changes, now)).await
+    }
+
+    /// See [`CatalogStore::next_values`].
+    pub async fn next_values(&self, sequence_id: u64, count: u64) -> Result<RangeInclusive<i64>> {
+        let store = Arc::clone(&self.store);
+        run(move || store.next_values(sequence_id, count)).await
+    }
+
+    /// See [`CatalogStore::changes_since`].
+    pub async fn changes_since(&self, version: u64) -> Result<Vec<LogEntry>> {
+        let store = Arc::clone(&self.store);
+        run(move || store.changes_since(version)).await
+    }
+}
+
+async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    task::spawn_blocking(work)
+        .await
+        .map_err(|e| ErrorReport::internal(format!("catalog work did not end: {e}")))?
+}

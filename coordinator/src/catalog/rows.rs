@@ -1,0 +1,267 @@
+//! The catalog as rows: loading it, and writing what differs between two snapshots.
+//!
+//! What is written follows from the snapshots alone, so a new kind of change needs nothing here.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+use kestrel_planner::catalog::{
+    Catalog, CatalogChange, DatanodeDef, SchemaDef, Segment, SequenceDef, TableDef,
+};
+use kestrel_proto::{BucketMap, Result, message};
+use prost::Message;
+use rusqlite::{Connection, Row, Transaction, params, types::Type};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::error::{corrupted, sqlite_error};
+
+/// One commit, as the change log keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogEntry {
+    /// The catalog's version after it.
+    pub version: u64,
+    /// When, by the clock of the coordinator that committed.
+    pub committed_at: DateTime<Utc>,
+    /// What it did, in order.
+    pub changes: Vec<CatalogChange>,
+}
+
+/// The newest snapshot on disk.
+pub(super) fn load(connection: &Connection) -> Result<Catalog> {
+    let fail = |e| sqlite_error("read", e);
+    let (version, next_oid, bucket_map) = connection
+        .query_row("SELECT version, next_oid, bucket_map FROM cluster", [], |row| {
+            Ok((unsigned(row, 0)?, unsigned(row, 1)?, row.get::<_, Vec<u8>>(2)?))
+        })
+        .map_err(fail)?;
+    let bucket_map = message::BucketMap::decode(bucket_map.as_slice())
+        .ok()
+        .and_then(|m| BucketMap::from_message(&m))
+        .ok_or_else(|| corrupted("bucket map", "it does not cover every bucket once"))?;
+
+    let schemas: Vec<SchemaDef> = load_objects(connection, "schemas").map_err(fail)?;
+    let sequences: Vec<SequenceDef> = load_objects(connection, "sequences").map_err(fail)?;
+    let datanodes: Vec<DatanodeDef> = load_objects(connection, "datanodes").map_err(fail)?;
+    let mut tables: Vec<TableDef> = load_objects(connection, "tables").map_err(fail)?;
+    let mut segments = load_segments(connection).map_err(fail)?;
+    for table in &mut tables {
+        table.segments = segments.remove(&table.id).unwrap_or_default();
+    }
+    Ok(Catalog {
+        version,
+        next_oid,
+        schemas: schemas.into_iter().map(|s| (s.name.clone(), s)).collect(),
+        tables: tables
+            .into_iter()
+            .map(|t| ((t.schema_name.clone(), t.name.clone()), Arc::new(t)))
+            .collect(),
+        sequences: sequences
+            .into_iter()
+            .map(|s| ((s.schema_name.clone(), s.name.clone()), s))
+            .collect(),
+        datanodes,
+        bucket_map: Arc::new(bucket_map),
+    })
+}
+
+/// Writes one commit: `entry` into the log, and what differs between `before` and `after`.
+pub(super) fn write_commit(
+    transaction: &Transaction<'_>,
+    before: &Catalog,
+    after: &Catalog,
+    entry: &LogEntry,
+) -> rusqlite::Result<()> {
+    transaction.prepare_cached("INSERT INTO change_log VALUES (?1, ?2, ?3)")?.execute(params![
+        entry.version.cast_signed(),
+        entry.committed_at.timestamp_micros(),
+        json(&entry.changes)?,
+    ])?;
+    transaction
+        .prepare_cached("UPDATE cluster SET version = ?1, next_oid = ?2, bucket_map = ?3")?
+        .execute(params![
+            after.version.cast_signed(),
+            after.next_oid.cast_signed(),
+            after.bucket_map.to_message().encode_to_vec(),
+        ])?;
+    write_schemas(transaction, &before.schemas, &after.schemas)?;
+    let sequences = |c: &Catalog| by_id(c.sequences.values().cloned(), |s| s.id);
+    write_objects(transaction, "sequences", sequences(before), sequences(after))?;
+    let datanodes = |c: &Catalog| by_id(c.datanodes.iter().cloned(), |d| d.id.into());
+    write_objects(transaction, "datanodes", datanodes(before), datanodes(after))?;
+    write_tables(transaction, before, after)
+}
+
+/// Writes the schemas that differ.
+pub(super) fn write_schemas(
+    transaction: &Transaction<'_>,
+    before: &BTreeMap<String, SchemaDef>,
+    after: &BTreeMap<String, SchemaDef>,
+) -> rusqlite::Result<()> {
+    let schemas = |s: &BTreeMap<_, SchemaDef>| by_id(s.values().cloned(), |s| s.id);
+    write_objects(transaction, "schemas", schemas(before), schemas(after))
+}
+
+/// The log's entries after `version`, oldest first.
+pub(super) fn changes_since(connection: &Connection, version: u64) -> Result<Vec<LogEntry>> {
+    let read = || -> rusqlite::Result<Vec<LogEntry>> {
+        let mut statement = connection.prepare_cached(
+            "SELECT version, committed_at_us, changes FROM change_log WHERE version > ?1 ORDER BY 1",
+        )?;
+        let entries = statement.query_map([version.cast_signed()], |row| {
+            Ok(LogEntry {
+                version: unsigned(row, 0)?,
+                committed_at: DateTime::from_timestamp_micros(row.get(1)?).unwrap_or_default(),
+                changes: from_json(row, 2)?,
+            })
+        })?;
+        entries.collect()
+    };
+    read().map_err(|e| sqlite_error("read", e))
+}
+
+/// Rows of a table `(id, definition)`, by id.
+fn load_objects<T: DeserializeOwned>(
+    connection: &Connection,
+    name: &str,
+) -> rusqlite::Result<Vec<T>> {
+    let mut statement =
+        connection.prepare(&format!("SELECT definition FROM {name} ORDER BY id"))?;
+    statement.query_map([], |row| from_json(row, 0))?.collect()
+}
+
+fn by_id<T>(objects: impl Iterator<Item = T>, id: impl Fn(&T) -> u64) -> BTreeMap<u64, T> {
+    objects.map(|o| (id(&o), o)).collect()
+}
+
+fn write_objects<T: Serialize + PartialEq>(
+    transaction: &Transaction<'_>,
+    name: &str,
+    mut before: BTreeMap<u64, T>,
+    after: BTreeMap<u64, T>,
+) -> rusqlite::Result<()> {
+    for (id, object) in after {
+        if before.remove(&id).as_ref() != Some(&object) {
+            write_object(transaction, name, id, &object)?;
+        }
+    }
+    before.into_keys().try_for_each(|id| remove_object(transaction, name, id))
+}
+
+/// Inserts or replaces the definition. An update in place: a sequence keeps its last value, a
+/// table its segments.
+fn write_object<T: Serialize>(
+    transaction: &Transaction<'_>,
+    name: &str,
+    id: u64,
+    object: &T,
+) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT INTO {name} (id, definition) VALUES (?1, ?2)
+         ON CONFLICT (id) DO UPDATE SET definition = excluded.definition"
+    );
+    transaction.prepare_cached(&sql)?.execute(params![id.cast_signed(), json(object)?])?;
+    Ok(())
+}
+
+fn remove_object(transaction: &Transaction<'_>, name: &str, id: u64) -> rusqlite::Result<()> {
+    let sql = format!("DELETE FROM {name} WHERE id = ?1");
+    transaction.prepare_cached(&sql)?.execute([id.cast_signed()])?;
+    Ok(())
+}
+
+fn write_tables(
+    transaction: &Transaction<'_>,
+    before: &Catalog,
+    after: &Catalog,
+) -> rusqlite::Result<()> {
+    let mut old: HashMap<u64, &Arc<TableDef>> = before.tables.values().map(|t| (t.id, t)).collect();
+    for table in after.tables.values() {
+        let old_table = old.remove(&table.id);
+        // Snapshots share the tables that did not change.
+        if old_table.is_some_and(|o| Arc::ptr_eq(o, table)) {
+            continue;
+        }
+        let definition = TableDef { segments: Vec::new(), ..(**table).clone() };
+        write_object(transaction, "tables", table.id, &definition)?;
+        let old_segments = old_table.map_or(&[][..], |t| &t.segments);
+        write_segments(transaction, table.id, old_segments, &table.segments)?;
+    }
+    old.into_keys().try_for_each(|id| remove_object(transaction, "tables", id))
+}
+
+/// An append writes only what was appended; anything else rewrites from the first difference on.
+fn write_segments(
+    transaction: &Transaction<'_>,
+    table: u64,
+    before: &[Arc<Segment>],
+    after: &[Arc<Segment>],
+) -> rusqlite::Result<()> {
+    let same = before.iter().zip(after).take_while(|(b, a)| Arc::ptr_eq(b, a)).count();
+    if same < before.len() {
+        transaction
+            .prepare_cached("DELETE FROM segments WHERE table_id = ?1 AND position >= ?2")?
+            .execute(params![table.cast_signed(), same as i64])?;
+    }
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO segments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?;
+    for (position, segment) in after.iter().enumerate().skip(same) {
+        insert.execute(params![
+            table.cast_signed(),
+            position as i64,
+            segment.datanode,
+            segment.id.cast_signed(),
+            segment.kind,
+            segment.file,
+            segment.offset.cast_signed(),
+            segment.length.cast_signed(),
+            segment.rows.cast_signed(),
+            segment.bytes.cast_signed(),
+            segment.zone_summary,
+            segment.delete_vector.cast_signed(),
+            segment.checksum,
+        ])?;
+    }
+    Ok(())
+}
+
+/// All segments, by table.
+fn load_segments(connection: &Connection) -> rusqlite::Result<HashMap<u64, Vec<Arc<Segment>>>> {
+    let mut statement = connection.prepare("SELECT * FROM segments ORDER BY table_id, position")?;
+    let mut rows = statement.query([])?;
+    let mut segments: HashMap<u64, Vec<Arc<Segment>>> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let segment = Segment {
+            datanode: row.get(2)?,
+            id: unsigned(row, 3)?,
+            kind: row.get(4)?,
+            file: row.get(5)?,
+            offset: unsigned(row, 6)?,
+            length: unsigned(row, 7)?,
+            rows: unsigned(row, 8)?,
+            bytes: unsigned(row, 9)?,
+            zone_summary: row.get(10)?,
+            delete_vector: unsigned(row, 11)?,
+            checksum: row.get(12)?,
+        };
+        segments.entry(unsigned(row, 0)?).or_default().push(Arc::new(segment));
+    }
+    Ok(segments)
+}
+
+/// SQLite's integers are signed: all 64 bits are kept.
+fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::cast_unsigned)
+}
+
+fn json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
+}
+
+fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, e.into()))
+}

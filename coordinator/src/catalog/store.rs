@@ -1,0 +1,237 @@
+//! The one place where the catalog changes.
+
+use std::{
+    ops::RangeInclusive,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use chrono::{DateTime, Utc};
+use kestrel_planner::catalog::{Catalog, CatalogChange, SequenceDef};
+use kestrel_proto::{ErrorReport, Result, SqlState, TransactionId};
+use parking_lot::{Mutex, RwLock};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use uuid::Uuid;
+
+use super::{
+    error::{corrupted, sqlite_error},
+    format,
+    lock::DirectoryLock,
+    rows::{self, LogEntry},
+};
+
+/// Transaction ids count from `epoch << TRANSACTION_BITS`: 34 years of 1000 a second, in each of 16
+/// million starts.
+const TRANSACTION_BITS: u32 = 40;
+
+/// The durable catalog of one data directory.
+///
+/// All methods but [`CatalogStore::snapshot`], [`CatalogStore::epoch`],
+/// [`CatalogStore::cluster_id`] and [`CatalogStore::next_transaction_id`] wait for the disk: async
+/// code calls them through [`super::CatalogHandle`].
+#[derive(Debug)]
+pub struct CatalogStore {
+    // Declared before the lock, so that the database is closed before another process may open it.
+    writer: Mutex<Writer>,
+    published: RwLock<Arc<Catalog>>,
+    cluster_id: Uuid,
+    epoch: u64,
+    next_transaction: AtomicU64,
+    _lock: DirectoryLock,
+}
+
+#[derive(Debug)]
+struct Writer {
+    connection: Connection,
+    /// A write that failed with an I/O error: what is on disk is unknown from then on.
+    failed: Option<ErrorReport>,
+}
+
+impl CatalogStore {
+    /// Opens the catalog in `dir`, and begins a new epoch. A missing or empty directory becomes a
+    /// new cluster.
+    ///
+    /// Errors: 55000 when another process serves the directory, when it is not Kestrel's, or when
+    /// a newer Kestrel wrote it; 58030 when it cannot be read or written; XX001 when it is damaged.
+    pub fn open(dir: &Path) -> Result<Self> {
+        format::create_directory(dir)?;
+        let lock = DirectoryLock::acquire(dir)?;
+        let opened = format::open(dir)?;
+        Ok(Self {
+            writer: Mutex::new(Writer { connection: opened.connection, failed: None }),
+            published: RwLock::new(Arc::new(opened.catalog)),
+            cluster_id: opened.cluster_id,
+            epoch: opened.epoch,
+            next_transaction: AtomicU64::new((opened.epoch << TRANSACTION_BITS) + 1),
+            _lock: lock,
+        })
+    }
+
+    /// Made when the cluster was; also stands in the datanodes' directories.
+    pub fn cluster_id(&self) -> Uuid {
+        self.cluster_id
+    }
+
+    /// Grows with every open. File names and fragments carry it.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// A transaction id that no other transaction of this cluster has or had.
+    pub fn next_transaction_id(&self) -> TransactionId {
+        TransactionId(self.next_transaction.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The newest committed version. Never waits for a commit's IO.
+    pub fn snapshot(&self) -> Arc<Catalog> {
+        Arc::clone(&self.published.read())
+    }
+
+    /// Applies `changes` to the newest version, makes them durable, then visible; returns the new
+    /// version's snapshot. No changes make no version.
+    ///
+    /// Errors: 40001 when `expected_version` is given and the catalog has moved on, or when a
+    /// change no longer fits; 53100 when the disk is full. After 58030 it is not known whether a
+    /// restart will find the changes: files they refer to must not be removed before that, and
+    /// every later commit fails, too.
+    pub fn commit(
+        &self,
+        expected_version: Option<u64>,
+        changes: Vec<CatalogChange>,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Catalog>> {
+        let mut writer = self.writer.lock();
+        let before = self.snapshot();
+        if let Some(expected) = expected_version.filter(|v| *v != before.version) {
+            return Err(moved_on(expected, before.version));
+        }
+        if changes.is_empty() {
+            return Ok(before);
+        }
+        let after = Arc::new(before.apply(&changes)?);
+        let entry = LogEntry { version: after.version, committed_at: now, changes };
+        writer.write(|transaction| rows::write_commit(transaction, &before, &after, &entry))?;
+        *self.published.write() = Arc::clone(&after);
+        Ok(after)
+    }
+
+    /// Takes the next `count` (at least one) values of a sequence. They are gone for good, whatever
+    /// becomes of the statement that asked.
+    ///
+    /// Errors: 42P01 when there is no such sequence, 2200H when it has not so many left.
+    pub fn next_values(&self, sequence_id: u64, count: u64) -> Result<RangeInclusive<i64>> {
+        let mut writer = self.writer.lock();
+        let id = sequence_id.cast_signed();
+        let found = writer
+            .connection
+            .prepare_cached("SELECT definition, last_value FROM sequences WHERE id = ?1")
+            .and_then(|mut s| {
+                s.query_row([id], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
+                    .optional()
+            })
+            .map_err(|e| sqlite_error("read", e))?;
+        let (definition, last) = found.ok_or_else(|| no_sequence(sequence_id))?;
+        let sequence: SequenceDef =
+            serde_json::from_str(&definition).map_err(|e| corrupted("sequence", e))?;
+        let next = i64::try_from(count.max(1))
+            .ok()
+            .and_then(|count| last.checked_add(count))
+            .filter(|next| *next <= sequence.max_value)
+            .ok_or_else(|| exhausted(&sequence))?;
+        writer.write(|transaction| {
+            transaction
+                .prepare_cached("UPDATE sequences SET last_value = ?2 WHERE id = ?1")?
+                .execute(params![id, next])
+                .map(|_| ())
+        })?;
+        Ok(last + 1..=next)
+    }
+
+    /// The log's entries after `version`, oldest first: applied to the snapshot of `version` they
+    /// give the newest one.
+    pub fn changes_since(&self, version: u64) -> Result<Vec<LogEntry>> {
+        rows::changes_since(&self.writer.lock().connection, version)
+    }
+}
+
+impl Writer {
+    /// One SQLite transaction.
+    fn write(
+        &mut self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<()> {
+        if let Some(failure) = &self.failed {
+            return Err(failure.clone());
+        }
+        let written = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .and_then(|transaction| {
+                work(&transaction)?;
+                transaction.commit()
+            });
+        written.map_err(|error| {
+            let io_failure = error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure);
+            let report = sqlite_error("write", error);
+            // After a failed fsync the kernel may have dropped the pages, and a later fsync that
+            // succeeds would say nothing about them.
+            if io_failure {
+                let hint = "Look at the disk, then restart the coordinator.";
+                self.failed = Some(report.clone().hint(hint));
+            }
+            report
+        })
+    }
+}
+
+fn moved_on(expected: u64, found: u64) -> ErrorReport {
+    ErrorReport::new(
+        SqlState::SERIALIZATION_FAILURE,
+        "could not serialize access due to concurrent update",
+    )
+    .detail(format!(
+        "The statement began on catalog version {expected}; the catalog is at version {found} now."
+    ))
+    .hint("Run the statement again.")
+}
+
+fn no_sequence(id: u64) -> ErrorReport {
+    ErrorReport::new(SqlState::UNDEFINED_TABLE, format!("sequence with OID {id} does not exist"))
+}
+
+fn exhausted(sequence: &SequenceDef) -> ErrorReport {
+    ErrorReport::new(
+        SqlState::SEQUENCE_GENERATOR_LIMIT_EXCEEDED,
+        format!(
+            "nextval: reached maximum value of sequence \"{}\" ({})",
+            sequence.name, sequence.max_value
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use kestrel_planner::catalog::SchemaDef;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_an_error_and_nothing_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = CatalogStore::open(dir.path()).unwrap();
+        let limit = |pages: u32| {
+            let writer = store.writer.lock();
+            writer.connection.pragma_update(None, "max_page_count", pages).unwrap();
+        };
+        let schema = |id, name: String| vec![CatalogChange::CreateSchema(SchemaDef { id, name })];
+        limit(1);
+        let error = store.commit(None, schema(16384, "x".repeat(50_000)), Utc::now()).unwrap_err();
+        assert_eq!(error.sqlstate, SqlState::DISK_FULL);
+        assert_eq!(store.snapshot().version, 0);
+        limit(1_000_000);
+        store.commit(Some(0), schema(16384, "s".into()), Utc::now()).unwrap();
+    }
+}

@@ -1,0 +1,375 @@
+//! The durable catalog, against its own rules.
+
+use std::{fs, path::Path, sync::Arc, thread};
+
+use chrono::{DateTime, Utc};
+use kestrel_planner::catalog::{
+    Catalog, CatalogChange, ColumnDef, DatanodeDef, Distribution, KeyDef, SchemaDef, Segment,
+    SequenceDef, SqlType, TableDef,
+};
+use kestrel_proto::SqlState;
+
+use super::{CatalogHandle, CatalogStore, format::CATALOG_FILE};
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap()
+}
+
+fn table(id: u64, name: &str) -> TableDef {
+    let column = |id, name: &str, sql_type| ColumnDef {
+        id,
+        name: name.into(),
+        sql_type,
+        not_null: id == 1,
+        default: (id == 1).then(|| "nextval('t_id_seq'::regclass)".into()),
+    };
+    TableDef {
+        id,
+        schema_name: "public".into(),
+        name: name.into(),
+        columns: vec![
+            column(1, "id", SqlType::BigInt),
+            column(2, "price \"x\"", SqlType::Numeric(15, 2)),
+            column(3, "comment", SqlType::Varchar(Some(44))),
+        ],
+        distribution: Distribution::Hash(vec![1]),
+        primary_key: Some(KeyDef { name: format!("{name}_pkey"), id: id + 1, columns: vec![1] }),
+        unique_keys: vec![],
+        segments: vec![],
+    }
+}
+
+fn segment(datanode: u32, id: u64) -> Segment {
+    Segment {
+        datanode,
+        id,
+        kind: 1,
+        file: format!("segments/{id}.parquet"),
+        offset: 0,
+        length: 4096,
+        rows: id,
+        bytes: 10 * id,
+        zone_summary: vec![0, 255, 7],
+        delete_vector: u64::MAX,
+        checksum: u32::MAX,
+    }
+}
+
+fn sequence(id: u64, max_value: i64, owned_by: Option<(u64, u32)>) -> SequenceDef {
+    let name = format!("s{id}");
+    SequenceDef { id, schema_name: "public".into(), name, max_value, owned_by }
+}
+
+fn datanode(id: u32) -> DatanodeDef {
+    DatanodeDef {
+        id,
+        name: format!("dn{}", id + 1),
+        uuid: format!("uuid-{id}"),
+        address: "local".into(),
+        shard_kind: "columnar".into(),
+    }
+}
+
+fn add(table: u64, segments: impl IntoIterator<Item = Segment>) -> CatalogChange {
+    CatalogChange::AddSegments { table, segments: segments.into_iter().collect() }
+}
+
+/// A cluster's life: one commit per line.
+fn life() -> Vec<Vec<CatalogChange>> {
+    use CatalogChange::*;
+    vec![
+        vec![SetDatanodes { datanodes: (0..3).map(datanode).collect(), bucket_map_version: 1 }],
+        vec![CreateSchema(SchemaDef { id: 16384, name: "sales".into() })],
+        vec![CreateSequence(sequence(16385, 10, Some((16386, 1)))), CreateTable(table(16386, "t"))],
+        vec![add(16386, [segment(0, 1), segment(1, 1 << 63)])],
+        vec![add(16386, [segment(2, 3)]), add(16386, [segment(0, 4)])],
+        vec![CreateTable(TableDef {
+            segments: vec![Arc::new(segment(1, 5))],
+            ..table(16390, "u")
+        })],
+        vec![RemoveAllSegments { table: 16386 }, add(16386, [segment(0, 6)])],
+        vec![DropTable(16390), DropSchema("sales".into())],
+        vec![CreateSequence(sequence(16400, i64::MAX, None)), CreateTable(table(16395, "u"))],
+        vec![DropTable(16386)],
+    ]
+}
+
+fn check_equal(found: &Catalog, expected: &Catalog) {
+    assert_eq!(found, expected, "version {}", expected.version);
+}
+
+#[test]
+fn reopening_shows_what_was_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut expected = Arc::new(Catalog::empty());
+    let mut cluster_id = None;
+    let mut last_transaction = 0;
+    for (opened, changes) in life().into_iter().enumerate() {
+        let store = CatalogStore::open(dir.path()).unwrap();
+        check_equal(&store.snapshot(), &expected);
+        assert_eq!(store.epoch(), opened as u64 + 1);
+        assert_eq!(*cluster_id.get_or_insert(store.cluster_id()), store.cluster_id());
+        for _ in 0..2 {
+            let transaction = store.next_transaction_id().0;
+            assert!(transaction > last_transaction);
+            last_transaction = transaction;
+        }
+        expected = store.commit(Some(opened as u64), changes, now()).unwrap();
+        check_equal(&store.snapshot(), &expected);
+    }
+    check_equal(&CatalogStore::open(dir.path()).unwrap().snapshot(), &expected);
+    assert_eq!(expected.next_oid, 16401, "OIDs of dropped objects are not used again");
+}
+
+#[test]
+fn log_replayed_from_empty_is_the_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = CatalogStore::open(dir.path()).unwrap();
+    let mut versions = vec![store.snapshot()];
+    for changes in life() {
+        versions.push(store.commit(None, changes, now()).unwrap());
+    }
+    drop(store);
+    let store = CatalogStore::open(dir.path()).unwrap();
+    for start in &versions {
+        let mut replayed = Catalog::clone(start);
+        for entry in store.changes_since(start.version).unwrap() {
+            assert_eq!(entry.committed_at, now());
+            replayed = replayed.apply(&entry.changes).unwrap();
+            assert_eq!(replayed.version, entry.version);
+            check_equal(&replayed, &versions[entry.version as usize]);
+        }
+        check_equal(&replayed, &store.snapshot());
+    }
+}
+
+/// A crash leaves the write-ahead log cut anywhere: what is whole in it is the state.
+#[test]
+fn torn_write_shows_only_whole_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    let wal = format!("{CATALOG_FILE}-wal");
+    let store = CatalogStore::open(dir.path()).unwrap();
+    let wal_bytes = || fs::metadata(dir.path().join(&wal)).unwrap().len();
+    let mut versions = vec![(wal_bytes(), store.snapshot())];
+    for changes in life() {
+        let snapshot = store.commit(None, changes, now()).unwrap();
+        versions.push((wal_bytes(), snapshot));
+    }
+    let log = fs::read(dir.path().join(&wal)).unwrap();
+    let mut cuts = vec![];
+    for pair in versions.windows(2) {
+        let (from, to) = (pair[0].0, pair[1].0);
+        cuts.extend([from, from + 1, (from + to) / 2, to - 1, to]);
+    }
+    for cut in cuts {
+        let crashed = tempfile::tempdir().unwrap();
+        fs::copy(dir.path().join(CATALOG_FILE), crashed.path().join(CATALOG_FILE)).unwrap();
+        fs::write(crashed.path().join(&wal), &log[..cut as usize]).unwrap();
+        let found = CatalogStore::open(crashed.path()).unwrap();
+        let expected = versions.iter().rev().find(|(bytes, _)| *bytes <= cut).unwrap();
+        check_equal(&found.snapshot(), &expected.1);
+        assert_eq!(found.epoch(), 2);
+        // And it goes on from there.
+        found.commit(None, vec![CatalogChange::CreateTable(table(20000, "v"))], now()).unwrap();
+    }
+}
+
+#[test]
+fn commits_that_do_not_fit_change_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = CatalogStore::open(dir.path()).unwrap();
+    let create = || vec![CatalogChange::CreateTable(table(16384, "t"))];
+    let before = store.commit(Some(0), create(), now()).unwrap();
+    let cases = [
+        (Some(0), vec![CatalogChange::CreateTable(table(16390, "u"))]),
+        (Some(2), vec![]),
+        (None, create()),
+        (None, vec![add(16384, [segment(0, 1)]), CatalogChange::DropTable(99)]),
+    ];
+    for (expected_version, changes) in cases {
+        let error = store.commit(expected_version, changes, now()).unwrap_err();
+        assert_eq!(error.sqlstate, SqlState::SERIALIZATION_FAILURE);
+        assert!(Arc::ptr_eq(&store.snapshot(), &before));
+    }
+    assert_eq!(store.changes_since(0).unwrap().len(), 1);
+    let same = store.commit(Some(1), vec![], now()).unwrap();
+    assert!(Arc::ptr_eq(&same, &before), "no changes make no version");
+}
+
+#[test]
+fn commits_of_many_threads_all_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = CatalogStore::open(dir.path()).unwrap();
+    store.commit(None, vec![CatalogChange::CreateTable(table(16384, "t"))], now()).unwrap();
+    let ids = CatalogChange::CreateSequence(sequence(16390, i64::MAX, None));
+    store.commit(None, vec![ids], now()).unwrap();
+    let mut values: Vec<i64> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4u32)
+            .map(|datanode| {
+                let store = &store;
+                scope.spawn(move || {
+                    let mut values = vec![];
+                    for id in 0..10 {
+                        let changes = || vec![add(16384, [segment(datanode, id)])];
+                        if datanode == 0 {
+                            // Optimistic: tries again until nobody was faster.
+                            while store
+                                .commit(Some(store.snapshot().version), changes(), now())
+                                .is_err()
+                            {}
+                        } else {
+                            store.commit(None, changes(), now()).unwrap();
+                        }
+                        values.extend(store.next_values(16390, 3).unwrap());
+                    }
+                    values
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+    });
+    values.sort_unstable();
+    assert_eq!(values, (1..=120).collect::<Vec<_>>(), "every sequence value once");
+    let snapshot = store.snapshot();
+    assert_eq!(snapshot.version, 42);
+    for datanode in 0..4 {
+        let ids = snapshot.segments().filter(|s| s.datanode == datanode).map(|s| s.id);
+        assert_eq!(ids.collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+    }
+    let versions = store.changes_since(2).unwrap().into_iter().map(|e| e.version);
+    assert_eq!(versions.collect::<Vec<_>>(), (3..=42).collect::<Vec<_>>());
+    drop(store);
+    check_equal(&CatalogStore::open(dir.path()).unwrap().snapshot(), &snapshot);
+}
+
+#[test]
+fn sequence_values_are_given_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = CatalogStore::open(dir.path()).unwrap();
+    let owned = sequence(16385, 10, Some((16386, 1)));
+    let changes =
+        vec![CatalogChange::CreateTable(table(16386, "t")), CatalogChange::CreateSequence(owned)];
+    store.commit(None, changes, now()).unwrap();
+    assert_eq!(store.next_values(16385, 1).unwrap(), 1..=1);
+    assert_eq!(store.next_values(16385, 4).unwrap(), 2..=5);
+    // Other commits, and a restart, do not touch the values.
+    store.commit(None, vec![add(16386, [segment(0, 1)])], now()).unwrap();
+    drop(store);
+    let store = CatalogStore::open(dir.path()).unwrap();
+    assert_eq!(store.next_values(16385, 4).unwrap(), 6..=9);
+    let error = store.next_values(16385, 2).unwrap_err();
+    assert_eq!(error.sqlstate.as_str(), "2200H");
+    assert_eq!(error.message, "nextval: reached maximum value of sequence \"s16385\" (10)");
+    assert_eq!(store.next_values(16385, 1).unwrap(), 10..=10);
+    assert!(store.next_values(16385, u64::MAX).is_err());
+    // Its table takes it along.
+    store.commit(None, vec![CatalogChange::DropTable(16386)], now()).unwrap();
+    let error = store.next_values(16385, 1).unwrap_err();
+    assert_eq!(error.sqlstate, SqlState::UNDEFINED_TABLE);
+}
+
+#[test]
+fn unfit_directories_are_refused() {
+    type Setup = fn(&Path);
+    let cases: &[(Setup, SqlState, &str)] = &[
+        (
+            |dir| fs::write(dir.join("notes.txt"), "mine").unwrap(),
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "is not empty (\"notes.txt\") and has no catalog",
+        ),
+        (
+            |dir| fs::write(dir.join(CATALOG_FILE), "x".repeat(5000)).unwrap(),
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "holds a file catalog.db that is not Kestrel's",
+        ),
+        (
+            |dir| sqlite(dir, "CREATE TABLE somebody_elses (a)"),
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "holds a file catalog.db that is not Kestrel's",
+        ),
+        (
+            |dir| {
+                drop(CatalogStore::open(dir).unwrap());
+                sqlite(dir, "PRAGMA user_version = 99");
+            },
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "was written by a newer Kestrel (catalog format 99; this one reads up to 1)",
+        ),
+        (
+            |dir| {
+                drop(CatalogStore::open(dir).unwrap());
+                sqlite(dir, "UPDATE cluster SET bucket_map = x'00'");
+            },
+            SqlState::DATA_CORRUPTED,
+            "the catalog's bucket map is damaged",
+        ),
+        (
+            |dir| {
+                fs::remove_dir(dir).unwrap();
+                fs::write(dir, "a file").unwrap();
+            },
+            SqlState::IO_ERROR,
+            "could not create directory",
+        ),
+    ];
+    for (setup, sqlstate, message) in cases {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("data");
+        fs::create_dir(&dir).unwrap();
+        setup(&dir);
+        // Twice: a refusal leaves nothing behind that the next one stumbles over.
+        for _ in 0..2 {
+            let error = CatalogStore::open(&dir).unwrap_err();
+            assert_eq!(error.sqlstate, *sqlstate, "{error}");
+            assert!(error.message.contains(message), "{error}");
+        }
+    }
+}
+
+fn sqlite(dir: &Path, sql: &str) {
+    rusqlite::Connection::open(dir.join(CATALOG_FILE)).unwrap().execute_batch(sql).unwrap();
+}
+
+#[test]
+fn a_directory_has_one_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let nested = dir.path().join("a/b");
+    let store = CatalogStore::open(&nested).unwrap();
+    let error = CatalogStore::open(&nested).unwrap_err();
+    assert_eq!(error.sqlstate, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+    let owner = format!("is in use by process {}", std::process::id());
+    assert!(error.message.contains(&owner), "{error}");
+    drop(store);
+    assert_eq!(CatalogStore::open(&nested).unwrap().epoch(), 2, "the refused open is no epoch");
+}
+
+#[test]
+fn snapshots_share_what_did_not_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = CatalogStore::open(dir.path()).unwrap();
+    let tables = (0..1000u64).map(|i| {
+        let segments = (0..10).map(|id| Arc::new(segment(0, id))).collect();
+        CatalogChange::CreateTable(TableDef { segments, ..table(16384 + 2 * i, &format!("t{i}")) })
+    });
+    let before = store.commit(None, tables.collect(), now()).unwrap();
+    let after = store.commit(None, vec![add(16384, [segment(1, 77)])], now()).unwrap();
+    for (key, table) in &before.tables {
+        assert_eq!(Arc::ptr_eq(table, &after.tables[key]), table.name != "t0");
+    }
+    let (old, new) = (before.table("public", "t0").unwrap(), after.table("public", "t0").unwrap());
+    assert_eq!((old.segments.len(), new.segments.len()), (10, 11));
+    assert!(old.segments.iter().zip(&new.segments).all(|(o, n)| Arc::ptr_eq(o, n)));
+}
+
+#[tokio::test]
+async fn the_handle_does_the_same_from_async_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let handle = CatalogHandle::open(dir.path().into()).await.unwrap();
+    let create = CatalogChange::CreateSequence(sequence(16384, 5, None));
+    let committed = handle.commit(Some(0), vec![create], now()).await.unwrap();
+    assert!(Arc::ptr_eq(&committed, &handle.clone().snapshot()));
+    assert_eq!(handle.next_values(16384, 2).await.unwrap(), 1..=2);
+    assert_eq!(handle.changes_since(0).await.unwrap().len(), 1);
+    assert_eq!(handle.epoch(), 1);
+    assert!(CatalogHandle::open(dir.path().into()).await.is_err());
+}
