@@ -1,4 +1,6 @@
 //! SQL text to fragments. Pure: no IO, no clock, no tasks.
 
 pub mod catalog;
+pub mod error;
+pub mod functions;
 pub mod operators;
