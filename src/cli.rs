@@ -1,0 +1,152 @@
+//! The command line: what it may say, and who does it.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::demo::{DemoArguments, run_demo};
+use crate::output::{Console, error_line};
+use crate::shutdown::Shutdown;
+use crate::status::{StatusArguments, run_status};
+use crate::tpch::{TpchCommand, run_command};
+use crate::up::{UpArguments, run_up};
+use crate::{CommandError, Result};
+
+/// An MPP SQL engine for KingbaseES and PostgreSQL shards.
+#[derive(Debug, Parser)]
+#[command(name = "kestrel", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a cluster, load TPC-H, run and check its 22 queries, and stay up
+    Demo(DemoArguments),
+    /// Start a cluster on a directory and serve it
+    Up(UpArguments),
+    /// Load TPC-H into a cluster, run its queries, print them
+    #[command(subcommand)]
+    Tpch(TpchCommand),
+    /// Show the datanodes of a cluster
+    Status(StatusArguments),
+}
+
+/// Does what the command line says; the exit status. An error is one line on standard error.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let command = match parse(arguments) {
+        Ok(Parsed::Command(command)) => command,
+        Ok(Parsed::Help(text)) => {
+            Console::silent().result(text.trim_end());
+            return 0;
+        }
+        Err(error) => return report(&error),
+    };
+    match execute(command).await {
+        Ok(()) => 0,
+        Err(error) => report(&error),
+    }
+}
+
+fn report(error: &CommandError) -> u8 {
+    error_line(&format!("kestrel: {error}"));
+    error.exit_status()
+}
+
+enum Parsed {
+    Command(Command),
+    /// `--help`, `--version`.
+    Help(String),
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
+    Cli::try_parse_from(arguments).map(|cli| Parsed::Command(cli.command)).or_else(|error| {
+        let text = error.render().to_string();
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Parsed::Help(text)),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                Err(CommandError::usage("no command given; try 'kestrel --help'"))
+            }
+            _ => Err(CommandError::usage(format!("{}; try '--help'", first_paragraphs(&text)))),
+        }
+    })
+}
+
+/// clap's message up to its usage lines, as one line.
+fn first_paragraphs(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let lines: Vec<_> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .collect();
+    lines.join(" ")
+}
+
+async fn execute(command: Command) -> Result<()> {
+    let mut shutdown = Shutdown::install()?;
+    match command {
+        Command::Demo(arguments) => run_demo(arguments, &mut shutdown).await,
+        Command::Up(arguments) => run_up(arguments, &mut shutdown).await,
+        Command::Tpch(command) => shutdown.unless_requested(run_command(command)).await,
+        Command::Status(arguments) => shutdown.unless_requested(run_status(arguments)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Parsed> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn what_the_readme_says_is_understood() {
+        for line in [
+            "kestrel demo",
+            "kestrel demo --datanodes 5 --scale 0.01 --data d --listen 127.0.0.1:0 --exit",
+            "kestrel up --data d",
+            "kestrel up --data d --datanodes 3 --memory-limit 4GB --cache-size 1GB",
+            "kestrel tpch load --scale 1 --layout wrong-key",
+            "kestrel tpch run --scale 0.01 --url postgres://kestrel@127.0.0.1:5433/kestrel --json",
+            "kestrel tpch queries 3 5",
+            "kestrel tpch queries --scale 1 --json",
+            "kestrel tpch answers --directory d",
+            "kestrel status --url host=/tmp",
+        ] {
+            assert!(matches!(parsed(line), Ok(Parsed::Command(_))), "{line}");
+        }
+        for line in ["kestrel --help", "kestrel --version", "kestrel tpch load --help"] {
+            assert!(matches!(parsed(line), Ok(Parsed::Help(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_one_line_and_status_2() {
+        for (line, text) in [
+            ("kestrel", "no command given"),
+            ("kestrel tpch", "no command given"),
+            ("kestrel fly", "unrecognized subcommand 'fly'"),
+            ("kestrel demo --scales 1", "unexpected argument '--scales' found"),
+            ("kestrel demo --scale nine", "a scale is a number from 0.01"),
+            ("kestrel demo --scale 0", "a scale is a number from 0.01"),
+            ("kestrel demo --scale NaN", "a scale is a number from 0.01"),
+            ("kestrel demo --datanodes 0", "0 is not in 1..=64"),
+            ("kestrel up", "--data <DATA>"),
+            ("kestrel up --data d --listen here", "'here' is not an address with a port"),
+            ("kestrel up --data d --memory-limit much", "'much' is not an amount of memory"),
+            ("kestrel up --data d --shards oracle", "invalid value 'oracle'"),
+            ("kestrel tpch run", "--scale <SCALE>"),
+            ("kestrel tpch load --scale 1 --layout round", "invalid value 'round'"),
+            ("kestrel tpch queries 23", "23 is not in 1..=22"),
+        ] {
+            let Err(error) = parsed(line) else { panic!("accepted: {line}") };
+            assert_eq!(error.exit_status(), 2, "{line}");
+            let error = error.to_string();
+            assert!(error.contains(text), "{line}: {error}");
+            assert!(!error.contains('\n'), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Amounts of memory: how they are written, and how much this process may use.
+
+use std::fs;
+
+/// When the system does not tell how much memory it has.
+const UNKNOWN_TOTAL: u64 = 8 << 30;
+
+/// Reads `512MB`, `1.5GB`, `4096` (bytes): PostgreSQL's units, which are multiples of 1024, in
+/// any case and also with an `i`.
+pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
+    let wrong = || format!("'{text}' is not an amount of memory such as 512MB or 4GB");
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1u64,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        "t" | "tb" | "tib" => 1 << 40,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let bytes = number * unit as f64;
+    if !(1.0..=1e18).contains(&bytes) {
+        return Err(wrong());
+    }
+    Ok(bytes as usize)
+}
+
+/// Half of what the machine, or the container, has.
+pub(crate) fn default_limit() -> usize {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+    });
+    let container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok())
+        .min();
+    let total = machine.into_iter().chain(container).min().unwrap_or(UNKNOWN_TOTAL);
+    usize::try_from(total / 2).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("4096", Some(4096)),
+            ("1kB", Some(1 << 10)),
+            ("512MB", Some(512 << 20)),
+            ("1.5 GiB", Some(3 << 29)),
+            ("2t", Some(2 << 40)),
+            ("0", None),
+            ("", None),
+            ("-1MB", None),
+            ("1.2.3GB", None),
+            ("5 apples", None),
+        ] {
+            assert_eq!(parse_size(text).ok(), bytes, "{text}");
+        }
+        assert!(default_limit() > 64 << 20);
+    }
+}

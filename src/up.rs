@@ -1,0 +1,159 @@
+//! `kestrel up`: a cluster that serves until it is told to stop; and what `demo` shares with it.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cluster::{Cluster, ClusterOptions};
+use crate::memory::{default_limit, parse_size};
+use crate::output::Console;
+use crate::shutdown::Shutdown;
+use crate::{CommandError, Result};
+
+/// Where clients connect.
+pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:5433";
+/// More than enough for one process, and a typo does not take the machine down.
+pub(crate) const DATANODES_MAX: i64 = 64;
+/// A cluster that has not stopped by then is left to the end of the process.
+const STOP_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Flags of `kestrel up`.
+#[derive(Debug, Args)]
+pub(crate) struct UpArguments {
+    /// The cluster's directory; created when it is not there
+    #[arg(long)]
+    data: PathBuf,
+    /// How many datanodes; an existing directory keeps its own number [default in a new one: 3]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=DATANODES_MAX))]
+    datanodes: Option<u32>,
+    /// Where clients connect
+    #[arg(long, default_value = DEFAULT_LISTEN, value_parser = parse_listen)]
+    listen: SocketAddr,
+    /// Memory for queries and cache, such as 4GB [default: half of the machine's]
+    #[arg(long, value_parser = parse_size)]
+    memory_limit: Option<usize>,
+    /// The cache's part of it
+    #[arg(long, value_parser = parse_size)]
+    cache_size: Option<usize>,
+    #[command(flatten)]
+    later: LaterArguments,
+}
+
+/// Flags that are known but not there yet.
+#[derive(Debug, Args)]
+pub(crate) struct LaterArguments {
+    /// Every datanode in a process of its own
+    #[arg(long, hide = true)]
+    processes: bool,
+    /// What the shards are
+    #[arg(long, hide = true, value_parser = ["columnar", "kes"], default_value = "columnar")]
+    shards: String,
+}
+
+impl LaterArguments {
+    /// An error for each that is not there yet.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.processes {
+            return Err(CommandError::usage("--processes is not available yet"));
+        }
+        if self.shards != "columnar" {
+            return Err(CommandError::usage(format!(
+                "--shards {} is not available yet",
+                self.shards
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Starts the cluster and waits for a signal.
+pub(crate) async fn run_up(arguments: UpArguments, shutdown: &mut Shutdown) -> Result<()> {
+    let console = Console::new();
+    arguments.later.check()?;
+    let memory_limit = arguments.memory_limit.unwrap_or_else(default_limit);
+    if arguments.cache_size.is_some_and(|cache| cache > memory_limit) {
+        let text = "--cache-size is a part of --memory-limit and cannot be larger";
+        return Err(CommandError::usage(text));
+    }
+    let options = ClusterOptions {
+        data: arguments.data,
+        datanodes: arguments.datanodes,
+        listen: check_loopback(arguments.listen)?,
+        memory_limit,
+        cache_size: arguments.cache_size,
+    };
+    let cluster = start_cluster(options, shutdown).await?;
+    console.result(&is_up(cluster.address()));
+    shutdown.requested().await;
+    stop_cluster(cluster, shutdown, &console).await;
+    Ok(())
+}
+
+/// Starts a cluster, or stops trying when a signal comes.
+pub(crate) async fn start_cluster(
+    options: ClusterOptions,
+    shutdown: &mut Shutdown,
+) -> Result<Cluster> {
+    shutdown.unless_requested(async { Ok(Cluster::start(options).await?) }).await
+}
+
+/// Stops the cluster; a second signal, or a long time, ends the wait.
+pub(crate) async fn stop_cluster(cluster: Cluster, shutdown: &mut Shutdown, console: &Console) {
+    console.step("stopping");
+    tokio::select! {
+        () = cluster.stop() => console.step("stopped"),
+        () = tokio::time::sleep(STOP_WAIT_MAX) => console.step("it does not stop: leaving it"),
+        () = shutdown.requested() => console.step("not waiting for it to stop"),
+    }
+}
+
+/// What to type next.
+pub(crate) fn is_up(address: SocketAddr) -> String {
+    let (host, port) = (address.ip(), address.port());
+    format!("Kestrel is up: psql -h {host} -p {port} -U kestrel kestrel")
+}
+
+/// `127.0.0.1:5433`, `[::1]:5433`, `localhost:5433`.
+pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let addresses = text.to_socket_addrs().ok();
+    let first = addresses.and_then(|mut addresses| addresses.next());
+    first.ok_or_else(|| format!("'{text}' is not an address with a port, such as {DEFAULT_LISTEN}"))
+}
+
+/// Nobody is asked for a password yet, so nobody from outside may come.
+pub(crate) fn check_loopback(listen: SocketAddr) -> Result<SocketAddr> {
+    if listen.ip().is_loopback() {
+        return Ok(listen);
+    }
+    Err(CommandError::usage(format!(
+        "refusing to listen on {listen}: without authentication only a loopback address will do, \
+         such as {DEFAULT_LISTEN}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_addresses_are_listened_on() {
+        for (text, accepted) in [
+            ("127.0.0.1:5433", true),
+            ("127.8.8.8:1", true),
+            ("[::1]:0", true),
+            ("localhost:5433", true),
+            ("0.0.0.0:5433", false),
+            ("[::]:5433", false),
+            ("192.0.2.1:5433", false),
+            ("5433", false),
+            ("127.0.0.1", false),
+            ("127.0.0.1:99999", false),
+            ("", false),
+        ] {
+            let result = parse_listen(text).map(|listen| check_loopback(listen).is_ok());
+            assert_eq!(result.unwrap_or(false), accepted, "{text}");
+        }
+    }
+}
