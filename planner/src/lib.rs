@@ -4,3 +4,4 @@ pub mod catalog;
 pub mod error;
 pub mod functions;
 pub mod operators;
+pub mod placement;
