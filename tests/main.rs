@@ -1,1 +1,3 @@
 //! Integration tests of the whole: one test binary.
+
+mod tidy;
