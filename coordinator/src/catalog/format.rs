@@ -143,7 +143,8 @@ fn check_format(dir: &Path, application_id: i32, format: i32) -> Result<()> {
         return Err(refused(
             dir,
             format!(
-                "was written by a newer Kestrel (catalog format {format}; this one reads up to {FORMAT})"
+                "was written by a newer Kestrel (catalog format {format}; this one reads up to \
+                 {FORMAT})"
             ),
         )
         .hint("Start it with the version of Kestrel that wrote it, or a newer one."));

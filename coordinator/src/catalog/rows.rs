@@ -108,7 +108,8 @@ pub(super) fn write_schemas(
 pub(super) fn changes_since(connection: &Connection, version: u64) -> Result<Vec<LogEntry>> {
     let read = || -> rusqlite::Result<Vec<LogEntry>> {
         let mut statement = connection.prepare_cached(
-            "SELECT version, committed_at_us, changes FROM change_log WHERE version > ?1 ORDER BY 1",
+            "SELECT version, committed_at_us, changes FROM change_log
+             WHERE version > ?1 ORDER BY version",
         )?;
         let entries = statement.query_map([version.cast_signed()], |row| {
             Ok(LogEntry {

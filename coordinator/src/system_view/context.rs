@@ -1,0 +1,114 @@
+//! What the system views and functions know: one catalog version, one session, one moment.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+use chrono::{DateTime, Utc};
+use kestrel_planner::catalog::Catalog;
+
+use super::relation::Relations;
+
+/// What a statement's system views and functions are computed from.
+#[derive(Debug)]
+pub struct SystemViewContext {
+    /// The version the statement reads.
+    pub catalog: Arc<Catalog>,
+    /// The session that asks.
+    pub session: SessionFacts,
+    /// The statement's time.
+    pub now: DateTime<Utc>,
+    /// The queries that run now.
+    pub queries: Vec<QueryFacts>,
+    /// `down`, … by datanode id; who is not in it is `up`.
+    pub datanode_states: BTreeMap<u32, String>,
+    relations: OnceLock<Relations>,
+}
+
+/// A session, as it shows in `pg_stat_activity`, `pg_settings` and the session functions.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFacts {
+    /// The number its client cancels it by.
+    pub backend_pid: i32,
+    /// The role it runs as.
+    pub user: String,
+    /// The database it is connected to.
+    pub database: String,
+    /// `application_name`
+    pub application_name: String,
+    /// The client's IP address; `None`: not by TCP.
+    pub client_address: Option<String>,
+    /// The client's port.
+    pub client_port: Option<i32>,
+    /// When it began.
+    pub session_start: DateTime<Utc>,
+    /// When its transaction began; the statement's start outside of a block.
+    pub transaction_start: DateTime<Utc>,
+    /// The schemas that unqualified names are looked up in, in order, `pg_catalog` left out unless
+    /// named: `"$user"` resolved or dropped.
+    pub search_path: Vec<String>,
+    /// All settings, in the order of `SHOW ALL`.
+    pub settings: Vec<SettingFacts>,
+    /// `server_version`: `15.0 (Kestrel 0.1.0)`
+    pub server_version: String,
+    /// The number of the session's transaction, if it has one.
+    pub transaction_id: Option<u64>,
+    /// The statement's text.
+    pub query: String,
+    /// When this process started.
+    pub server_start: DateTime<Utc>,
+}
+
+/// A setting, as `pg_settings` shows it.
+#[derive(Clone, Debug, Default)]
+pub struct SettingFacts {
+    /// Its name, as SHOW ALL writes it.
+    pub name: String,
+    /// Its value in this session, with unit if SHOW prints one.
+    pub value: String,
+    /// The value RESET gives.
+    pub reset_value: String,
+    /// The built-in value.
+    pub boot_value: String,
+    /// One sentence.
+    pub description: String,
+}
+
+/// A running query, as `kestrel.queries` shows it.
+#[derive(Clone, Debug)]
+pub struct QueryFacts {
+    /// Its id, as logs and datanodes name it.
+    pub query_id: String,
+    /// The session's number.
+    pub backend_pid: i32,
+    /// The session's role.
+    pub user: String,
+    /// The session's `application_name`.
+    pub application_name: String,
+    /// `planning`, `running`, …
+    pub state: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// The statement's text.
+    pub query: String,
+}
+
+impl SystemViewContext {
+    /// With no running query and all datanodes up.
+    pub fn new(catalog: Arc<Catalog>, session: SessionFacts, now: DateTime<Utc>) -> Self {
+        Self {
+            catalog,
+            session,
+            now,
+            queries: Vec::new(),
+            datanode_states: BTreeMap::new(),
+            relations: OnceLock::new(),
+        }
+    }
+
+    /// All relations, system relations too; built when first asked for.
+    pub(super) fn relations(&self) -> &Relations {
+        self.relations.get_or_init(|| Relations::of(&self.catalog))
+    }
+}

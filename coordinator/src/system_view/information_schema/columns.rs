@@ -1,0 +1,106 @@
+//! `information_schema.columns`
+
+use super::super::{
+    SystemViewContext,
+    pg_catalog::pg_attribute::{Attribute, columns},
+    relation::{Relation, RelationKind},
+    rows::{Rows, row},
+    types,
+};
+
+pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
+    let mut rows = Rows::new(
+        "table_catalog, table_schema, table_name, column_name, ordinal_position, \
+         column_default, is_nullable, data_type, character_maximum_length, \
+         character_octet_length, numeric_precision, numeric_precision_radix, numeric_scale, \
+         datetime_precision, udt_catalog, udt_schema, udt_name, dtd_identifier, \
+         is_self_referencing, is_identity, identity_cycle, is_generated, is_updatable",
+    );
+    for relation in context.relations().iter() {
+        if matches!(relation.kind, RelationKind::Table(_) | RelationKind::System(_)) {
+            for column in columns(&relation.kind) {
+                push(&mut rows, &context.session.database, relation, &column);
+            }
+        }
+    }
+    rows
+}
+
+fn push(rows: &mut Rows, database: &String, relation: &Relation, column: &Attribute) {
+    let is_table = matches!(relation.kind, RelationKind::Table(_));
+    let yes_or_no = |yes| if yes { "YES" } else { "NO" };
+    let type_name = types::by_oid(column.type_oid).map_or("", |t| t.name);
+    let is_array = type_name.starts_with('_') || type_name.ends_with("vector");
+    let modifier = column.modifier;
+    let length = LengthAndPrecision::of(type_name, modifier);
+    rows.push(row![
+        database,
+        &relation.schema,
+        &relation.name,
+        &column.name,
+        column.number,
+        column.default.clone(),
+        yes_or_no(!column.not_null),
+        if is_array { "ARRAY".into() } else { types::format(column.type_oid, None) },
+        length.characters,
+        length.octets,
+        length.precision,
+        length.radix,
+        length.scale,
+        length.datetime,
+        database,
+        "pg_catalog",
+        type_name,
+        column.number.to_string(),
+        "NO",
+        "NO",
+        "NO",
+        "NEVER",
+        yes_or_no(is_table),
+    ]);
+}
+
+/// The columns of the view that depend on the type alone.
+#[derive(Default)]
+struct LengthAndPrecision {
+    characters: Option<i32>,
+    octets: Option<i32>,
+    precision: Option<i32>,
+    radix: Option<i32>,
+    scale: Option<i32>,
+    datetime: Option<i32>,
+}
+
+impl LengthAndPrecision {
+    /// information_schema.sql: `_pg_char_max_length`, `_pg_numeric_precision`, …
+    fn of(type_name: &str, modifier: i32) -> Self {
+        let binary = |precision| (Some(precision), Some(2));
+        let (precision, radix) = match type_name {
+            "int2" => binary(16),
+            "int4" => binary(32),
+            "int8" => binary(64),
+            "float4" => binary(24),
+            "float8" => binary(53),
+            "numeric" if modifier >= 4 => (Some(((modifier - 4) >> 16) & 0xffff), Some(10)),
+            "numeric" => (None, Some(10)),
+            _ => (None, None),
+        };
+        let scale = match type_name {
+            "int2" | "int4" | "int8" => Some(0),
+            "numeric" if modifier >= 4 => Some((((modifier - 4) & 0x7ff) ^ 1024) - 1024),
+            _ => None,
+        };
+        let (characters, octets) = match type_name {
+            // UTF-8 takes up to four octets.
+            "varchar" | "bpchar" if modifier >= 4 => (Some(modifier - 4), Some((modifier - 4) * 4)),
+            "varchar" | "bpchar" | "text" => (None, Some(1 << 30)),
+            _ => (None, None),
+        };
+        let datetime = match type_name {
+            "date" => Some(0),
+            "time" | "timestamp" | "timestamptz" | "interval" => Some(6),
+            _ => None,
+        };
+        Self { characters, octets, precision, radix, scale, datetime }
+    }
+}

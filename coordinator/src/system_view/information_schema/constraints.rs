@@ -1,0 +1,84 @@
+//! `information_schema.table_constraints`, `key_column_usage` and `constraint_column_usage`:
+//! PRIMARY KEY and UNIQUE.
+
+use kestrel_planner::catalog::{ColumnDef, KeyDef, TableDef};
+
+use super::super::{
+    SystemViewContext,
+    relation::keys,
+    rows::{Rows, row},
+};
+
+pub(in super::super) fn table_constraints(context: &SystemViewContext) -> Rows {
+    let mut rows = Rows::new(
+        "constraint_catalog, constraint_schema, constraint_name, table_catalog, \
+         table_schema, table_name, constraint_type, is_deferrable, initially_deferred, \
+         enforced, nulls_distinct",
+    );
+    let database = &context.session.database;
+    for table in context.catalog.tables.values() {
+        for (key, is_primary) in keys(table) {
+            rows.push(row![
+                database,
+                &table.schema_name,
+                &key.name,
+                database,
+                &table.schema_name,
+                &table.name,
+                if is_primary { "PRIMARY KEY" } else { "UNIQUE" },
+                "NO",
+                "NO",
+                "YES",
+                (!is_primary).then_some("YES"),
+            ]);
+        }
+    }
+    rows
+}
+
+pub(in super::super) fn key_column_usage(context: &SystemViewContext) -> Rows {
+    let mut rows = Rows::new(
+        "constraint_catalog, constraint_schema, constraint_name, table_catalog, \
+         table_schema, table_name, column_name, ordinal_position",
+    );
+    let database = &context.session.database;
+    for (table, key, position, column) in key_columns(context) {
+        let schema = &table.schema_name;
+        rows.push(row![
+            database,
+            schema,
+            &key.name,
+            database,
+            schema,
+            &table.name,
+            &column.name,
+            position,
+        ]);
+    }
+    rows
+}
+
+pub(in super::super) fn constraint_column_usage(context: &SystemViewContext) -> Rows {
+    let mut rows = Rows::new(
+        "table_catalog, table_schema, table_name, column_name, constraint_catalog, \
+         constraint_schema, constraint_name",
+    );
+    let database = &context.session.database;
+    for (table, key, _, column) in key_columns(context) {
+        let schema = &table.schema_name;
+        rows.push(row![database, schema, &table.name, &column.name, database, schema, &key.name,]);
+    }
+    rows
+}
+
+/// Every column of every key, with its position in it, from 1.
+fn key_columns(
+    context: &SystemViewContext,
+) -> impl Iterator<Item = (&TableDef, &KeyDef, usize, &ColumnDef)> {
+    context.catalog.tables.values().flat_map(|table| {
+        keys(table).flat_map(move |(key, _)| {
+            let columns = key.columns.iter().filter_map(|id| table.column_by_id(*id)).enumerate();
+            columns.map(move |(i, column)| (&**table, key, i + 1, column))
+        })
+    })
+}

@@ -1,0 +1,24 @@
+//! `information_schema.tables`
+
+use super::super::{
+    SystemViewContext,
+    relation::RelationKind,
+    rows::{Rows, row},
+};
+
+pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
+    let mut rows = Rows::new(
+        "table_catalog, table_schema, table_name, table_type, is_insertable_into, is_typed",
+    );
+    for relation in context.relations().iter() {
+        let (table_type, insertable) = match &relation.kind {
+            RelationKind::Table(_) => ("BASE TABLE", "YES"),
+            RelationKind::System(definition) if definition.kind == "r" => ("BASE TABLE", "NO"),
+            RelationKind::System(_) => ("VIEW", "NO"),
+            RelationKind::Index(..) | RelationKind::Sequence => continue,
+        };
+        let database = &context.session.database;
+        rows.push(row![database, &relation.schema, &relation.name, table_type, insertable, "NO"]);
+    }
+    rows
+}

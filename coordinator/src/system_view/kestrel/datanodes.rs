@@ -1,0 +1,30 @@
+//! `kestrel.datanodes`: the datanodes, and what each of them holds.
+
+use kestrel_proto::DatanodeId;
+
+use super::super::{
+    SystemViewContext,
+    rows::{Rows, row},
+};
+
+pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
+    let mut out = Rows::new("name, address, state, shard_kind, buckets, rows, bytes");
+    let catalog = &context.catalog;
+    for datanode in &catalog.datanodes {
+        let owner = DatanodeId(datanode.id);
+        let buckets = catalog.bucket_map.owners().iter().filter(|o| **o == owner).count();
+        let segments = catalog.segments().filter(|s| s.datanode == datanode.id);
+        let (rows, bytes) = segments.fold((0, 0), |(r, b), s| (r + s.rows, b + s.length));
+        let state = context.datanode_states.get(&datanode.id);
+        out.push(row![
+            &datanode.name,
+            &datanode.address,
+            state.map_or_else(|| "up".to_string(), Clone::clone),
+            &datanode.shard_kind,
+            buckets,
+            rows,
+            bytes,
+        ]);
+    }
+    out
+}

@@ -1,0 +1,6 @@
+//! Schema `kestrel`: the cluster.
+
+pub(super) mod datanodes;
+pub(super) mod queries;
+pub(super) mod table_distributions;
+pub(super) mod table_placement;

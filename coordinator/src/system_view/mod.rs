@@ -1,0 +1,161 @@
+//! What Kestrel tells about itself: schema `kestrel`, and PostgreSQL's `pg_catalog` and
+//! `information_schema`, which clients ask about tables, columns and keys.
+//!
+//! Everything here is computed from one catalog version and the facts about one session (a
+//! [`SystemViewContext`]), so a statement that reads system views
+//!
+//! 1. is rewritten where clients write what the SQL planner cannot take ([`rewrite`]),
+//! 2. is planned over the views as tables ([`SystemView::arrow_schema`]) with [`functions`],
+//! 3. runs on the coordinator over [`SystemView::batch`].
+//!
+//! The columns of all system relations are in `data/relations.txt`. A view with rows is a function
+//! in a file of its own and a line in `SYSTEM_VIEWS`; a relation without such a line is empty:
+//! Kestrel has no triggers, policies, publications, …
+//!
+//! OIDs of tables, indexes and sequences are those of the catalog and never change; those below
+//! 16384 are PostgreSQL's where PostgreSQL has the object, and 15000 to 15999 our own.
+
+mod context;
+mod definition;
+pub mod functions;
+mod information_schema;
+mod kestrel;
+mod name;
+mod pg_catalog;
+mod relation;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use std::sync::Arc;
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use kestrel_proto::Result;
+
+pub use context::{QueryFacts, SessionFacts, SettingFacts, SystemViewContext};
+use definition::{DEFINITIONS, Definition};
+use rows::Rows;
+
+/// The one role; it owns everything.
+const OWNER: &str = "kestrel";
+const OWNER_OID: i64 = 10;
+const DATABASE_OID: i64 = 5;
+
+/// Computes a view's rows.
+type Fill = fn(&SystemViewContext) -> Rows;
+
+/// Every view that has rows: one line each.
+const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
+    ("kestrel", "datanodes", kestrel::datanodes::rows),
+    ("kestrel", "queries", kestrel::queries::rows),
+    ("kestrel", "table_distributions", kestrel::table_distributions::rows),
+    ("kestrel", "table_placement", kestrel::table_placement::rows),
+    ("pg_catalog", "gp_distribution_policy", pg_catalog::gp_distribution_policy::rows),
+    ("pg_catalog", "pg_am", pg_catalog::fixed::pg_am),
+    ("pg_catalog", "pg_attrdef", pg_catalog::pg_attrdef::rows),
+    ("pg_catalog", "pg_attribute", pg_catalog::pg_attribute::rows),
+    ("pg_catalog", "pg_authid", pg_catalog::pg_roles::pg_authid),
+    ("pg_catalog", "pg_class", pg_catalog::pg_class::rows),
+    ("pg_catalog", "pg_collation", pg_catalog::fixed::pg_collation),
+    ("pg_catalog", "pg_constraint", pg_catalog::pg_constraint::rows),
+    ("pg_catalog", "pg_database", pg_catalog::pg_database::rows),
+    ("pg_catalog", "pg_depend", pg_catalog::pg_depend::rows),
+    ("pg_catalog", "pg_index", pg_catalog::pg_index::rows),
+    ("pg_catalog", "pg_indexes", pg_catalog::pg_indexes::rows),
+    ("pg_catalog", "pg_language", pg_catalog::fixed::pg_language),
+    ("pg_catalog", "pg_namespace", pg_catalog::pg_namespace::rows),
+    ("pg_catalog", "pg_opclass", pg_catalog::fixed::pg_opclass),
+    ("pg_catalog", "pg_proc", pg_catalog::fixed::pg_proc),
+    ("pg_catalog", "pg_roles", pg_catalog::pg_roles::pg_roles),
+    ("pg_catalog", "pg_sequence", pg_catalog::pg_sequence::pg_sequence),
+    ("pg_catalog", "pg_sequences", pg_catalog::pg_sequence::pg_sequences),
+    ("pg_catalog", "pg_settings", pg_catalog::pg_settings::rows),
+    ("pg_catalog", "pg_shadow", pg_catalog::pg_roles::pg_user),
+    ("pg_catalog", "pg_stat_activity", pg_catalog::pg_stat_activity::rows),
+    ("pg_catalog", "pg_stat_all_tables", pg_catalog::pg_stat_tables::rows),
+    ("pg_catalog", "pg_stat_user_tables", pg_catalog::pg_stat_tables::rows),
+    ("pg_catalog", "pg_tables", pg_catalog::pg_tables::pg_tables),
+    ("pg_catalog", "pg_tablespace", pg_catalog::fixed::pg_tablespace),
+    ("pg_catalog", "pg_type", pg_catalog::fixed::pg_type),
+    ("pg_catalog", "pg_user", pg_catalog::pg_roles::pg_user),
+    ("pg_catalog", "pg_views", pg_catalog::pg_tables::pg_views),
+    ("information_schema", "character_sets", information_schema::schemata::character_sets),
+    ("information_schema", "columns", information_schema::columns::rows),
+    (
+        "information_schema",
+        "constraint_column_usage",
+        information_schema::constraints::constraint_column_usage,
+    ),
+    ("information_schema", "enabled_roles", information_schema::schemata::enabled_roles),
+    (
+        "information_schema",
+        "information_schema_catalog_name",
+        information_schema::schemata::information_schema_catalog_name,
+    ),
+    ("information_schema", "key_column_usage", information_schema::constraints::key_column_usage),
+    ("information_schema", "role_table_grants", information_schema::privileges::rows),
+    ("information_schema", "schemata", information_schema::schemata::schemata),
+    ("information_schema", "sequences", information_schema::sequences::rows),
+    ("information_schema", "table_constraints", information_schema::constraints::table_constraints),
+    ("information_schema", "table_privileges", information_schema::privileges::rows),
+    ("information_schema", "tables", information_schema::tables::rows),
+];
+
+/// A system relation that statements can read.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemView {
+    definition: &'static Definition,
+    fill: Option<Fill>,
+}
+
+/// All system relations.
+pub fn system_views() -> impl Iterator<Item = SystemView> {
+    DEFINITIONS.iter().map(SystemView::of)
+}
+
+/// The system relation of this schema and name.
+pub fn system_view(schema: &str, name: &str) -> Option<SystemView> {
+    DEFINITIONS.iter().find(|d| d.schema == schema && d.name == name).map(SystemView::of)
+}
+
+impl SystemView {
+    fn of(definition: &'static Definition) -> Self {
+        let line = SYSTEM_VIEWS
+            .iter()
+            .find(|(schema, name, _)| (*schema, *name) == (definition.schema, definition.name));
+        Self { definition, fill: line.map(|(_, _, fill)| *fill) }
+    }
+
+    /// `kestrel`, `pg_catalog` or `information_schema`
+    pub fn schema_name(&self) -> &'static str {
+        self.definition.schema
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.definition.name
+    }
+
+    /// Its OID, as `pg_class` shows it.
+    pub fn oid(&self) -> u32 {
+        self.definition.oid as u32
+    }
+
+    /// No cluster has rows in it.
+    pub fn is_always_empty(&self) -> bool {
+        self.fill.is_none()
+    }
+
+    /// Its columns. `oid` is held as Int64 and `name` and `"char"` as Utf8View
+    /// (`SqlType::Oid`, `Name` and `Text`); arrays and vectors as List of Int16, Int64 or Utf8View,
+    /// with PostgreSQL's name of the type (`int2vector`, `_text`) under `SQL_TYPE_METADATA`.
+    pub fn arrow_schema(&self) -> SchemaRef {
+        Arc::clone(&self.definition.arrow)
+    }
+
+    /// Its rows.
+    pub fn batch(&self, context: &SystemViewContext) -> Result<RecordBatch> {
+        self.fill.map_or_else(Rows::none, |fill| fill(context)).batch(self.definition)
+    }
+}

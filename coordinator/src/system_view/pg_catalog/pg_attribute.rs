@@ -1,0 +1,103 @@
+//! `pg_attribute`: the columns of every relation.
+
+use kestrel_planner::catalog::{ColumnDef, TableDef};
+
+use super::super::{
+    SystemViewContext,
+    relation::RelationKind,
+    rows::{Rows, row},
+    types,
+};
+
+/// A sequence is a relation of one row.
+const SEQUENCE_COLUMNS: [(&str, i64); 3] = [("last_value", 20), ("log_cnt", 20), ("is_called", 16)];
+
+pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
+    let mut out = Rows::new(
+        "attrelid, attname, atttypid, attstattarget, attlen, attnum, attcacheoff, atttypmod, \
+         attbyval, attalign, attstorage, attnotnull, atthasdef, attislocal, attcollation",
+    );
+    for relation in context.relations().iter() {
+        for column in columns(&relation.kind) {
+            push(&mut out, relation.oid, column);
+        }
+    }
+    out
+}
+
+/// A column, whatever it is a column of.
+pub(in super::super) struct Attribute {
+    pub(in super::super) name: String,
+    pub(in super::super) number: i64,
+    pub(in super::super) type_oid: i64,
+    pub(in super::super) modifier: i32,
+    pub(in super::super) not_null: bool,
+    pub(in super::super) default: Option<String>,
+}
+
+/// The columns of a relation, in order.
+pub(in super::super) fn columns(kind: &RelationKind) -> Vec<Attribute> {
+    let plain = |name: &str, index: usize, type_oid, not_null| Attribute {
+        name: name.into(),
+        number: index as i64 + 1,
+        type_oid,
+        modifier: -1,
+        not_null,
+        default: None,
+    };
+    match kind {
+        RelationKind::Table(table) => table.columns.iter().map(|c| of_column(table, c)).collect(),
+        RelationKind::Index(table, key) => {
+            let columns = key.columns.iter().filter_map(|id| table.column_by_id(*id));
+            let numbered = columns.enumerate().map(|(i, c)| Attribute {
+                number: i as i64 + 1,
+                not_null: false,
+                default: None,
+                ..of_column(table, c)
+            });
+            numbered.collect()
+        }
+        RelationKind::Sequence => {
+            let columns = SEQUENCE_COLUMNS.iter().enumerate();
+            columns.map(|(i, (name, oid))| plain(name, i, *oid, true)).collect()
+        }
+        RelationKind::System(definition) => {
+            let columns = definition.columns.iter().enumerate();
+            columns.map(|(i, c)| plain(c.name, i, c.type_oid(), c.not_null)).collect()
+        }
+    }
+}
+
+fn of_column(table: &TableDef, column: &ColumnDef) -> Attribute {
+    let in_primary_key =
+        table.primary_key.as_ref().is_some_and(|key| key.columns.contains(&column.id));
+    Attribute {
+        name: column.name.clone(),
+        number: column.id.into(),
+        type_oid: column.sql_type.oid().into(),
+        modifier: column.sql_type.typmod(),
+        not_null: column.not_null || in_primary_key,
+        default: column.default.clone(),
+    }
+}
+
+fn push(out: &mut Rows, relation: i64, column: Attribute) {
+    let Some(found) = types::by_oid(column.type_oid) else { return };
+    out.push(row![
+        relation,
+        column.name,
+        found.oid,
+        -1,
+        found.length,
+        column.number,
+        -1,
+        column.modifier,
+        found.by_value,
+        found.alignment,
+        found.storage,
+        column.not_null,
+        column.default.is_some(),
+        true,
+        found.collation,
+    ]);
+}

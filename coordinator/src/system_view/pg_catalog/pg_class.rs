@@ -1,0 +1,93 @@
+//! `pg_class`: tables, indexes, sequences and system relations.
+
+use kestrel_planner::catalog::{Catalog, TableDef};
+
+use super::{
+    super::{
+        OWNER_OID, SystemViewContext,
+        relation::{Relation, RelationKind, keys, row_count, schema_oid},
+        rows::{Rows, row},
+    },
+    fixed::{BTREE_OID, COLUMNAR_OID},
+};
+
+/// PostgreSQL's page: `relpages` counts such.
+const PAGE_BYTES: u64 = 8192;
+
+pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
+    let mut rows = Rows::new(
+        "oid, relname, relnamespace, relowner, relam, relfilenode, relpages, reltuples, \
+         relhasindex, relpersistence, relkind, relnatts, relispopulated, relreplident",
+    );
+    for relation in context.relations().iter() {
+        let shape = Shape::of(&context.catalog, relation);
+        rows.push(row![
+            relation.oid,
+            &relation.name,
+            schema_oid(&context.catalog, &relation.schema).unwrap_or(0),
+            OWNER_OID,
+            shape.access_method,
+            if shape.is_stored { relation.oid } else { 0 },
+            i32::try_from(relation.bytes().div_ceil(PAGE_BYTES)).unwrap_or(i32::MAX),
+            shape.rows,
+            shape.has_index,
+            "p",
+            shape.kind,
+            shape.columns,
+            true,
+            shape.replica_identity,
+        ]);
+    }
+    rows
+}
+
+/// What differs between kinds.
+struct Shape {
+    kind: &'static str,
+    columns: usize,
+    access_method: i64,
+    is_stored: bool,
+    has_index: bool,
+    rows: f64,
+    replica_identity: &'static str,
+}
+
+impl Shape {
+    fn of(catalog: &Catalog, relation: &Relation) -> Self {
+        let rows = |table: &TableDef| row_count(catalog, table) as f64;
+        let nothing = Self {
+            kind: "",
+            columns: 0,
+            access_method: 0,
+            is_stored: true,
+            has_index: false,
+            rows: 0.0,
+            replica_identity: "n",
+        };
+        match &relation.kind {
+            RelationKind::Table(table) => Self {
+                kind: "r",
+                columns: table.columns.len(),
+                access_method: COLUMNAR_OID,
+                has_index: keys(table).next().is_some(),
+                rows: rows(table),
+                replica_identity: "d",
+                ..nothing
+            },
+            RelationKind::Index(table, key) => Self {
+                kind: "i",
+                columns: key.columns.len(),
+                access_method: BTREE_OID,
+                rows: rows(table),
+                ..nothing
+            },
+            RelationKind::Sequence => Self { kind: "S", columns: 3, rows: 1.0, ..nothing },
+            RelationKind::System(definition) => Self {
+                kind: definition.kind,
+                columns: definition.columns.len(),
+                is_stored: false,
+                ..nothing
+            },
+        }
+    }
+}

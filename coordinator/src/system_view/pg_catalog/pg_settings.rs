@@ -1,0 +1,33 @@
+//! `pg_settings`: the session's settings.
+
+use super::super::{
+    SystemViewContext,
+    rows::{Rows, row},
+};
+
+pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
+    let mut rows = Rows::new(
+        "name, setting, category, short_desc, context, vartype, source, boot_val, reset_val, \
+         pending_restart",
+    );
+    for setting in &context.session.settings {
+        let category = match setting.name.split_once('.') {
+            Some(_) => "Kestrel",
+            None => "Client Connection Defaults",
+        };
+        let is_default = setting.value == setting.boot_value;
+        rows.push(row![
+            &setting.name,
+            &setting.value,
+            category,
+            &setting.description,
+            "user",
+            "string",
+            if is_default { "default" } else { "session" },
+            &setting.boot_value,
+            &setting.reset_value,
+            false,
+        ]);
+    }
+    rows
+}

@@ -1,0 +1,226 @@
+//! The system views over a small schema.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::RecordBatch,
+    util::display::{ArrayFormatter, FormatOptions},
+};
+use chrono::DateTime;
+use kestrel_planner::catalog::{
+    Catalog, CatalogChange, ColumnDef, DatanodeDef, Distribution, KeyDef, SchemaDef, Segment,
+    SequenceDef, SqlType, TableDef,
+};
+
+use super::*;
+
+/// The schema of `testdata/schema.sql`, on two datanodes.
+pub(super) fn catalog() -> Catalog {
+    let datanode = |id: u32| DatanodeDef {
+        id,
+        name: format!("dn{}", id + 1),
+        uuid: id.to_string(),
+        address: "local".into(),
+        shard_kind: "columnar".into(),
+    };
+    let id_sequence = SequenceDef {
+        id: 16385,
+        schema_name: "public".into(),
+        name: "t_id_seq".into(),
+        max_value: i64::MAX,
+        owned_by: Some((16386, 1)),
+    };
+    let changes = [
+        CatalogChange::SetDatanodes {
+            datanodes: vec![datanode(0), datanode(1)],
+            bucket_map_version: 1,
+        },
+        CatalogChange::CreateSchema(SchemaDef { id: 16384, name: "sales".into() }),
+        CatalogChange::CreateSequence(id_sequence),
+        CatalogChange::CreateTable(table_t()),
+        CatalogChange::CreateTable(table_order()),
+        CatalogChange::AddSegments {
+            table: 16386,
+            segments: vec![segment(0, 1, 60), segment(1, 2, 40)],
+        },
+        CatalogChange::AddSegments {
+            table: 16390,
+            segments: vec![segment(0, 3, 5), segment(1, 4, 5)],
+        },
+    ];
+    Catalog::empty().apply(&changes).unwrap()
+}
+
+fn table_t() -> TableDef {
+    let types = [
+        ("id", SqlType::BigInt),
+        ("a", SqlType::Integer),
+        ("b", SqlType::Numeric(15, 2)),
+        ("c", SqlType::Varchar(Some(10))),
+        ("d", SqlType::Char(3)),
+        ("e", SqlType::TimestampTz),
+        ("f", SqlType::Text),
+    ];
+    let default = |name| match name {
+        "id" => Some("nextval('t_id_seq'::regclass)".to_string()),
+        "a" => Some("3".to_string()),
+        _ => None,
+    };
+    let columns = types.iter().zip(1..).map(|((name, sql_type), id)| ColumnDef {
+        id,
+        name: (*name).into(),
+        sql_type: *sql_type,
+        not_null: id <= 2,
+        default: default(*name),
+    });
+    TableDef {
+        id: 16386,
+        schema_name: "public".into(),
+        name: "t".into(),
+        columns: columns.collect(),
+        distribution: Distribution::Hash(vec![1]),
+        primary_key: Some(KeyDef { name: "t_pkey".into(), id: 16387, columns: vec![1] }),
+        unique_keys: vec![KeyDef { name: "t_a_id_key".into(), id: 16388, columns: vec![2, 1] }],
+        segments: vec![],
+    }
+}
+
+fn table_order() -> TableDef {
+    let column = |id, name: &str, sql_type| ColumnDef {
+        id,
+        name: name.into(),
+        sql_type,
+        not_null: false,
+        default: None,
+    };
+    TableDef {
+        id: 16390,
+        schema_name: "sales".into(),
+        name: "Order".into(),
+        columns: vec![column(1, "k", SqlType::Integer), column(2, "Value", SqlType::Double)],
+        distribution: Distribution::Replicated,
+        primary_key: None,
+        unique_keys: vec![],
+        segments: vec![],
+    }
+}
+
+fn segment(datanode: u32, id: u64, rows: u64) -> Segment {
+    Segment {
+        datanode,
+        id,
+        kind: 1,
+        file: format!("{id}.parquet"),
+        offset: 0,
+        length: 100 * rows,
+        rows,
+        bytes: 1000 * rows,
+        zone_summary: vec![],
+        delete_vector: 0,
+        checksum: 0,
+    }
+}
+
+pub(super) fn context() -> Arc<SystemViewContext> {
+    let setting = |name: &str, value: &str| SettingFacts {
+        name: name.into(),
+        value: value.into(),
+        reset_value: value.into(),
+        boot_value: value.into(),
+        description: String::new(),
+    };
+    let session = SessionFacts {
+        backend_pid: 42,
+        user: "kestrel".into(),
+        database: "kestrel".into(),
+        application_name: "psql".into(),
+        search_path: vec!["public".into()],
+        settings: vec![setting("server_version_num", "150000"), setting("TimeZone", "UTC")],
+        server_version: "15.0 (Kestrel 0.1.0)".into(),
+        query: "SELECT 1".into(),
+        ..SessionFacts::default()
+    };
+    let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    let mut context = SystemViewContext::new(Arc::new(catalog()), session, now);
+    context.datanode_states.insert(1, "down".into());
+    context.queries.push(QueryFacts {
+        query_id: "q1".into(),
+        backend_pid: 42,
+        user: "kestrel".into(),
+        application_name: "psql".into(),
+        state: "running".into(),
+        started_at: now - chrono::Duration::milliseconds(1500),
+        query: "SELECT 1".into(),
+    });
+    Arc::new(context)
+}
+
+/// The rows as text, NULL as `~`.
+pub(super) fn text(batch: &RecordBatch) -> Vec<Vec<String>> {
+    let options = FormatOptions::default().with_null("~");
+    let columns: Vec<_> =
+        batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
+    let row = |r| columns.iter().map(|c| c.value(r).to_string()).collect();
+    (0..batch.num_rows()).map(row).collect()
+}
+
+#[test]
+fn every_view_has_rows_of_its_types() {
+    let context = context();
+    for view in system_views() {
+        let batch = view.batch(&context).unwrap();
+        assert_eq!(batch.schema(), view.arrow_schema());
+        assert_eq!(batch.num_rows() == 0, view.is_always_empty(), "{}", view.name());
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            let nulls = if field.is_nullable() { 0 } else { column.null_count() };
+            assert_eq!(nulls, 0, "{}.{}", view.name(), field.name());
+        }
+    }
+    for (schema, name, _) in SYSTEM_VIEWS {
+        assert!(system_view(schema, name).is_some(), "{schema}.{name} has no columns");
+    }
+}
+
+/// `view column, column…` and the rows in these columns.
+#[test]
+fn views_tell_what_is() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "kestrel.datanodes name, address, state, shard_kind, buckets, rows, bytes",
+            &["dn1|local|up|columnar|2048|65|6500", "dn2|local|down|columnar|2048|45|4500"],
+        ),
+        (
+            "kestrel.table_distributions schema_name, table_name, distribution, key_columns",
+            &["public|t|hash|id", "sales|Order|replicated|~"],
+        ),
+        (
+            "kestrel.table_placement table_name, datanode, rows, bytes",
+            &["t|dn1|60|6000", "t|dn2|40|4000", "Order|dn1|5|500", "Order|dn2|5|500"],
+        ),
+        ("kestrel.queries query_id, state, elapsed_ms", &["q1|running|1500"]),
+        (
+            "pg_catalog.gp_distribution_policy localoid, policytype, numsegments, distkey",
+            &["16386|p|2|[1]", "16390|r|2|[]"],
+        ),
+        (
+            "pg_catalog.pg_stat_user_tables schemaname, relname, n_live_tup",
+            &["public|t|100", "sales|Order|5"],
+        ),
+        ("pg_catalog.pg_sequence seqrelid, seqtypid, seqmax", &["16385|20|9223372036854775807"]),
+        (
+            "pg_catalog.pg_stat_activity datname, pid, usename, state, query",
+            &["kestrel|42|kestrel|active|SELECT 1"],
+        ),
+    ];
+    let context = context();
+    for (view, expected) in cases {
+        let (name, columns) = view.split_once(' ').unwrap();
+        let (schema, name) = name.split_once('.').unwrap();
+        let batch = system_view(schema, name).unwrap().batch(&context).unwrap();
+        let indices: Vec<_> =
+            columns.split(", ").map(|c| batch.schema().index_of(c).unwrap()).collect();
+        let found: Vec<_> =
+            text(&batch.project(&indices).unwrap()).iter().map(|r| r.join("|")).collect();
+        assert_eq!(found, *expected, "{view}");
+    }
+}
