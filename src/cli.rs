@@ -81,7 +81,7 @@ fn first_paragraphs(text: &str) -> String {
     let lines: Vec<_> = lines
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .collect();
-    lines.join(" ")
+    lines.join(" ").replace(" tip: ", "; ")
 }
 
 async fn execute(command: Command) -> Result<()> {
@@ -129,7 +129,7 @@ mod tests {
             ("kestrel", "no command given"),
             ("kestrel tpch", "no command given"),
             ("kestrel fly", "unrecognized subcommand 'fly'"),
-            ("kestrel demo --scales 1", "unexpected argument '--scales' found"),
+            ("kestrel demo --scales 1", "'--scales' found; a similar argument exists: '--scale'"),
             ("kestrel demo --scale nine", "a scale is a number from 0.01"),
             ("kestrel demo --scale 0", "a scale is a number from 0.01"),
             ("kestrel demo --scale NaN", "a scale is a number from 0.01"),

@@ -2,7 +2,7 @@
 //! and the notices that come with them.
 
 use std::error::Error as _;
-use std::io::Cursor;
+use std::io::{self, Cursor};
 use std::pin::pin;
 
 use futures::{SinkExt, StreamExt, TryStreamExt, future};
@@ -64,8 +64,10 @@ impl Client {
             CommandError::usage(format!("not a connection URL: '{url}': {}", deepest(&e)))
         })?;
         let (postgres, mut connection) = config.connect(NoTls).await.map_err(|e| {
+            let refused = is_refused(&e);
             let why = ClientError::from(e);
-            CommandError::failure(format!("cannot connect to {}: {why}", place(&config)))
+            let hint = if refused { "; is `kestrel up` running there?" } else { "" };
+            CommandError::failure(format!("cannot connect to {}: {why}{hint}", place(&config)))
         })?;
         let (sender, notices) = mpsc::unbounded_channel();
         // Ends when the client is dropped or the server has gone; statements then report it.
@@ -185,6 +187,11 @@ fn deepest(error: &tokio_postgres::Error) -> String {
         Some(cause) => one_line(&cause.to_string()),
         None => one_line(&error.to_string()),
     }
+}
+
+fn is_refused(error: &tokio_postgres::Error) -> bool {
+    let io = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    io.is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 fn place(config: &Config) -> String {

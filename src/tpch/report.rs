@@ -1,13 +1,15 @@
 //! How a run is shown: a table as it goes, or one JSON document.
 
+use super::QUERIES;
 use super::run::{QueryReport, RunReport, Verdict};
-use crate::output::{Columns, Console};
+use crate::output::{Bar, Columns, Console};
 use crate::{CommandError, Result};
 
 /// Shows a run as a table, line by line.
 pub struct Table {
     columns: Columns,
     console: Console,
+    bar: Bar,
 }
 
 impl Table {
@@ -22,7 +24,8 @@ impl Table {
             ("answer", 7, true),
             ("warnings", 8, false),
         ];
-        let table = Self { columns: Columns::new(&headings), console: console.clone() };
+        let bar = console.bar("queries", QUERIES.len() as u64);
+        let table = Self { columns: Columns::new(&headings), console: console.clone(), bar };
         table.console.result(&table.columns.row(headings.map(|(name, ..)| name)));
         table.console.result(&table.columns.rule());
         table
@@ -37,6 +40,7 @@ impl Table {
             Verdict::Failed => "FAILED",
             Verdict::Unchecked => "-",
         };
+        self.bar.advance(1);
         self.console.result(&self.columns.row([
             report.query.to_string(),
             format!("{:.1}", report.ms),
@@ -49,7 +53,7 @@ impl Table {
     }
 
     /// Shows the sums, and what was warned of.
-    pub fn end(&self, report: &RunReport) {
+    pub fn end(self, report: &RunReport) {
         let sum = |value: fn(&QueryReport) -> Option<u64>| {
             let known: Vec<_> = report.queries.iter().filter_map(value).collect();
             if known.is_empty() { "-".to_string() } else { known.iter().sum::<u64>().to_string() }
@@ -89,7 +93,7 @@ pub fn verdict(report: &RunReport, console: &Console) -> Result<()> {
     }
     match bad.len() {
         0 => Ok(()),
-        n => Err(CommandError::failure(format!("{n} of 22 answers are not right"))),
+        n => Err(CommandError::failure(format!("{n} of {} answers are not right", QUERIES.len()))),
     }
 }
 
