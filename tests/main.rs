@@ -1,3 +1,4 @@
 //! Integration tests of the whole: one test binary.
 
+mod command;
 mod tidy;
