@@ -149,4 +149,22 @@ mod tests {
             assert!(!error.contains('\n'), "{line}: {error}");
         }
     }
+
+    #[tokio::test]
+    async fn what_is_understood_but_refused_is_status_2() {
+        for (line, text) in [
+            ("kestrel demo --processes", "--processes is not available yet"),
+            ("kestrel up --data d --processes", "--processes is not available yet"),
+            ("kestrel up --data d --shards kes", "--shards kes is not available yet"),
+            ("kestrel up --data d --listen 0.0.0.0:5433", "refusing to listen on 0.0.0.0:5433"),
+            ("kestrel demo --listen [::]:5433", "refusing to listen on [::]:5433"),
+            ("kestrel up --data d --memory-limit 1GB --cache-size 2GB", "cannot be larger"),
+            ("kestrel status --url nonsense", "not a connection URL: 'nonsense'"),
+        ] {
+            let Ok(Parsed::Command(command)) = parsed(line) else { panic!("refused: {line}") };
+            let error = execute(command).await.unwrap_err();
+            assert_eq!(error.exit_status(), 2, "{line}");
+            assert!(error.to_string().contains(text), "{line}: {error}");
+        }
+    }
 }

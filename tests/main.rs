@@ -1,4 +1,3 @@
 //! Integration tests of the whole: one test binary.
 
-mod command;
 mod tidy;
