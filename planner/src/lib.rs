@@ -4,4 +4,5 @@ pub mod catalog;
 pub mod error;
 pub mod functions;
 pub mod operators;
+pub mod parse;
 pub mod placement;

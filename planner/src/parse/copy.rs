@@ -1,0 +1,107 @@
+//! COPY
+
+use datafusion::sql::sqlparser::{ast, tokenizer::Token};
+use kestrel_proto::{ErrorReport, Result};
+
+use super::{
+    copy_options::{self, CopyOptions},
+    cursor::Cursor,
+    name::{Identifier, QualifiedName},
+    statement::StatementKind,
+};
+
+/// COPY
+#[derive(Clone, Debug, PartialEq)]
+pub struct CopyStatement {
+    /// What is copied.
+    pub target: CopyTarget,
+    /// Which way.
+    pub direction: CopyDirection,
+    /// How the rows are written.
+    pub options: CopyOptions,
+}
+
+/// What is copied.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CopyTarget {
+    /// A table
+    Table {
+        /// Its name.
+        name: QualifiedName,
+        /// In the order of the data; empty: all of the table's.
+        columns: Vec<Identifier>,
+    },
+    /// A query's rows, to the client only
+    Query(Box<ast::Query>),
+}
+
+/// Which way the rows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyDirection {
+    /// FROM STDIN: the client sends them.
+    FromClient,
+    /// TO STDOUT: the client gets them.
+    ToClient,
+}
+
+pub(super) fn copy(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
+    cursor.expect("COPY")?;
+    // `COPY BINARY t` is older than the options.
+    let binary =
+        !cursor.is_word_at(1, "FROM") && !cursor.is_word_at(1, "TO") && cursor.eat("BINARY");
+    let target = target(cursor)?;
+    let is_query = matches!(target, CopyTarget::Query(_));
+    let direction = if !is_query && cursor.eat("FROM") {
+        CopyDirection::FromClient
+    } else {
+        cursor.expect("TO")?;
+        CopyDirection::ToClient
+    };
+    endpoint(cursor, direction)?;
+    let options = copy_options::read(cursor, direction, binary)?;
+    if cursor.is_word("WHERE") {
+        if direction == CopyDirection::ToClient {
+            return cursor.fail();
+        }
+        return Err(ErrorReport::unsupported("COPY FROM … WHERE is not supported")
+            .hint("Copy into a table of its own, then INSERT … SELECT … WHERE.")
+            .position(cursor.position()));
+    }
+    Ok(StatementKind::Copy(Box::new(CopyStatement { target, direction, options })))
+}
+
+fn target(cursor: &mut Cursor<'_>) -> Result<CopyTarget> {
+    if cursor.token() == Some(&Token::LParen) {
+        let mut inside = cursor.parenthesized()?;
+        let query = inside.parse_with(|p| p.parse_query())?;
+        inside.expect_end()?;
+        return Ok(CopyTarget::Query(query));
+    }
+    let name = cursor.name()?;
+    let has_columns = cursor.token() == Some(&Token::LParen);
+    let columns = if has_columns { cursor.identifiers()? } else { Vec::new() };
+    Ok(CopyTarget::Table { name, columns })
+}
+
+/// Files and programs would be the server's, of which a cluster has many.
+fn endpoint(cursor: &mut Cursor<'_>, direction: CopyDirection) -> Result<()> {
+    let position = cursor.position();
+    let (word, hint) = match direction {
+        CopyDirection::FromClient => ("STDIN", "Use COPY FROM STDIN, or psql's \\copy."),
+        CopyDirection::ToClient => ("STDOUT", "Use COPY TO STDOUT, or psql's \\copy."),
+    };
+    // PostgreSQL takes either word either way.
+    if cursor.eat("STDIN") || cursor.eat("STDOUT") {
+        return Ok(());
+    }
+    let is_program = cursor.eat("PROGRAM");
+    if !is_program && !matches!(cursor.token(), Some(Token::SingleQuotedString(_))) {
+        return cursor.fail();
+    }
+    cursor.string()?;
+    let what = if is_program { "a program" } else { "a file" };
+    let verb = if word == "STDIN" { "FROM" } else { "TO" };
+    Err(ErrorReport::unsupported(format!("COPY {verb} {what} is not supported"))
+        .hint(hint)
+        .position(position))
+}

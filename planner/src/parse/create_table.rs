@@ -1,0 +1,219 @@
+//! CREATE TABLE, and the words between its columns and an AS.
+
+use datafusion::sql::sqlparser::tokenizer::Token;
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::{
+    create_table_as,
+    cursor::Cursor,
+    ddl::DdlStatement,
+    name::{Identifier, QualifiedName},
+    statement::StatementKind,
+    table_element::{self, TableElement},
+};
+
+/// CREATE TABLE
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateTable {
+    /// Its name.
+    pub name: QualifiedName,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// TEMPORARY
+    pub temporary: bool,
+    /// Columns, constraints and LIKE clauses, in order.
+    pub elements: Vec<TableElement>,
+    /// DISTRIBUTED …
+    pub distributed: Option<DistributedBy>,
+    /// WITH (…): names, in lower case, and where they stand.
+    pub storage_parameters: Vec<Identifier>,
+    /// TABLESPACE
+    pub tablespace: Option<Identifier>,
+    /// USING
+    pub access_method: Option<Identifier>,
+    /// Clauses that Kestrel reads over, in order.
+    pub unsupported: Vec<UnsupportedClause>,
+}
+
+/// A clause that PostgreSQL or Greenplum has and Kestrel does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsupportedClause {
+    /// `CHECK constraints`: what is not supported.
+    pub what: &'static str,
+    /// What to do instead.
+    pub hint: Option<&'static str>,
+    /// 1-based position.
+    pub position: u32,
+}
+
+/// `DISTRIBUTED …`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DistributedBy {
+    /// BY (…)
+    Columns(Vec<Identifier>),
+    /// REPLICATED
+    Replicated,
+    /// RANDOMLY
+    Randomly,
+}
+
+impl CreateTable {
+    /// A table of this name, with nothing said about it.
+    pub(super) fn new(name: QualifiedName) -> Self {
+        Self {
+            name,
+            if_not_exists: false,
+            temporary: false,
+            elements: Vec::new(),
+            distributed: None,
+            storage_parameters: Vec::new(),
+            tablespace: None,
+            access_method: None,
+            unsupported: Vec::new(),
+        }
+    }
+
+    pub(super) fn refuse(&mut self, what: &'static str, hint: Option<&'static str>, position: u32) {
+        self.unsupported.push(UnsupportedClause { what, hint, position });
+    }
+}
+
+pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
+    cursor.expect("CREATE")?;
+    let persistence = cursor.position();
+    let _ = cursor.eat("GLOBAL") || cursor.eat("LOCAL");
+    let temporary = cursor.eat("TEMPORARY") || cursor.eat("TEMP");
+    let unlogged = !temporary && cursor.eat("UNLOGGED");
+    cursor.expect("TABLE")?;
+    let if_not_exists = cursor.eat("IF NOT EXISTS");
+    let mut table = CreateTable { if_not_exists, temporary, ..CreateTable::new(cursor.name()?) };
+    if unlogged {
+        table.refuse("CREATE UNLOGGED TABLE", Some("Leave UNLOGGED out."), persistence);
+    }
+    if cursor.is_word("OF") || cursor.are_words("PARTITION OF") {
+        let what =
+            if cursor.is_word("OF") { "CREATE TABLE OF" } else { "CREATE TABLE PARTITION OF" };
+        table.refuse(what, None, cursor.position());
+        skip_rest(cursor);
+        return Ok(StatementKind::Ddl(DdlStatement::CreateTable(Box::new(table))));
+    }
+    let has_list = cursor.token() == Some(&Token::LParen);
+    let list = if has_list { Some(cursor.parenthesized()?) } else { None };
+    clauses(cursor, &mut table)?;
+    if cursor.eat("AS") {
+        return create_table_as::create_table_as(cursor, table, list);
+    }
+    let Some(list) = list else { return cursor.fail() };
+    table_element::read(&list, &mut table)?;
+    Ok(StatementKind::Ddl(DdlStatement::CreateTable(Box::new(table))))
+}
+
+/// Everything behind the column list. PostgreSQL wants an order; here any will do, as long as no
+/// clause stands twice.
+fn clauses(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
+    const PARTITION_HINT: &str = "Leave PARTITION BY out: queries skip the parts of a table that \
+                                  they do not need by the values in them.";
+    let mut seen = Vec::new();
+    loop {
+        let (position, start) = (cursor.position(), cursor.clone());
+        let clause = if cursor.are_words("ON COMMIT") { "ON" } else { cursor.here() };
+        let clause = clause.to_ascii_uppercase();
+        match clause.as_str() {
+            "DISTRIBUTED" => table.distributed = Some(distributed_by(cursor)?),
+            "WITH" => {
+                cursor.advance();
+                table.storage_parameters = storage_parameters(cursor)?;
+            }
+            "WITHOUT" => cursor.expect("WITHOUT OIDS")?,
+            "TABLESPACE" => {
+                cursor.advance();
+                table.tablespace = Some(cursor.identifier()?);
+            }
+            "USING" => {
+                cursor.advance();
+                table.access_method = Some(cursor.identifier()?);
+            }
+            "INHERITS" => {
+                cursor.advance();
+                cursor.parenthesized()?;
+                table.refuse("INHERITS", None, position);
+            }
+            "PARTITION" => {
+                cursor.expect("PARTITION BY")?;
+                table.refuse("PARTITION BY", Some(PARTITION_HINT), position);
+                skip_partition_by(cursor);
+            }
+            "ON" => {
+                cursor.expect("ON COMMIT")?;
+                let _ = cursor.eat("PRESERVE ROWS") || cursor.eat("DELETE ROWS") || {
+                    cursor.expect("DROP")?;
+                    true
+                };
+                if !table.temporary {
+                    let message = "ON COMMIT can only be used on temporary tables";
+                    let error = ErrorReport::new(SqlState::INVALID_TABLE_DEFINITION, message);
+                    return Err(error.position(position));
+                }
+            }
+            _ => return Ok(()),
+        }
+        if seen.contains(&clause) {
+            return start.fail();
+        }
+        seen.push(clause);
+    }
+}
+
+/// Reads over PostgreSQL's and Greenplum's forms of PARTITION BY and SUBPARTITION BY.
+fn skip_partition_by(cursor: &mut Cursor<'_>) {
+    while !cursor.at_end() && !cursor.is_word("DISTRIBUTED") && !cursor.is_word("AS") {
+        // A column list may be followed by storage clauses of the partitioned table.
+        if ["WITH", "TABLESPACE", "USING", "ON"].iter().any(|word| cursor.is_word(word)) {
+            return;
+        }
+        cursor.skip_group();
+    }
+}
+
+fn skip_rest(cursor: &mut Cursor<'_>) {
+    let end = cursor.range().end;
+    *cursor = cursor.over(end..end);
+}
+
+/// `DISTRIBUTED BY (a, b) | REPLICATED | RANDOMLY`
+pub(super) fn distributed_by(cursor: &mut Cursor<'_>) -> Result<DistributedBy> {
+    cursor.expect("DISTRIBUTED")?;
+    if cursor.eat("REPLICATED") {
+        return Ok(DistributedBy::Replicated);
+    }
+    if cursor.eat("RANDOMLY") {
+        return Ok(DistributedBy::Randomly);
+    }
+    cursor.expect("BY")?;
+    cursor.identifiers().map(DistributedBy::Columns)
+}
+
+/// `(fillfactor = 70, appendonly = true, …)`: their names
+fn storage_parameters(cursor: &mut Cursor<'_>) -> Result<Vec<Identifier>> {
+    let name_of = |mut part: Cursor<'_>| {
+        let position = part.position();
+        let mut name = part.word()?;
+        if part.eat_token(&Token::Period) {
+            name = format!("{name}.{}", part.word()?);
+        }
+        if part.eat_token(&Token::Eq) {
+            let _ = part.eat_token(&Token::Minus) || part.eat_token(&Token::Plus);
+            match part.token() {
+                Some(
+                    Token::Word(_)
+                    | Token::Number(..)
+                    | Token::SingleQuotedString(_)
+                    | Token::EscapedStringLiteral(_),
+                ) => part.advance(),
+                _ => return part.fail(),
+            }
+        }
+        part.expect_end().map(|()| Identifier { name, position })
+    };
+    cursor.parenthesized()?.split_commas().into_iter().map(name_of).collect()
+}

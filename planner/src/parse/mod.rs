@@ -1,0 +1,75 @@
+//! SQL text to statements.
+//!
+//! 1. `lexer` cuts the text into tokens (sqlparser's tokenizer) and the tokens into statements.
+//! 2. `statements` looks at the first words. Commands and DDL are read here, word by word through
+//!    a `Cursor`, because their words are PostgreSQL's, Greenplum's and ours (`DISTRIBUTED BY`);
+//!    queries, expressions and type names are read by sqlparser from the same tokens.
+//! 3. Errors are PostgreSQL's: `syntax error at or near "foo"`, 42601, with a position in the
+//!    whole text. As there, one wrong statement means that none of the text runs.
+
+mod copy;
+mod copy_options;
+mod create_table;
+mod create_table_as;
+mod cursor;
+mod data_type;
+mod ddl;
+mod dialect;
+mod explain;
+mod lexer;
+mod maintenance;
+mod name;
+mod nesting;
+mod prepare;
+mod set;
+mod statement;
+mod statements;
+mod table_element;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+use cursor::Cursor;
+use kestrel_proto::Result;
+
+pub use copy::{CopyDirection, CopyStatement, CopyTarget};
+pub use copy_options::{CopyFormat, CopyHeader, CopyOptions, ForceColumns};
+pub use create_table::{CreateTable, DistributedBy, UnsupportedClause};
+pub use create_table_as::CreateTableAs;
+pub use data_type::sql_type;
+pub use ddl::{CreateSchema, DdlStatement, DropSchema, DropTable, Truncate};
+pub use explain::{Explain, ExplainFormat};
+pub use maintenance::{Maintenance, MaintenanceTarget};
+pub use name::{DATABASE, Identifier, QualifiedName, fold, fold_ident, quote};
+pub use prepare::{DiscardTarget, Execute, Prepare};
+pub use set::{SetValue, SetVariable, Variable};
+pub use statement::{Statement, StatementKind};
+pub use table_element::{
+    ColumnClause, ColumnType, ForeignKeyClause, KeyClause, LikeClause, SerialType, TableElement,
+};
+pub use transaction::{IsolationLevel, SavepointCommand, SetTransaction, TransactionModes};
+
+/// The statements of a text, in order; one [`StatementKind::Empty`] if there are none.
+///
+/// Errors: 42601 with the position where the text stops making sense; 54001 for nesting beyond
+/// what can be planned; 0A000 and 22023 for what COPY's options cannot be.
+pub fn parse(sql: &str) -> Result<Vec<Statement>> {
+    let lexed = lexer::lex(sql)?;
+    let mut parsed = Vec::new();
+    for range in lexed.statements() {
+        nesting::check(&lexed.lexemes[range.clone()])?;
+        parsed.push(statements::statement(Cursor::new(&lexed, range.clone()))?);
+        if let Some(statement) = parsed.last_mut() {
+            statement.notices = lexed.notices(&range);
+        }
+    }
+    if parsed.is_empty() {
+        parsed.push(Statement {
+            sql: String::new(),
+            offset: 0,
+            notices: Vec::new(),
+            kind: StatementKind::Empty,
+        });
+    }
+    Ok(parsed)
+}

@@ -1,0 +1,105 @@
+//! A parsed statement: its text, its place, and what it is.
+
+use datafusion::sql::sqlparser::{ast, tokenizer::Location};
+use kestrel_proto::ErrorReport;
+
+use super::{
+    copy::CopyStatement,
+    create_table_as::CreateTableAs,
+    ddl::DdlStatement,
+    explain::Explain,
+    lexer::to_position,
+    maintenance::Maintenance,
+    prepare::{DiscardTarget, Execute, Prepare},
+    set::{SetVariable, Variable},
+    transaction::{SavepointCommand, SetTransaction, TransactionModes},
+};
+
+/// One statement of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    /// Its own text, without the `;`.
+    pub sql: String,
+    /// Characters before it in the whole text. Spans in the syntax tree count from the statement's
+    /// own beginning; error positions count from the text's: [`Statement::position`].
+    pub offset: usize,
+    /// NOTICEs of parsing (identifiers that were cut).
+    pub notices: Vec<ErrorReport>,
+    /// What it is.
+    pub kind: StatementKind,
+}
+
+/// What a statement is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StatementKind {
+    /// The whole text has no statement.
+    Empty,
+    /// SELECT, VALUES, TABLE, WITH …
+    Query(Box<ast::Query>),
+    /// INSERT
+    Insert(Box<ast::Insert>),
+    /// UPDATE
+    Update(Box<ast::Update>),
+    /// DELETE
+    Delete(Box<ast::Delete>),
+    /// MERGE
+    Merge(Box<ast::Merge>),
+    /// CREATE TABLE, DROP TABLE, …: what changes the catalog and runs no query.
+    Ddl(DdlStatement),
+    /// CREATE TABLE … AS, SELECT … INTO
+    CreateTableAs(Box<CreateTableAs>),
+    /// COPY
+    Copy(Box<CopyStatement>),
+    /// EXPLAIN
+    Explain(Box<Explain>),
+    /// SET, but for SET TRANSACTION
+    Set(SetVariable),
+    /// SET TRANSACTION, SET SESSION CHARACTERISTICS
+    SetTransaction(SetTransaction),
+    /// SHOW
+    Show(Variable),
+    /// RESET
+    Reset(Variable),
+    /// BEGIN, START TRANSACTION
+    Begin(TransactionModes),
+    /// COMMIT, END
+    Commit {
+        /// AND CHAIN
+        chain: bool,
+    },
+    /// ROLLBACK, ABORT
+    Rollback {
+        /// AND CHAIN
+        chain: bool,
+    },
+    /// SAVEPOINT, RELEASE, ROLLBACK TO
+    Savepoint(SavepointCommand),
+    /// PREPARE
+    Prepare(Box<Prepare>),
+    /// EXECUTE
+    Execute(Execute),
+    /// DEALLOCATE; `None`: all
+    Deallocate(Option<String>),
+    /// DISCARD
+    Discard(DiscardTarget),
+    /// ANALYZE
+    Analyze(Maintenance),
+    /// VACUUM
+    Vacuum(Maintenance),
+    /// There is nothing to do: the command tag to answer with (`UNLISTEN`, `CLOSE CURSOR ALL`).
+    Nothing(&'static str),
+    /// PostgreSQL has it, Kestrel does not: what to name in the 0A000 (`CREATE VIEW`).
+    Unsupported(&'static str),
+}
+
+impl Statement {
+    /// The 1-based character position in the whole text of a place in this statement's syntax
+    /// tree. `None` for the empty location, which the tree has where a place is unknown.
+    pub fn position(&self, location: Location) -> Option<u32> {
+        let line = usize::try_from(location.line.checked_sub(1)?).ok()?;
+        let column = usize::try_from(location.column.checked_sub(1)?).ok()?;
+        let before: usize =
+            self.sql.split_inclusive('\n').take(line).map(|l| l.chars().count()).sum();
+        Some(to_position(self.offset + before + column))
+    }
+}

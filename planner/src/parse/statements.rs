@@ -1,0 +1,188 @@
+//! Which statement it is, by its first words.
+
+use datafusion::sql::sqlparser::{
+    ast::{self, SetExpr},
+    tokenizer::Token,
+};
+use kestrel_proto::{ErrorReport, Result};
+
+use super::{
+    copy,
+    create_table::{self, CreateTable},
+    create_table_as::CreateTableAs,
+    cursor::Cursor,
+    ddl, explain, maintenance,
+    name::QualifiedName,
+    prepare, set,
+    statement::{Statement, StatementKind},
+    transaction,
+};
+
+type Read = fn(&mut Cursor<'_>) -> Result<StatementKind>;
+
+/// The statements Kestrel reads, by their first words.
+const STATEMENTS: &[(&str, Read)] = &[
+    ("SELECT", query),
+    ("WITH", query),
+    ("VALUES", query),
+    ("TABLE", query),
+    ("INSERT", modify),
+    ("UPDATE", modify),
+    ("DELETE", modify),
+    ("MERGE", modify),
+    ("CREATE SCHEMA", ddl::create_schema),
+    ("CREATE TABLE", create_table::create_table),
+    ("CREATE TEMP", create_table::create_table),
+    ("CREATE TEMPORARY", create_table::create_table),
+    ("CREATE LOCAL", create_table::create_table),
+    ("CREATE GLOBAL", create_table::create_table),
+    ("CREATE UNLOGGED", create_table::create_table),
+    ("DROP TABLE", ddl::drop_table),
+    ("DROP SCHEMA", ddl::drop_schema),
+    ("TRUNCATE", ddl::truncate),
+    ("COPY", copy::copy),
+    ("EXPLAIN", explain::explain),
+    ("SET", set::set),
+    ("SHOW", set::show),
+    ("RESET", set::reset),
+    ("BEGIN", transaction::begin),
+    ("START TRANSACTION", transaction::begin),
+    ("COMMIT", transaction::commit),
+    ("END", transaction::commit),
+    ("ROLLBACK", transaction::rollback),
+    ("ABORT", transaction::rollback),
+    ("SAVEPOINT", transaction::savepoint),
+    ("RELEASE", transaction::release),
+    ("PREPARE", prepare::prepare),
+    ("EXECUTE", prepare::execute),
+    ("DEALLOCATE", prepare::deallocate),
+    ("DISCARD", prepare::discard),
+    ("ANALYZE", maintenance::analyze),
+    ("ANALYSE", maintenance::analyze),
+    ("VACUUM", maintenance::vacuum),
+];
+
+/// Statements with nothing to do, and their command tags: Kestrel keeps no cursor open across
+/// statements, sends no notification and has no checkpoint to wait for.
+const NOTHING: &[(&str, &str)] =
+    &[("CLOSE ALL", "CLOSE CURSOR ALL"), ("UNLISTEN", "UNLISTEN"), ("CHECKPOINT", "CHECKPOINT")];
+
+/// PostgreSQL's and Greenplum's other statements, longer phrases first.
+#[rustfmt::skip]
+const UNSUPPORTED: &[&str] = &[
+    "ALTER TABLE", "ALTER SCHEMA", "ALTER SEQUENCE", "ALTER INDEX", "ALTER VIEW", "ALTER ROLE",
+    "ALTER USER", "ALTER DATABASE", "ALTER SYSTEM", "ALTER",
+    "CREATE MATERIALIZED VIEW", "CREATE VIEW", "CREATE OR REPLACE VIEW", "CREATE RECURSIVE VIEW",
+    "CREATE UNIQUE INDEX", "CREATE INDEX", "CREATE SEQUENCE", "CREATE FUNCTION",
+    "CREATE OR REPLACE FUNCTION", "CREATE PROCEDURE", "CREATE OR REPLACE PROCEDURE",
+    "CREATE OR REPLACE", "CREATE TRIGGER", "CREATE TYPE", "CREATE DOMAIN", "CREATE EXTENSION",
+    "CREATE ROLE", "CREATE USER", "CREATE GROUP", "CREATE DATABASE", "CREATE TABLESPACE",
+    "CREATE FOREIGN TABLE", "CREATE EXTERNAL TABLE", "CREATE READABLE", "CREATE WRITABLE",
+    "CREATE EXTERNAL", "CREATE RESOURCE", "CREATE FOREIGN", "CREATE SERVER", "CREATE AGGREGATE",
+    "CREATE CAST", "CREATE COLLATION", "CREATE CONVERSION", "CREATE EVENT TRIGGER",
+    "CREATE LANGUAGE", "CREATE OPERATOR", "CREATE POLICY", "CREATE PUBLICATION", "CREATE RULE",
+    "CREATE STATISTICS", "CREATE SUBSCRIPTION", "CREATE TEXT SEARCH", "CREATE TRANSFORM",
+    "CREATE ACCESS METHOD",
+    "DROP VIEW", "DROP MATERIALIZED VIEW", "DROP INDEX", "DROP SEQUENCE", "DROP FUNCTION",
+    "DROP PROCEDURE", "DROP TRIGGER", "DROP TYPE", "DROP DOMAIN", "DROP EXTENSION", "DROP ROLE",
+    "DROP USER", "DROP GROUP", "DROP DATABASE", "DROP TABLESPACE", "DROP FOREIGN TABLE",
+    "DROP EXTERNAL TABLE", "DROP OWNED", "DROP SERVER", "DROP STATISTICS", "DROP RULE",
+    "DROP POLICY", "DROP AGGREGATE", "DROP CAST", "DROP COLLATION", "DROP OPERATOR",
+    "REFRESH MATERIALIZED VIEW", "DECLARE", "FETCH", "MOVE", "CLOSE", "LISTEN", "NOTIFY",
+    "LOCK", "GRANT", "REVOKE", "COMMENT ON", "SECURITY LABEL", "REASSIGN OWNED", "CLUSTER",
+    "REINDEX", "LOAD", "DO", "CALL", "IMPORT FOREIGN SCHEMA",
+];
+
+/// Reads one statement to its end.
+pub(super) fn statement(mut cursor: Cursor<'_>) -> Result<Statement> {
+    let sql = cursor.text(cursor.range()).to_string();
+    let offset = cursor.character();
+    let kind = kind(&mut cursor)?;
+    cursor.expect_end()?;
+    Ok(Statement { sql, offset, notices: Vec::new(), kind })
+}
+
+fn kind(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
+    if cursor.token() == Some(&Token::LParen) {
+        return query(cursor);
+    }
+    if let Some((_, read)) = STATEMENTS.iter().find(|(words, _)| cursor.are_words(words)) {
+        return read(cursor);
+    }
+    let rest =
+        |cursor: &mut Cursor<'_>| *cursor = cursor.over(cursor.range().end..cursor.range().end);
+    if let Some((_, tag)) = NOTHING.iter().find(|(words, _)| cursor.are_words(words)) {
+        rest(cursor);
+        return Ok(StatementKind::Nothing(tag));
+    }
+    if let Some(words) = UNSUPPORTED.iter().find(|words| cursor.are_words(words)) {
+        rest(cursor);
+        return Ok(StatementKind::Unsupported(words));
+    }
+    // Which of the words is wrong? `CREATE FOO`: the second.
+    if ["CREATE", "DROP", "START", "REFRESH", "COMMENT"].iter().any(|word| cursor.eat(word)) {
+        return cursor.fail();
+    }
+    cursor.fail()
+}
+
+/// A query, and what is written like one: `SELECT … INTO t`, `WITH … INSERT`.
+fn query(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
+    let query = cursor.parse_with(|p| p.parse_query())?;
+    classify(query)
+}
+
+fn classify(mut query: Box<ast::Query>) -> Result<StatementKind> {
+    match query.body.as_mut() {
+        SetExpr::Select(select) => match select.into.take() {
+            Some(into) => select_into(query, &into),
+            None => Ok(StatementKind::Query(query)),
+        },
+        SetExpr::Insert(_) => insert_with(*query),
+        SetExpr::Update(_) => Ok(StatementKind::Unsupported("UPDATE with WITH")),
+        SetExpr::Delete(_) => Ok(StatementKind::Unsupported("DELETE with WITH")),
+        SetExpr::Merge(_) => Ok(StatementKind::Unsupported("MERGE with WITH")),
+        SetExpr::Query(_)
+        | SetExpr::SetOperation { .. }
+        | SetExpr::Values(_)
+        | SetExpr::Table(_) => Ok(StatementKind::Query(query)),
+    }
+}
+
+/// `SELECT … INTO t` is `CREATE TABLE t AS SELECT …`.
+fn select_into(query: Box<ast::Query>, into: &ast::SelectInto) -> Result<StatementKind> {
+    let mut table = CreateTable::new(QualifiedName::of_ast(&into.name)?);
+    table.temporary = into.temporary;
+    Ok(StatementKind::CreateTableAs(Box::new(CreateTableAs {
+        table,
+        column_names: Vec::new(),
+        query,
+        with_data: true,
+    })))
+}
+
+/// `WITH x AS (…) INSERT INTO t SELECT …`: the WITH belongs to the inserted query.
+fn insert_with(query: ast::Query) -> Result<StatementKind> {
+    let ast::Query { with, body, .. } = query;
+    let SetExpr::Insert(ast::Statement::Insert(mut insert)) = *body else {
+        return Err(ErrorReport::internal("an INSERT that is none"));
+    };
+    match &mut insert.source {
+        Some(source) if source.with.is_none() => source.with = with,
+        _ if with.is_some() => return Ok(StatementKind::Unsupported("INSERT with two WITHs")),
+        _ => {}
+    }
+    Ok(StatementKind::Insert(Box::new(insert)))
+}
+
+/// INSERT, UPDATE, DELETE, MERGE
+fn modify(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
+    Ok(match cursor.parse_with(|p| p.parse_statement())? {
+        ast::Statement::Insert(insert) => StatementKind::Insert(Box::new(insert)),
+        ast::Statement::Update(update) => StatementKind::Update(Box::new(update)),
+        ast::Statement::Delete(delete) => StatementKind::Delete(Box::new(delete)),
+        ast::Statement::Merge(merge) => StatementKind::Merge(Box::new(merge)),
+        // Other dialects' statements that begin with the same words.
+        _ => return Err(ErrorReport::unsupported("this form of the statement is not supported")),
+    })
+}

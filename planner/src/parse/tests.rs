@@ -1,0 +1,501 @@
+//! Statements and errors, as data; real clients' statements; mutations of both.
+
+use std::{fs, path::Path};
+
+use super::*;
+
+/// The statements' kinds, or `sqlstate: message @position`.
+fn outcome(sql: &str) -> String {
+    match parse(sql) {
+        Ok(statements) => {
+            let kinds = statements.iter().map(|s| kind(&s.kind));
+            kinds.collect::<Vec<_>>().join("; ")
+        }
+        Err(e) => {
+            let position = e.position.map_or("".into(), |p| format!(" @{p}"));
+            format!("{}: {}{position}", e.sqlstate.as_str(), e.message)
+        }
+    }
+}
+
+/// The kind, with what a case wants to see of it.
+fn kind(kind: &StatementKind) -> String {
+    match kind {
+        StatementKind::Query(query) => format!("Query {query}"),
+        StatementKind::Insert(insert) => format!("Insert {insert}"),
+        StatementKind::Update(_) => "Update".into(),
+        StatementKind::Delete(_) => "Delete".into(),
+        StatementKind::Merge(_) => "Merge".into(),
+        StatementKind::CreateTableAs(create) => {
+            format!(
+                "CreateTableAs {} {:?} AS {} data={}",
+                create.table.name,
+                names(&create.column_names),
+                create.query,
+                create.with_data
+            ) + &distributed(create.table.distributed.as_ref())
+        }
+        StatementKind::Explain(explain) => format!(
+            "Explain analyze={} verbose={} costs={} {:?} [{}]",
+            explain.analyze,
+            explain.verbose,
+            explain.costs,
+            explain.format,
+            self::kind(&explain.statement.kind)
+        ),
+        StatementKind::Prepare(prepare) => {
+            format!("Prepare {} {:?}", prepare.name, prepare.types)
+        }
+        StatementKind::Execute(execute) => format!("Execute {execute:?}"),
+        StatementKind::Ddl(DdlStatement::CreateTable(table)) => {
+            let count = table.elements.len();
+            format!("CreateTable {} elements={count}", table.name)
+                + &distributed(table.distributed.as_ref())
+        }
+        StatementKind::Ddl(ddl) => format!("{ddl:?}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn distributed(clause: Option<&DistributedBy>) -> String {
+    match clause {
+        None => String::new(),
+        Some(DistributedBy::Columns(columns)) => format!(" BY {:?}", names(columns)),
+        Some(other) => format!(" {other:?}"),
+    }
+}
+
+fn names(identifiers: &[Identifier]) -> Vec<&str> {
+    identifiers.iter().map(|i| i.name.as_str()).collect()
+}
+
+fn check(cases: &[(&str, &str)]) {
+    for (sql, expected) in cases {
+        assert_eq!(outcome(sql), *expected, "{sql}");
+    }
+}
+
+#[test]
+fn statements_end_at_semicolons() {
+    check(&[
+        ("", "Empty"),
+        (" ; ;-- nothing\n", "Empty"),
+        ("SELECT 1; ;SELECT 2;", "Query SELECT 1; Query SELECT 2"),
+        (
+            "SELECT ';', $$;$$, $x$ $$;$x$, E'\\';' -- ;\n/* ; /* ; */ */;COMMIT",
+            "Query SELECT ';', $$;$$, $x$ $$;$x$, E'\\';'; Commit { chain: false }",
+        ),
+        ("SELECT \"a;b\" FROM t", "Query SELECT \"a;b\" FROM t"),
+        ("SELECT 'é', U&'\\00e9'", "Query SELECT 'é', U&'\\00E9'"),
+    ]);
+    let two = parse("  SELECT 'é' ;\n SELECT x\n  FROM t ; ").unwrap();
+    assert_eq!((two[0].sql.as_str(), two[0].offset), ("SELECT 'é'", 2));
+    assert_eq!((two[1].sql.as_str(), two[1].offset), ("SELECT x\n  FROM t", 16));
+}
+
+#[test]
+fn syntax_errors_are_postgresqls() {
+    check(&[
+        ("SELEC 1", "42601: syntax error at or near \"SELEC\" @1"),
+        ("SELECT FROM FROM t", "42601: syntax error at or near \"FROM\" @13"),
+        ("SELECT a, FROM t", "42601: syntax error at or near \"FROM\" @11"),
+        ("SELECT a FROM WHERE x", "42601: syntax error at or near \"WHERE\" @15"),
+        ("INSERT INTO SELECT 1", "42601: syntax error at or near \"SELECT\" @13"),
+        ("SELECT 'é'; SELECT * FORM t", "42601: syntax error at or near \"t\" @27"),
+        ("SELECT (1 + ", "42601: syntax error at end of input @13"),
+        ("SELECT (1 + ; SELECT 2", "42601: syntax error at or near \";\" @13"),
+        ("INSERT INTO t VALUES (1, )", "42601: syntax error at or near \")\" @26"),
+        ("CREATE FOO x", "42601: syntax error at or near \"FOO\" @8"),
+        ("CREATE TABLE select (a int)", "42601: syntax error at or near \"select\" @14"),
+        ("CREATE TABLE t (a int,, b int)", "42601: syntax error at or near \",\" @23"),
+        ("CREATE TABLE t (a int, b)", "42601: syntax error at or near \")\" @25"),
+        ("CREATE TABLE t (a int", "42601: syntax error at end of input @22"),
+        ("CREATE TABLE t (a int) DISTRIBUTED FOO", "42601: syntax error at or near \"FOO\" @36"),
+        ("CREATE TABLE t (a int) DISTRIBUTED BY ()", "42601: syntax error at or near \")\" @40"),
+        (
+            "CREATE TABLE t (a int) DISTRIBUTED RANDOMLY DISTRIBUTED RANDOMLY",
+            "42601: syntax error at or near \"DISTRIBUTED\" @45",
+        ),
+        (
+            "CREATE TABLE t AS SELECT 1 DISTRIBUTED BY (a) DISTRIBUTED RANDOMLY",
+            "42601: syntax error at or near \"BY\" @40",
+        ),
+        (
+            "CREATE TABLE t (a int DEFAULT 1 DEFAULT 2)",
+            "42601: multiple default values specified for column \"a\" of table \"t\" @33",
+        ),
+        (
+            "CREATE TABLE t (a int NULL NOT NULL)",
+            "42601: conflicting NULL/NOT NULL declarations for column \"a\" of table \"t\" @28",
+        ),
+        (
+            "CREATE TABLE a.b.t (a int)",
+            "0A000: cross-database references are not implemented: \"a.b.t\" @14",
+        ),
+        (
+            "CREATE TABLE a.b.c.t (a int)",
+            "42601: improper qualified name (too many dotted names): a.b.c.t @14",
+        ),
+        ("SELECT 'abc", "42601: unterminated quoted string at or near \"'abc\" @8"),
+        ("SELECT \"abc", "42601: unterminated quoted identifier at or near \"\"abc\" @8"),
+        ("SELECT /* abc", "42601: unterminated /* comment at or near \"/* abc\" @8"),
+        ("SELECT $a$ abc", "42601: unterminated dollar-quoted string at or near \"$a$ abc\" @8"),
+        ("SELECT \"\"", "42601: zero-length delimited identifier at or near \"\"\"\" @8"),
+        ("EXPLAIN (FOO) SELECT 1", "42601: unrecognized EXPLAIN option \"foo\" @10"),
+        ("EXPLAIN COMMIT", "42601: syntax error at or near \"COMMIT\" @9"),
+        ("BEGIN ISOLATION LEVEL READ", "42601: syntax error at end of input @27"),
+        ("SET x", "42601: syntax error at end of input @6"),
+        ("DROP TABLE t CASCADE RESTRICT", "42601: syntax error at or near \"RESTRICT\" @22"),
+    ]);
+}
+
+#[test]
+fn queries_and_changes() {
+    check(&[
+        ("(SELECT 1)", "Query (SELECT 1)"),
+        ("WITH x AS (SELECT 1) SELECT * FROM x", "Query WITH x AS (SELECT 1) SELECT * FROM x"),
+        (
+            "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x",
+            "Insert INSERT INTO t WITH x AS (SELECT 1) SELECT * FROM x",
+        ),
+        ("WITH x AS (SELECT 1) DELETE FROM t", "Unsupported(\"DELETE with WITH\")"),
+        ("SELECT 1 AS a INTO t", "CreateTableAs t [] AS SELECT 1 AS a data=true"),
+        ("UPDATE t SET a = 1", "Update"),
+        ("DELETE FROM t", "Delete"),
+        (
+            "CREATE TABLE t AS SELECT a FROM x DISTRIBUTED BY (a, \"B\");",
+            "CreateTableAs t [] AS SELECT a FROM x data=true BY [\"a\", \"B\"]",
+        ),
+        (
+            "CREATE TABLE t (x, y) DISTRIBUTED RANDOMLY AS SELECT 1, 2 WITH NO DATA",
+            "CreateTableAs t [\"x\", \"y\"] AS SELECT 1, 2 data=false Randomly",
+        ),
+        (
+            "CREATE TABLE t AS (SELECT distributed FROM x distributed) WITH DATA \
+          DISTRIBUTED REPLICATED",
+            "CreateTableAs t [] AS (SELECT distributed FROM x distributed) data=true Replicated",
+        ),
+        (
+            "CREATE TABLE t (a int) WITH (fillfactor=70) TABLESPACE pg_default \
+          DISTRIBUTED BY (a)",
+            "CreateTable t elements=1 BY [\"a\"]",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT 1 AS a DISTRIBUTED BY (a)",
+            "Unsupported(\"CREATE MATERIALIZED VIEW\")",
+        ),
+        (
+            "SELECT a OPERATOR ( pg_catalog . = ) ANY (b) FROM ONLY t",
+            "Query SELECT a = ANY(b) FROM ONLY t",
+        ),
+        ("ALTER TABLE t SET DISTRIBUTED BY (a)", "Unsupported(\"ALTER TABLE\")"),
+    ]);
+}
+
+#[test]
+fn commands() {
+    check(&[
+        (
+            "SET search_path TO a, \"B\", 'c d'",
+            "Set(SetVariable { local: false, name: \"search_path\", \
+          value: Values([\"a\", \"B\", \"c d\"]), position: 5 })",
+        ),
+        (
+            "SET LOCAL kestrel.Advice_Skew = off",
+            "Set(SetVariable { local: true, name: \"kestrel.advice_skew\", \
+          value: Values([\"off\"]), position: 11 })",
+        ),
+        (
+            "SET SESSION x = -1.5",
+            "Set(SetVariable { local: false, name: \"x\", value: Values([\"-1.5\"]), position: 13 })",
+        ),
+        (
+            "SET TIME ZONE LOCAL",
+            "Set(SetVariable { local: false, name: \"timezone\", value: Default, position: 5 })",
+        ),
+        (
+            "SET NAMES 'utf8'",
+            "Set(SetVariable { local: false, name: \"client_encoding\", \
+          value: Values([\"utf8\"]), position: 5 })",
+        ),
+        (
+            "SET SESSION AUTHORIZATION DEFAULT",
+            "Set(SetVariable { local: false, name: \"session_authorization\", \
+          value: Default, position: 5 })",
+        ),
+        ("SHOW TIME ZONE", "Show(Named(\"timezone\"))"),
+        ("SHOW ALL", "Show(All)"),
+        ("RESET Work_Mem", "Reset(Named(\"work_mem\"))"),
+        (
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+            "SetTransaction(SetTransaction { session: false, modes: TransactionModes { \
+          isolation: Some(RepeatableRead), read_only: Some(true), deferrable: None } })",
+        ),
+        (
+            "START TRANSACTION READ WRITE",
+            "Begin(TransactionModes { isolation: None, read_only: Some(false), deferrable: None })",
+        ),
+        ("ABORT AND CHAIN", "Rollback { chain: true }"),
+        ("ROLLBACK TO SAVEPOINT a", "Savepoint(RollbackTo(\"a\"))"),
+        ("PREPARE p (int, text) AS SELECT $1, $2", "Prepare p [Int(None), Text]"),
+        ("DEALLOCATE PREPARE ALL", "Deallocate(None)"),
+        ("DISCARD TEMP", "Discard(Temp)"),
+        ("UNLISTEN *; CLOSE ALL", "Nothing(\"UNLISTEN\"); Nothing(\"CLOSE CURSOR ALL\")"),
+        (
+            "EXPLAIN ANALYZE VERBOSE SELECT 1",
+            "Explain analyze=true verbose=true costs=true Text [Query SELECT 1]",
+        ),
+        (
+            "EXPLAIN (COSTS off, FORMAT JSON, ANALYZE) (SELECT 1)",
+            "Explain analyze=true verbose=false costs=false Json [Query (SELECT 1)]",
+        ),
+        (
+            "EXPLAIN (SELECT 1)",
+            "Explain analyze=false verbose=false costs=true Text [Query (SELECT 1)]",
+        ),
+        (
+            "DROP SCHEMA IF EXISTS \"A\", b CASCADE",
+            "DropSchema(DropSchema { if_exists: true, names: [Identifier { name: \"A\", \
+          position: 23 }, Identifier { name: \"b\", position: 28 }], cascade: true })",
+        ),
+        ("LOCK TABLE t IN ACCESS SHARE MODE", "Unsupported(\"LOCK\")"),
+    ]);
+    let maintenance = outcome("VACUUM (FULL, VERBOSE off, ANALYZE) s.t (a)");
+    assert!(maintenance.starts_with(
+        "Vacuum(Maintenance { verbose: false, full: true, analyze: true, tables: [Main"
+    ));
+}
+
+#[test]
+fn copy_options_in_both_forms() {
+    let options = |sql: &str| match parse(sql).unwrap().remove(0).kind {
+        StatementKind::Copy(copy) => (copy.direction, copy.options),
+        other => panic!("{other:?}"),
+    };
+    let (direction, old) = options("COPY s.t (a, b) FROM STDIN WITH CSV HEADER DELIMITER ';'");
+    let (_, new) = options("COPY t FROM STDIN (FORMAT csv, HEADER, DELIMITER ';')");
+    assert_eq!(direction, CopyDirection::FromClient);
+    assert_eq!(old, new);
+    assert_eq!((new.delimiter, new.header), (b';', CopyHeader::Skip));
+    assert_eq!((new.null.as_str(), new.quote, new.escape), ("", b'"', b'"'));
+    let (direction, text) = options("COPY (SELECT 1) TO STDOUT");
+    assert_eq!(direction, CopyDirection::ToClient);
+    assert_eq!((text.delimiter, text.null.as_str()), (b'\t', "\\N"));
+    check(&[
+        ("COPY t FROM STDIN (FORMAT foo)", "22023: COPY format \"foo\" not recognized @27"),
+        ("COPY t FROM STDIN (FOO 1)", "42601: option \"foo\" not recognized @20"),
+        ("COPY t FROM STDIN (NULL 'x', NULL 'y')", "42601: conflicting or redundant options @30"),
+        (
+            "COPY t FROM STDIN (DELIMITER 'ab')",
+            "0A000: COPY delimiter must be a single one-byte character",
+        ),
+        ("COPY t FROM STDIN (DELIMITER 'a')", "22023: COPY delimiter cannot be \"a\""),
+        (
+            "COPY t FROM STDIN (DELIMITER E'\\n')",
+            "22023: COPY delimiter cannot be newline or carriage return",
+        ),
+        ("COPY t FROM STDIN (QUOTE '''')", "0A000: COPY quote available only in CSV mode"),
+        (
+            "COPY t FROM STDIN (FORMAT csv, DELIMITER '\"')",
+            "22023: COPY delimiter and quote must be different",
+        ),
+        (
+            "COPY t FROM STDIN (FORMAT csv, FORCE_QUOTE *)",
+            "0A000: COPY force quote only available using COPY TO",
+        ),
+        ("COPY t FROM STDIN (FORMAT binary, NULL '')", "42601: cannot specify NULL in BINARY mode"),
+        ("COPY t FROM STDIN (HEADER 2)", "42601: header requires a Boolean value or \"match\" @27"),
+        ("COPY t FROM '/tmp/x'", "0A000: COPY FROM a file is not supported @13"),
+        ("COPY t TO PROGRAM 'x'", "0A000: COPY TO a program is not supported @11"),
+        ("COPY t FROM STDIN WHERE a > 1", "0A000: COPY FROM … WHERE is not supported @19"),
+    ]);
+}
+
+#[test]
+fn positions_count_characters_of_the_whole_text() {
+    let text = "SELECT 'é';\n\nSELECT é,\n  xyz FROM t";
+    let statement = parse(text).unwrap().remove(1);
+    let StatementKind::Query(query) = &statement.kind else { panic!("no query") };
+    let datafusion::sql::sqlparser::ast::SetExpr::Select(select) = query.body.as_ref() else {
+        panic!("no select")
+    };
+    let span = datafusion::sql::sqlparser::ast::Spanned::span(&select.projection[1]);
+    let expected = text.chars().collect::<String>().split("xyz").next().unwrap().chars().count();
+    assert_eq!(statement.position(span.start), Some(expected as u32 + 1));
+}
+
+#[test]
+fn long_identifiers_are_cut_between_characters() {
+    let long = format!("{}é", "a".repeat(62));
+    let statement = parse(&format!("SELECT 1; DROP TABLE {long}")).unwrap().remove(1);
+    let StatementKind::Ddl(DdlStatement::DropTable(drop)) = &statement.kind else {
+        panic!("{statement:?}")
+    };
+    assert_eq!(drop.tables[0].name, "a".repeat(62));
+    let notice = &statement.notices[0];
+    assert_eq!(notice.sqlstate, kestrel_proto::SqlState::NAME_TOO_LONG);
+    let expected = format!("identifier \"{long}\" will be truncated to \"{}\"", "a".repeat(62));
+    assert_eq!(notice.message, expected);
+}
+
+/// Depth and length are bounded by errors, not by the stack or by time.
+#[test]
+fn deep_and_long_statements_fail_cleanly() {
+    let nested = |open: &str, middle: &str, close: &str, n: usize| {
+        format!("SELECT {}{middle}{}", open.repeat(n), close.repeat(n))
+    };
+    let too_deep = "54001: ";
+    let check = move || {
+        for sql in [
+            nested("(", "1", ")", 10_000),
+            nested("- ", "1", "", 10_000),
+            nested("NOT ", "true", "", 10_000),
+            nested("(SELECT ", "1", ")", 10_000),
+            nested("CASE WHEN true THEN ", "1", " END", 10_000),
+            nested("f(", "1", ")", 10_000),
+            format!("SELECT * FROM {}t{}", "(".repeat(10_000), ")".repeat(10_000)),
+        ] {
+            let outcome = outcome(&sql);
+            assert!(outcome.starts_with(too_deep), "{outcome}: {}", &sql[..60]);
+        }
+        // These would take 2^60 steps.
+        for sql in [
+            nested("f(", "1", ")", 60),
+            nested("ceil(", "1 1", ")", 60),
+            nested("CASE WHEN true THEN ", "1 1", " END", 60),
+            nested("extract(", "1 1", ")", 60),
+            nested("CAST(", "1 1", " AS int)", 60),
+            nested("(", "1 1", ")", 60),
+            nested("ARRAY[", "1 1", "]", 60),
+            nested("1 IN (", "1 1", ")", 60),
+            format!("SELECT * FROM {}t t t{}", "(".repeat(60), ")".repeat(60)),
+        ] {
+            let outcome = outcome(&sql);
+            assert!(
+                outcome.starts_with("Query")
+                    || outcome.starts_with("42601")
+                    || outcome.starts_with(too_deep),
+                "{outcome}"
+            );
+        }
+        for (operator, ok) in [(" + 1", 3_900), (" OR true", 3_900), (" UNION ALL SELECT 1", 3_900)]
+        {
+            assert!(outcome(&format!("SELECT 1{}", operator.repeat(ok))).starts_with("Query"));
+            let long = outcome(&format!("SELECT 1{}", operator.repeat(5_000)));
+            assert!(long.starts_with("54001: more than 4000 operators"), "{long}");
+        }
+        let rows = vec!["(1, 'a' || 'b')"; 20_000].join(", ");
+        assert!(outcome(&format!("INSERT INTO t VALUES {rows}")).starts_with("Insert"));
+    };
+    // The stack of a server's thread.
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(check).unwrap();
+    thread.join().unwrap();
+}
+
+/// Statements that psql 15 and pg_dump 15 sent, caught on their wire.
+fn client_statements() -> Vec<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/clients");
+    let mut statements = Vec::new();
+    for file in ["psql15_meta_commands.txt", "pg_dump15.txt"] {
+        let text = fs::read_to_string(directory.join(file)).unwrap();
+        for part in text.split("--@@--") {
+            // The first line names the client's command.
+            if let Some((_, sql)) = part.trim_start().split_once('\n') {
+                statements.push(sql.trim().to_string());
+            }
+        }
+    }
+    statements
+}
+
+#[test]
+fn real_clients_statements_parse() {
+    let statements = client_statements();
+    assert_eq!(statements.len(), 109 + 70);
+    let failures: Vec<_> = statements
+        .iter()
+        .filter_map(|sql| parse(sql).err().map(|e| format!("{e} at {:?}: {sql}", e.position)))
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// xorshift64*: the same mutations on every machine.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % n
+    }
+}
+
+const SEEDS: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS s.t (a int NOT NULL DEFAULT 1 + (2), b varchar(10) UNIQUE, \
+     c numeric(10,2) REFERENCES x (y) ON DELETE CASCADE, CONSTRAINT k PRIMARY KEY (a, b), \
+     LIKE u INCLUDING ALL) WITH (appendonly=true) DISTRIBUTED BY (a)",
+    "CREATE TABLE t AS SELECT a, 'é' FROM x WITH NO DATA DISTRIBUTED RANDOMLY",
+    "COPY s.t (a, b) FROM STDIN WITH (FORMAT csv, HEADER, NULL 'x', FORCE_NULL (a))",
+    "COPY t FROM STDIN CSV HEADER DELIMITER ',' QUOTE '\"' FORCE NOT NULL a, b",
+    "EXPLAIN (ANALYZE, FORMAT JSON) SELECT \"Ä\", E'\\n' FROM t WHERE a IN (1, 2) -- c",
+    "SET search_path = a, b; BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY; COMMIT AND CHAIN",
+    "VACUUM (FULL, ANALYZE) t (a), u; TRUNCATE t, u RESTART IDENTITY CASCADE",
+    "PREPARE p (int, text[]) AS INSERT INTO t VALUES ($1, $2); EXECUTE p (1, 'a' || 'b')",
+    "DROP SCHEMA IF EXISTS a, b CASCADE; CREATE SCHEMA c AUTHORIZATION CURRENT_USER",
+];
+
+#[test]
+fn mutated_statements_never_panic_and_errors_point_into_the_text() {
+    let mut random = Random(0x5EED);
+    let clients = client_statements();
+    let mut seeds: Vec<&str> = SEEDS.to_vec();
+    seeds.extend(clients.iter().step_by(12).map(String::as_str));
+    let pieces: Vec<Vec<String>> = seeds.iter().map(|sql| split_for_mutation(sql)).collect();
+    for round in 0..6_000 {
+        let mut text = pieces[round % pieces.len()].clone();
+        for _ in 0..1 + random.below(4) {
+            let at = random.below(text.len());
+            let other = &pieces[random.below(pieces.len())];
+            match random.below(5) {
+                0 => text[at] = other[random.below(other.len())].clone(),
+                1 => text.insert(at, other[random.below(other.len())].clone()),
+                2 if text.len() > 1 => drop(text.remove(at)),
+                3 => text.truncate(at + 1),
+                _ => {
+                    let to = random.below(text.len());
+                    text.swap(at, to);
+                }
+            }
+        }
+        let sql = text.concat();
+        match parse(&sql) {
+            Ok(statements) => {
+                for statement in statements {
+                    let from: String = sql.chars().skip(statement.offset).collect();
+                    assert!(from.starts_with(&statement.sql), "{sql}");
+                }
+            }
+            Err(e) => {
+                let length = sql.chars().count() as u32;
+                let position = e.position.unwrap_or(1);
+                assert!((1..=length + 1).contains(&position), "{e} at {position}: {sql}");
+                assert_ne!(e.sqlstate, kestrel_proto::SqlState::INTERNAL_ERROR, "{e}: {sql}");
+            }
+        }
+    }
+}
+
+/// Words, quotes, and everything else one character at a time.
+fn split_for_mutation(sql: &str) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    for c in sql.chars() {
+        match pieces.last_mut() {
+            Some(last) if c.is_alphanumeric() && last.ends_with(char::is_alphanumeric) => {
+                last.push(c);
+            }
+            _ => pieces.push(c.into()),
+        }
+    }
+    pieces
+}
