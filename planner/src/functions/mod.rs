@@ -4,30 +4,86 @@
 //! ours stands under its name. Fragments carry functions by name, so both ends must know the same
 //! ones: [`FunctionRegistry::fingerprint`] is compared when they meet.
 
+mod aggregate;
+mod arithmetic;
+mod cast;
+mod civil;
+mod compare;
+mod datetime;
+mod decimal;
+mod literal;
+mod math;
+mod operand;
+mod operators;
 mod registry;
+mod string;
+#[cfg(test)]
+mod tests;
+mod window;
+mod zone;
 
+pub use cast::{assign_to, cast_to};
+pub use literal::narrow_integer_literal;
+pub use operators::{postgresql_expr, postgresql_plan};
 pub use registry::FunctionRegistry;
+
+pub(crate) use arithmetic::{Arithmetic, Negate};
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF, planner::ExprPlanner};
+use arrow::datatypes::DataType;
+use datafusion::logical_expr::{
+    AggregateUDF, ScalarUDF, ScalarUDFImpl, WindowUDF, planner::ExprPlanner,
+};
+
+use self::{
+    arithmetic::ArithmeticFunction,
+    cast::{CastFunction, CastKind},
+};
+use crate::catalog::SqlType;
 
 /// Kestrel's scalar functions; each replaces DataFusion's of the same name.
 fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    vec![]
+    let mut functions: Vec<Arc<ScalarUDF>> = vec![
+        function(Negate::new()),
+        function(CastFunction::new(CastKind::Explicit)),
+        function(CastFunction::new(CastKind::Assignment)),
+    ];
+    functions.extend(Arithmetic::ALL.map(|op| function(ArithmeticFunction::new(op))));
+    functions.extend(compare::all());
+    functions.extend(datetime::all());
+    functions.extend(math::all());
+    functions.extend(string::all());
+    functions
+}
+
+fn function(implementation: impl ScalarUDFImpl + 'static) -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::new_from_impl(implementation))
 }
 
 /// Kestrel's aggregate functions; each replaces DataFusion's of the same name.
 fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
-    vec![]
+    aggregate::all()
 }
 
 /// Kestrel's window functions; each replaces DataFusion's of the same name.
 fn window_functions() -> Vec<Arc<WindowUDF>> {
-    vec![]
+    window::all()
 }
 
 /// What turns operators and special syntax into function calls; asked before DataFusion's own.
 fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    vec![]
+    vec![Arc::new(operators::PostgresqlOperators)]
+}
+
+/// PostgreSQL's name of the type that an Arrow type holds, without modifiers.
+pub(crate) fn sql_name(data_type: &DataType) -> String {
+    if *data_type == DataType::Null {
+        return "unknown".into();
+    }
+    match SqlType::of_arrow(data_type) {
+        Some(SqlType::Numeric(..)) => "numeric".into(),
+        Some(sql_type) => sql_type.to_string(),
+        None => data_type.to_string(),
+    }
 }

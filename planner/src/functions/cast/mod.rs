@@ -1,0 +1,263 @@
+//! Casts with PostgreSQL's results and errors.
+//!
+//! One function, `kestrel_cast(value, 'type')`, does every cast where Arrow's differs; the type is
+//! in its text form because modifiers (`numeric(10,2)`, `character(3)`) have to travel with the
+//! plan. `kestrel_assign` differs in one point: a text too long for its column is an error.
+
+mod datetime;
+mod evaluate;
+mod input;
+mod interval_input;
+mod number;
+mod output;
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use datafusion::{
+    common::{Result, ScalarValue},
+    logical_expr::{
+        Cast, ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+        Signature, Volatility, expr::ScalarFunction,
+    },
+};
+use kestrel_proto::{ErrorReport, SqlState};
+
+pub(crate) use evaluate::text_of;
+use evaluate::{Context, convert};
+pub(crate) use number::double_of_decimal;
+
+use super::{arithmetic::types::Class, operand, sql_name, zone::Zone};
+use crate::{catalog::SqlType, error::to_datafusion};
+
+/// Whether the SQL text asked for the cast, or a value goes into a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum CastKind {
+    /// `CAST(x AS t)`: texts are cut to `varchar(n)`.
+    Explicit,
+    /// INSERT, UPDATE: a text that is too long is 22001.
+    Assignment,
+}
+
+/// `CAST(expr AS to)` for an expression of type `from`; `cannot cast type …` (42846) if PostgreSQL
+/// has no such cast.
+pub fn cast_to(expr: Expr, from: &DataType, to: SqlType) -> Result<Expr, ErrorReport> {
+    cast(expr, from, to, CastKind::Explicit)
+}
+
+/// What happens to a value of type `from` that goes into a column of type `to`.
+pub fn assign_to(expr: Expr, from: &DataType, to: SqlType) -> Result<Expr, ErrorReport> {
+    cast(expr, from, to, CastKind::Assignment)
+}
+
+fn cast(expr: Expr, from: &DataType, to: SqlType, kind: CastKind) -> Result<Expr, ErrorReport> {
+    if is_same(from, to) {
+        return Ok(expr);
+    }
+    if !is_allowed(from, to) {
+        return Err(ErrorReport::new(
+            SqlState::CANNOT_COERCE,
+            format!("cannot cast type {} to {}", sql_name(from), base_name(to)),
+        ));
+    }
+    let field = Arc::new(to.field("", true));
+    if let Expr::Literal(value, _) = &expr
+        && !needs_session(from, to)
+    {
+        // A literal becomes a value of its type at once, and a wrong one an error.
+        let array = value.to_array().map_err(crate::error::report)?;
+        let context = Context { kind, zone: Zone::parse("UTC")? };
+        let array = convert(&array, to, &context).map_err(crate::error::report)?;
+        let value = ScalarValue::try_from_array(&array, 0).map_err(crate::error::report)?;
+        if to == SqlType::BigInt {
+            // A bare bigint literal is taken for one that nobody has given a type.
+            let literal = Expr::Literal(value, None);
+            return Ok(Expr::Cast(Cast::new_from_field(Box::new(literal), field)));
+        }
+        let metadata = (!field.metadata().is_empty()).then(|| field.as_ref().into());
+        return Ok(Expr::Literal(value, metadata));
+    }
+    if is_plain(from, to) {
+        return Ok(Expr::Cast(Cast::new_from_field(Box::new(expr), field)));
+    }
+    let function = Arc::new(ScalarUDF::new_from_impl(CastFunction::new(kind)));
+    let target = Expr::Literal(ScalarValue::Utf8(Some(to.to_string())), None);
+    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr, target])))
+}
+
+/// Whether nothing has to be done.
+fn is_same(from: &DataType, to: SqlType) -> bool {
+    match to {
+        SqlType::Varchar(Some(_)) | SqlType::Char(_) => false,
+        SqlType::Numeric(..) => *from == to.arrow(),
+        _ => *from == to.arrow(),
+    }
+}
+
+/// Whether the result depends on the session's time zone.
+fn needs_session(from: &DataType, to: SqlType) -> bool {
+    let zoned = |class: Option<Class>| class == Some(Class::TimestampTz);
+    let of_target = Class::of(&to.arrow());
+    zoned(Class::of(from)) != zoned(of_target)
+}
+
+/// Whether Arrow's cast gives PostgreSQL's values and cannot fail: it stays visible to the
+/// optimizer.
+fn is_plain(from: &DataType, to: SqlType) -> bool {
+    let width = |t: &DataType| match t {
+        DataType::Int16 => Some(2),
+        DataType::Int32 => Some(4),
+        DataType::Int64 => Some(8),
+        _ => None,
+    };
+    match (from, to) {
+        (DataType::Null, _) => true,
+        (_, SqlType::SmallInt | SqlType::Integer | SqlType::BigInt) => {
+            width(from).zip(width(&to.arrow())).is_some_and(|(from, to)| from < to)
+        }
+        (_, SqlType::Double) => width(from).is_some() || *from == DataType::Float32,
+        (_, SqlType::Numeric(p, s)) => match (Class::of(from), from) {
+            (Some(Class::Integer(_)), _) => {
+                let digits = width(from).map(|bytes| [5, 10, 19][bytes as usize / 4]);
+                s >= 0 && digits.is_some_and(|d: i32| d + i32::from(s) <= i32::from(p))
+            }
+            (_, DataType::Decimal128(p1, s1)) => {
+                s >= *s1 && i32::from(p) - i32::from(s) >= i32::from(*p1) - i32::from(*s1)
+            }
+            _ => false,
+        },
+        (DataType::Date32, SqlType::Timestamp) => true,
+        (
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View,
+            SqlType::Text | SqlType::Varchar(None) | SqlType::Name,
+        ) => true,
+        (DataType::Timestamp(TimeUnit::Nanosecond, None), SqlType::Timestamp) => false,
+        _ => false,
+    }
+}
+
+/// PostgreSQL's table of casts (`pg_cast`, and input and output functions for text).
+fn is_allowed(from: &DataType, to: SqlType) -> bool {
+    use SqlType as T;
+    let text = |t: &DataType| {
+        matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null)
+    };
+    let to_text = matches!(to, T::Text | T::Varchar(_) | T::Char(_) | T::Name);
+    if text(from) {
+        return true;
+    }
+    if let DataType::Dictionary(_, value) = from {
+        return is_allowed(value, to);
+    }
+    let binary = matches!(from, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+    if to_text {
+        return Class::of(from).is_some()
+            || binary
+            || matches!(from, DataType::Boolean | DataType::FixedSizeBinary(16));
+    }
+    match (Class::of(from), from) {
+        (Some(class), _) if class.is_number() => match to {
+            T::SmallInt | T::Integer | T::BigInt | T::Real | T::Double | T::Numeric(..) => true,
+            T::Oid => matches!(class, Class::Integer(_)),
+            T::Boolean => class == Class::Integer(4),
+            _ => false,
+        },
+        (Some(Class::Date), _) => matches!(to, T::Date | T::Timestamp | T::TimestampTz),
+        (Some(Class::Time), _) => matches!(to, T::Time | T::Interval),
+        (Some(Class::Timestamp | Class::TimestampTz), _) => {
+            matches!(to, T::Date | T::Time | T::Timestamp | T::TimestampTz)
+        }
+        (Some(Class::Interval), _) => matches!(to, T::Interval | T::Time),
+        (_, DataType::Boolean) => matches!(to, T::Boolean | T::Integer),
+        (_, DataType::FixedSizeBinary(16)) => to == T::Uuid,
+        _ => binary && to == T::Bytea,
+    }
+}
+
+/// The type's name without modifiers.
+fn base_name(to: SqlType) -> String {
+    let name = to.to_string();
+    match name.split_once('(') {
+        Some((base, _)) => base.to_string(),
+        None => name,
+    }
+}
+
+/// `kestrel_cast(value, 'type')` and `kestrel_assign(value, 'type')`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct CastFunction {
+    kind: CastKind,
+    signature: Signature,
+}
+
+impl CastFunction {
+    /// The function of this kind of cast.
+    pub(crate) fn new(kind: CastKind) -> Self {
+        // The session's time zone is an input too, but constant within a statement.
+        Self { kind, signature: Signature::any(2, Volatility::Immutable) }
+    }
+}
+
+/// The type that the second argument names.
+fn target(value: Option<&ScalarValue>) -> Result<SqlType> {
+    let name = value.and_then(|v| v.try_as_str()).flatten();
+    name.and_then(SqlType::parse)
+        .ok_or_else(|| to_datafusion(ErrorReport::internal("a cast without the name of its type")))
+}
+
+impl ScalarUDFImpl for CastFunction {
+    fn name(&self) -> &str {
+        match self.kind {
+            CastKind::Explicit => "kestrel_cast",
+            CastKind::Assignment => "kestrel_assign",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn display_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(match args {
+            [value, Expr::Literal(name, _)] => format!("CAST({value} AS {name})"),
+            _ => self.name().to_string(),
+        })
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        // DataFusion's casts do not show in names either.
+        Ok(match args {
+            [value, _] => value.schema_name().to_string(),
+            _ => self.name().to_string(),
+        })
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Err(to_datafusion(ErrorReport::internal("a cast's type is in its argument")))
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let target = target(args.scalar_arguments.get(1).copied().flatten())?;
+        let nullable = args.arg_fields.first().is_none_or(|f| f.is_nullable());
+        Ok(Arc::new(target.field(self.name(), nullable)))
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [value, ColumnarValue::Scalar(name)] = args.args.as_slice() else {
+            return Err(to_datafusion(ErrorReport::internal("a cast to no constant type")));
+        };
+        let to = target(Some(name))?;
+        let zone = Zone::of_session(&args.config_options).map_err(to_datafusion)?;
+        let context = Context { kind: self.kind, zone };
+        match value {
+            ColumnarValue::Array(array) => Ok(ColumnarValue::Array(convert(array, to, &context)?)),
+            ColumnarValue::Scalar(scalar) => {
+                operand::finish(convert(&scalar.to_array()?, to, &context)?, true)
+            }
+        }
+    }
+}

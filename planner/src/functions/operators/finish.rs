@@ -1,0 +1,238 @@
+//! The expressions that DataFusion's SQL planner builds without asking.
+
+use arrow::datatypes::DataType;
+use datafusion::{
+    common::{
+        DFSchema, Result, ScalarValue,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+    },
+    logical_expr::{
+        Between, Case, Expr, ExprSchemable, Like, Operator,
+        expr::{AggregateFunction, InList, ScalarFunction},
+    },
+};
+
+use super::{
+    comparison::{Comparison, as_date, plan},
+    literal_of_cast,
+};
+use crate::{
+    catalog::SqlType,
+    error::to_datafusion,
+    functions::{
+        Negate,
+        arithmetic::types::Class,
+        cast::cast_to,
+        literal::{is_untyped_text, narrow_integer_literal, typed_text},
+    },
+};
+
+/// PostgreSQL's types and operators in an expression over `schema`: integer literals, unary minus,
+/// BETWEEN, IN, simple CASE, LIKE on `char(n)`, and casts. Subqueries within are left alone: their
+/// plans have expressions of their own.
+pub fn postgresql_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_down_up(
+        |expr| {
+            // DataFusion knows count(*) by its literal.
+            let literal_count = match &expr {
+                Expr::AggregateFunction(AggregateFunction { func, params }) => {
+                    func.name() == "count" && matches!(params.args.as_slice(), [Expr::Literal(..)])
+                }
+                _ => false,
+            };
+            let recursion =
+                if literal_count { TreeNodeRecursion::Jump } else { TreeNodeRecursion::Continue };
+            Ok(Transformed::new(expr, false, recursion))
+        },
+        |expr| finish(expr, schema),
+    )
+}
+
+fn finish(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::Literal(..) => {
+            let narrowed = narrow_integer_literal(expr.clone());
+            let changed = narrowed != expr;
+            Ok(Transformed::new_transformed(narrowed, changed))
+        }
+        Expr::Negative(operand) => Ok(Transformed::yes(negated(*operand))),
+        Expr::Cast(cast) => {
+            let from = cast.expr.get_type(schema)?;
+            match SqlType::of_field(&cast.field) {
+                Some(to) => {
+                    let cast = cast_to(*cast.expr, &from, to).map_err(to_datafusion)?;
+                    Ok(Transformed::yes(cast))
+                }
+                None => Ok(Transformed::no(Expr::Cast(cast))),
+            }
+        }
+        Expr::Between(between) => finish_between(between, schema).map(Transformed::yes),
+        Expr::InList(list) => finish_in_list(list, schema).map(Transformed::yes),
+        Expr::Case(case) => finish_case(case, schema).map(Transformed::yes),
+        Expr::Like(like) => finish_like(like, schema).map(Transformed::yes),
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// A negated literal is a literal.
+fn negated(operand: Expr) -> Expr {
+    match &operand {
+        Expr::Literal(ScalarValue::Decimal128(Some(v), p, s), metadata) => {
+            Expr::Literal(ScalarValue::Decimal128(Some(-v), *p, *s), metadata.clone())
+        }
+        Expr::Literal(ScalarValue::Float64(Some(v)), metadata) => {
+            Expr::Literal(ScalarValue::Float64(Some(-v)), metadata.clone())
+        }
+        _ => Negate::call(operand),
+    }
+}
+
+/// `x BETWEEN a AND b` is `x >= a AND x <= b`, each with its own types.
+fn finish_between(between: Between, schema: &DFSchema) -> Result<Expr> {
+    let Between { expr, negated, low, high } = between;
+    let low = literal_of_cast(*low)?;
+    let high = literal_of_cast(*high)?;
+    // The usual case keeps its form: same types, or a literal that becomes of the same type.
+    let field = expr.get_type(schema)?;
+    let low = beside(low, &expr, &field, Operator::GtEq, schema)?;
+    let high = beside(high, &expr, &field, Operator::LtEq, schema)?;
+    match (low, high) {
+        (Side::Bound(low), Side::Bound(high)) => {
+            Ok(Expr::Between(Between::new(expr, negated, Box::new(low), Box::new(high))))
+        }
+        (low, high) => {
+            let both =
+                low.condition(&expr, Operator::GtEq).and(high.condition(&expr, Operator::LtEq));
+            Ok(if negated { Expr::Not(Box::new(both)) } else { both })
+        }
+    }
+}
+
+/// One side of BETWEEN.
+enum Side {
+    /// Comparable as it stands.
+    Bound(Expr),
+    /// A comparison that needs more.
+    Condition(Expr),
+}
+
+impl Side {
+    fn condition(self, expr: &Expr, op: Operator) -> Expr {
+        match self {
+            Self::Bound(bound) => datafusion::logical_expr::binary_expr(expr.clone(), op, bound),
+            Self::Condition(condition) => condition,
+        }
+    }
+}
+
+fn beside(
+    bound: Expr,
+    expr: &Expr,
+    of: &DataType,
+    op: Operator,
+    schema: &DFSchema,
+) -> Result<Side> {
+    if *of == DataType::Date32
+        && let Expr::Literal(ScalarValue::TimestampMicrosecond(Some(micros), None), _) = &bound
+        && let Some((found, day)) = as_date(op, *micros)
+        && found == op
+    {
+        return Ok(Side::Bound(Expr::Literal(ScalarValue::Date32(Some(day)), None)));
+    }
+    match plan(Comparison(op), expr.clone(), bound, schema)? {
+        Expr::BinaryExpr(binary) if *binary.left == *expr && binary.op == op => {
+            Ok(Side::Bound(*binary.right))
+        }
+        condition => Ok(Side::Condition(condition)),
+    }
+}
+
+/// Members of an IN list in the type of what is looked for.
+fn finish_in_list(list: InList, schema: &DFSchema) -> Result<Expr> {
+    let InList { expr, list, negated } = list;
+    let mut members = Vec::with_capacity(list.len());
+    let mut conditions = Vec::new();
+    for member in list {
+        match beside(member, &expr, &expr.get_type(schema)?, Operator::Eq, schema)? {
+            Side::Bound(member) => members.push(member),
+            Side::Condition(condition) => conditions.push(condition),
+        }
+    }
+    let rest = conditions.into_iter().reduce(Expr::or);
+    let found = match (members.is_empty(), rest) {
+        (_, None) => return Ok(Expr::InList(InList::new(expr, members, negated))),
+        (true, Some(rest)) => rest,
+        (false, Some(rest)) => Expr::InList(InList::new(expr, members, false)).or(rest),
+    };
+    Ok(if negated { Expr::Not(Box::new(found)) } else { found })
+}
+
+/// Quoted texts in WHEN take the type of what is compared, in THEN and ELSE that of the others.
+fn finish_case(case: Case, schema: &DFSchema) -> Result<Expr> {
+    let Case { expr, when_then_expr, else_expr } = case;
+    let wanted = match &expr {
+        Some(expr) => Some(expr.get_type(schema)?),
+        None => None,
+    };
+    let results = when_then_expr.iter().map(|(_, then)| then).chain(&else_expr);
+    let mut result_type = None;
+    for result in results {
+        let own = result.get_type(schema)?;
+        if !is_untyped_text(result) && own != DataType::Null {
+            result_type = Some(own);
+            break;
+        }
+    }
+    let typed = |expr: Box<Expr>, wanted: &Option<DataType>| match wanted {
+        Some(wanted)
+            if is_untyped_text(&expr) && !super::is_text(wanted) && !wanted.is_nested() =>
+        {
+            typed_text(*expr, wanted).map(Box::new).map_err(to_datafusion)
+        }
+        _ => Ok(expr),
+    };
+    let when_then_expr = when_then_expr
+        .into_iter()
+        .map(|(when, then)| Ok((typed(when, &wanted)?, typed(then, &result_type)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let else_expr = else_expr.map(|e| typed(e, &result_type)).transpose()?;
+    Ok(Expr::Case(Case::new(expr, when_then_expr, else_expr)))
+}
+
+/// LIKE sees the blanks of a `char(n)`, which are not held. A pattern that ends in `%` does not
+/// care.
+fn finish_like(like: Like, schema: &DFSchema) -> Result<Expr> {
+    let Like { negated, expr, pattern, escape_char, case_insensitive } = like;
+    let ends_open = match pattern.as_ref() {
+        Expr::Literal(value, _) => {
+            value.try_as_str().flatten().is_some_and(|p| p.ends_with('%') && !p.ends_with("\\%"))
+        }
+        _ => false,
+    };
+    let length = match expr.to_field(schema) {
+        Ok((_, field)) => match SqlType::of_field(&field) {
+            Some(SqlType::Char(n)) if !ends_open => i64::from(n),
+            _ => 0,
+        },
+        Err(_) => 0,
+    };
+    let expr = if length > 0 {
+        let length = Expr::Literal(ScalarValue::Int64(Some(length)), None);
+        let rpad = datafusion::functions::unicode::rpad();
+        Box::new(Expr::ScalarFunction(ScalarFunction::new_udf(rpad, vec![*expr, length])))
+    } else if Class::of(&expr.get_type(schema)?).is_some_and(|c| c != Class::Unknown) {
+        let own = expr.get_type(schema)?;
+        let of_pattern = match is_untyped_text(&pattern) {
+            true => DataType::Null,
+            false => pattern.get_type(schema)?,
+        };
+        return Err(to_datafusion(crate::functions::arithmetic::no_operator(
+            if negated { "!~~" } else { "~~" },
+            &own,
+            &of_pattern,
+        )));
+    } else {
+        expr
+    };
+    Ok(Expr::Like(Like::new(negated, expr, pattern, escape_char, case_insensitive)))
+}

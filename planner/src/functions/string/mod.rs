@@ -1,0 +1,25 @@
+//! Functions of texts. Positions and lengths are in characters, from 1.
+
+mod arguments;
+mod concat;
+mod position;
+mod substring;
+
+pub(crate) use position::Position;
+pub(crate) use substring::Substring;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+use super::function;
+
+/// All of them.
+pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
+    vec![
+        function(Substring::new()),
+        function(Position::new()),
+        function(concat::Concat::new(false)),
+        function(concat::Concat::new(true)),
+    ]
+}

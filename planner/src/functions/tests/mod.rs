@@ -1,0 +1,143 @@
+//! SQL expressions against the types, values and errors that PostgreSQL 15 gave for them.
+
+mod aggregates;
+mod expressions;
+
+use std::{collections::HashSet, sync::Arc};
+
+use arrow::{
+    array::{Array, RecordBatch},
+    datatypes::{FieldRef, SchemaRef},
+};
+use datafusion::{
+    error::Result,
+    execution::{FunctionRegistry as _, SessionStateBuilder, context::SessionContext},
+    logical_expr::{LogicalPlan, planner::TypePlanner},
+    prelude::SessionConfig,
+    sql::sqlparser::ast,
+};
+use datafusion_proto::bytes::{physical_plan_from_bytes, physical_plan_to_bytes};
+
+use super::{FunctionRegistry, cast::text_of, postgresql_plan, zone::Zone};
+use crate::{catalog::SqlType, error::report};
+
+/// A session that knows nothing but the registry.
+fn session() -> SessionContext {
+    let registry = FunctionRegistry::new();
+    let mut config = SessionConfig::new().with_target_partitions(2);
+    config.options_mut().sql_parser.parse_float_as_decimal = true;
+    config.options_mut().sql_parser.map_string_types_to_utf8view = true;
+    config.options_mut().sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+    config.options_mut().execution.time_zone = Some("UTC".into());
+    let unique = |names: HashSet<String>| names.into_iter();
+    let scalars = unique(registry.udfs()).map(|n| registry.udf(&n).unwrap()).collect();
+    let aggregates = unique(registry.udafs()).map(|n| registry.udaf(&n).unwrap()).collect();
+    let windows = unique(registry.udwfs()).map(|n| registry.udwf(&n).unwrap()).collect();
+    let state = SessionStateBuilder::new()
+        .with_default_features()
+        .with_config(config)
+        .with_scalar_functions(scalars)
+        .with_aggregate_functions(aggregates)
+        .with_window_functions(windows)
+        .with_expr_planners(registry.expr_planners().to_vec())
+        .with_type_planner(Arc::new(TestTypes))
+        .build();
+    SessionContext::new_with_state(state)
+}
+
+/// Just enough of SQL's type names.
+#[derive(Debug)]
+struct TestTypes;
+
+impl TypePlanner for TestTypes {
+    fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
+        let name = sql_type.to_string().to_ascii_lowercase();
+        let (base, arguments) = match name.split_once('(') {
+            Some((base, rest)) => {
+                let (arguments, tail) = rest.split_once(')').unwrap();
+                (format!("{}{tail}", base.trim()), format!("({arguments})").replace(' ', ""))
+            }
+            None => (name.clone(), String::new()),
+        };
+        let canonical = match base.as_str() {
+            "int" | "int4" => "integer",
+            "int2" => "smallint",
+            "int8" => "bigint",
+            "float8" | "double" => "double precision",
+            "float4" => "real",
+            "bool" => "boolean",
+            "varchar" => "character varying",
+            "char" => "character",
+            "timestamp" => "timestamp without time zone",
+            "timestamptz" => "timestamp with time zone",
+            "time" => "time without time zone",
+            "decimal" => "numeric",
+            other => other,
+        };
+        let found = SqlType::parse(&format!("{canonical}{arguments}"));
+        Ok(found.map(|t| -> FieldRef { Arc::new(t.field("", true)) }))
+    }
+}
+
+/// Runs a query as a cluster would: PostgreSQL's types, optimized, through the encoded plan.
+async fn run(session: &SessionContext, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+    let state = session.state();
+    let plan = state.create_logical_plan(sql).await?;
+    let plan: LogicalPlan = postgresql_plan(plan)?;
+    let schema = Arc::clone(plan.schema().inner());
+    let plan = state.create_physical_plan(&plan).await?;
+    let bytes = physical_plan_to_bytes(plan)?;
+    let plan = physical_plan_from_bytes(&bytes, &session.task_ctx())?;
+    let batches = datafusion::physical_plan::collect(plan, session.task_ctx()).await?;
+    Ok((schema, batches))
+}
+
+/// The one value of a query with one column and one row: its type and its text.
+async fn value(session: &SessionContext, sql: &str) -> Result<(SqlType, Option<String>)> {
+    let (schema, batches) = run(session, sql).await?;
+    let batch = batches.iter().find(|b| b.num_rows() > 0).expect("a row");
+    let field = schema.field(0);
+    assert_eq!(field.data_type(), batch.column(0).data_type(), "{sql}");
+    let texts = text_of(batch.column(0), Zone::parse("UTC").unwrap())?;
+    let sql_type = SqlType::of_field(field).expect("a SQL type");
+    Ok((sql_type, texts.is_valid(0).then(|| texts.value(0).to_string())))
+}
+
+/// `type text`, `type NULL` or `!SQLSTATE message`.
+async fn outcome(session: &SessionContext, sql: &str) -> String {
+    match value(session, sql).await {
+        Ok((sql_type, text)) => {
+            let name = sql_type.to_string();
+            let name = name.split('(').next().unwrap_or_default();
+            let text = match text {
+                Some(text) => text,
+                None => "NULL".into(),
+            };
+            format!("{name} {text}")
+        }
+        Err(error) => {
+            let report = report(error);
+            format!("!{} {}", report.sqlstate.as_str(), report.message)
+        }
+    }
+}
+
+/// Whether the outcome is what PostgreSQL gave. Quotients and averages may have another count of
+/// digits: they are compared in the fewer ones.
+fn agrees(found: &str, expected: &str) -> bool {
+    if found == expected {
+        return true;
+    }
+    let digits = |text: &str| text.split_once('.').map_or(0, |(_, d)| d.len() as i8);
+    match (found.strip_prefix("numeric "), expected.strip_prefix("numeric ")) {
+        (Some(found), Some(expected)) => {
+            // PostgreSQL shows 16 significant digits: of large quotients no fraction.
+            let whole = expected.trim_start_matches('-').split('.').next().map_or(0, str::len);
+            let at_least = if whole > 10 { 0 } else { 6 };
+            let scale = digits(found).min(digits(expected)).max(at_least);
+            let parse = |text: &str| super::decimal::parse(text, scale).ok();
+            parse(found).is_some() && parse(found) == parse(expected)
+        }
+        _ => false,
+    }
+}
