@@ -1,3 +1,19 @@
 //! Integration tests of the whole: one test binary.
 
+#[cfg(test)]
+mod command;
+#[cfg(test)]
+mod differential;
+#[cfg(test)]
+mod generate;
+#[cfg(test)]
+mod recovery;
+#[cfg(test)]
+mod session;
+#[cfg(test)]
+mod slt;
+#[cfg(test)]
+mod support;
 mod tidy;
+#[cfg(test)]
+mod tpch;

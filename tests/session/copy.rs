@@ -1,0 +1,135 @@
+//! `COPY … FROM STDIN`: formats, and that a bad row leaves nothing behind.
+
+use std::fmt::Write;
+
+use crate::support::{Session, TestCluster};
+
+/// Enough rows for several batches on every datanode.
+const ROWS: usize = 60_000;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the cluster does not start yet"]
+async fn text_and_csv_mean_what_they_mean_in_postgresql() {
+    let cluster = TestCluster::start(3).await;
+    let session = cluster.session().await;
+    session
+        .run_all(["CREATE TABLE t (id int, name text, n numeric(8,2), d date) DISTRIBUTED BY (id)"])
+        .await;
+    let null = "NULL";
+    for (options, data, expected) in [
+        ("", "1\ta\t1.50\t2020-01-01\n", vec!["1 a 1.50 2020-01-01"]),
+        ("", "1\t\\N\t\\N\t\\N\n2\t\t0\t\\N", vec!["1 NULL NULL NULL", "2  0.00 NULL"]),
+        ("", "1\ta\\tb\\\\c\\nd\t1\t\\N\n\\.\n", vec!["1 a\tb\\c\nd 1.00 NULL"]),
+        ("", "1\t\\x41\\101\t1\t\\N\r\n", vec!["1 AA 1.00 NULL"]),
+        ("", "1\t漢字🦅\t1\t\\N\n", vec!["1 漢字🦅 1.00 NULL"]),
+        ("", "", vec![]),
+        ("(DELIMITER '|', NULL 'none')", "1|none|2|none\n", vec!["1 NULL 2.00 NULL"]),
+        ("(FORMAT csv)", "1,a,1.5,2020-01-01\n", vec!["1 a 1.50 2020-01-01"]),
+        ("(FORMAT csv)", "1,,,\n2,\"\",,\n", vec!["1 NULL NULL NULL", "2  NULL NULL"]),
+        ("(FORMAT csv)", "1,\"a,\"\"b\"\"\nc\",,\n", vec!["1 a,\"b\"\nc NULL NULL"]),
+        ("(FORMAT csv, HEADER)", "id,name,n,d\n1,a,,\n", vec!["1 a NULL NULL"]),
+        ("WITH CSV HEADER", "id,name,n,d\n1,a,,\n", vec!["1 a NULL NULL"]),
+        ("(FORMAT csv, DELIMITER ';', QUOTE '''')", "1;'a;b';;\n", vec!["1 a;b NULL NULL"]),
+    ] {
+        session.run_all(["TRUNCATE t"]).await;
+        let sql = format!("COPY t FROM STDIN {options}");
+        let count = session.copy_in(&sql, data).await;
+        assert_eq!(count, Ok(expected.len() as u64), "{sql} {data:?}");
+        let rows = session.rows("SELECT id, name, n, d FROM t ORDER BY id").await;
+        let row = |r: &Vec<Option<String>>| {
+            r.iter().map(|v| v.as_deref().unwrap_or(null)).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(rows.iter().map(row).collect::<Vec<_>>(), expected, "{sql} {data:?}");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the cluster does not start yet"]
+async fn columns_that_are_not_named_get_their_defaults() {
+    let cluster = TestCluster::start(2).await;
+    let session = cluster.session().await;
+    session
+        .run_all(["CREATE TABLE t (id bigserial, k int DEFAULT 7, name text) DISTRIBUTED BY (k)"])
+        .await;
+    assert_eq!(session.copy_in("COPY t (name) FROM STDIN", "a\nb\nc\n").await, Ok(3));
+    assert_eq!(session.value("SELECT count(DISTINCT id) FROM t WHERE k = 7").await, "3");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the cluster does not start yet"]
+async fn a_bad_row_is_named_and_nothing_is_loaded() {
+    let cluster = TestCluster::start(3).await;
+    let session = cluster.session().await;
+    for layout in ["BY (id)", "RANDOMLY", "REPLICATED"] {
+        check_bad_rows(&session, layout).await;
+    }
+    cluster.stop().await;
+}
+
+async fn check_bad_rows(session: &Session, layout: &str) {
+    let create = format!(
+        "CREATE TABLE t (id int NOT NULL, name varchar(10), n numeric(6,2), d date) \
+         DISTRIBUTED {layout}"
+    );
+    session.run_all(["DROP TABLE IF EXISTS t", &create]).await;
+    assert_eq!(session.copy_in("COPY t FROM STDIN", &good_rows(10)).await, Ok(10));
+    let bad_line = ROWS / 2;
+    // The bad row, its SQLSTATE, and what the error must say besides the line.
+    for (bad, sqlstate, said) in [
+        ("x7\ta\t1\t2020-01-01", "22P02", &["id", "x7"][..]),
+        ("3000000000\ta\t1\t2020-01-01", "22003", &["id", "3000000000"]),
+        ("1\tabcdefghijk\t1\t2020-01-01", "22001", &["name", "abcdefghijk"]),
+        ("1\ta\t123456.78\t2020-01-01", "22003", &["n", "123456.78"]),
+        ("1\ta\t1\t2020-02-30", "22008", &["d", "2020-02-30"]),
+        ("\\N\ta\t1\t2020-01-01", "23502", &["id"]),
+        ("1\ta\t1", "22P04", &["d"]),
+        ("1\ta\t1\t2020-01-01\t5", "22P04", &[]),
+    ] {
+        let mut data = good_rows(bad_line - 1);
+        data.push_str(bad);
+        data.push('\n');
+        data.push_str(&good_rows(ROWS - bad_line));
+        let failure = session.copy_in("COPY t FROM STDIN", &data).await.unwrap_err();
+        let text = failure.to_string();
+        assert_eq!(failure.sqlstate, sqlstate, "{layout} {bad}: {text}");
+        assert!(text.contains(&format!("line {bad_line}")), "{layout} {bad}: {text}");
+        for word in said {
+            assert!(text.contains(word), "{layout} {bad}: {text} does not say {word}");
+        }
+        // The session goes on, and nothing of it is visible.
+        assert_eq!(session.value("SELECT count(*) FROM t").await, "10", "{layout} {bad}");
+    }
+    assert_eq!(session.copy_in("COPY t FROM STDIN", &good_rows(ROWS)).await, Ok(ROWS as u64));
+    let sum = session.value("SELECT count(*) + sum(id) FROM t").await;
+    assert_eq!(sum, (10 + 55 + ROWS + ROWS * (ROWS + 1) / 2).to_string(), "{layout}");
+}
+
+fn good_rows(count: usize) -> String {
+    let mut text = String::new();
+    for id in 1..=count {
+        let _ = writeln!(text, "{id}\tname{}\t{}.25\t2020-01-01", id % 100, id % 1000);
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the cluster does not start yet"]
+async fn what_cannot_be_copied_is_an_error_before_any_data() {
+    let cluster = TestCluster::start(1).await;
+    let session = cluster.session().await;
+    session.run_all(["CREATE TABLE t (id int, name text) DISTRIBUTED BY (id)"]).await;
+    for (sql, sqlstate) in [
+        ("COPY missing FROM STDIN", "42P01"),
+        ("COPY t (id, missing) FROM STDIN", "42703"),
+        ("COPY t (id, id) FROM STDIN", "42701"),
+        ("COPY t FROM STDIN (FORMAT xml)", "22023"),
+        ("COPY t FROM '/etc/passwd'", "0A000"),
+    ] {
+        let failure = session.copy_in(sql, "").await.unwrap_err();
+        assert_eq!(failure.sqlstate, sqlstate, "{sql}: {failure}");
+    }
+    assert_eq!(session.value("SELECT count(*) FROM t").await, "0");
+    cluster.stop().await;
+}

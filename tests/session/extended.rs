@@ -1,0 +1,145 @@
+//! The extended protocol: parameters, binary values, portals, errors in between.
+
+use futures::future::join3;
+use tokio_postgres::types::Type;
+
+use crate::support::{Failure, TestCluster};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the cluster does not start yet"]
+async fn parameters_and_binary_values_of_every_type() {
+    let cluster = TestCluster::start(3).await;
+    let client = &cluster.session().await.client;
+    client
+        .batch_execute(
+            "CREATE TABLE t (s smallint, i int, b bigint, r real, f double precision, o boolean, \
+             x text, v varchar(9)) DISTRIBUTED BY (i)",
+        )
+        .await
+        .unwrap();
+    let insert = "INSERT INTO t VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let none: Option<&str> = None;
+    let row = client
+        .execute(insert, &[&1_i16, &2_i32, &3_i64, &0.5_f32, &0.25_f64, &true, &"it's", &none])
+        .await;
+    assert_eq!(row.unwrap(), 1);
+    let row = client.query_one("SELECT * FROM t WHERE i = $1 AND x = $2", &[&2_i32, &"it's"]);
+    let row = row.await.unwrap();
+    assert_eq!(
+        (row.get::<_, i16>(0), row.get::<_, i32>(1), row.get::<_, i64>(2), row.get::<_, f32>(3)),
+        (1, 2, 3, 0.5)
+    );
+    assert_eq!(
+        (row.get::<_, f64>(4), row.get::<_, bool>(5), row.get::<_, &str>(6)),
+        (0.25, true, "it's")
+    );
+    assert_eq!(row.get::<_, Option<&str>>(7), None);
+    let types: Vec<&Type> = row.columns().iter().map(|c| c.type_()).collect();
+    let expected = [
+        Type::INT2,
+        Type::INT4,
+        Type::INT8,
+        Type::FLOAT4,
+        Type::FLOAT8,
+        Type::BOOL,
+        Type::TEXT,
+        Type::VARCHAR,
+    ];
+    assert_eq!(types, expected.iter().collect::<Vec<_>>());
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the cluster does not start yet"]
+async fn parameters_get_the_types_that_postgresql_infers() {
+    let cluster = TestCluster::start(1).await;
+    let client = &cluster.session().await.client;
+    client
+        .batch_execute("CREATE TABLE t (i int, n numeric(8,2), d date, x text) DISTRIBUTED BY (i)")
+        .await
+        .unwrap();
+    for (sql, expected) in [
+        ("SELECT i FROM t WHERE i = $1", vec![Type::INT4]),
+        ("SELECT i FROM t WHERE n > $1 AND d < $2", vec![Type::NUMERIC, Type::DATE]),
+        ("SELECT i FROM t WHERE x LIKE $1", vec![Type::TEXT]),
+        ("SELECT $1::bigint + 1", vec![Type::INT8]),
+        ("SELECT i + $1 FROM t", vec![Type::INT4]),
+        ("SELECT $2 || $1", vec![Type::TEXT, Type::TEXT]),
+        ("SELECT i FROM t WHERE i IN ($1, $2) LIMIT $3", vec![Type::INT4, Type::INT4, Type::INT8]),
+        ("INSERT INTO t (d, i) VALUES ($1, $2)", vec![Type::DATE, Type::INT4]),
+        ("SELECT $1", vec![Type::TEXT]),
+    ] {
+        let prepared = client.prepare(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+        assert_eq!(prepared.params(), expected, "{sql}");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the cluster does not start yet"]
+async fn a_prepared_statement_is_planned_for_what_is_there_when_it_runs() {
+    let cluster = TestCluster::start(2).await;
+    let client = &cluster.session().await.client;
+    client.batch_execute("CREATE TABLE t (i int, x text) DISTRIBUTED BY (i)").await.unwrap();
+    let insert = client.prepare("INSERT INTO t VALUES ($1, $2)").await.unwrap();
+    let count = client.prepare("SELECT count(*) FROM t WHERE i >= $1").await.unwrap();
+    for i in 0..20_i32 {
+        client.execute(&insert, &[&i, &format!("row {i}")]).await.unwrap();
+        let found: i64 = client.query_one(&count, &[&0_i32]).await.unwrap().get(0);
+        assert_eq!(found, i64::from(i) + 1);
+    }
+    let few: i64 = client.query_one(&count, &[&15_i32]).await.unwrap().get(0);
+    assert_eq!(few, 5);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the cluster does not start yet"]
+async fn an_error_ends_the_statement_and_not_the_session() {
+    let cluster = TestCluster::start(2).await;
+    let client = &cluster.session().await.client;
+    client.batch_execute("CREATE TABLE t (i int) DISTRIBUTED BY (i)").await.unwrap();
+    client.batch_execute("INSERT INTO t VALUES (0), (1), (2)").await.unwrap();
+    let divide = client.prepare("SELECT 10 / i FROM t WHERE i >= $1").await.unwrap();
+    for _ in 0..3 {
+        let failure = Failure::of(&client.query(&divide, &[&0_i32]).await.unwrap_err());
+        assert_eq!(failure.sqlstate, "22012", "{failure}");
+        assert_eq!(client.query(&divide, &[&1_i32]).await.unwrap().len(), 2);
+        let failure = Failure::of(&client.prepare("SELECT missing FROM t").await.unwrap_err());
+        assert_eq!((failure.sqlstate.as_str(), failure.position), ("42703", Some(8)), "{failure}");
+    }
+    // Several at once on one connection: answered in order, each on its own.
+    let (a, b, c) = join3(
+        client.query(&divide, &[&1_i32]),
+        client.query(&divide, &[&0_i32]),
+        client.query("SELECT i FROM t WHERE i = $1", &[&2_i32]),
+    )
+    .await;
+    assert_eq!(a.unwrap().len(), 2);
+    assert_eq!(Failure::of(&b.unwrap_err()).sqlstate, "22012");
+    assert_eq!(c.unwrap()[0].get::<_, i32>(0), 2);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the cluster does not start yet"]
+async fn a_portal_gives_its_rows_in_portions() {
+    let cluster = TestCluster::start(3).await;
+    let mut session = cluster.session().await;
+    session.run_all(["CREATE TABLE t (i int) DISTRIBUTED BY (i)"]).await;
+    let lines: String = (0..1000).map(|i| format!("{i}\n")).collect();
+    assert_eq!(session.copy_in("COPY t FROM STDIN", &lines).await, Ok(1000));
+    let transaction = session.client.transaction().await.unwrap();
+    let portal = transaction.bind("SELECT i FROM t ORDER BY i", &[]).await.unwrap();
+    let mut next = 0;
+    for expected in [300, 300, 300, 100, 0] {
+        let rows = transaction.query_portal(&portal, 300).await.unwrap();
+        assert_eq!(rows.len(), expected);
+        for row in rows {
+            assert_eq!(row.get::<_, i32>(0), next);
+            next += 1;
+        }
+    }
+    transaction.commit().await.unwrap();
+    cluster.stop().await;
+}

@@ -1,0 +1,9 @@
+//! What a client sees in a session, beyond the rows of its queries.
+
+mod copy;
+mod drivers;
+mod errors;
+mod extended;
+mod notices;
+mod psql;
+mod routing;

@@ -1,0 +1,26 @@
+//! What the tests stand on: a PostgreSQL 15 and clusters of their own, and sessions with either.
+
+mod cluster;
+mod process;
+mod session;
+
+use kestrel::postgres::{Programs, TempPostgres};
+
+pub(crate) use cluster::TestCluster;
+pub(crate) use process::{Ended, Kestrel, run_kestrel};
+pub(crate) use session::{Answer, Failure, Session};
+
+/// A PostgreSQL for one test; `None`: the test is to be skipped, because `KESTREL_TEST_SKIP` says
+/// so. Missing programs fail the test in one line that says how to install them.
+pub(crate) fn postgres() -> Option<TempPostgres> {
+    let programs = Programs::for_tests().unwrap_or_else(|e| panic!("{e}"))?;
+    Some(TempPostgres::start(&programs).unwrap_or_else(|e| panic!("{e}")))
+}
+
+/// The number in this environment variable.
+pub(crate) fn number_from_env(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")),
+        Err(_) => default,
+    }
+}
