@@ -23,6 +23,7 @@ mod kestrel;
 mod name;
 mod pg_catalog;
 mod relation;
+pub mod rewrite;
 mod rows;
 #[cfg(test)]
 mod tests;

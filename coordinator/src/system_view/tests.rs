@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::RecordBatch,
+    datatypes::DataType,
     util::display::{ArrayFormatter, FormatOptions},
 };
 use chrono::DateTime;
@@ -155,12 +156,22 @@ pub(super) fn context() -> Arc<SystemViewContext> {
     Arc::new(context)
 }
 
-/// The rows as text, NULL as `~`.
+/// The rows as psql prints them, NULL as `~`.
 pub(super) fn text(batch: &RecordBatch) -> Vec<Vec<String>> {
     let options = FormatOptions::default().with_null("~");
-    let columns: Vec<_> =
-        batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
-    let row = |r| columns.iter().map(|c| c.value(r).to_string()).collect();
+    let columns: Vec<_> = batch
+        .columns()
+        .iter()
+        .map(|c| (c.data_type(), ArrayFormatter::try_new(c, &options).unwrap()))
+        .collect();
+    let cell = |data_type: &DataType, text: String| match data_type {
+        DataType::Boolean if text != "~" => text[..1].to_string(),
+        DataType::List(_) if text != "~" => {
+            format!("{{{}}}", text.trim_matches(['[', ']']).replace(", ", ","))
+        }
+        _ => text,
+    };
+    let row = |r| columns.iter().map(|(t, c)| cell(t, c.value(r).to_string())).collect();
     (0..batch.num_rows()).map(row).collect()
 }
 
@@ -200,7 +211,7 @@ fn views_tell_what_is() {
         ("kestrel.queries query_id, state, elapsed_ms", &["q1|running|1500"]),
         (
             "pg_catalog.gp_distribution_policy localoid, policytype, numsegments, distkey",
-            &["16386|p|2|[1]", "16390|r|2|[]"],
+            &["16386|p|2|{1}", "16390|r|2|{}"],
         ),
         (
             "pg_catalog.pg_stat_user_tables schemaname, relname, n_live_tup",

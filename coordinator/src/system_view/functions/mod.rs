@@ -33,6 +33,9 @@ use datafusion::{
 use kestrel_planner::catalog::SqlType;
 use kestrel_proto::{ErrorReport, Result};
 
+pub(super) use objects::{REG_OID, REG_TEXT};
+pub(super) use text::{PREFIXED, SUBSCRIPTS};
+
 use super::{
     SystemViewContext,
     rows::{Value, array},
@@ -79,6 +82,8 @@ enum Returns {
     Scalar(SqlType),
     /// `name[]`, `text[]`
     Texts,
+    /// `int8[]`
+    Ints,
 }
 
 const BIGINT: Returns = Returns::Scalar(SqlType::BigInt);
@@ -135,10 +140,8 @@ impl SystemFunction {
     fn field(&self) -> Field {
         match self.function.returns {
             Returns::Scalar(sql_type) => sql_type.field(self.function.name, true),
-            Returns::Texts => {
-                let item = Field::new_list_field(DataType::Utf8View, true);
-                Field::new(self.function.name, DataType::List(Arc::new(item)), true)
-            }
+            Returns::Texts => list_field(self.function.name, DataType::Utf8View),
+            Returns::Ints => list_field(self.function.name, DataType::Int64),
         }
     }
 
@@ -208,6 +211,11 @@ impl ScalarUDFImpl for SystemFunction {
             ColumnarValue::Array(result)
         })
     }
+}
+
+fn list_field(name: &str, element: DataType) -> Field {
+    let item = Field::new_list_field(element, true);
+    Field::new(name, DataType::List(Arc::new(item)), true)
 }
 
 fn external(report: ErrorReport) -> DataFusionError {

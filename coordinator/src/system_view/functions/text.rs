@@ -8,18 +8,23 @@ use super::{
 };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    strict("array_lower", (2, 2), INTEGER, |_, a| Ok(bounds(a).map(|(lower, _)| lower).into())),
-    strict("array_upper", (2, 2), INTEGER, |_, a| Ok(bounds(a).map(|(_, upper)| upper).into())),
+    strict("array_lower", (2, 2), INTEGER, |_, a| Ok(bound(a, |b| b.0))),
+    strict("array_upper", (2, 2), INTEGER, |_, a| Ok(bound(a, |b| b.1))),
     lenient("format", (1, ANY_NUMBER), TEXT, format),
     strict(ARRAY_TEXT, (1, 1), TEXT, |_, arguments| Ok(array_text(&arguments[0]).into())),
-    strict(PREFIXED, (2, 2), Returns::Texts, |_, arguments| {
+    lenient(PREFIXED, (2, 2), Returns::Texts, |_, arguments| {
         let prefix = string(arguments, 0).unwrap_or_default();
         Ok(match &arguments[1] {
             Value::Texts(texts) => {
                 texts.iter().map(|t| format!("{prefix}{t}")).collect::<Vec<_>>().into()
             }
-            _ => Value::Null,
+            // No array has no elements.
+            _ => Value::Texts(vec![]),
         })
+    }),
+    strict(SUBSCRIPTS, (1, 1), Returns::Ints, |_, arguments| {
+        let last = bounds(&arguments[0]).map_or(0, |(_, last)| last);
+        Ok((1..=last).collect::<Vec<_>>().into())
     }),
     strict("quote_ident", (1, 1), TEXT, |_, arguments| {
         Ok(name::quoted(&arguments[0].to_text()).into())
@@ -39,15 +44,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
 pub(in super::super) const ARRAY_TEXT: &str = "kestrel_array_text";
 /// `ARRAY(SELECT prefix || x FROM unnest(array) x)`: (prefix, array).
 pub(in super::super) const PREFIXED: &str = "kestrel_prefixed";
+/// The subscripts of an array.
+pub(in super::super) const SUBSCRIPTS: &str = "kestrel_subscripts";
 
-/// First and last index of a list; none for an empty one, or for another dimension than the first.
-fn bounds(arguments: &[Value]) -> Option<(i64, i64)> {
-    let length = match &arguments[0] {
+/// A bound of an array's dimension: they have one.
+fn bound(arguments: &[Value], which: fn((i64, i64)) -> i64) -> Value {
+    bounds(&arguments[0]).filter(|_| int(arguments, 1) == Some(1)).map(which).into()
+}
+
+/// First and last index of a list; none for an empty one.
+fn bounds(list: &Value) -> Option<(i64, i64)> {
+    let length = match list {
         Value::Ints(ints) => ints.len(),
         Value::Texts(texts) => texts.len(),
         _ => 0,
     };
-    (int(arguments, 1) == Some(1) && length > 0).then_some((1, length as i64))
+    (length > 0).then_some((1, length as i64))
 }
 
 /// `array_out` (arrayfuncs.c)

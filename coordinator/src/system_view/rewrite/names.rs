@@ -1,0 +1,215 @@
+//! Names: of functions, operators, types, relations.
+
+use std::{collections::HashSet, ops::ControlFlow};
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, Ident,
+    ObjectName, ObjectNamePart, Select, TableFactor, TimezoneInfo, VisitorMut,
+};
+
+use super::{
+    build::{array, array_elements, literal_text, number},
+    scope::{Scope, column, folded, system_relation},
+};
+
+/// Takes PostgreSQL's qualified and internal names to those that the planner knows.
+pub(super) struct Names {
+    ctes: HashSet<String>,
+    /// The FROM clauses around, innermost last.
+    scopes: Vec<Scope>,
+}
+
+impl Names {
+    pub(super) fn new(ctes: HashSet<String>) -> Self {
+        Self { ctes, scopes: vec![] }
+    }
+
+    /// `c.tableoid`: the OID of the relation that a row is in.
+    fn table_oid(&self, expr: &Expr) -> Option<i64> {
+        let [qualifier @ .., name] = column(expr)? else { return None };
+        if folded(name) != "tableoid" {
+            return None;
+        }
+        let found = self.scopes.iter().rev().find_map(|s| s.relation_of(qualifier.last()));
+        found.map(|definition| definition.oid)
+    }
+}
+
+impl VisitorMut for Names {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        self.scopes.push(Scope::of(select));
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, _: &mut Select) -> ControlFlow<()> {
+        self.scopes.pop();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
+        if relation.0.len() == 1 && system_relation(relation, &self.ctes).is_some() {
+            relation.0.insert(0, ObjectNamePart::Identifier(Ident::new("pg_catalog")));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        let TableFactor::Table { name, args: Some(arguments), alias, with_ordinality, .. } = factor
+        else {
+            return ControlFlow::Continue(());
+        };
+        unqualify(name);
+        if name.to_string().eq_ignore_ascii_case("unnest") {
+            let arrays = arguments.args.iter().filter_map(|a| match a {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
+                _ => None,
+            });
+            *factor = TableFactor::UNNEST {
+                array_exprs: arrays.collect(),
+                alias: alias.take(),
+                with_offset: false,
+                with_offset_alias: None,
+                with_ordinality: *with_ordinality,
+            };
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Function(function) => unqualify(&mut function.name),
+            Expr::BinaryOp { left, op, right } => {
+                if let Some(named) = operator(op) {
+                    *op = named;
+                }
+                if matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
+                    array_literal(left, right);
+                    array_literal(right, left);
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Some(oid) = self.table_oid(expr) {
+            *expr = number(oid);
+            return ControlFlow::Continue(());
+        }
+        let replacement = match expr {
+            // Text has one collation.
+            Expr::Collate { expr: inner, .. } => Some(std::mem::replace(&mut **inner, number(0))),
+            Expr::Cast { expr: inner, data_type, .. } => match target(data_type) {
+                Target::Unknown => None,
+                Target::Type(known) => {
+                    *data_type = known;
+                    None
+                }
+                Target::Array => match literal_text(inner).and_then(array_elements) {
+                    Some(elements) => Some(array(elements)),
+                    None => Some(std::mem::replace(&mut **inner, number(0))),
+                },
+            },
+            _ => None,
+        };
+        if let Some(replacement) = replacement {
+            *expr = replacement;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `column = '{0}'`: the literal is an array.
+fn array_literal(one: &Expr, literal: &mut Expr) {
+    if column(one).is_some()
+        && let Some(elements) = literal_text(literal).and_then(array_elements)
+    {
+        *literal = array(elements);
+    }
+}
+
+/// Whether a name says that it is in `pg_catalog` or `information_schema`.
+pub(super) fn is_qualified(name: &ObjectName) -> bool {
+    let [first, _] = name.0.as_slice() else { return false };
+    first.as_ident().is_some_and(|i| ["pg_catalog", "information_schema"].contains(&&*folded(i)))
+}
+
+fn unqualify(name: &mut ObjectName) {
+    if is_qualified(name) {
+        name.0.remove(0);
+    }
+}
+
+/// The operator that `OPERATOR(pg_catalog.~)` names.
+fn operator(op: &BinaryOperator) -> Option<BinaryOperator> {
+    let BinaryOperator::PGCustomBinaryOperator(parts) = op else { return None };
+    Some(match parts.last()?.as_str() {
+        "=" => BinaryOperator::Eq,
+        "<>" | "!=" => BinaryOperator::NotEq,
+        "<" => BinaryOperator::Lt,
+        "<=" => BinaryOperator::LtEq,
+        ">" => BinaryOperator::Gt,
+        ">=" => BinaryOperator::GtEq,
+        "+" => BinaryOperator::Plus,
+        "-" => BinaryOperator::Minus,
+        "*" => BinaryOperator::Multiply,
+        "/" => BinaryOperator::Divide,
+        "%" => BinaryOperator::Modulo,
+        "||" => BinaryOperator::StringConcat,
+        "~" => BinaryOperator::PGRegexMatch,
+        "~*" => BinaryOperator::PGRegexIMatch,
+        "!~" => BinaryOperator::PGRegexNotMatch,
+        "!~*" => BinaryOperator::PGRegexNotIMatch,
+        "~~" => BinaryOperator::PGLikeMatch,
+        "~~*" => BinaryOperator::PGILikeMatch,
+        "!~~" => BinaryOperator::PGNotLikeMatch,
+        "!~~*" => BinaryOperator::PGNotILikeMatch,
+        _ => return None,
+    })
+}
+
+/// What a cast goes to.
+enum Target {
+    /// A type that the planner knows by this name.
+    Type(DataType),
+    /// An array: those of the catalogs are held as what they are.
+    Array,
+    /// A type that needs no help from here.
+    Unknown,
+}
+
+fn target(data_type: &DataType) -> Target {
+    let written = data_type.to_string();
+    let (is_qualified, name) = match written.to_ascii_lowercase().strip_prefix("pg_catalog.") {
+        Some(name) => (true, name.to_string()),
+        None => (false, written.to_ascii_lowercase()),
+    };
+    if let Some(element) = name.strip_suffix("[]") {
+        let catalogs = ["oid", "int2", "name", "text", "\"char\"", "aclitem", "regtype"];
+        return match is_qualified || catalogs.contains(&element) {
+            true => Target::Array,
+            false => Target::Unknown,
+        };
+    }
+    Target::Type(match name.as_str() {
+        "oid" | "xid" | "cid" => DataType::BigInt(None),
+        "name" | "\"char\"" => DataType::Text,
+        "int2vector" | "oidvector" => return Target::Array,
+        _ if !is_qualified => return Target::Unknown,
+        "bool" => DataType::Boolean,
+        "date" => DataType::Date,
+        "float4" => DataType::Real,
+        "float8" => DataType::DoublePrecision,
+        "int2" => DataType::SmallInt(None),
+        "int4" => DataType::Integer(None),
+        "int8" => DataType::BigInt(None),
+        "numeric" => DataType::Numeric(ExactNumberInfo::None),
+        "text" | "varchar" | "bpchar" => DataType::Text,
+        "timestamp" => DataType::Timestamp(None, TimezoneInfo::None),
+        "timestamptz" => DataType::Timestamp(None, TimezoneInfo::Tz),
+        _ => return Target::Unknown,
+    })
+}

@@ -1,0 +1,156 @@
+//! Statements that clients send, run over the views.
+
+use std::sync::Arc;
+
+use datafusion::{
+    catalog::{MemorySchemaProvider, SchemaProvider},
+    datasource::MemTable,
+    prelude::SessionContext,
+    sql::{
+        parser::Statement,
+        sqlparser::{dialect::PostgreSqlDialect, parser::Parser},
+    },
+};
+
+use super::{
+    super::{functions::functions, system_views, tests},
+    *,
+};
+
+/// A session that has nothing but the views and functions.
+fn session() -> SessionContext {
+    let context = tests::context();
+    let session = SessionContext::new();
+    let catalog = session.catalog("datafusion").unwrap();
+    for schema in ["kestrel", "pg_catalog", "information_schema"] {
+        let provider = MemorySchemaProvider::new();
+        for view in system_views().filter(|v| v.schema_name() == schema) {
+            let batch = view.batch(&context).unwrap();
+            let table = MemTable::try_new(view.arrow_schema(), vec![vec![batch]]).unwrap();
+            provider.register_table(view.name().into(), Arc::new(table)).unwrap();
+        }
+        catalog.register_schema(schema, Arc::new(provider)).unwrap();
+    }
+    for function in functions(&context) {
+        session.register_udf(function.as_ref().clone());
+    }
+    session
+}
+
+/// The rows of a statement, one line each.
+async fn run(session: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
+    let parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).map_err(|e| e.to_string())?;
+    let [mut statement] = <[_; 1]>::try_from(parsed).map_err(|_| "not one statement")?;
+    rewrite(&mut statement);
+    if std::env::var("SHOW").is_ok() {
+        println!("{statement}");
+    }
+    let plan = session.state().statement_to_plan(Statement::Statement(Box::new(statement))).await;
+    let frame = session.execute_logical_plan(plan.map_err(|e| e.to_string())?).await;
+    let batches = frame.map_err(|e| e.to_string())?.collect().await.map_err(|e| e.to_string())?;
+    Ok(batches.iter().flat_map(tests::text).map(|row| row.join("|")).collect())
+}
+
+/// `testdata/statements.txt`: name, statement, rows.
+fn statements() -> impl Iterator<Item = (&'static str, &'static str, Vec<&'static str>)> {
+    include_str!("testdata/statements.txt").split("\n== ").skip(1).map(|block| {
+        let (name, rest) = block.split_once('\n').unwrap();
+        let (sql, rows) = rest.split_once("\n----\n").unwrap();
+        let ours = |row: &&str| !row.is_empty() && !row.starts_with("- ");
+        let rows = rows.lines().filter(ours).map(|r| r.strip_prefix("+ ").unwrap_or(r));
+        (name, sql, rows.collect())
+    })
+}
+
+#[tokio::test]
+async fn clients_get_postgresqls_answers() {
+    let session = session();
+    for (name, sql, expected) in statements() {
+        let mut rows = run(&session, sql).await.unwrap_or_else(|e| panic!("{name}: {sql}\n{e}"));
+        if !sql.to_uppercase().contains("ORDER BY") {
+            rows.sort();
+        }
+        assert_eq!(rows, expected, "{name}: {sql}");
+    }
+}
+
+/// Which queries are the catalogs' business.
+#[test]
+fn only_queries_that_concern_the_catalogs_are_rewritten() {
+    let cases = [
+        ("SELECT relname FROM pg_class", true),
+        ("SELECT * FROM t WHERE a IN (SELECT oid FROM pg_catalog.pg_type)", true),
+        ("SELECT 1 FROM kestrel.datanodes", true),
+        ("SELECT pg_catalog.version()", true),
+        ("SELECT 't'::regclass", true),
+        ("SELECT 1::pg_catalog.int4", true),
+        ("EXPLAIN SELECT * FROM information_schema.tables", true),
+        ("SELECT version()", false),
+        ("SELECT * FROM datanodes", false),
+        ("WITH pg_class AS (SELECT 1) SELECT * FROM pg_class", false),
+        ("SELECT count(*) FROM t JOIN public.pg_class USING (a)", false),
+        ("CREATE TABLE x (a int DEFAULT nextval('s'::regclass))", false),
+        ("INSERT INTO t SELECT oid FROM pg_class", true),
+        ("CREATE TABLE x AS SELECT oid FROM pg_class", true),
+        ("ALTER TABLE t ALTER a SET DEFAULT nextval('s'::regclass)", false),
+    ];
+    for (sql, expected) in cases {
+        let statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
+        assert_eq!(concerns_catalogs(&statements[0]), expected, "{sql}");
+    }
+}
+
+/// What is planned for what is written.
+#[test]
+fn statements_are_rewritten() {
+    let cases = [
+        ("SELECT pg_catalog.lower(x) FROM t", "SELECT lower(x) FROM t"),
+        ("SELECT a OPERATOR(pg_catalog.~) 'x' COLLATE pg_catalog.default", "SELECT a ~ 'x'"),
+        (
+            "SELECT c.tableoid FROM pg_class c",
+            "SELECT 1259 AS \"?column?0\" FROM pg_catalog.pg_class c",
+        ),
+        ("SELECT x::oid, x::pg_catalog.int4", "SELECT x::BIGINT, x::INTEGER"),
+        ("SELECT a::int[]", "SELECT a::INT[]"),
+        ("SELECT x::regclass", "SELECT kestrel_reg_text('regclass', x)"),
+        (
+            "SELECT 1 WHERE x = 't'::regclass",
+            "SELECT 1 AS \"?column?0\" WHERE x = kestrel_reg_oid('regclass', 't')",
+        ),
+        ("SELECT nextval('s'::regclass)", "SELECT nextval('s')"),
+        (
+            "SELECT (SELECT d.adbin FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND a.b) FROM a",
+            "SELECT CASE WHEN a.b THEN (SELECT first_value(d.adbin) FROM pg_catalog.pg_attrdef d \
+             WHERE d.adrelid = a.attrelid) END FROM a",
+        ),
+        // More than one row is an error there: not ours to change.
+        (
+            "SELECT (SELECT u.x FROM u WHERE u.y = t.y) FROM t",
+            "SELECT (SELECT u.x FROM u WHERE u.y = t.y) FROM t",
+        ),
+        (
+            "SELECT (SELECT count(*) FROM pg_attrdef d WHERE d.adrelid = a.b) FROM a",
+            "SELECT (SELECT count(*) FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.b) FROM a",
+        ),
+        (
+            "SELECT 1 FROM t WHERE EXISTS (SELECT 1 FROM pg_am)",
+            "SELECT 1 AS \"?column?0\" FROM t WHERE EXISTS (SELECT 1 AS \"?column?0\" FROM \
+             pg_catalog.pg_am)",
+        ),
+        // A policy's columns are never shown; a trigger beside a LEFT JOIN is not in the way.
+        (
+            "SELECT (SELECT 1) FROM pg_class, pg_policy",
+            "SELECT NULL AS \"?column?0\" FROM pg_catalog.pg_class, pg_catalog.pg_policy",
+        ),
+        (
+            "SELECT (SELECT 1) FROM pg_class LEFT JOIN pg_policy ON true",
+            "SELECT (SELECT 1 AS \"?column?0\") FROM pg_catalog.pg_class LEFT JOIN \
+             pg_catalog.pg_policy ON true",
+        ),
+    ];
+    for (sql, expected) in cases {
+        let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
+        rewrite(&mut statements[0]);
+        assert_eq!(statements[0].to_string(), expected, "{sql}");
+    }
+}
