@@ -1,8 +1,32 @@
 //! SQL text to fragments. Pure: no IO, no clock, no tasks.
+//!
+//! The life of a query, here:
+//!
+//! 1. [`parse::parse`] makes statements of the text.
+//! 2. [`bind::bind_query`] gives names and types their meaning over one [`catalog::Catalog`].
+//! 3. [`plan::Planner::plan`] lets DataFusion rewrite the logical plan and make an initial
+//!    physical one,
+//! 4. puts every operator on a [`locus::Locus`] with [`distribute::Distributor`], with a
+//!    [`motion::Motion`] wherever rows are not where an operator needs them,
+//! 5. proves that again with [`distribute::check`],
+//! 6. and cuts the plan at the motions: [`slice::slice`].
+//! 7. [`codec::encode_plan`] makes the bytes of a slice for one datanode;
+//!    [`codec::decode_plan`] reads them there.
+//!
+//! DDL is a value: [`ddl::plan`] tells what changes in the catalog.
 
+pub mod bind;
 pub mod catalog;
+pub mod codec;
+pub mod distribute;
 pub mod error;
+pub mod estimate;
+pub mod explain;
 pub mod functions;
+pub mod locus;
+pub mod motion;
 pub mod operators;
 pub mod parse;
 pub mod placement;
+pub mod plan;
+pub mod slice;

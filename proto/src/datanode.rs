@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    BatchStream, DatanodeId, ExchangeRequest, QueryId, TableId, TransactionId, error::Result,
+    BatchStream, DatanodeId, ExchangeRequest, QueryId, TableId, TransactionId,
+    error::Result,
     message::{FragmentReport, SegmentRef},
 };
 

@@ -47,7 +47,11 @@ impl DatanodeId {
 
 impl fmt::Display for DatanodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == COORDINATOR { f.write_str("coordinator") } else { write!(f, "dn{}", self.0 + 1) }
+        if *self == COORDINATOR {
+            f.write_str("coordinator")
+        } else {
+            write!(f, "dn{}", self.0 + 1)
+        }
     }
 }
 

@@ -84,6 +84,34 @@ pub enum HashClass {
     Bytea,
 }
 
+impl HashClass {
+    const ALL: [(Self, &'static str); 13] = [
+        (Self::Integer, "integer"),
+        (Self::Float, "float"),
+        (Self::Numeric, "numeric"),
+        (Self::Boolean, "boolean"),
+        (Self::Text, "text"),
+        (Self::Char, "char"),
+        (Self::Date, "date"),
+        (Self::Time, "time"),
+        (Self::Timestamp, "timestamp"),
+        (Self::TimestampTz, "timestamptz"),
+        (Self::Interval, "interval"),
+        (Self::Uuid, "uuid"),
+        (Self::Bytea, "bytea"),
+    ];
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(class, _)| *class == self).map_or("", |(_, name)| name)
+    }
+
+    /// From the name on the wire.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(class, _)| *class)
+    }
+}
+
 impl SqlType {
     /// How values are held in Arrow.
     pub fn arrow(self) -> DataType {
@@ -294,9 +322,26 @@ mod tests {
     fn text_and_arrow_forms_are_read_back() {
         use SqlType::*;
         let all = [
-            SmallInt, Integer, BigInt, Real, Double, Numeric(15, 2), Boolean, Text, Varchar(None),
-            Varchar(Some(44)), Char(10), Date, Time, Timestamp, TimestampTz, Interval, Uuid, Bytea,
-            Oid, Name,
+            SmallInt,
+            Integer,
+            BigInt,
+            Real,
+            Double,
+            Numeric(15, 2),
+            Boolean,
+            Text,
+            Varchar(None),
+            Varchar(Some(44)),
+            Char(10),
+            Date,
+            Time,
+            Timestamp,
+            TimestampTz,
+            Interval,
+            Uuid,
+            Bytea,
+            Oid,
+            Name,
         ];
         for t in all {
             assert_eq!(SqlType::parse(&t.to_string()), Some(t));

@@ -117,9 +117,7 @@ impl TableDef {
     /// The columns of the distribution key; empty unless the distribution is Hash.
     pub fn distribution_columns(&self) -> Vec<&ColumnDef> {
         match &self.distribution {
-            Distribution::Hash(ids) => {
-                ids.iter().filter_map(|id| self.column_by_id(*id)).collect()
-            }
+            Distribution::Hash(ids) => ids.iter().filter_map(|id| self.column_by_id(*id)).collect(),
             Distribution::Replicated | Distribution::Random => Vec::new(),
         }
     }

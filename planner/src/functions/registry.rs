@@ -70,6 +70,21 @@ impl FunctionRegistry {
         }
     }
 
+    /// All scalar functions, in no order.
+    pub fn scalars(&self) -> Vec<Arc<ScalarUDF>> {
+        self.scalar.values().cloned().collect()
+    }
+
+    /// All aggregate functions, in no order.
+    pub fn aggregates(&self) -> Vec<Arc<AggregateUDF>> {
+        self.aggregate.values().cloned().collect()
+    }
+
+    /// All window functions, in no order.
+    pub fn windows(&self) -> Vec<Arc<WindowUDF>> {
+        self.window.values().cloned().collect()
+    }
+
     /// The scalar function of this name, in any case of letters.
     pub fn scalar(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         find(&self.scalar, name)

@@ -22,8 +22,12 @@ pub trait Exchange: Send + Sync + Debug {
 
     /// Sends a batch; waits until the receiver has given credit for it. `false`: this receiver
     /// has closed its stream and wants no more rows; that is no error.
-    async fn send(&self, motion: MotionId, receiver: DatanodeId, batch: RecordBatch)
-    -> Result<bool>;
+    async fn send(
+        &self,
+        motion: MotionId,
+        receiver: DatanodeId,
+        batch: RecordBatch,
+    ) -> Result<bool>;
 
     /// No more rows will be sent to any receiver of this motion. Without this call receivers see
     /// an error when the fragment ends.

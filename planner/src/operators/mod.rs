@@ -1,6 +1,32 @@
 //! Kestrel's operators inside a DataFusion plan. They describe; the process that runs them gives
 //! them hands: an [`Exchange`] and a [`ShardStore`], found in the task's session configuration.
 
+mod conform;
 mod hands;
+mod motion;
+mod motion_receive;
+mod motion_send;
+mod segment_write;
+mod shard_scan;
 
+pub use conform::conform;
 pub use hands::{Exchange, Hands, SegmentTarget, ShardScan, ShardStore};
+pub use motion::MotionExec;
+pub use motion_receive::MotionReceiveExec;
+pub use motion_send::MotionSendExec;
+pub use segment_write::{SegmentWriteExec, WrittenSegment, segment_write_schema, written_segments};
+pub use shard_scan::ShardScanExec;
+
+use std::sync::Arc;
+
+use datafusion::{
+    error::{DataFusionError, Result},
+    physical_plan::ExecutionPlan,
+};
+
+fn only_child(mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    match (children.pop(), children.is_empty()) {
+        (Some(child), true) => Ok(child),
+        _ => Err(DataFusionError::Internal("an operator with one input was given others".into())),
+    }
+}

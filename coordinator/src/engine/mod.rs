@@ -1,0 +1,95 @@
+//! What all sessions share: the catalog, the datanodes, the planner, what runs, what is locked.
+
+mod bookkeeping;
+mod garbage;
+mod table_locks;
+
+pub use bookkeeping::{Pin, Pins};
+pub use garbage::Garbage;
+pub use table_locks::{TableLock, TableLocks};
+
+use std::{sync::Arc, time::Duration};
+
+use kestrel_planner::plan::Planner;
+use kestrel_proto::{DropSegments, Result, TransactionId};
+
+use crate::{
+    catalog::CatalogHandle,
+    query::{Cluster, QueryRegistry},
+    server::Clients,
+};
+
+/// How long a statement waits for another's uncommitted rows in a table with a unique key.
+pub const UNIQUE_LOCK_WAIT: Duration = Duration::from_secs(60);
+
+/// The coordinator's engine.
+pub struct Engine {
+    /// The durable catalog.
+    pub catalog: CatalogHandle,
+    /// Who runs fragments.
+    pub cluster: Cluster,
+    /// Plans queries.
+    pub planner: Planner,
+    /// What runs and ran.
+    pub queries: QueryRegistry,
+    /// Who is connected.
+    pub clients: Arc<Clients>,
+    /// Which catalog versions are being read.
+    pub pins: Pins,
+    /// Files that no new query reads.
+    pub garbage: Garbage,
+    /// Tables whose keys are being written.
+    pub locks: TableLocks,
+    /// One DDL transaction at a time: OIDs are given out from a snapshot.
+    pub ddl_lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Engine {
+    /// An engine over an open catalog and its datanodes.
+    pub fn new(catalog: CatalogHandle, cluster: Cluster, clients: Arc<Clients>) -> Arc<Self> {
+        let planner = Planner::new(&cluster.functions);
+        Arc::new(Self {
+            catalog,
+            cluster,
+            planner,
+            queries: QueryRegistry::default(),
+            clients,
+            pins: Pins::default(),
+            garbage: Garbage::default(),
+            locks: TableLocks::default(),
+            ddl_lock: Arc::default(),
+        })
+    }
+
+    /// Removes the files of a transaction that has aborted, on all datanodes. A datanode that
+    /// cannot be reached cleans up when it starts again.
+    pub async fn drop_transaction(&self, transaction: TransactionId) {
+        for datanode in &self.cluster.datanodes {
+            if let Err(error) = datanode.drop_segments(DropSegments::Transaction(transaction)).await
+            {
+                tracing::warn!(datanode = %datanode.id(), %error, "aborted files remain");
+            }
+        }
+    }
+
+    /// Removes the files that no running query can read any more.
+    pub async fn collect_garbage(&self) {
+        for (datanode, files) in self.garbage.take_older_than(self.pins.oldest()) {
+            let Ok(datanode) = self.cluster.datanode(datanode) else { continue };
+            if let Err(error) = datanode.drop_segments(DropSegments::Files(files)).await {
+                tracing::warn!(datanode = %datanode.id(), %error, "dropped files remain");
+            }
+        }
+    }
+
+    /// At start: removes what a crash left behind on the datanodes.
+    pub async fn clean_up_after_crash(&self) -> Result<()> {
+        let catalog = self.catalog.snapshot();
+        for datanode in &self.cluster.datanodes {
+            let id = datanode.id();
+            let files = catalog.segments().filter(|s| s.datanode == id.0).map(|s| s.file.clone());
+            datanode.drop_segments(DropSegments::AllBut(files.collect())).await?;
+        }
+        Ok(())
+    }
+}

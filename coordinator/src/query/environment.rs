@@ -1,0 +1,96 @@
+//! What a query runs with besides its plan.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use datafusion::execution::SessionState;
+use kestrel_planner::functions::FunctionRegistry;
+use kestrel_proto::{
+    Datanode, DatanodeId, ENGINE_VERSION, ErrorReport, QueryId, Result, TransactionId,
+    message::Fragment,
+};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+/// The processes a query runs on.
+#[derive(Clone)]
+pub struct Cluster {
+    /// In the order of their ids.
+    pub datanodes: Vec<Arc<dyn Datanode>>,
+    /// Known on both sides.
+    pub functions: Arc<FunctionRegistry>,
+    /// Runs slice 0: one partition, the coordinator's memory pool.
+    pub state: SessionState,
+    /// The runtime that queries run on; not the one that answers clients.
+    pub runtime: Handle,
+    /// This start of the coordinator.
+    pub epoch: u64,
+}
+
+impl Cluster {
+    /// The datanode of this id.
+    pub fn datanode(&self, id: DatanodeId) -> Result<&Arc<dyn Datanode>> {
+        self.datanodes
+            .get(id.0 as usize)
+            .ok_or_else(|| ErrorReport::internal(format!("datanode {id} is not in the cluster")))
+    }
+}
+
+/// One statement's execution.
+#[derive(Clone, Debug)]
+pub struct QueryEnvironment {
+    /// Its id.
+    pub id: QueryId,
+    /// The catalog version it reads.
+    pub catalog_version: u64,
+    /// The bucket map it moves rows by.
+    pub bucket_map_version: u64,
+    /// The transaction it belongs to.
+    pub transaction: TransactionId,
+    /// The session's settings that differ from the defaults.
+    pub options: HashMap<String, String>,
+    /// When it must have ended.
+    pub deadline: Option<Instant>,
+    /// Cancelled by the client or an operator.
+    pub cancel: CancellationToken,
+    /// Report rows and time per operator.
+    pub collect_metrics: bool,
+}
+
+impl QueryEnvironment {
+    /// The fragment of one slice for one datanode.
+    pub(super) fn fragment(
+        &self,
+        cluster: &Cluster,
+        slice: u32,
+        datanode: DatanodeId,
+        plan: bytes::Bytes,
+    ) -> Fragment {
+        Fragment {
+            query_id: self.id.to_bytes().to_vec().into(),
+            slice,
+            datanode: datanode.0,
+            coordinator_epoch: cluster.epoch,
+            catalog_version: self.catalog_version,
+            transaction_id: self.transaction.0,
+            bucket_map_version: self.bucket_map_version,
+            engine_version: ENGINE_VERSION.into(),
+            function_fingerprint: cluster.functions.fingerprint(),
+            options: self.options.clone(),
+            deadline_unix_ms: self.deadline_unix_ms(),
+            memory_quota_bytes: 0,
+            plan,
+            collect_metrics: self.collect_metrics,
+        }
+    }
+
+    fn deadline_unix_ms(&self) -> u64 {
+        let Some(deadline) = self.deadline else { return 0 };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let at = (SystemTime::now() + left).duration_since(SystemTime::UNIX_EPOCH);
+        at.map_or(0, |at| at.as_millis() as u64)
+    }
+}

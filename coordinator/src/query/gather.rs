@@ -1,0 +1,246 @@
+//! Runs a plan and hands its rows over as they come.
+
+use std::{sync::Arc, time::Instant};
+
+use arrow::array::RecordBatch;
+use datafusion::{physical_plan::SendableRecordBatchStream, scalar::ScalarValue};
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use kestrel_planner::{error::report, plan::Plan};
+use kestrel_proto::{
+    COORDINATOR, DatanodeId, ErrorReport, Result, SqlState,
+    message::{FragmentReport, MotionTraffic},
+};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::{
+    Cluster, QueryEnvironment,
+    dispatch::{Fragments, dispatch},
+    slice_zero,
+};
+
+/// Batches between slice 0 and the client.
+const ROWS_IN_FLIGHT: usize = 2;
+
+/// A query whose rows are coming.
+pub struct RunningQuery {
+    rows: mpsc::Receiver<Result<RecordBatch>>,
+    summary: Arc<Mutex<QuerySummary>>,
+}
+
+/// What a query did; complete when its rows have ended.
+#[derive(Clone, Debug, Default)]
+pub struct QuerySummary {
+    /// Rows of the result.
+    pub rows: u64,
+    /// What moved, per motion, sender and receiver; the init plans' too.
+    pub traffic: Vec<MotionTraffic>,
+    /// Slice, datanode and report of every fragment of the main plan.
+    pub fragments: Vec<(u32, DatanodeId, FragmentReport)>,
+    /// Milliseconds from the start until all fragments had been handed over.
+    pub dispatch_ms: f64,
+}
+
+impl QuerySummary {
+    /// Rows and bytes that went from one datanode to another.
+    pub fn moved(&self) -> (u64, u64) {
+        let between = self.traffic.iter().filter(|t| {
+            t.receiver != COORDINATOR.0 && t.receiver != t.sender
+        });
+        between.fold((0, 0), |(rows, bytes), t| (rows + t.rows, bytes + t.bytes))
+    }
+}
+
+impl RunningQuery {
+    /// The next rows; `None`: all were read and every fragment has ended well.
+    pub async fn next(&mut self) -> Option<Result<RecordBatch>> {
+        self.rows.recv().await
+    }
+
+    /// Where the summary will be.
+    pub fn summary(&self) -> Arc<Mutex<QuerySummary>> {
+        Arc::clone(&self.summary)
+    }
+
+    /// All rows.
+    pub async fn collect(mut self) -> Result<(Vec<RecordBatch>, QuerySummary)> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.next().await {
+            batches.push(batch?);
+        }
+        let summary = self.summary.lock().clone();
+        Ok((batches, summary))
+    }
+}
+
+/// Runs a plan: its init plans to their ends, then the main plan to its first rows.
+pub fn run<'a>(
+    cluster: &'a Cluster,
+    plan: &'a Plan,
+    environment: &'a QueryEnvironment,
+) -> BoxFuture<'a, Result<RunningQuery>> {
+    async move {
+        let started = Instant::now();
+        let mut summary = QuerySummary::default();
+        let mut values = Vec::with_capacity(plan.init.len());
+        for init in &plan.init {
+            // A query of its own: its motions are numbered like the main plan's.
+            let environment = QueryEnvironment {
+                id: kestrel_proto::QueryId::random(),
+                collect_metrics: false,
+                ..environment.clone()
+            };
+            let (batches, of_init) = run(cluster, init, &environment).await?.collect().await?;
+            values.push(scalar_value(init, &batches)?);
+            summary.traffic.extend(of_init.traffic);
+        }
+        let fragments = dispatch(cluster, plan, &values, environment)?;
+        summary.dispatch_ms = started.elapsed().as_secs_f64() * 1000.0;
+        let summary = Arc::new(Mutex::new(summary));
+        let (to_client, rows) = mpsc::channel(ROWS_IN_FLIGHT);
+        let driver = Driver {
+            cluster: cluster.clone(),
+            environment: environment.clone(),
+            fragments,
+            to_client,
+            summary: Arc::clone(&summary),
+        };
+        let slice_zero = slice_zero::start(cluster, plan, &values, environment);
+        cluster.runtime.spawn(driver.drive(slice_zero));
+        Ok(RunningQuery { rows, summary })
+    }
+    .boxed()
+}
+
+/// The value of a scalar subquery: NULL without rows.
+fn scalar_value(plan: &Plan, batches: &[RecordBatch]) -> Result<ScalarValue> {
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    if rows > 1 {
+        return Err(ErrorReport::new(
+            SqlState::CARDINALITY_VIOLATION,
+            "more than one row returned by a subquery used as an expression",
+        ));
+    }
+    let value = match batches.iter().find(|batch| batch.num_rows() > 0) {
+        Some(batch) => ScalarValue::try_from_array(batch.column(0), 0),
+        None => ScalarValue::try_from(plan.schema.field(0).data_type()),
+    };
+    value.map_err(report)
+}
+
+/// Drives one query from its first row to the end of its last fragment.
+struct Driver {
+    cluster: Cluster,
+    environment: QueryEnvironment,
+    fragments: Fragments,
+    to_client: mpsc::Sender<Result<RecordBatch>>,
+    summary: Arc<Mutex<QuerySummary>>,
+}
+
+impl Driver {
+    async fn drive(mut self, slice_zero: Result<SendableRecordBatchStream>) {
+        let outcome = match slice_zero {
+            Ok(rows) => self.gather(rows).await,
+            Err(error) => Err(error),
+        };
+        self.fragments.running.shutdown().await;
+        for datanode in &self.fragments.datanodes {
+            if let Ok(datanode) = self.cluster.datanode(*datanode) {
+                datanode.end_query(self.environment.id).await;
+            }
+        }
+        if let Err(error) = outcome {
+            // The client may have gone: then nobody is left to tell.
+            let _ = self.to_client.send(Err(error)).await;
+        }
+    }
+
+    /// Rows to the client until the end, or until something ends the query.
+    async fn gather(&mut self, rows: SendableRecordBatchStream) -> Result<()> {
+        let cancel = self.environment.cancel.clone();
+        let deadline = self.environment.deadline;
+        let to_client = self.to_client.clone();
+        let summary = Arc::clone(&self.summary);
+        let ended = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(canceled("user request")),
+            () = until(deadline) => Err(canceled("statement timeout")),
+            () = to_client.closed() => Err(canceled("the client's leaving")),
+            ended = self.rows_and_fragments(rows, &summary) => ended,
+        };
+        ended
+    }
+
+    async fn rows_and_fragments(
+        &mut self,
+        mut rows: SendableRecordBatchStream,
+        summary: &Mutex<QuerySummary>,
+    ) -> Result<()> {
+        let mut fragments_left = true;
+        loop {
+            tokio::select! {
+                ended = self.fragments.running.join_next(), if fragments_left => match ended {
+                    Some(ended) => note(ended, summary)?,
+                    None => fragments_left = false,
+                },
+                batch = rows.next() => match batch {
+                    Some(batch) => {
+                        let batch = match batch {
+                            Ok(batch) => batch,
+                            Err(error) => return Err(self.cause(report(error)).await),
+                        };
+                        summary.lock().rows += batch.num_rows() as u64;
+                        if self.to_client.send(Ok(batch)).await.is_err() {
+                            return Err(canceled("the client's leaving"));
+                        }
+                    }
+                    None => break,
+                },
+            }
+        }
+        // What slice 0 no longer reads, its senders no longer send.
+        drop(rows);
+        while let Some(ended) = self.fragments.running.join_next().await {
+            note(ended, summary)?;
+        }
+        Ok(())
+    }
+
+    /// A stream breaks when its fragment fails: the fragment's own error says why.
+    async fn cause(&mut self, seen: ErrorReport) -> ErrorReport {
+        if seen.sqlstate != SqlState::INTERNAL_ERROR {
+            return seen;
+        }
+        while let Some(Some(ended)) = self.fragments.running.join_next().now_or_never() {
+            if let Ok(Err(error)) = ended {
+                return error;
+            }
+        }
+        seen
+    }
+}
+
+type Ended = std::result::Result<
+    Result<(u32, DatanodeId, FragmentReport)>,
+    tokio::task::JoinError,
+>;
+
+fn note(ended: Ended, summary: &Mutex<QuerySummary>) -> Result<()> {
+    let lost = |error| ErrorReport::internal(format!("a fragment's task was lost: {error}"));
+    let (slice, datanode, report) = ended.map_err(lost)??;
+    let mut summary = summary.lock();
+    summary.traffic.extend(report.traffic.iter().cloned());
+    summary.fragments.push((slice, datanode, report));
+    Ok(())
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn canceled(why: &str) -> ErrorReport {
+    ErrorReport::new(SqlState::QUERY_CANCELED, format!("canceling statement due to {why}"))
+}

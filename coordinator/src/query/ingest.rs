@@ -1,0 +1,136 @@
+//! Rows that were born here, on their way to the shards: each batch is routed by the table's
+//! distribution and streamed to the datanodes, which write segments.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::physical_expr::expressions::Column;
+use futures::stream;
+use kestrel_planner::{
+    catalog::{Catalog, Distribution, Segment, TableDef},
+    motion::{HashKey, Motion, Router},
+    operators::conform,
+};
+use kestrel_proto::{Datanode, ErrorReport, Ingest, Result, TransactionId};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use super::Cluster;
+
+/// Batches on their way to one datanode.
+const BATCHES_IN_FLIGHT: usize = 2;
+
+/// Takes rows for one table.
+pub struct Ingestor {
+    table: Arc<TableDef>,
+    router: Router,
+    streams: Vec<mpsc::Sender<Result<RecordBatch>>>,
+    writers: JoinSet<Result<Vec<Segment>>>,
+    rows: u64,
+}
+
+impl Ingestor {
+    /// Opens a stream to every datanode.
+    pub fn start(
+        cluster: &Cluster,
+        catalog: &Catalog,
+        table: &Arc<TableDef>,
+        transaction: TransactionId,
+    ) -> Result<Self> {
+        let receivers = catalog.datanode_ids();
+        let motion = motion_to(catalog, table)?;
+        let mut streams = Vec::with_capacity(receivers.len());
+        let mut writers = JoinSet::new();
+        for id in &receivers {
+            let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
+            streams.push(sender);
+            let datanode = Arc::clone(cluster.datanode(*id)?);
+            let ingest = Ingest {
+                transaction,
+                coordinator_epoch: cluster.epoch,
+                table: table.table_id(),
+                table_name: table.name.clone(),
+                schema: table.arrow_schema(),
+                column_ids: table.column_ids(),
+            };
+            writers.spawn_on(write(datanode, ingest, receiver), &cluster.runtime);
+        }
+        let router = Router::new(motion, receivers, transaction.0 as usize);
+        Ok(Self { table: Arc::clone(table), router, streams, writers, rows: 0 })
+    }
+
+    /// Routes a batch of all the table's columns; waits when the datanodes are slower.
+    ///
+    /// # Errors
+    /// 23502, 22001: a row that the table does not take; or what broke a datanode's writing.
+    pub async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        let batch = conform(batch, &self.table.arrow_schema(), &self.table.name)?;
+        self.rows += batch.num_rows() as u64;
+        for (receiver, rows) in self.router.route(batch)?.into_iter().enumerate() {
+            let Some(rows) = rows else { continue };
+            if self.streams[receiver].send(Ok(rows)).await.is_err() {
+                return Err(self.writer_error().await);
+            }
+        }
+        Ok(())
+    }
+
+    /// All rows have come: the segments that hold them, durable, and how many rows they were.
+    pub async fn finish(mut self) -> Result<(Vec<Segment>, u64)> {
+        self.streams.clear();
+        let mut segments = Vec::new();
+        while let Some(written) = self.writers.join_next().await {
+            segments.extend(written.map_err(lost)??);
+        }
+        Ok((segments, self.rows))
+    }
+
+    /// Rows taken so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    async fn writer_error(&mut self) -> ErrorReport {
+        while let Some(written) = self.writers.join_next().await {
+            match written.map_err(lost) {
+                Ok(Err(error)) | Err(error) => return error,
+                Ok(Ok(_)) => {}
+            }
+        }
+        ErrorReport::internal("a datanode stopped taking rows without an error")
+    }
+}
+
+async fn write(
+    datanode: Arc<dyn Datanode>,
+    ingest: Ingest,
+    rows: mpsc::Receiver<Result<RecordBatch>>,
+) -> Result<Vec<Segment>> {
+    let id = datanode.id();
+    let rows = stream::unfold(rows, async |mut rows| rows.recv().await.map(|b| (b, rows)));
+    let written = datanode.ingest(ingest, Box::pin(rows)).await;
+    let segments = written.map_err(|error| error.on_datanode(id.name()))?;
+    Ok(segments.into_iter().map(|segment| Segment::from_message(id, segment)).collect())
+}
+
+/// The motion that brings rows to where the table has them.
+fn motion_to(catalog: &Catalog, table: &TableDef) -> Result<Motion> {
+    match &table.distribution {
+        Distribution::Replicated => Ok(Motion::Broadcast),
+        Distribution::Random => Ok(Motion::Spread),
+        Distribution::Hash(_) => {
+            let keys = table.distribution_columns().into_iter().map(|column| {
+                let index = table.column_index(column.id)?;
+                let expr = Arc::new(Column::new(&column.name, index));
+                Some(HashKey { expr, class: column.sql_type.hash_class()? })
+            });
+            let keys = keys.collect::<Option<Vec<_>>>().ok_or_else(|| {
+                ErrorReport::internal("a table's distribution key cannot be hashed")
+            })?;
+            Ok(Motion::Redistribute { keys, bucket_map: Arc::clone(&catalog.bucket_map) })
+        }
+    }
+}
+
+fn lost(error: tokio::task::JoinError) -> ErrorReport {
+    ErrorReport::internal(format!("a writer's task was lost: {error}"))
+}

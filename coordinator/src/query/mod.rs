@@ -1,0 +1,20 @@
+//! Running a plan: dispatch, gather, report.
+//!
+//! 1. Init plans run first; their values stand in the main plan from then on.
+//! 2. [`dispatch`] ships the fragments of all slices at once; datanodes pull from one another.
+//! 3. [`gather`] runs slice 0 here and hands its rows over as they come. A task of its own drives
+//!    it, so that a client that goes away, a cancel, a timeout or the first error ends the query
+//!    everywhere.
+//! 4. When the last fragment has ended, [`registry`] knows what the query did.
+
+mod dispatch;
+mod environment;
+mod gather;
+mod ingest;
+mod registry;
+mod slice_zero;
+
+pub use environment::{Cluster, QueryEnvironment};
+pub use gather::{QuerySummary, RunningQuery, run};
+pub use ingest::Ingestor;
+pub use registry::{QueryRecord, QueryRegistry, QueryState};

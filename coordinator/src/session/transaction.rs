@@ -1,0 +1,245 @@
+//! A session's transaction: one snapshot, what it changes, and how it ends.
+//!
+//! Statements outside of BEGIN … COMMIT run in an implicit transaction, one per batch. Changes
+//! wait in the transaction and are applied to its own view at once, so that it sees its own
+//! uncommitted segments; COMMIT hands them to the catalog in one piece.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use kestrel_planner::catalog::{Catalog, CatalogChange};
+use kestrel_proto::{ErrorReport, Result, SqlState, TransactionId};
+use tokio::sync::OwnedMutexGuard;
+
+use crate::{
+    engine::{Engine, Pin, TableLock, UNIQUE_LOCK_WAIT},
+    server::TransactionStatus,
+};
+
+/// Where a session stands.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    status: Status,
+    /// READ ONLY was asked for.
+    read_only: bool,
+    work: Option<Work>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Status {
+    /// No BEGIN: what runs is committed at the end of the batch.
+    #[default]
+    Implicit,
+    /// After BEGIN.
+    Open,
+    /// After an error in a block.
+    Failed,
+}
+
+/// What a transaction has read and written.
+#[derive(Debug)]
+struct Work {
+    id: TransactionId,
+    /// The snapshot it started from.
+    base: Arc<Catalog>,
+    /// The snapshot with its own changes.
+    view: Arc<Catalog>,
+    changes: Vec<CatalogChange>,
+    wrote_files: bool,
+    _pin: Pin,
+    table_locks: Vec<TableLock>,
+    ddl_lock: Option<OwnedMutexGuard<()>>,
+}
+
+impl Transaction {
+    pub(super) fn status(&self) -> TransactionStatus {
+        match self.status {
+            Status::Implicit => TransactionStatus::Idle,
+            Status::Open => TransactionStatus::Open,
+            Status::Failed => TransactionStatus::Failed,
+        }
+    }
+
+    /// In a block that has failed only its end is accepted.
+    pub(super) fn check_usable(&self) -> Result<()> {
+        if self.status != Status::Failed {
+            return Ok(());
+        }
+        Err(ErrorReport::new(
+            SqlState::IN_FAILED_SQL_TRANSACTION,
+            "current transaction is aborted, commands ignored until end of transaction block",
+        ))
+    }
+
+    /// Refuses what changes data where READ ONLY was asked for.
+    pub(super) fn check_writable(&self, command: &str) -> Result<()> {
+        if !self.read_only {
+            return Ok(());
+        }
+        Err(ErrorReport::new(
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            format!("cannot execute {command} in a read-only transaction"),
+        ))
+    }
+
+    /// The snapshot statements see; taken when the first one asks.
+    pub(super) fn view(&mut self, engine: &Engine) -> Arc<Catalog> {
+        Arc::clone(&self.work(engine).view)
+    }
+
+    /// The transaction's id, which new files carry.
+    pub(super) fn id(&mut self, engine: &Engine) -> TransactionId {
+        self.work(engine).id
+    }
+
+    /// Files are being written for it: they go if it does not commit.
+    pub(super) fn will_write(&mut self, engine: &Engine) -> TransactionId {
+        let work = self.work(engine);
+        work.wrote_files = true;
+        work.id
+    }
+
+    fn work(&mut self, engine: &Engine) -> &mut Work {
+        self.work.get_or_insert_with(|| {
+            let base = engine.catalog.snapshot();
+            Work {
+                id: engine.catalog.next_transaction_id(),
+                view: Arc::clone(&base),
+                _pin: engine.pins.pin(base.version),
+                base,
+                changes: Vec::new(),
+                wrote_files: false,
+                table_locks: Vec::new(),
+                ddl_lock: None,
+            }
+        })
+    }
+
+    /// Adds changes; the transaction sees them at once.
+    pub(super) fn change(&mut self, engine: &Engine, changes: Vec<CatalogChange>) -> Result<()> {
+        let work = self.work(engine);
+        let mut view = work.view.apply(&changes)?;
+        // Not a version of the catalog yet.
+        view.version = work.base.version;
+        work.view = Arc::new(view);
+        work.changes.extend(changes);
+        Ok(())
+    }
+
+    /// One transaction with DDL at a time. One that has done nothing yet then sees the newest
+    /// catalog.
+    pub(super) async fn lock_ddl(&mut self, engine: &Engine) {
+        if self.work(engine).ddl_lock.is_some() {
+            return;
+        }
+        let guard = Arc::clone(&engine.ddl_lock).lock_owned().await;
+        let implicit = self.status == Status::Implicit;
+        let work = self.work(engine);
+        if implicit && work.changes.is_empty() {
+            let base = engine.catalog.snapshot();
+            work._pin = engine.pins.pin(base.version);
+            work.view = Arc::clone(&base);
+            work.base = base;
+        }
+        work.ddl_lock = Some(guard);
+    }
+
+    /// Waits until no other transaction writes a table with a unique key.
+    pub(super) async fn lock_table(
+        &mut self,
+        engine: &Engine,
+        table: u64,
+        name: &str,
+    ) -> Result<()> {
+        if self.work(engine).table_locks.iter().any(|lock| lock.table == table) {
+            return Ok(());
+        }
+        let lock = engine.locks.lock(table, name, UNIQUE_LOCK_WAIT).await?;
+        let implicit = self.status == Status::Implicit;
+        let work = self.work(engine);
+        if implicit && work.changes.is_empty() {
+            // The other's rows are committed by now: this transaction is to see them.
+            let base = engine.catalog.snapshot();
+            work._pin = engine.pins.pin(base.version);
+            work.view = Arc::clone(&base);
+            work.base = base;
+        }
+        work.table_locks.push(lock);
+        Ok(())
+    }
+
+    /// The segments that others have committed to a table since this transaction began: with them
+    /// a key can be twice there that neither sees alone.
+    pub(super) fn newest_view(&mut self, engine: &Engine) -> Result<Arc<Catalog>> {
+        let work = self.work(engine);
+        let mut view = engine.catalog.snapshot().apply(&work.changes)?;
+        view.version = work.base.version;
+        Ok(Arc::new(view))
+    }
+
+    /// BEGIN; `false`: there was one already.
+    pub(super) fn begin(&mut self, read_only: bool) -> bool {
+        let new = self.status == Status::Implicit;
+        if new {
+            self.status = Status::Open;
+            self.read_only = read_only;
+        }
+        new
+    }
+
+    pub(super) fn set_read_only(&mut self, read_only: bool) {
+        self.read_only = read_only;
+    }
+
+    /// A statement has failed: a block must be rolled back.
+    pub(super) fn fail(&mut self) {
+        if self.status == Status::Open {
+            self.status = Status::Failed;
+        }
+    }
+
+    /// In a block?
+    pub(super) fn in_block(&self) -> bool {
+        self.status != Status::Implicit
+    }
+
+    /// Has the block failed?
+    pub(super) fn has_failed(&self) -> bool {
+        self.status == Status::Failed
+    }
+
+    /// Makes the changes durable and visible, or undoes them.
+    pub(super) async fn commit(&mut self, engine: &Engine) -> Result<()> {
+        self.status = Status::Implicit;
+        self.read_only = false;
+        let Some(work) = self.work.take() else { return Ok(()) };
+        if work.changes.is_empty() {
+            return Ok(());
+        }
+        let before = engine.catalog.snapshot();
+        let committed = engine.catalog.commit(None, work.changes.clone(), Utc::now()).await;
+        match committed {
+            Ok(after) => {
+                engine.garbage.note(&before, &work.changes, after.version);
+                drop(work);
+                engine.collect_garbage().await;
+                Ok(())
+            }
+            Err(error) => {
+                engine.drop_transaction(work.id).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Undoes everything.
+    pub(super) async fn rollback(&mut self, engine: &Engine) {
+        self.status = Status::Implicit;
+        self.read_only = false;
+        if let Some(work) = self.work.take()
+            && work.wrote_files
+        {
+            engine.drop_transaction(work.id).await;
+        }
+    }
+}

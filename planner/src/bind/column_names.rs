@@ -1,0 +1,184 @@
+//! PostgreSQL's names of output columns (`FigureColname` in `src/backend/parser/parse_target.c`):
+//! `count` for `count(*)`, `?column?` for `1 + 1`.
+//!
+//! DataFusion names columns after their expressions and wants them unique in a SELECT. So every
+//! unnamed output gets PostgreSQL's name as an alias, made unique where it occurs twice; the
+//! client sees the names without that.
+
+use std::{collections::HashSet, ops::ControlFlow};
+
+use datafusion::{
+    common::DFSchema,
+    sql::sqlparser::ast::{
+        self, Expr, Query, Select, SelectItem, SetExpr, Subscript, VisitMut, VisitorMut,
+    },
+};
+
+/// Separates a name from the number that makes it unique; in no name that a user writes.
+const UNIQUE: char = '\u{1f}';
+
+/// The output names of a query, wildcards not yet expanded.
+#[derive(Debug)]
+pub struct OutputNames(Vec<Option<String>>);
+
+impl OutputNames {
+    /// One name per column of the bound query.
+    pub fn resolve(self, schema: &DFSchema) -> Vec<String> {
+        let of_schema = || {
+            let bare = |name: &str| name.split(UNIQUE).next().unwrap_or_default().to_string();
+            schema.fields().iter().map(|f| bare(f.name())).collect::<Vec<_>>()
+        };
+        let all: Option<Vec<_>> = self.0.iter().cloned().collect();
+        match all {
+            Some(names) if names.len() == schema.fields().len() => names,
+            _ => of_schema(),
+        }
+    }
+}
+
+/// Gives every unnamed output of every SELECT in `query` PostgreSQL's name.
+pub fn name_outputs(query: &mut Query) -> OutputNames {
+    let _ = VisitMut::visit(query, &mut Namer);
+    OutputNames(top_level_names(&query.body))
+}
+
+struct Namer;
+
+impl VisitorMut for Namer {
+    type Break = ();
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        name_set_expr(&mut query.body);
+        ControlFlow::Continue(())
+    }
+}
+
+fn name_set_expr(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => name_select(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            name_set_expr(left);
+            name_set_expr(right);
+        }
+        _ => {}
+    }
+}
+
+fn name_select(select: &mut Select) {
+    let mut taken: HashSet<String> = select
+        .projection
+        .iter()
+        .filter_map(|item| match item {
+            SelectItem::ExprWithAlias { alias, .. } => Some(crate::parse::fold_ident(alias)),
+            _ => None,
+        })
+        .collect();
+    for (position, item) in select.projection.iter_mut().enumerate() {
+        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        let name = column_name(expr);
+        let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        let first = taken.insert(name.clone());
+        if is_column && first {
+            continue;
+        }
+        let alias = if first { name } else { format!("{name}{UNIQUE}{position}") };
+        *item = SelectItem::ExprWithAlias {
+            expr: expr.clone(),
+            alias: ast::Ident::with_quote('"', alias),
+        };
+    }
+}
+
+fn top_level_names(body: &SetExpr) -> Vec<Option<String>> {
+    match body {
+        SetExpr::Select(select) => select
+            .projection
+            .iter()
+            .map(|item| match item {
+                SelectItem::UnnamedExpr(expr) => Some(column_name(expr)),
+                SelectItem::ExprWithAlias { alias, .. } => {
+                    let name = crate::parse::fold_ident(alias);
+                    Some(name.split(UNIQUE).next().unwrap_or_default().to_string())
+                }
+                _ => None,
+            })
+            .collect(),
+        SetExpr::SetOperation { left, .. } => top_level_names(left),
+        SetExpr::Query(query) => top_level_names(&query.body),
+        _ => Vec::new(),
+    }
+}
+
+/// `FigureColname`.
+fn column_name(expr: &Expr) -> String {
+    figure(expr).unwrap_or_else(|| "?column?".into())
+}
+
+fn figure(expr: &Expr) -> Option<String> {
+    let last = |parts: &[ast::Ident]| parts.last().map(crate::parse::fold_ident);
+    match expr {
+        Expr::Identifier(ident) => Some(crate::parse::fold_ident(ident)),
+        Expr::CompoundIdentifier(parts) => last(parts),
+        Expr::Function(function) => {
+            let part = function.name.0.last()?.as_ident()?;
+            Some(crate::parse::fold_ident(part))
+        }
+        Expr::Cast { expr, data_type, .. } => figure(expr).or_else(|| Some(type_name(data_type))),
+        Expr::Nested(inner) => figure(inner),
+        Expr::Collate { expr, .. } => figure(expr),
+        Expr::Case { else_result, .. } => {
+            else_result.as_deref().and_then(figure).or_else(|| Some("case".into()))
+        }
+        Expr::Extract { .. } => Some("extract".into()),
+        Expr::Substring { .. } => Some("substring".into()),
+        Expr::Trim { trim_where, .. } => Some(match trim_where {
+            Some(ast::TrimWhereField::Leading) => "ltrim".into(),
+            Some(ast::TrimWhereField::Trailing) => "rtrim".into(),
+            Some(ast::TrimWhereField::Both) | None => "btrim".into(),
+        }),
+        Expr::Position { .. } => Some("position".into()),
+        Expr::Overlay { .. } => Some("overlay".into()),
+        Expr::Ceil { .. } => Some("ceil".into()),
+        Expr::Floor { .. } => Some("floor".into()),
+        Expr::Exists { .. } => Some("exists".into()),
+        Expr::Array(_) => Some("array".into()),
+        Expr::TypedString(typed) => Some(type_name(&typed.data_type)),
+        Expr::Interval(_) => Some("interval".into()),
+        Expr::Value(value) if matches!(value.value, ast::Value::Boolean(_)) => Some("bool".into()),
+        Expr::Subquery(query) => top_level_names(&query.body).into_iter().next().flatten(),
+        Expr::CompoundFieldAccess { access_chain, root } => match access_chain.last() {
+            Some(ast::AccessExpr::Dot(field)) => figure(field),
+            Some(ast::AccessExpr::Subscript(Subscript::Index { .. })) => figure(root),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The type's name as `pg_type` has it.
+fn type_name(data_type: &ast::DataType) -> String {
+    use crate::catalog::SqlType::*;
+    let name = match crate::parse::sql_type(data_type) {
+        Ok(SmallInt) => "int2",
+        Ok(Integer) => "int4",
+        Ok(BigInt) => "int8",
+        Ok(Real) => "float4",
+        Ok(Double) => "float8",
+        Ok(Numeric(..)) => "numeric",
+        Ok(Boolean) => "bool",
+        Ok(Text) => "text",
+        Ok(Varchar(_)) => "varchar",
+        Ok(Char(_)) => "bpchar",
+        Ok(Date) => "date",
+        Ok(Time) => "time",
+        Ok(Timestamp) => "timestamp",
+        Ok(TimestampTz) => "timestamptz",
+        Ok(Interval) => "interval",
+        Ok(Uuid) => "uuid",
+        Ok(Bytea) => "bytea",
+        Ok(Oid) => "oid",
+        Ok(Name) => "name",
+        Err(_) => return data_type.to_string().to_lowercase(),
+    };
+    name.into()
+}

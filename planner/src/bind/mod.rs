@@ -1,0 +1,122 @@
+//! Syntax tree and catalog snapshot to a logical plan: DataFusion's SQL planner over our catalog,
+//! with PostgreSQL's types, names and errors.
+
+mod column_names;
+mod provider;
+mod table_source;
+mod types;
+
+pub use column_names::name_outputs;
+pub use provider::{BindContext, SystemRelations};
+pub use table_source::ShardTable;
+
+use std::sync::Arc;
+
+use arrow::datatypes::FieldRef;
+use datafusion::{
+    common::DFSchema,
+    config::ConfigOptions,
+    logical_expr::{Expr, ExprSchemable, LogicalPlan},
+    sql::{
+        planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel},
+        sqlparser::ast,
+    },
+};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use crate::{catalog::SqlType, error::report};
+use provider::Provider;
+
+/// A query whose names are known and whose types are PostgreSQL's.
+#[derive(Clone, Debug)]
+pub struct BoundQuery {
+    /// The plan.
+    pub plan: LogicalPlan,
+    /// PostgreSQL's names of the output columns.
+    pub names: Vec<String>,
+}
+
+impl BoundQuery {
+    /// The types of `$1`, `$2`, …, as far as the query tells; text where it does not.
+    pub fn parameter_types(&self) -> Result<Vec<SqlType>> {
+        let types = self.plan.get_parameter_types().map_err(report)?;
+        let number = |name: &str| name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
+        let count = types.keys().map(|name| number(name)).max().unwrap_or(0);
+        let mut parameters = vec![SqlType::Text; count];
+        for (name, data_type) in types {
+            if let (Some(parameter), Some(data_type)) =
+                (number(&name).checked_sub(1).and_then(|at| parameters.get_mut(at)), data_type)
+            {
+                *parameter = SqlType::of_arrow(&data_type).unwrap_or(SqlType::Text);
+            }
+        }
+        Ok(parameters)
+    }
+}
+
+/// Binds a query. `parameter_types`: what the client says of `$1`, …; `None`: find out.
+pub fn bind_query(
+    query: &ast::Query,
+    context: &BindContext,
+    parameter_types: &[Option<SqlType>],
+) -> Result<BoundQuery> {
+    let mut query = query.clone();
+    let named = name_outputs(&mut query);
+    let options = ConfigOptions::default();
+    let provider = Provider::new(context, &options);
+    let planner = SqlToRel::new_with_options(&provider, parser_options());
+    let parameters = parameter_types
+        .iter()
+        .map(|t| t.map(|t| -> FieldRef { Arc::new(t.field("", true)) }))
+        .collect();
+    let mut planner_context = PlannerContext::new().with_prepare_param_data_types(parameters);
+    let statement = ast::Statement::Query(Box::new(query));
+    let plan = planner
+        .sql_statement_to_plan_with_context(statement, &mut planner_context)
+        .map_err(report)?;
+    let plan = types::postgresql_types(plan).map_err(report)?;
+    let names = named.resolve(plan.schema());
+    Ok(BoundQuery { plan, names })
+}
+
+/// Binds an expression that refers to no column: a DEFAULT.
+pub fn bind_constant(expr: ast::Expr, context: &BindContext) -> Result<Expr> {
+    let options = ConfigOptions::default();
+    let provider = Provider::new(context, &options);
+    let planner = SqlToRel::new_with_options(&provider, parser_options());
+    let schema = DFSchema::empty();
+    let expr = planner.sql_to_expr(expr, &schema, &mut PlannerContext::new()).map_err(report)?;
+    types::expression(expr, &schema).map_err(report)
+}
+
+fn parser_options() -> ParserOptions {
+    ParserOptions {
+        parse_float_as_decimal: true,
+        enable_ident_normalization: true,
+        support_varchar_with_length: true,
+        enable_options_value_normalization: false,
+        collect_spans: true,
+        map_string_types_to_utf8view: true,
+        // PostgreSQL: NULLs are larger than all values.
+        default_null_ordering: NullOrdering::NullsMax,
+    }
+}
+
+/// The type of an expression without columns.
+pub fn constant_type(expr: &Expr) -> Result<SqlType> {
+    let data_type = expr.get_type(&DFSchema::empty()).map_err(report)?;
+    SqlType::of_arrow(&data_type)
+        .ok_or_else(|| ErrorReport::unsupported(format!("values of type {data_type}")))
+}
+
+/// Refuses a plan that still has `$n`: the statement was run without them.
+pub fn check_no_parameters(plan: &LogicalPlan) -> Result<()> {
+    let parameters = plan.get_parameter_names().map_err(report)?;
+    match parameters.into_iter().min() {
+        Some(name) => Err(ErrorReport::new(
+            SqlState::UNDEFINED_PARAMETER,
+            format!("there is no parameter {name}"),
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,419 @@
+//! Plans to bytes and back.
+//!
+//! Encoding is for one datanode: a scan carries that datanode's segments, and the values of init
+//! plans stand where the plan refers to them. Decoding on the datanode turns scans into the
+//! operators of its shard store.
+
+use std::{fmt, sync::Arc};
+
+use arrow::{
+    datatypes::{Schema, SchemaRef},
+    ipc::convert::{IpcSchemaEncoder, fb_to_schema},
+};
+use bytes::Bytes;
+use datafusion::{
+    common::{
+        ScalarValue,
+        tree_node::{Transformed, TreeNode},
+    },
+    error::{DataFusionError, Result},
+    execution::TaskContext,
+    logical_expr::{AggregateUDF, ScalarUDF, WindowUDF},
+    physical_expr::{
+        LexOrdering, PhysicalExpr, PhysicalSortExpr, expressions::Literal,
+        scalar_subquery::ScalarSubqueryExpr,
+    },
+    physical_plan::ExecutionPlan,
+};
+use datafusion_proto::{
+    physical_plan::{
+        AsExecutionPlan, DefaultPhysicalProtoConverter, PhysicalExtensionCodec,
+        PhysicalPlanDecodeContext, PhysicalPlanNodeExt, PhysicalProtoConverterExtension,
+        from_proto::{parse_physical_expr_with_converter, parse_physical_sort_exprs},
+        to_proto::{serialize_physical_expr_with_converter, serialize_physical_sort_exprs},
+    },
+    protobuf,
+};
+use kestrel_proto::{
+    BucketMap, DatanodeId, ErrorReport, MotionId, TableId,
+    message::{self, PlanNode, motion_send::Routing, plan_node::Node},
+};
+use prost::Message;
+
+use crate::{
+    catalog::HashClass,
+    error::to_datafusion,
+    functions::FunctionRegistry,
+    motion::{HashKey, Motion},
+    operators::{
+        MotionReceiveExec, MotionSendExec, SegmentWriteExec, ShardScan, ShardScanExec, ShardStore,
+    },
+};
+
+/// Encodes a slice for one datanode (or for the coordinator, which reads no shard).
+/// `subquery_values`: the init plans' results, by their index.
+pub fn encode_plan(
+    plan: &Arc<dyn ExecutionPlan>,
+    executor: DatanodeId,
+    subquery_values: &[ScalarValue],
+    functions: &Arc<FunctionRegistry>,
+) -> Result<Bytes> {
+    let codec = Codec { functions: Arc::clone(functions), executor, store: None };
+    let converter = Converter { subquery_values };
+    Ok(converter.execution_plan_to_proto(plan, &codec)?.encode_to_vec().into())
+}
+
+/// Decodes a slice; its scans become operators of `store`.
+pub fn decode_plan(
+    bytes: &[u8],
+    context: &TaskContext,
+    store: Option<Arc<dyn ShardStore>>,
+    functions: &Arc<FunctionRegistry>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let codec =
+        Codec { functions: Arc::clone(functions), executor: kestrel_proto::COORDINATOR, store };
+    protobuf::PhysicalPlanNode::try_decode(bytes)?.try_into_physical_plan(context, &codec)
+}
+
+/// Puts literals in the place of init plans.
+struct Converter<'a> {
+    subquery_values: &'a [ScalarValue],
+}
+
+impl Converter<'_> {
+    fn with_values(&self, expr: &Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        let replaced = Arc::clone(expr).transform_up(|expr| {
+            let Some(subquery) = expr.downcast_ref::<ScalarSubqueryExpr>() else {
+                return Ok(Transformed::no(expr));
+            };
+            #[expect(deprecated, reason = "the only way to know which subquery it is")]
+            let index = subquery.index().as_usize();
+            let value = self.subquery_values.get(index).ok_or_else(|| {
+                DataFusionError::Internal("a subquery's value was asked for too early".into())
+            })?;
+            Ok(Transformed::yes(Arc::new(Literal::new(value.clone())) as _))
+        })?;
+        Ok(replaced.data)
+    }
+}
+
+impl PhysicalProtoConverterExtension for Converter<'_> {
+    fn proto_to_execution_plan(
+        &self,
+        proto: &protobuf::PhysicalPlanNode,
+        ctx: &PhysicalPlanDecodeContext<'_>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.default_proto_to_execution_plan(proto, ctx)
+    }
+
+    fn execution_plan_to_proto(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        codec: &dyn PhysicalExtensionCodec,
+    ) -> Result<protobuf::PhysicalPlanNode> {
+        protobuf::PhysicalPlanNode::try_from_physical_plan_with_converter(
+            Arc::clone(plan),
+            codec,
+            self,
+        )
+    }
+
+    fn proto_to_physical_expr(
+        &self,
+        proto: &protobuf::PhysicalExprNode,
+        schema: &Schema,
+        ctx: &PhysicalPlanDecodeContext<'_>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        self.default_proto_to_physical_expr(proto, schema, ctx)
+    }
+
+    fn physical_expr_to_proto(
+        &self,
+        expr: &Arc<dyn PhysicalExpr>,
+        codec: &dyn PhysicalExtensionCodec,
+    ) -> Result<protobuf::PhysicalExprNode> {
+        serialize_physical_expr_with_converter(&self.with_values(expr)?, codec, self)
+    }
+}
+
+/// Kestrel's operators and functions inside DataFusion's messages.
+struct Codec {
+    functions: Arc<FunctionRegistry>,
+    /// For whom a plan is encoded.
+    executor: DatanodeId,
+    /// What decoded scans read.
+    store: Option<Arc<dyn ShardStore>>,
+}
+
+impl fmt::Debug for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Codec({})", self.executor)
+    }
+}
+
+type ProtoConverter<'a> = &'a dyn PhysicalProtoConverterExtension;
+
+impl PhysicalExtensionCodec for Codec {
+    fn try_encode(
+        &self,
+        node: Arc<dyn ExecutionPlan>,
+        buf: &mut Vec<u8>,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<()> {
+        let node = if let Some(scan) = node.downcast_ref::<ShardScanExec>() {
+            Node::ShardScan(self.encode_scan(scan, converter)?)
+        } else if let Some(send) = node.downcast_ref::<MotionSendExec>() {
+            Node::MotionSend(self.encode_send(send, converter)?)
+        } else if let Some(receive) = node.downcast_ref::<MotionReceiveExec>() {
+            Node::MotionReceive(self.encode_receive(receive, converter)?)
+        } else if let Some(write) = node.downcast_ref::<SegmentWriteExec>() {
+            Node::SegmentWrite(message::SegmentWrite {
+                table_id: write.table_id.0,
+                table: write.table.clone(),
+                table_schema: encode_schema(&write.table_schema),
+                column_ids: write.column_ids.clone(),
+            })
+        } else {
+            let message = format!("operator {} cannot be shipped to a datanode", node.name());
+            return Err(to_datafusion(ErrorReport::unsupported(message)));
+        };
+        PlanNode { node: Some(node) }.encode(buf).map_err(|e| internal(&e.to_string()))
+    }
+
+    fn try_decode(
+        &self,
+        buf: &[u8],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        ctx: &TaskContext,
+        _: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let node = PlanNode::decode(buf).map_err(|e| internal(&e.to_string()))?.node;
+        let input = || inputs.first().cloned().ok_or_else(|| internal("an operator has no input"));
+        match node.ok_or_else(|| internal("an operator of a newer version"))? {
+            Node::ShardScan(scan) => self.decode_scan(scan, ctx),
+            Node::MotionSend(send) => self.decode_send(send, input()?, ctx),
+            Node::MotionReceive(receive) => self.decode_receive(receive, ctx),
+            Node::SegmentWrite(write) => Ok(Arc::new(SegmentWriteExec::new(
+                TableId(write.table_id),
+                write.table,
+                decode_schema(&write.table_schema)?,
+                write.column_ids,
+                input()?,
+            ))),
+        }
+    }
+
+    fn try_decode_udf(&self, name: &str, _: &[u8]) -> Result<Arc<ScalarUDF>> {
+        self.functions.scalar(name).ok_or_else(|| unknown_function(name))
+    }
+
+    fn try_decode_udaf(&self, name: &str, _: &[u8]) -> Result<Arc<AggregateUDF>> {
+        self.functions.aggregate(name).ok_or_else(|| unknown_function(name))
+    }
+
+    fn try_decode_udwf(&self, name: &str, _: &[u8]) -> Result<Arc<WindowUDF>> {
+        self.functions.window(name).ok_or_else(|| unknown_function(name))
+    }
+}
+
+impl Codec {
+    fn encode_scan(
+        &self,
+        scan: &ShardScanExec,
+        converter: ProtoConverter<'_>,
+    ) -> Result<message::ShardScan> {
+        let scan = scan.on(self.executor);
+        let filters = scan.filters.iter().map(|f| self.encode_expr(f, converter));
+        Ok(message::ShardScan {
+            table_id: scan.table_id.0,
+            filters: filters.collect::<Result<_>>()?,
+            table: scan.table,
+            table_schema: encode_schema(&scan.schema),
+            column_ids: scan.column_ids,
+            projection: scan.projection.iter().map(|p| *p as u32).collect(),
+            segments: scan.segments,
+            estimated_rows: scan.estimated_rows,
+            estimated_bytes: scan.estimated_bytes,
+            fetch: scan.fetch.map(|f| f as u64),
+        })
+    }
+
+    fn decode_scan(
+        &self,
+        scan: message::ShardScan,
+        ctx: &TaskContext,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = decode_schema(&scan.table_schema)?;
+        let filters = scan.filters.iter().map(|f| self.decode_expr(f, &schema, ctx));
+        let scan = ShardScan {
+            table_id: TableId(scan.table_id),
+            filters: filters.collect::<Result<_>>()?,
+            table: scan.table,
+            schema,
+            column_ids: scan.column_ids,
+            projection: scan.projection.iter().map(|p| *p as usize).collect(),
+            segments: scan.segments,
+            estimated_rows: scan.estimated_rows,
+            estimated_bytes: scan.estimated_bytes,
+            fetch: scan.fetch.map(|f| f as usize),
+        };
+        let store = self.store.as_ref().ok_or_else(|| internal("a scan where no shard is"))?;
+        store.scan(&scan).map_err(to_datafusion)
+    }
+
+    fn encode_send(
+        &self,
+        send: &MotionSendExec,
+        converter: ProtoConverter<'_>,
+    ) -> Result<message::MotionSend> {
+        let routing = match send.motion() {
+            Motion::Gather { merge, .. } => Routing::Gather(message::Gather {
+                merge_keys: self.encode_order(merge, converter)?,
+            }),
+            Motion::Broadcast => Routing::Broadcast(message::Broadcast {}),
+            Motion::Spread => Routing::Redistribute(message::Redistribute::default()),
+            Motion::Redistribute { keys, bucket_map } => {
+                let exprs = keys.iter().map(|k| self.encode_expr(&k.expr, converter));
+                Routing::Redistribute(message::Redistribute {
+                    hash_keys: exprs.collect::<Result<_>>()?,
+                    hash_types: keys.iter().map(|k| k.class.name().to_string()).collect(),
+                    bucket_map: Some(bucket_map.to_message()),
+                })
+            }
+        };
+        Ok(message::MotionSend {
+            motion: send.id().0,
+            routing: Some(routing),
+            receivers: send.receivers().iter().map(|r| r.0).collect(),
+        })
+    }
+
+    fn decode_send(
+        &self,
+        send: message::MotionSend,
+        input: Arc<dyn ExecutionPlan>,
+        ctx: &TaskContext,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = input.schema();
+        let motion = match send.routing.ok_or_else(|| internal("a motion without routing"))? {
+            Routing::Gather(gather) => {
+                let merge = self.decode_order(&gather.merge_keys, &schema, ctx)?;
+                Motion::Gather { merge, fetch: None }
+            }
+            Routing::Broadcast(_) => Motion::Broadcast,
+            Routing::Redistribute(r) if r.hash_keys.is_empty() => Motion::Spread,
+            Routing::Redistribute(r) => {
+                let keys = r.hash_keys.iter().zip(&r.hash_types).map(|(expr, class)| {
+                    let expr = self.decode_expr(expr, &schema, ctx)?;
+                    let class = HashClass::parse(class).ok_or_else(|| internal("a hash class"))?;
+                    Ok(HashKey { expr, class })
+                });
+                let bucket_map = r.bucket_map.as_ref().and_then(BucketMap::from_message);
+                Motion::Redistribute {
+                    keys: keys.collect::<Result<_>>()?,
+                    bucket_map: Arc::new(bucket_map.ok_or_else(|| internal("no bucket map"))?),
+                }
+            }
+        };
+        let receivers = send.receivers.into_iter().map(DatanodeId).collect();
+        Ok(Arc::new(MotionSendExec::new(MotionId(send.motion), motion, receivers, input)))
+    }
+
+    fn encode_receive(
+        &self,
+        receive: &MotionReceiveExec,
+        converter: ProtoConverter<'_>,
+    ) -> Result<message::MotionReceive> {
+        Ok(message::MotionReceive {
+            motion: receive.id.0,
+            senders: receive.senders.iter().map(|s| s.0).collect(),
+            schema: encode_schema(&receive.schema()),
+            merge_keys: self.encode_order(&receive.merge, converter)?,
+            estimated_rows: receive.estimated_rows,
+            estimated_bytes: receive.estimated_bytes,
+            fetch: receive.fetch.map(|f| f as u64),
+        })
+    }
+
+    fn decode_receive(
+        &self,
+        receive: message::MotionReceive,
+        ctx: &TaskContext,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = decode_schema(&receive.schema)?;
+        let merge = self.decode_order(&receive.merge_keys, &schema, ctx)?;
+        Ok(Arc::new(MotionReceiveExec::new(
+            MotionId(receive.motion),
+            receive.senders.into_iter().map(DatanodeId).collect(),
+            schema,
+            merge,
+            receive.fetch.map(|f| f as usize),
+            (receive.estimated_rows, receive.estimated_bytes),
+        )))
+    }
+
+    fn encode_expr(
+        &self,
+        expr: &Arc<dyn PhysicalExpr>,
+        converter: ProtoConverter<'_>,
+    ) -> Result<Bytes> {
+        Ok(converter.physical_expr_to_proto(expr, self)?.encode_to_vec().into())
+    }
+
+    fn decode_expr(
+        &self,
+        bytes: &Bytes,
+        schema: &SchemaRef,
+        ctx: &TaskContext,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        let proto = protobuf::PhysicalExprNode::decode(bytes.as_ref())
+            .map_err(|e| internal(&e.to_string()))?;
+        let ctx = PhysicalPlanDecodeContext::new(ctx, self);
+        parse_physical_expr_with_converter(&proto, schema, &ctx, &DefaultPhysicalProtoConverter {})
+    }
+
+    fn encode_order(
+        &self,
+        order: &Option<LexOrdering>,
+        converter: ProtoConverter<'_>,
+    ) -> Result<Vec<Bytes>> {
+        let keys: Vec<PhysicalSortExpr> = order.iter().flatten().cloned().collect();
+        let keys = serialize_physical_sort_exprs(keys, self, converter)?;
+        Ok(keys.iter().map(|k| k.encode_to_vec().into()).collect())
+    }
+
+    fn decode_order(
+        &self,
+        keys: &[Bytes],
+        schema: &SchemaRef,
+        ctx: &TaskContext,
+    ) -> Result<Option<LexOrdering>> {
+        let keys = keys
+            .iter()
+            .map(|k| protobuf::PhysicalSortExprNode::decode(k.as_ref()))
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|e| internal(&e.to_string()))?;
+        let ctx = PhysicalPlanDecodeContext::new(ctx, self);
+        let converter = DefaultPhysicalProtoConverter {};
+        Ok(LexOrdering::new(parse_physical_sort_exprs(&keys, &ctx, schema, &converter)?))
+    }
+}
+
+/// As the Schema table of Arrow's IPC format.
+fn encode_schema(schema: &Schema) -> Bytes {
+    let mut encoder = IpcSchemaEncoder::new();
+    encoder.schema_to_fb(schema).finished_data().to_vec().into()
+}
+
+fn decode_schema(bytes: &[u8]) -> Result<SchemaRef> {
+    let schema = arrow::ipc::root_as_schema(bytes).map_err(|e| internal(&e.to_string()))?;
+    Ok(Arc::new(fb_to_schema(schema)))
+}
+
+fn unknown_function(name: &str) -> DataFusionError {
+    internal(&format!("function {name} is not known here"))
+}
+
+fn internal(message: &str) -> DataFusionError {
+    to_datafusion(ErrorReport::internal(format!("a fragment cannot be read: {message}")))
+}

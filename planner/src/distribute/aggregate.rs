@@ -1,0 +1,139 @@
+//! Aggregation in one, two or three phases (Greenplum's `cdbgroup.c`).
+//!
+//! DataFusion's initial plan has a Final aggregate directly over its Partial. Between the two goes
+//! the motion that brings the groups together:
+//!
+//! ```text
+//!   groups together already     grouped                    not grouped
+//!   Final                       Final                      Final
+//!     Partial                     Redistribute (groups)      Gather
+//!       rows                        Partial                    Partial
+//!                                     rows                       rows
+//! ```
+//!
+//! DISTINCT in all aggregates over one expression is two such pairs, one above the other (three
+//! phases); where several expressions are DISTINCT, or an aggregate wants its rows in order, the
+//! rows themselves are brought together before the first phase.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use datafusion::{
+    error::Result,
+    physical_expr::{PhysicalExpr, expressions::Column},
+    physical_plan::{
+        ExecutionPlan,
+        aggregates::{AggregateExec, AggregateMode},
+    },
+};
+
+use super::{Distributor, Placed};
+use crate::{estimate::Estimate, locus::Locus};
+
+/// Of this many rows one group remains, when nothing is known of the values.
+const ROWS_PER_GROUP: f64 = 4.0;
+
+impl Distributor {
+    /// Places an aggregate, and with it the Partial one below.
+    pub(super) fn aggregate(
+        &self,
+        aggregate: &AggregateExec,
+        plan: &Arc<dyn ExecutionPlan>,
+    ) -> Result<Placed> {
+        let partial = aggregate
+            .input()
+            .downcast_ref::<AggregateExec>()
+            .filter(|below| *below.mode() == AggregateMode::Partial);
+        let finishes =
+            matches!(aggregate.mode(), AggregateMode::Final | AggregateMode::FinalPartitioned);
+        match partial {
+            Some(partial) if finishes => {
+                let rows = self.place(partial.input())?;
+                self.two_phase(plan, aggregate, aggregate.input(), partial, rows)
+            }
+            _ => {
+                let rows = self.place(aggregate.input())?;
+                let rows = self.bring_groups_together(aggregate, rows);
+                aggregated(plan, aggregate, rows)
+            }
+        }
+    }
+
+    fn two_phase(
+        &self,
+        last_plan: &Arc<dyn ExecutionPlan>,
+        last: &AggregateExec,
+        partial_plan: &Arc<dyn ExecutionPlan>,
+        partial: &AggregateExec,
+        rows: Placed,
+    ) -> Result<Placed> {
+        let rows =
+            if needs_all_rows(partial) { self.bring_groups_together(partial, rows) } else { rows };
+        let together = groups_together(partial, &rows);
+        let partial_result = aggregated(partial_plan, partial, rows)?;
+        if together {
+            return aggregated(last_plan, last, partial_result);
+        }
+        // The groups are the first columns of the partial result, at the same positions.
+        let groups: Vec<_> = last.group_expr().input_exprs();
+        let moved = self.redistribute_or_single(partial_result, &groups);
+        aggregated(last_plan, last, moved)
+    }
+
+    /// The rows of each group to one place, before they are aggregated.
+    fn bring_groups_together(&self, aggregate: &AggregateExec, rows: Placed) -> Placed {
+        if groups_together(aggregate, &rows) {
+            return rows;
+        }
+        // Grouping sets have no key that all of them share.
+        let keys = match aggregate.group_expr().has_grouping_set() {
+            true => Vec::new(),
+            false => aggregate.group_expr().input_exprs(),
+        };
+        self.redistribute_or_single(rows, &keys)
+    }
+}
+
+/// Partial states cannot be merged cheaply (several DISTINCTs), or not without the order.
+fn needs_all_rows(aggregate: &AggregateExec) -> bool {
+    aggregate.aggr_expr().iter().any(|e| e.is_distinct() || !e.order_bys().is_empty())
+}
+
+fn groups_together(aggregate: &AggregateExec, rows: &Placed) -> bool {
+    if aggregate.group_expr().has_grouping_set() {
+        return !rows.locus.is_partitioned();
+    }
+    rows.locus.groups_together(&group_columns(&aggregate.group_expr().input_exprs()))
+}
+
+fn group_columns(groups: &[Arc<dyn PhysicalExpr>]) -> BTreeSet<usize> {
+    groups.iter().filter_map(|e| e.downcast_ref::<Column>()).map(Column::index).collect()
+}
+
+/// The aggregate where its input is; key columns that are groups move to the group's position.
+fn aggregated(
+    plan: &Arc<dyn ExecutionPlan>,
+    aggregate: &AggregateExec,
+    input: Placed,
+) -> Result<Placed> {
+    let groups = aggregate.group_expr().input_exprs();
+    let locus = if aggregate.group_expr().has_grouping_set() && input.locus.is_partitioned() {
+        match aggregate.mode() {
+            AggregateMode::Final | AggregateMode::FinalPartitioned => input.locus.clone(),
+            _ => Locus::Strewn,
+        }
+    } else {
+        input.locus.project(|column| {
+            let holds = |e: &Arc<dyn PhysicalExpr>| {
+                e.downcast_ref::<Column>().is_some_and(|c| c.index() == column)
+            };
+            groups.iter().enumerate().filter(|(_, e)| holds(e)).map(|(at, _)| at).collect()
+        })
+    };
+    let rows = match (groups.is_empty(), aggregate.mode()) {
+        (true, _) => 1.0,
+        (false, AggregateMode::Final | AggregateMode::FinalPartitioned) => input.estimate.rows,
+        (false, _) => input.estimate.rows / ROWS_PER_GROUP,
+    };
+    let estimate: Estimate = input.estimate.with(rows, &plan.schema());
+    Placed::new(plan, vec![input], locus, estimate)
+}

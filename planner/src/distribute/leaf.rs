@@ -1,0 +1,59 @@
+//! Leaves: tables and constants.
+
+use std::sync::Arc;
+
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::{Placed, is_constant};
+use crate::{
+    catalog::{Distribution, HashClass, TableDef},
+    estimate::{self, Estimate},
+    locus::Locus,
+    operators::ShardScanExec,
+};
+
+/// A table's rows are where its distribution says.
+pub(super) fn scan(
+    scan: &ShardScanExec,
+    plan: &Arc<dyn ExecutionPlan>,
+    datanodes: usize,
+) -> Placed {
+    let table = scan.table();
+    let mut rows = table.segments.iter().map(|s| s.rows).sum::<u64>() as f64;
+    let locus = match &table.distribution {
+        Distribution::Replicated => {
+            rows /= datanodes as f64;
+            Locus::Replicated
+        }
+        Distribution::Random => Locus::Strewn,
+        Distribution::Hash(key) => hashed(table, key).map_or(Locus::Strewn, |locus| {
+            locus.project(|column| {
+                scan.projection().iter().position(|p| *p == column).into_iter().collect()
+            })
+        }),
+    };
+    let base = Estimate { rows, base_rows: rows.max(1.0), width: 1 };
+    let estimate = base.with(estimate::filtered_rows(rows, scan.filters()), &plan.schema());
+    Placed { plan: Arc::clone(plan), locus, estimate, children: Vec::new() }
+}
+
+/// The locus of all of a table's columns, by its key.
+fn hashed(table: &TableDef, key: &[u32]) -> Option<Locus> {
+    let keys = key.iter().map(|id| {
+        let index = table.column_index(*id)?;
+        Some((index, table.columns[index].sql_type.hash_class()?))
+    });
+    Some(Locus::hashed(keys.collect::<Option<Vec<(usize, HashClass)>>>()?))
+}
+
+/// Rows that the plan itself holds or makes.
+pub(super) fn constant(plan: &Arc<dyn ExecutionPlan>) -> Placed {
+    let rows = if is_constant(plan) { 1.0 } else { 100.0 };
+    let width = estimate::row_width(&plan.schema());
+    Placed {
+        plan: Arc::clone(plan),
+        locus: Locus::General,
+        estimate: Estimate { rows, base_rows: rows, width },
+        children: Vec::new(),
+    }
+}

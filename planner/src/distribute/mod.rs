@@ -1,0 +1,122 @@
+//! Bottom-up over DataFusion's initial physical plan: the children's loci decide the motions, and
+//! these an operator's own locus. One file per kind of operator.
+//!
+//! The result is checked once more by [`check`], which knows only the rules.
+
+mod aggregate;
+mod check;
+mod join;
+mod join_motions;
+mod leaf;
+mod pipeline;
+mod placed;
+mod single;
+mod union;
+mod window;
+
+pub use check::check;
+pub use join_motions::{
+    JoinKey, JoinMotions, JoinPlace, JoinShape, JoinSideFacts, Move, join_motions,
+};
+pub use placed::Placed;
+
+use std::sync::Arc;
+
+use datafusion::{
+    error::Result,
+    physical_plan::{
+        ExecutionPlan,
+        aggregates::AggregateExec,
+        empty::EmptyExec,
+        filter::FilterExec,
+        joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec},
+        limit::{GlobalLimitExec, LocalLimitExec},
+        placeholder_row::PlaceholderRowExec,
+        projection::ProjectionExec,
+        sorts::sort::SortExec,
+        union::UnionExec,
+        windows::{BoundedWindowAggExec, WindowAggExec},
+    },
+};
+use kestrel_proto::BucketMap;
+
+use crate::operators::{SegmentWriteExec, ShardScanExec};
+
+/// What the walk knows besides the plan.
+#[derive(Clone, Debug)]
+pub struct Distributor {
+    /// How many datanodes there are.
+    pub datanodes: usize,
+    /// Where redistributed rows go.
+    pub bucket_map: Arc<BucketMap>,
+}
+
+impl Distributor {
+    /// Places a whole plan; its rows end up in one process, in the plan's order.
+    pub fn distribute(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
+        let placed = self.place(plan)?;
+        Ok(placed.gather_at_root())
+    }
+
+    /// Places a plan; its rows may be anywhere.
+    pub fn place(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
+        if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
+            return Ok(leaf::scan(scan, plan, self.datanodes));
+        }
+        if plan.children().is_empty() {
+            return Ok(leaf::constant(plan));
+        }
+        if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
+            return self.aggregate(aggregate, plan);
+        }
+        let children =
+            plan.children().into_iter().map(|c| self.place(c)).collect::<Result<Vec<_>>>()?;
+        self.place_over(plan, children)
+    }
+
+    /// Places one operator over its placed children.
+    fn place_over(&self, plan: &Arc<dyn ExecutionPlan>, children: Vec<Placed>) -> Result<Placed> {
+        if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+            return self.hash_join(join, children);
+        }
+        if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() {
+            return self.nested_loop_join(join, plan, children);
+        }
+        if plan.downcast_ref::<CrossJoinExec>().is_some() {
+            return self.cross_join(plan, children);
+        }
+        if plan.downcast_ref::<UnionExec>().is_some() {
+            return self.union(plan, children);
+        }
+        let child = placed::only(children.clone());
+        match child {
+            Ok(child) if plan.downcast_ref::<ProjectionExec>().is_some() => {
+                pipeline::projection(plan, child)
+            }
+            Ok(child) if plan.downcast_ref::<FilterExec>().is_some() => {
+                pipeline::filter(plan, child)
+            }
+            Ok(child) if plan.downcast_ref::<SortExec>().is_some() => single::sort(plan, child),
+            Ok(child) if plan.downcast_ref::<GlobalLimitExec>().is_some() => {
+                single::limit(plan, child)
+            }
+            Ok(child) if plan.downcast_ref::<LocalLimitExec>().is_some() => {
+                single::local_limit(plan, child)
+            }
+            Ok(child) if plan.downcast_ref::<WindowAggExec>().is_some() => self.window(plan, child),
+            Ok(child) if plan.downcast_ref::<BoundedWindowAggExec>().is_some() => {
+                self.window(plan, child)
+            }
+            Ok(child) if plan.downcast_ref::<SegmentWriteExec>().is_some() => {
+                pipeline::segment_write(plan, child)
+            }
+            _ => single::anything(plan, children),
+        }
+    }
+}
+
+/// Is this an operator whose rows need no datanode?
+fn is_constant(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.downcast_ref::<EmptyExec>().is_some()
+        || plan.downcast_ref::<PlaceholderRowExec>().is_some()
+}

@@ -1,0 +1,68 @@
+//! Operators that look at one row at a time: they run where their input is.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use datafusion::physical_expr_common::physical_expr::is_volatile;
+use datafusion::{
+    error::{DataFusionError, Result},
+    physical_expr::expressions::Column,
+    physical_plan::{ExecutionPlan, filter::FilterExec, projection::ProjectionExec},
+};
+
+use super::Placed;
+use crate::{estimate, locus::Locus};
+
+/// A projection keeps the key columns it passes on.
+pub(super) fn projection(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
+    let projection = downcast::<ProjectionExec>(plan)?;
+    let mut positions: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (position, output) in projection.expr().iter().enumerate() {
+        if let Some(column) = output.expr.downcast_ref::<Column>() {
+            positions.entry(column.index()).or_default().push(position);
+        }
+    }
+    let locus = child.locus.project(|c| positions.get(&c).cloned().unwrap_or_default());
+    let estimate = child.estimate.with(child.estimate.rows, &plan.schema());
+    let volatile = projection.expr().iter().any(|output| is_volatile(&output.expr));
+    Ok(once_if(volatile, Placed::new(plan, vec![child], locus, estimate)?))
+}
+
+/// A filter leaves rows where they are.
+pub(super) fn filter(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
+    let filter = downcast::<FilterExec>(plan)?;
+    let predicate = Arc::clone(filter.predicate());
+    let locus = match filter.projection() {
+        None => child.locus.clone(),
+        Some(kept) => child.locus.project(|column| positions_of(kept, column)),
+    };
+    let rows = estimate::filtered_rows(child.estimate.rows, std::slice::from_ref(&predicate));
+    let estimate = child.estimate.with(rows, &plan.schema());
+    let volatile = is_volatile(&predicate);
+    Ok(once_if(volatile, Placed::new(plan, vec![child], locus, estimate)?))
+}
+
+/// Segments are written where the rows have been brought; on every datanode, since none can know
+/// that it has no rows.
+pub(super) fn segment_write(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
+    let estimate = child.estimate.with(1.0, &plan.schema());
+    Placed::new(plan, vec![child], Locus::Strewn, estimate)
+}
+
+/// Where a column went in an embedded projection.
+pub(super) fn positions_of(kept: &[usize], column: usize) -> Vec<usize> {
+    kept.iter().enumerate().filter(|(_, c)| **c == column).map(|(at, _)| at).collect()
+}
+
+/// random() must not differ between copies of the same rows: compute them once.
+fn once_if(volatile: bool, mut placed: Placed) -> Placed {
+    if volatile && !placed.locus.is_partitioned() {
+        placed.locus = Locus::Single;
+    }
+    placed
+}
+
+pub(super) fn downcast<T: ExecutionPlan>(plan: &Arc<dyn ExecutionPlan>) -> Result<&T> {
+    plan.downcast_ref::<T>().ok_or_else(|| {
+        DataFusionError::Internal(format!("{} is not the operator it was taken for", plan.name()))
+    })
+}

@@ -1,0 +1,247 @@
+//! What EXPLAIN says of each operator.
+
+use std::sync::Arc;
+
+use datafusion::{
+    common::JoinType,
+    physical_expr::{PhysicalExpr, PhysicalSortExpr},
+    physical_expr_common::physical_expr::fmt_sql,
+    physical_plan::{
+        WindowExpr,
+        aggregates::{AggregateExec, AggregateMode},
+        empty::EmptyExec,
+        filter::FilterExec,
+        joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, utils::JoinFilter},
+        limit::{GlobalLimitExec, LocalLimitExec},
+        placeholder_row::PlaceholderRowExec,
+        projection::ProjectionExec,
+        sorts::sort::SortExec,
+        union::UnionExec,
+        windows::{BoundedWindowAggExec, WindowAggExec},
+    },
+};
+
+use super::ExplainNode;
+use crate::{
+    distribute::Placed,
+    motion::Motion,
+    operators::{SegmentWriteExec, ShardScanExec},
+};
+
+/// PostgreSQL's cpu_tuple_cost.
+const ROW_COST: f64 = 0.01;
+/// What a moved byte costs in units of a sequential page read, at 8 KiB a page.
+const MOVED_BYTE_COST: f64 = 1.0 / 8192.0;
+
+/// The operator's name in a plan.
+pub(super) fn title(placed: &Placed) -> String {
+    let plan = placed.plan.as_ref();
+    if let Some(motion) = placed.motion() {
+        return motion.label().into();
+    }
+    if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
+        return format!("Seq Scan on {}", scan.table().name);
+    }
+    if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+        if join.null_aware {
+            return "Hash Left Anti Semi (Not-In) Join".into();
+        }
+        return format!("Hash {}Join", join_word(*join.join_type()));
+    }
+    if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() {
+        return match join_word(*join.join_type()) {
+            "" => "Nested Loop".into(),
+            word => format!("Nested Loop {word}Join"),
+        };
+    }
+    if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
+        let phase = match aggregate.mode() {
+            AggregateMode::Partial | AggregateMode::PartialReduce => "Partial ",
+            AggregateMode::Final | AggregateMode::FinalPartitioned => "Finalize ",
+            AggregateMode::Single | AggregateMode::SinglePartitioned => "",
+        };
+        let grouped = !aggregate.group_expr().input_exprs().is_empty();
+        return format!("{phase}{}", if grouped { "HashAggregate" } else { "Aggregate" });
+    }
+    if let Some(write) = plan.downcast_ref::<SegmentWriteExec>() {
+        return format!("Insert on {}", write.table);
+    }
+    fixed_title(placed).map_or_else(|| plan.name().trim_end_matches("Exec").into(), Into::into)
+}
+
+fn fixed_title(placed: &Placed) -> Option<&'static str> {
+    let plan = placed.plan.as_ref();
+    let is = |name: &str| plan.name() == name;
+    if plan.downcast_ref::<CrossJoinExec>().is_some() {
+        return Some("Nested Loop");
+    }
+    if plan.downcast_ref::<SortExec>().is_some() {
+        return Some("Sort");
+    }
+    if plan.downcast_ref::<GlobalLimitExec>().is_some()
+        || plan.downcast_ref::<LocalLimitExec>().is_some()
+    {
+        return Some("Limit");
+    }
+    if plan.downcast_ref::<UnionExec>().is_some() {
+        return Some("Append");
+    }
+    if window_exprs(placed).is_some() {
+        return Some("WindowAgg");
+    }
+    if plan.downcast_ref::<ProjectionExec>().is_some()
+        || plan.downcast_ref::<PlaceholderRowExec>().is_some()
+        || plan.downcast_ref::<EmptyExec>().is_some()
+    {
+        return Some("Result");
+    }
+    match () {
+        () if is("DataSourceExec") => Some("Values Scan"),
+        () if is("LazyMemoryExec") => Some("Function Scan"),
+        () if is("FilterExec") => Some("Filter"),
+        () => None,
+    }
+}
+
+fn join_word(join_type: JoinType) -> &'static str {
+    match join_type {
+        JoinType::Inner => "",
+        JoinType::Left => "Left ",
+        JoinType::Right => "Right ",
+        JoinType::Full => "Full ",
+        JoinType::LeftSemi => "Semi ",
+        JoinType::RightSemi => "Right Semi ",
+        JoinType::LeftAnti => "Anti ",
+        JoinType::RightAnti => "Right Anti ",
+        JoinType::LeftMark => "Mark ",
+        JoinType::RightMark => "Right Mark ",
+    }
+}
+
+/// Not worth a line: PostgreSQL computes expressions in the node below.
+pub(super) fn is_silent(placed: &Placed) -> bool {
+    placed.plan.downcast_ref::<ProjectionExec>().is_some()
+}
+
+/// The lines below the title.
+pub(super) fn properties(placed: &Placed) -> Vec<(&'static str, String)> {
+    let plan = placed.plan.as_ref();
+    let mut lines = Vec::new();
+    if let Some(motion) = placed.motion() {
+        match motion {
+            Motion::Redistribute { keys, .. } => {
+                lines.push(("Hash Key", list(keys.iter().map(|k| &k.expr))));
+            }
+            Motion::Gather { merge: Some(keys), .. } => {
+                lines.push(("Merge Key", list(keys.iter().map(|k| &k.expr))));
+            }
+            Motion::Gather { merge: None, .. } | Motion::Spread | Motion::Broadcast => {}
+        }
+    } else if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
+        if !scan.filters().is_empty() {
+            let all: Vec<_> = scan.filters().iter().map(sql).collect();
+            lines.push(("Filter", format!("({})", all.join(" AND "))));
+        }
+    } else if let Some(filter) = plan.downcast_ref::<FilterExec>() {
+        lines.push(("Filter", sql(filter.predicate())));
+    } else if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+        let on = join.on().iter().map(|(l, r)| format!("({} = {})", sql(r), sql(l)));
+        lines.push(("Hash Cond", on.collect::<Vec<_>>().join(" AND ")));
+        lines.extend(join.filter().map(join_filter));
+    } else if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() {
+        lines.extend(join.filter().map(join_filter));
+    } else if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
+        let groups = aggregate.group_expr().input_exprs();
+        if !groups.is_empty() {
+            lines.push(("Group Key", list(groups.iter())));
+        }
+    } else if let Some(sort) = plan.downcast_ref::<SortExec>() {
+        let keys: Vec<_> = sort.expr().iter().map(sort_key).collect();
+        lines.push(("Sort Key", keys.join(", ")));
+        lines.extend(sort.fetch().map(|rows| ("Top-N", rows.to_string())));
+    } else if let Some(windows) = window_exprs(placed)
+        && let Some(window) = windows.first()
+    {
+        if !window.partition_by().is_empty() {
+            lines.push(("Partition By", list(window.partition_by().iter())));
+        }
+        if !window.order_by().is_empty() {
+            let keys: Vec<_> = window.order_by().iter().map(sort_key).collect();
+            lines.push(("Order By", keys.join(", ")));
+        }
+    }
+    lines
+}
+
+fn window_exprs(placed: &Placed) -> Option<&[Arc<dyn WindowExpr>]> {
+    let plan = placed.plan.as_ref();
+    let plain = plan.downcast_ref::<WindowAggExec>().map(WindowAggExec::window_expr);
+    plain.or_else(|| {
+        plan.downcast_ref::<BoundedWindowAggExec>().map(BoundedWindowAggExec::window_expr)
+    })
+}
+
+/// A hash join prints the probed side first and the built one under `Hash`, as PostgreSQL does.
+pub(super) fn arrange(placed: &Placed, mut children: Vec<ExplainNode>) -> Vec<ExplainNode> {
+    if placed.plan.downcast_ref::<HashJoinExec>().is_some()
+        && children.len() == 2
+        && let Some(probe) = children.pop()
+        && let Some(build) = children.pop()
+    {
+        let hash = ExplainNode {
+            title: "Hash".into(),
+            slice: None,
+            cost: (build.cost.1, build.cost.1),
+            rows: build.rows,
+            width: build.width,
+            properties: Vec::new(),
+            label: None,
+            children: vec![build],
+        };
+        return vec![probe, hash];
+    }
+    children
+}
+
+/// Rows looked at and bytes moved, with what is below; blocking operators start when that is done.
+pub(super) fn cost(placed: &Placed, node: &ExplainNode) -> (f64, f64) {
+    let below: f64 = node.children.iter().map(|c| c.cost.1).sum();
+    let looked_at: f64 = match placed.plan.downcast_ref::<ShardScanExec>() {
+        Some(scan) => scan.table().segments.iter().map(|s| s.rows).sum::<u64>() as f64,
+        None => node.children.iter().map(|c| c.rows).sum(),
+    };
+    let moved = match placed.motion() {
+        Some(_) => node.rows * node.width as f64 * MOVED_BYTE_COST,
+        None => 0.0,
+    };
+    let total = below + looked_at * ROW_COST + moved;
+    let blocks = placed.plan.downcast_ref::<SortExec>().is_some()
+        || placed.plan.downcast_ref::<AggregateExec>().is_some();
+    (if blocks { total } else { 0.0 }, total)
+}
+
+fn sql(expr: &Arc<dyn PhysicalExpr>) -> String {
+    fmt_sql(expr.as_ref()).to_string()
+}
+
+fn list<'a>(exprs: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>) -> String {
+    exprs.map(sql).collect::<Vec<_>>().join(", ")
+}
+
+fn sort_key(key: &PhysicalSortExpr) -> String {
+    let mut text = sql(&key.expr);
+    if key.options.descending {
+        text.push_str(" DESC");
+    }
+    // PostgreSQL's default: NULLs are larger than all values.
+    match (key.options.descending, key.options.nulls_first) {
+        (false, true) => text.push_str(" NULLS FIRST"),
+        (true, false) => text.push_str(" NULLS LAST"),
+        (false, false) | (true, true) => {}
+    }
+    text
+}
+
+fn join_filter(filter: &JoinFilter) -> (&'static str, String) {
+    ("Join Filter", sql(filter.expression()))
+}

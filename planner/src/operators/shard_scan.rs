@@ -1,0 +1,142 @@
+//! The scan of a table, as the coordinator plans it: all shards at once. Encoding a fragment picks
+//! one datanode's segments; decoding it there asks the shard store for the operator that reads.
+
+use std::{fmt, sync::Arc};
+
+use arrow::datatypes::SchemaRef;
+use datafusion::{
+    common::{Statistics, stats::Precision, tree_node::TreeNodeRecursion},
+    error::{DataFusionError, Result},
+    execution::TaskContext,
+    physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr},
+    physical_plan::{
+        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
+        execution_plan::{Boundedness, EmissionType},
+        statistics::StatisticsArgs,
+    },
+};
+use kestrel_proto::DatanodeId;
+
+use super::ShardScan;
+use crate::{catalog::TableDef, estimate};
+
+/// A table's scan on all datanodes.
+#[derive(Debug)]
+pub struct ShardScanExec {
+    table: Arc<TableDef>,
+    projection: Vec<usize>,
+    /// Conjuncts over all of the table's columns.
+    filters: Vec<Arc<dyn PhysicalExpr>>,
+    fetch: Option<usize>,
+    properties: Arc<PlanProperties>,
+}
+
+impl ShardScanExec {
+    /// A scan of these columns, of the rows that pass all `filters` (over the table's schema).
+    pub fn try_new(
+        table: Arc<TableDef>,
+        projection: Vec<usize>,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        fetch: Option<usize>,
+    ) -> Result<Self> {
+        let schema: SchemaRef = Arc::new(table.arrow_schema().project(&projection)?);
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            // Never Hash: DataFusion would take our placement for its own hash.
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Ok(Self { table, projection, filters, fetch, properties: Arc::new(properties) })
+    }
+
+    /// The table.
+    pub fn table(&self) -> &Arc<TableDef> {
+        &self.table
+    }
+
+    /// Output columns, as positions in the table's schema.
+    pub fn projection(&self) -> &[usize] {
+        &self.projection
+    }
+
+    /// The conjuncts.
+    pub fn filters(&self) -> &[Arc<dyn PhysicalExpr>] {
+        &self.filters
+    }
+
+    /// What one datanode is to read.
+    pub fn on(&self, datanode: DatanodeId) -> ShardScan {
+        let (rows, _) = self.table.size_on(datanode);
+        let rows = estimate::filtered_rows(rows as f64, &self.filters) as u64;
+        ShardScan {
+            table_id: self.table.table_id(),
+            table: self.table.name.clone(),
+            schema: self.table.arrow_schema(),
+            column_ids: self.table.column_ids(),
+            projection: self.projection.clone(),
+            filters: self.filters.clone(),
+            segments: self.table.segments_on(datanode).map(|s| s.to_message()).collect(),
+            estimated_rows: rows,
+            estimated_bytes: rows * estimate::row_width(&self.schema()) as u64,
+            fetch: self.fetch,
+        }
+    }
+}
+
+impl DisplayAs for ShardScanExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ShardScanExec: {}", self.table.name)
+    }
+}
+
+impl ExecutionPlan for ShardScanExec {
+    fn name(&self) -> &str {
+        "ShardScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        for filter in &self.filters {
+            if f(filter)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        Err(DataFusionError::Internal("a scan of all shards was run as it stands".into()))
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _: &[Arc<Statistics>],
+        _: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let rows: u64 = self.table.segments.iter().map(|s| s.rows).sum();
+        let rows = estimate::filtered_rows(rows as f64, &self.filters) as usize;
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        statistics.num_rows = Precision::Inexact(rows);
+        let width = estimate::row_width(&self.schema());
+        statistics.total_byte_size = Precision::Inexact(rows * width);
+        Ok(Arc::new(statistics))
+    }
+}

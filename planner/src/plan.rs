@@ -1,0 +1,198 @@
+//! A bound query to slices: DataFusion's logical optimizer, its initial physical plan, then
+//! `distribute`, `check` and `slice`.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use datafusion::{
+    config::ConfigOptions,
+    execution::{SessionState, SessionStateBuilder, config::SessionConfig},
+    logical_expr::LogicalPlan,
+    physical_plan::{ExecutionPlan, scalar_subquery::ScalarSubqueryExec},
+};
+use kestrel_proto::{DatanodeId, ErrorReport, Result};
+
+use crate::{
+    catalog::{Catalog, Distribution, TableDef},
+    distribute::{Distributor, Placed, check},
+    error::report,
+    functions::FunctionRegistry,
+    motion::{HashKey, Motion},
+    operators::SegmentWriteExec,
+    slice::{Slice, slice},
+};
+
+/// A constant, so that plans have Partial and Final phases whatever machine plans them.
+const PLANNING_PARTITIONS: usize = 2;
+
+/// What a statement is planned with besides its text.
+#[derive(Clone, Debug)]
+pub struct PlanContext {
+    /// The snapshot it was bound over.
+    pub catalog: Arc<Catalog>,
+    /// What `now()` is.
+    pub now: DateTime<Utc>,
+}
+
+/// A distributed plan.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Uncorrelated scalar subqueries; each is run first, and its value stands in the main plan
+    /// where the subquery of this position was.
+    pub init: Vec<Plan>,
+    /// The whole tree, motions and all.
+    pub root: Placed,
+    /// The tree cut at its motions; slice 0 first.
+    pub slices: Vec<Slice>,
+    /// The schema of the result.
+    pub schema: SchemaRef,
+}
+
+/// How the rows of an INSERT come to their table.
+#[derive(Clone, Debug)]
+pub enum InsertPlan {
+    /// The datanodes write: the result is [`crate::operators::segment_write_schema`].
+    Distributed(Plan),
+    /// The rows are the coordinator's: it ingests the plan's result.
+    Ingest(Plan),
+}
+
+/// Plans queries. Cheap to share; holds DataFusion's configuration and the functions.
+pub struct Planner {
+    state: SessionState,
+}
+
+impl Planner {
+    /// A planner that knows these functions.
+    pub fn new(functions: &Arc<FunctionRegistry>) -> Self {
+        let mut options = ConfigOptions::default();
+        options.execution.target_partitions = PLANNING_PARTITIONS;
+        options.optimizer.enable_physical_uncorrelated_scalar_subquery = true;
+        options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+        let state = SessionStateBuilder::new()
+            .with_config(SessionConfig::from(options))
+            .with_default_features()
+            .with_scalar_functions(functions.scalars())
+            .with_aggregate_functions(functions.aggregates())
+            .with_window_functions(functions.windows())
+            .with_expr_planners(functions.expr_planners().to_vec())
+            // The initial plan as it is: the optimized one drops limits and freezes join modes.
+            .with_physical_optimizer_rules(Vec::new())
+            .build();
+        Self { state }
+    }
+
+    /// Plans a query.
+    pub async fn plan(&self, query: &LogicalPlan, context: &PlanContext) -> Result<Plan> {
+        let physical = self.physical_plan(query, context).await?;
+        finish(physical, context, |distributor, plan| distributor.distribute(plan).map_err(report))
+    }
+
+    /// Plans `INSERT INTO table query`; the query's columns are the table's.
+    pub async fn plan_insert(
+        &self,
+        query: &LogicalPlan,
+        table: &TableDef,
+        context: &PlanContext,
+    ) -> Result<InsertPlan> {
+        let physical = self.physical_plan(query, context).await?;
+        let rows = finish(Arc::clone(&physical), context, |distributor, plan| {
+            distributor.distribute(plan).map_err(report)
+        })?;
+        if rows.slices.len() == 1 {
+            return Ok(InsertPlan::Ingest(rows));
+        }
+        let write = finish(physical, context, |distributor, plan| {
+            let rows = distributor.place(plan).map_err(report)?;
+            let rows = to_table(distributor, rows, table)?;
+            let write: Arc<dyn ExecutionPlan> = Arc::new(SegmentWriteExec::new(
+                table.table_id(),
+                table.name.clone(),
+                table.arrow_schema(),
+                table.column_ids(),
+                Arc::clone(&rows.plan),
+            ));
+            let estimate = rows.estimate;
+            let locus = crate::locus::Locus::Strewn;
+            let written = Placed { plan: write, locus, estimate, children: vec![rows] };
+            Ok(written.gather_at_root())
+        })?;
+        Ok(InsertPlan::Distributed(write))
+    }
+
+    async fn physical_plan(
+        &self,
+        query: &LogicalPlan,
+        context: &PlanContext,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut state = self.state.clone();
+        state.execution_props_mut().query_execution_start_time = Some(context.now);
+        let optimized = state.optimize(query).map_err(report)?;
+        let planner = Arc::clone(state.query_planner());
+        planner.create_physical_plan(&optimized, &state).await.map_err(report)
+    }
+}
+
+/// Where the rows of an INSERT belong.
+fn to_table(distributor: &Distributor, rows: Placed, table: &TableDef) -> Result<Placed> {
+    let columns = table.distribution_columns();
+    match &table.distribution {
+        Distribution::Replicated => Ok(rows.to_replicated()),
+        Distribution::Random if rows.locus.is_partitioned() => Ok(rows),
+        Distribution::Random => Ok(rows.moved(Motion::Spread, crate::locus::Locus::Strewn)),
+        Distribution::Hash(_) => {
+            let keys = columns.iter().map(|column| {
+                let index = table.column_index(column.id)?;
+                let field = rows.plan.schema().field(index).clone();
+                let expr = datafusion::physical_expr::expressions::Column::new(field.name(), index);
+                let class = column.sql_type.hash_class()?;
+                Some(HashKey { expr: Arc::new(expr), class })
+            });
+            let keys = keys.collect::<Option<Vec<_>>>().ok_or_else(|| {
+                ErrorReport::internal("a table's distribution key cannot be hashed")
+            })?;
+            let placed_so =
+                crate::locus::Locus::hashed(keys.iter().enumerate().filter_map(|(at, key)| {
+                    Some((table.column_index(columns[at].id)?, key.class))
+                }));
+            if rows.locus == placed_so {
+                return Ok(rows);
+            }
+            Ok(distributor.redistribute(rows, keys))
+        }
+    }
+}
+
+/// Splits off the init plans, distributes, checks and slices.
+fn finish(
+    physical: Arc<dyn ExecutionPlan>,
+    context: &PlanContext,
+    place: impl Fn(&Distributor, &Arc<dyn ExecutionPlan>) -> Result<Placed>,
+) -> Result<Plan> {
+    let datanodes: Vec<DatanodeId> = context.catalog.datanode_ids();
+    let distributor = Distributor {
+        datanodes: datanodes.len(),
+        bucket_map: Arc::clone(&context.catalog.bucket_map),
+    };
+    let (main, init) = match physical.downcast_ref::<ScalarSubqueryExec>() {
+        None => (physical, Vec::new()),
+        Some(with_subqueries) => {
+            let gather = |distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>| {
+                distributor.distribute(plan).map_err(report)
+            };
+            let mut links: Vec<_> = with_subqueries.subqueries().iter().collect();
+            links.sort_by_key(|link| link.index.as_usize());
+            let init = links
+                .into_iter()
+                .map(|link| finish(Arc::clone(&link.plan), context, gather))
+                .collect::<Result<Vec<_>>>()?;
+            (Arc::clone(with_subqueries.input()), init)
+        }
+    };
+    let root = place(&distributor, &main)?;
+    check(&root)?;
+    let slices = slice(&root, &datanodes).map_err(report)?;
+    let schema = root.plan.schema();
+    Ok(Plan { init, root, slices, schema })
+}
