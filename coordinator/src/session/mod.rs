@@ -1,5 +1,197 @@
-//! One client's session.
+//! One client's session: statements in, outcomes out.
 
+mod analyze;
+mod copy;
+mod execute;
+mod facts;
+mod insert;
 mod outcome;
+mod select;
+mod serial;
+mod settings;
+mod transaction;
 
 pub use outcome::{CopyIn, NoticeSender, Outcome, OutputField, RowsTag};
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use kestrel_planner::{
+    bind::bind_query,
+    catalog::SqlType,
+    parse::{self, StatementKind},
+};
+use kestrel_proto::{ErrorReport, Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    engine::Engine,
+    server::{
+        Backend, Description, Parameter, PreparedStatements, Session, StartupInfo,
+        TransactionStatus,
+    },
+};
+use settings::Settings;
+use transaction::Transaction;
+
+/// A parsed statement.
+pub type Statement = parse::Statement;
+
+/// Makes sessions over one engine.
+pub struct EngineBackend {
+    engine: Arc<Engine>,
+}
+
+impl EngineBackend {
+    /// Sessions of this engine.
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+}
+
+#[async_trait]
+impl Backend for EngineBackend {
+    type Session = ClientSession;
+
+    async fn connect(&self, startup: StartupInfo) -> Result<ClientSession> {
+        let mut settings = Settings::default();
+        if !startup.application_name.is_empty() {
+            settings.set("application_name", std::slice::from_ref(&startup.application_name))?;
+        }
+        for (name, value) in &startup.parameters {
+            if name != "options" && !name.starts_with("_pq_") {
+                settings.set(name, std::slice::from_ref(value))?;
+            }
+        }
+        Ok(ClientSession {
+            engine: Arc::clone(&self.engine),
+            startup,
+            settings,
+            transaction: Transaction::default(),
+            prepared: PreparedStatements::default(),
+            started_at: Utc::now(),
+            batch_failed: false,
+        })
+    }
+}
+
+/// One client's session.
+pub struct ClientSession {
+    engine: Arc<Engine>,
+    startup: StartupInfo,
+    settings: Settings,
+    transaction: Transaction,
+    prepared: PreparedStatements<Statement>,
+    started_at: DateTime<Utc>,
+    batch_failed: bool,
+}
+
+#[async_trait]
+impl Session for ClientSession {
+    type Statement = Statement;
+
+    fn parse(&mut self, sql: &str) -> Result<Vec<Statement>> {
+        let statements = parse::parse(sql)?;
+        Ok(statements.into_iter().filter(|s| s.kind != StatementKind::Empty).collect())
+    }
+
+    async fn describe(
+        &mut self,
+        statement: &Statement,
+        parameter_types: &[Option<SqlType>],
+    ) -> Result<Description> {
+        let one_text = |name: &str| OutputField {
+            name: name.into(),
+            sql_type: SqlType::Text,
+            table_oid: 0,
+            column_number: 0,
+        };
+        match &statement.kind {
+            StatementKind::Query(query) => {
+                let view = self.transaction.view(&self.engine);
+                let context = self.bind_context(&view, &statement.sql);
+                let bound = bind_query(query, &context, parameter_types)?;
+                let parameters = bound.parameter_types()?;
+                let plan = self.plan_for_types(&bound.plan, &view, &parameters).await?;
+                let fields = select::output_fields(&bound.names, &plan)?;
+                Ok(Description { parameters, fields: Some(fields) })
+            }
+            StatementKind::Insert(insert) => {
+                let parameters = self.insert_parameters(insert, statement, parameter_types)?;
+                Ok(Description { parameters, fields: None })
+            }
+            StatementKind::Explain(_) => {
+                let fields = Some(vec![one_text("QUERY PLAN")]);
+                Ok(Description { parameters: Vec::new(), fields })
+            }
+            StatementKind::Show(variable) => {
+                let fields = Some(execute::show_fields(variable));
+                Ok(Description { parameters: Vec::new(), fields })
+            }
+            _ => Ok(Description::default()),
+        }
+    }
+
+    async fn execute(
+        &mut self,
+        statement: &Statement,
+        parameters: &[Parameter],
+        notices: NoticeSender,
+        cancel: CancellationToken,
+    ) -> Result<Outcome> {
+        statement.notices.iter().for_each(|notice| {
+            let _ = notices.send(notice.clone());
+        });
+        let outcome = self.run(statement, parameters, &notices, cancel).await;
+        outcome.map_err(|error| locate(error, statement))
+    }
+
+    fn begin_batch(&mut self) {
+        self.batch_failed = false;
+    }
+
+    async fn end_batch(&mut self) -> Result<()> {
+        if self.transaction.in_block() {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.batch_failed) {
+            self.transaction.rollback(&self.engine).await;
+            return Ok(());
+        }
+        self.transaction.commit(&self.engine).await
+    }
+
+    fn statement_failed(&mut self, _: &ErrorReport) {
+        self.batch_failed = true;
+        self.transaction.fail();
+    }
+
+    fn transaction_status(&self) -> TransactionStatus {
+        self.transaction.status()
+    }
+
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let name = self.settings.get("application_name").unwrap_or_default();
+        vec![("application_name", name)]
+    }
+
+    fn prepared_statements(&mut self) -> &mut PreparedStatements<Statement> {
+        &mut self.prepared
+    }
+
+    async fn close(mut self) {
+        self.transaction.rollback(&self.engine).await;
+    }
+}
+
+/// Positions in a statement become positions in the whole text.
+fn locate(mut error: ErrorReport, statement: &Statement) -> ErrorReport {
+    if statement.offset > 0
+        && let Some(position) = &mut error.position
+        && *position as usize <= statement.sql.chars().count()
+    {
+        *position += statement.offset as u32;
+    }
+    error
+}

@@ -24,7 +24,7 @@ use datafusion::{
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use crate::{catalog::SqlType, error::report};
+use crate::{catalog::SqlType, error::report, functions};
 use provider::Provider;
 
 /// A query whose names are known and whose types are PostgreSQL's.
@@ -74,7 +74,7 @@ pub fn bind_query(
     let plan = planner
         .sql_statement_to_plan_with_context(statement, &mut planner_context)
         .map_err(report)?;
-    let plan = types::postgresql_types(plan).map_err(report)?;
+    let plan = functions::postgresql_plan(plan).map_err(report)?;
     let names = named.resolve(plan.schema());
     Ok(BoundQuery { plan, names })
 }
@@ -86,7 +86,7 @@ pub fn bind_constant(expr: ast::Expr, context: &BindContext) -> Result<Expr> {
     let planner = SqlToRel::new_with_options(&provider, parser_options());
     let schema = DFSchema::empty();
     let expr = planner.sql_to_expr(expr, &schema, &mut PlannerContext::new()).map_err(report)?;
-    types::expression(expr, &schema).map_err(report)
+    functions::postgresql_expr(expr, &schema).map(|expr| expr.data).map_err(report)
 }
 
 fn parser_options() -> ParserOptions {

@@ -1,22 +1,11 @@
-//! PostgreSQL's types in a plan that DataFusion's SQL planner made.
+//! Type names in SQL text.
 
 use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
-use datafusion::{
-    common::{
-        DFSchema,
-        tree_node::{Transformed, TreeNode},
-    },
-    error::Result,
-    logical_expr::{
-        Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, expr_rewriter::NamePreserver,
-        planner::TypePlanner, utils::merge_schema,
-    },
-    sql::sqlparser::ast,
-};
+use datafusion::{error::Result, logical_expr::planner::TypePlanner, sql::sqlparser::ast};
 
-use crate::{catalog::SqlType, error::to_datafusion, functions, parse};
+use crate::parse;
 
 /// Type names as PostgreSQL reads them.
 #[derive(Debug)]
@@ -30,55 +19,4 @@ impl TypePlanner for PostgresqlTypes {
             Err(_) => Ok(None),
         }
     }
-}
-
-/// Casts become PostgreSQL's, and integer literals get the smallest of int4, int8 that holds them.
-pub(super) fn postgresql_types(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let rewritten = plan.transform_up_with_subqueries(|node| {
-        let schema = merge_schema(&node.inputs());
-        if matches!(node, LogicalPlan::Limit(_)) {
-            return Ok(Transformed::no(node));
-        }
-        let preserver = NamePreserver::new(&node);
-        let node = node.map_expressions(|expr| {
-            let name = preserver.save(&expr);
-            let rewritten = rewrite(expr, &schema)?;
-            Ok(rewritten.update_data(|expr| name.restore(expr)))
-        })?;
-        node.map_data(with_new_schema)
-    })?;
-    Ok(rewritten.data)
-}
-
-/// VALUES keeps the types it was made with, so it is made anew.
-fn with_new_schema(node: LogicalPlan) -> Result<LogicalPlan> {
-    match node {
-        LogicalPlan::Values(values) => LogicalPlanBuilder::values(values.values)?.build(),
-        node => node.recompute_schema(),
-    }
-}
-
-/// The same for one expression.
-pub(super) fn expression(expr: Expr, schema: &DFSchema) -> Result<Expr> {
-    Ok(rewrite(expr, schema)?.data)
-}
-
-fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    expr.transform_up(|expr| match expr {
-        Expr::Cast(cast) => {
-            let from = cast.expr.get_type(schema)?;
-            let Some(to) = SqlType::of_field(&cast.field) else {
-                return Ok(Transformed::no(Expr::Cast(cast)));
-            };
-            let converted = functions::cast_to(*cast.expr, &from, to).map_err(to_datafusion)?;
-            Ok(Transformed::yes(converted))
-        }
-        Expr::Literal(..) => {
-            let before = expr.clone();
-            let narrowed = functions::narrow_integer_literal(expr);
-            let changed = narrowed != before;
-            Ok(Transformed::new_transformed(narrowed, changed))
-        }
-        other => Ok(Transformed::no(other)),
-    })
 }

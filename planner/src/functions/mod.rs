@@ -87,19 +87,3 @@ pub(crate) fn sql_name(data_type: &DataType) -> String {
         None => data_type.to_string(),
     }
 }
-
-/// An explicit cast with PostgreSQL's results and errors.
-pub fn cast_to(
-    expr: datafusion::logical_expr::Expr,
-    _from: &arrow::datatypes::DataType,
-    to: crate::catalog::SqlType,
-) -> Result<datafusion::logical_expr::Expr, kestrel_proto::ErrorReport> {
-    Ok(datafusion::logical_expr::cast(expr, to.arrow()))
-}
-
-/// TEMPORARY
-pub fn narrow_integer_literal(
-    expr: datafusion::logical_expr::Expr,
-) -> datafusion::logical_expr::Expr {
-    expr
-}

@@ -1,0 +1,251 @@
+//! What each kind of statement does.
+
+use std::sync::Arc;
+
+use datafusion::{
+    common::ParamValues, logical_expr::LogicalPlan, scalar::ScalarValue, sql::sqlparser::ast,
+};
+use kestrel_planner::{
+    bind::bind_query,
+    catalog::{Catalog, SqlType},
+    ddl,
+    error::report,
+    parse::{
+        DiscardTarget, IsolationLevel, SetValue, StatementKind, TransactionModes, Variable,
+    },
+    plan::Plan,
+};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ClientSession, NoticeSender, Outcome, OutputField, RowsTag, Statement, select::text_rows,
+};
+use crate::server::{Parameter, PreparedStatements};
+
+impl ClientSession {
+    /// Runs one statement.
+    pub(super) async fn run(
+        &mut self,
+        statement: &Statement,
+        parameters: &[Parameter],
+        notices: &NoticeSender,
+        cancel: CancellationToken,
+    ) -> Result<Outcome> {
+        if !matches!(statement.kind, StatementKind::Commit { .. } | StatementKind::Rollback { .. })
+        {
+            self.transaction.check_usable()?;
+        }
+        match &statement.kind {
+            StatementKind::Empty => Ok(Outcome::Empty),
+            StatementKind::Query(query) => {
+                self.select(query, statement, parameters, cancel).await
+            }
+            StatementKind::Insert(insert) => {
+                self.insert(insert, statement, parameters, cancel).await
+            }
+            StatementKind::CreateTableAs(create) => {
+                self.create_table_as(create, statement, notices, cancel).await
+            }
+            StatementKind::Explain(explain) => self.explain(explain, parameters, cancel).await,
+            StatementKind::Ddl(ddl) => self.ddl(ddl, notices).await,
+            StatementKind::Copy(copy) => self.copy(copy).await,
+            StatementKind::Begin(_)
+            | StatementKind::Commit { .. }
+            | StatementKind::Rollback { .. }
+            | StatementKind::SetTransaction(_) => {
+                self.transaction_command(&statement.kind, notices).await
+            }
+            StatementKind::Set(_)
+            | StatementKind::Show(_)
+            | StatementKind::Reset(_)
+            | StatementKind::Discard(_)
+            | StatementKind::Deallocate(_)
+            | StatementKind::Nothing(_) => self.setting_command(&statement.kind),
+            other => Err(unsupported(other)),
+        }
+    }
+
+    async fn ddl(
+        &mut self,
+        statement: &kestrel_planner::parse::DdlStatement,
+        notices: &NoticeSender,
+    ) -> Result<Outcome> {
+        self.transaction.check_writable("DDL")?;
+        self.transaction.lock_ddl(&self.engine).await;
+        let view = self.transaction.view(&self.engine);
+        let plan = ddl::plan(statement, &view, &self.settings.search_path())?;
+        for notice in plan.notices {
+            let _ = notices.send(notice);
+        }
+        self.transaction.change(&self.engine, plan.changes)?;
+        Ok(Outcome::Done(plan.tag))
+    }
+
+    async fn transaction_command(
+        &mut self,
+        kind: &StatementKind,
+        notices: &NoticeSender,
+    ) -> Result<Outcome> {
+        let warn = |state, message: &str| {
+            let _ = notices.send(ErrorReport::warning(state, message));
+        };
+        let tag = match kind {
+            StatementKind::Begin(modes) => {
+                check_modes(modes)?;
+                if !self.transaction.begin(modes.read_only.unwrap_or(false)) {
+                    let message = "there is already a transaction in progress";
+                    warn(SqlState::ACTIVE_SQL_TRANSACTION, message);
+                }
+                "BEGIN"
+            }
+            StatementKind::SetTransaction(set) => {
+                check_modes(&set.modes)?;
+                if let Some(read_only) = set.modes.read_only {
+                    self.transaction.set_read_only(read_only);
+                }
+                "SET"
+            }
+            StatementKind::Commit { .. } if self.transaction.has_failed() => {
+                self.transaction.rollback(&self.engine).await;
+                "ROLLBACK"
+            }
+            StatementKind::Commit { .. } => {
+                if !self.transaction.in_block() {
+                    warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+                }
+                self.transaction.commit(&self.engine).await?;
+                "COMMIT"
+            }
+            _ => {
+                if !self.transaction.in_block() {
+                    warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+                }
+                self.transaction.rollback(&self.engine).await;
+                "ROLLBACK"
+            }
+        };
+        Ok(Outcome::Done(tag.into()))
+    }
+
+    fn setting_command(&mut self, kind: &StatementKind) -> Result<Outcome> {
+        let tag = match kind {
+            StatementKind::Set(set) => {
+                match &set.value {
+                    SetValue::Default => self.settings.reset(&set.name)?,
+                    SetValue::Values(values) => self.settings.set(&set.name, values)?,
+                }
+                "SET"
+            }
+            StatementKind::Reset(Variable::All) => {
+                self.settings.reset_all();
+                "RESET"
+            }
+            StatementKind::Reset(Variable::Named(name)) => {
+                self.settings.reset(name)?;
+                "RESET"
+            }
+            StatementKind::Show(variable) => return self.show(variable),
+            StatementKind::Discard(target) => {
+                if *target == DiscardTarget::All {
+                    self.settings.reset_all();
+                    self.prepared.clear();
+                }
+                "DISCARD ALL"
+            }
+            StatementKind::Deallocate(None) => {
+                self.prepared.clear();
+                "DEALLOCATE ALL"
+            }
+            StatementKind::Deallocate(Some(name)) => {
+                if !self.prepared.remove(name) {
+                    return Err(PreparedStatements::<Statement>::unknown(name));
+                }
+                "DEALLOCATE"
+            }
+            StatementKind::Nothing(tag) => tag,
+            other => return Err(unsupported(other)),
+        };
+        Ok(Outcome::Done(tag.into()))
+    }
+
+    fn show(&self, variable: &Variable) -> Result<Outcome> {
+        match variable {
+            Variable::Named(name) => {
+                let value = self.settings.show(name)?;
+                Ok(text_rows(name, vec![value], RowsTag::Fixed("SHOW")))
+            }
+            Variable::All => {
+                let all = self.settings.facts();
+                let lines = all.into_iter().map(|s| format!("{} = {}", s.name, s.value));
+                Ok(text_rows("setting", lines.collect(), RowsTag::Fixed("SHOW")))
+            }
+        }
+    }
+
+    /// Plans a query whose parameters have no values yet: only its types are wanted.
+    pub(super) async fn plan_for_types(
+        &self,
+        plan: &LogicalPlan,
+        view: &Arc<Catalog>,
+        parameters: &[SqlType],
+    ) -> Result<Plan> {
+        let nulls = parameters
+            .iter()
+            .map(|t| ScalarValue::try_from(&t.arrow()))
+            .collect::<datafusion::error::Result<Vec<_>>>()
+            .map_err(report)?;
+        let plan = match nulls.is_empty() {
+            true => plan.clone(),
+            false => plan.clone().with_param_values(ParamValues::from(nulls)).map_err(report)?,
+        };
+        self.plan(&plan, view).await
+    }
+
+    /// The types of an INSERT's parameters, as far as its source tells.
+    pub(super) fn insert_parameters(
+        &mut self,
+        insert: &ast::Insert,
+        statement: &Statement,
+        types: &[Option<SqlType>],
+    ) -> Result<Vec<SqlType>> {
+        let Some(query) = &insert.source else { return Ok(Vec::new()) };
+        let view = self.transaction.view(&self.engine);
+        let context = self.bind_context(&view, &statement.sql);
+        bind_query(query, &context, types)?.parameter_types()
+    }
+}
+
+/// The columns of SHOW.
+pub(super) fn show_fields(variable: &Variable) -> Vec<OutputField> {
+    let name = match variable {
+        Variable::All => "setting",
+        Variable::Named(name) => name,
+    };
+    let sql_type = SqlType::Text;
+    vec![OutputField { name: name.into(), sql_type, table_oid: 0, column_number: 0 }]
+}
+
+fn check_modes(modes: &TransactionModes) -> Result<()> {
+    if modes.isolation == Some(IsolationLevel::Serializable) {
+        return Err(ErrorReport::unsupported("isolation level SERIALIZABLE")
+            .hint("Use REPEATABLE READ, which is snapshot isolation."));
+    }
+    Ok(())
+}
+
+fn unsupported(kind: &StatementKind) -> ErrorReport {
+    let what = match kind {
+        StatementKind::Unsupported(what) => what,
+        StatementKind::Update(_) => "UPDATE",
+        StatementKind::Delete(_) => "DELETE",
+        StatementKind::Merge(_) => "MERGE",
+        StatementKind::Savepoint(_) => "SAVEPOINT",
+        StatementKind::Prepare(_) => "PREPARE",
+        StatementKind::Execute(_) => "EXECUTE",
+        StatementKind::Analyze(_) => "ANALYZE",
+        StatementKind::Vacuum(_) => "VACUUM",
+        _ => "this statement",
+    };
+    ErrorReport::unsupported(format!("{what} is not supported yet"))
+}

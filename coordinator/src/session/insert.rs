@@ -1,0 +1,374 @@
+//! INSERT, CREATE TABLE … AS: rows of a query into a table.
+
+use std::sync::Arc;
+
+use datafusion::{
+    logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit},
+    scalar::ScalarValue,
+    sql::sqlparser::ast,
+};
+use kestrel_planner::{
+    bind::{bind_constant, bind_query},
+    catalog::{Catalog, CatalogChange, ColumnDef, Segment, TableDef, find_table, resolve_table},
+    ddl,
+    error::report,
+    functions,
+    operators::written_segments,
+    parse::{CreateTableAs, QualifiedName, Statement as ParsedStatement, StatementKind, parse},
+    plan::{InsertPlan, PlanContext},
+};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+use tokio_util::sync::CancellationToken;
+
+use super::{ClientSession, NoticeSender, Outcome, Statement};
+use crate::{
+    query::{Ingestor, QueryState},
+    server::Parameter,
+};
+
+impl ClientSession {
+    /// INSERT.
+    pub(super) async fn insert(
+        &mut self,
+        insert: &ast::Insert,
+        statement: &Statement,
+        parameters: &[Parameter],
+        cancel: CancellationToken,
+    ) -> Result<Outcome> {
+        self.transaction.check_writable("INSERT")?;
+        refuse_unsupported(insert)?;
+        let ast::TableObject::TableName(name) = &insert.table else {
+            return Err(ErrorReport::unsupported("INSERT INTO a function"));
+        };
+        let name = QualifiedName::of_ast(name)?;
+        let view = self.transaction.view(&self.engine);
+        let table = Arc::clone(resolve_table(&view, &self.settings.search_path(), &name)?);
+        let columns = target_columns(&table, &insert.columns)?;
+        let mut query = match &insert.source {
+            Some(query) => (**query).clone(),
+            None => default_values(&table)?,
+        };
+        self.fill_defaults(&mut query, &table, &columns).await?;
+        let (bound, view) = self.bind(&query, &statement.sql, parameters)?;
+        let columns = match (columns.is_empty(), bound.plan.schema().fields().len()) {
+            // Without names the first columns are meant.
+            (true, given) if given <= table.columns.len() => (0..given).collect(),
+            (true, _) => all_columns(&table),
+            (false, _) => columns,
+        };
+        let rows = self.into_table(bound.plan, &table, &columns, &view, cancel).await?;
+        Ok(Outcome::Done(format!("INSERT 0 {rows}")))
+    }
+
+    /// CREATE TABLE … AS.
+    pub(super) async fn create_table_as(
+        &mut self,
+        create: &CreateTableAs,
+        statement: &Statement,
+        notices: &NoticeSender,
+        cancel: CancellationToken,
+    ) -> Result<Outcome> {
+        self.transaction.check_writable("CREATE TABLE AS")?;
+        self.transaction.lock_ddl(&self.engine).await;
+        let (bound, view) = self.bind(&create.query, &statement.sql, &[])?;
+        let plan = self.plan(&bound.plan, &view).await?;
+        let columns: Vec<_> = super::select::output_fields(&bound.names, &plan)?
+            .into_iter()
+            .map(|field| (field.name, field.sql_type))
+            .collect();
+        let search_path = self.settings.search_path();
+        let ddl = ddl::create_table_as(create, &columns, &view, &search_path)?;
+        ddl.notices.iter().for_each(|notice| {
+            let _ = notices.send(notice.clone());
+        });
+        let created = ddl.created_table().cloned();
+        self.transaction.change(&self.engine, ddl.changes)?;
+        let Some(table) = created.filter(|_| create.with_data) else {
+            return Ok(Outcome::Done(ddl.tag));
+        };
+        let view = self.transaction.view(&self.engine);
+        let name = QualifiedName {
+            schema: Some(table.schema_name.clone()),
+            name: table.name.clone(),
+            position: None,
+        };
+        let table = find_table(&view, &search_path, &name).cloned();
+        let table = table.ok_or_else(|| ErrorReport::internal("the new table is not there"))?;
+        let columns = all_columns(&table);
+        let rows = self.into_table(bound.plan, &table, &columns, &view, cancel).await?;
+        Ok(Outcome::Done(format!("SELECT {rows}")))
+    }
+
+    /// Writes a query's rows, whose columns go to `columns` (positions in the table).
+    async fn into_table(
+        &mut self,
+        query: LogicalPlan,
+        table: &Arc<TableDef>,
+        columns: &[usize],
+        view: &Arc<Catalog>,
+        cancel: CancellationToken,
+    ) -> Result<u64> {
+        self.lock_unique(table).await?;
+        let serials = serial_columns(table, columns);
+        let projected = self.project_to_table(query, table, columns, view)?;
+        let context = PlanContext { catalog: Arc::clone(view), now: chrono::Utc::now() };
+        self.transaction.will_write(&self.engine);
+        let plan = if serials.is_empty() {
+            self.engine.planner.plan_insert(&projected, table, &context).await?
+        } else {
+            InsertPlan::Ingest(self.engine.planner.plan(&projected, &context).await?)
+        };
+        let environment = self.environment(view, cancel);
+        let (segments, rows) = match plan {
+            InsertPlan::Distributed(plan) => {
+                let running = self.start(&plan, &environment, "INSERT").await?;
+                let (batches, summary) = running.collect().await?;
+                let moved = summary.moved();
+                let mut segments = Vec::new();
+                for batch in &batches {
+                    segments.extend(written_segments(batch)?);
+                }
+                let rows = rows_of(&segments, table, view);
+                self.engine.queries.end(environment.id, QueryState::Finished, rows, moved);
+                (segments, rows)
+            }
+            InsertPlan::Ingest(plan) => {
+                let mut running = self.start(&plan, &environment, "INSERT").await?;
+                let transaction = environment.transaction;
+                let mut ingestor =
+                    Ingestor::start(&self.engine.cluster, view, table, transaction)?;
+                while let Some(batch) = running.next().await {
+                    let batch = self.with_serials(batch?, table, &serials, view).await?;
+                    ingestor.push(&batch).await?;
+                }
+                let (segments, rows) = ingestor.finish().await?;
+                self.engine.queries.end(environment.id, QueryState::Finished, rows, (0, 0));
+                (segments, rows)
+            }
+        };
+        self.add_segments(table, segments).await?;
+        Ok(rows)
+    }
+
+    /// Makes new segments part of the transaction's view; 23505 if that makes a key double.
+    pub(super) async fn add_segments(
+        &mut self,
+        table: &Arc<TableDef>,
+        segments: Vec<Segment>,
+    ) -> Result<()> {
+        let segments: Vec<_> = segments.into_iter().filter(|s| s.rows > 0).collect();
+        if segments.is_empty() {
+            return Ok(());
+        }
+        let change = CatalogChange::AddSegments { table: table.id, segments };
+        self.transaction.change(&self.engine, vec![change])?;
+        self.check_unique(table).await
+    }
+
+    /// Of two transactions that write a table with a unique key, the second waits.
+    pub(super) async fn lock_unique(&mut self, table: &TableDef) -> Result<()> {
+        if table.primary_key.is_none() && table.unique_keys.is_empty() {
+            return Ok(());
+        }
+        self.transaction.lock_table(&self.engine, table.id, &table.name).await
+    }
+
+    /// Every key is once there, with the new rows and those of others. Keys contain the
+    /// distribution key, so that each datanode answers for its own rows.
+    async fn check_unique(&mut self, table: &TableDef) -> Result<()> {
+        for key in table.primary_key.iter().chain(&table.unique_keys) {
+            let names: Vec<_> = key.columns.iter().filter_map(|id| table.column_by_id(*id)).collect();
+            let list = |f: &dyn Fn(&str) -> String| {
+                names.iter().map(|c| f(&quoted(&c.name))).collect::<Vec<_>>()
+            };
+            let columns = list(&|name| name.to_string()).join(", ");
+            let texts = list(&|name| format!("{name}::text")).join(", ");
+            let present = list(&|name| format!("{name} IS NOT NULL")).join(" AND ");
+            let (schema, name) = (quoted(&table.schema_name), quoted(&table.name));
+            let sql = format!(
+                "SELECT {texts} FROM {schema}.{name} WHERE {present} GROUP BY {columns} \
+                 HAVING count(*) > 1 LIMIT 1"
+            );
+            let view = self.transaction.newest_view(&self.engine)?;
+            let Some(double) = self.first_row(&sql, &view).await? else { continue };
+            let message =
+                format!("duplicate key value violates unique constraint \"{}\"", key.name);
+            let columns = names.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(ErrorReport::new(SqlState::UNIQUE_VIOLATION, message)
+                .detail(format!("Key ({columns})=({double}) already exists.")));
+        }
+        Ok(())
+    }
+
+    /// The texts of the first row of a query of our own, comma-separated.
+    async fn first_row(&mut self, sql: &str, view: &Arc<Catalog>) -> Result<Option<String>> {
+        let parsed = parse(sql)?;
+        let Some(ParsedStatement { kind: StatementKind::Query(query), .. }) = parsed.first() else {
+            return Err(ErrorReport::internal("a query of our own is none"));
+        };
+        let bound = bind_query(query, &self.bind_context(view, sql), &[])?;
+        let plan = self.plan(&bound.plan, view).await?;
+        let environment = self.environment(view, CancellationToken::new());
+        let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
+        let (batches, _) = running.collect().await?;
+        let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(None) };
+        let texts = batch.columns().iter().map(|column| {
+            ScalarValue::try_from_array(column, 0).map(|v| v.to_string()).map_err(report)
+        });
+        Ok(Some(texts.collect::<Result<Vec<_>>>()?.join(", ")))
+    }
+
+    /// A projection from the query's columns to all the table's, with assignment casts; columns
+    /// that are not named get their defaults.
+    fn project_to_table(
+        &self,
+        query: LogicalPlan,
+        table: &TableDef,
+        columns: &[usize],
+        view: &Arc<Catalog>,
+    ) -> Result<LogicalPlan> {
+        let given = query.schema().fields().len();
+        check_column_count(given, columns.len())?;
+        let context = self.bind_context(view, "");
+        let exprs = table.columns.iter().enumerate().map(|(at, column)| {
+            let source = columns.iter().take(given).position(|c| *c == at);
+            let expr = match (source, &column.default) {
+                (Some(position), _) => {
+                    Expr::Column(query.schema().columns()[position].clone())
+                }
+                (None, Some(default)) if sequence_of(default).is_none() => {
+                    bind_constant(default_expr(default)?, &context)?
+                }
+                (None, _) => lit(ScalarValue::Null),
+            };
+            let from = expr.get_type(query.schema()).map_err(report)?;
+            let cast = functions::assign_to(expr, &from, column.sql_type)
+                .map_err(|error| mismatch(error, column, &from))?;
+            Ok(cast.alias(column.name.clone()))
+        });
+        let exprs = exprs.collect::<Result<Vec<_>>>()?;
+        LogicalPlanBuilder::from(query)
+            .project(exprs)
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(report)
+    }
+}
+
+fn refuse_unsupported(insert: &ast::Insert) -> Result<()> {
+    if insert.on.is_some() {
+        return Err(ErrorReport::unsupported("INSERT … ON CONFLICT"));
+    }
+    if insert.returning.is_some() {
+        return Err(ErrorReport::unsupported("INSERT … RETURNING"));
+    }
+    Ok(())
+}
+
+fn check_column_count(given: usize, named: usize) -> Result<()> {
+    let message = match given.cmp(&named) {
+        std::cmp::Ordering::Greater => "INSERT has more expressions than target columns",
+        std::cmp::Ordering::Less => "INSERT has more target columns than expressions",
+        std::cmp::Ordering::Equal => return Ok(()),
+    };
+    Err(ErrorReport::new(SqlState::SYNTAX_ERROR, message))
+}
+
+/// Rows of new segments; a replicated table's are counted once.
+fn rows_of(segments: &[Segment], table: &TableDef, view: &Catalog) -> u64 {
+    let rows: u64 = segments.iter().map(|s| s.rows).sum();
+    match table.distribution {
+        kestrel_planner::catalog::Distribution::Replicated => {
+            rows / view.datanodes.len().max(1) as u64
+        }
+        _ => rows,
+    }
+}
+
+fn mismatch(
+    error: ErrorReport,
+    column: &ColumnDef,
+    from: &arrow::datatypes::DataType,
+) -> ErrorReport {
+    if error.sqlstate != SqlState::CANNOT_COERCE {
+        return error;
+    }
+    let from = kestrel_planner::catalog::SqlType::of_arrow(from)
+        .map_or_else(|| from.to_string(), |t| t.to_string());
+    ErrorReport::new(
+        SqlState::DATATYPE_MISMATCH,
+        format!(
+            "column \"{}\" is of type {} but expression is of type {from}",
+            column.name, column.sql_type
+        ),
+    )
+    .hint("You will need to rewrite or cast the expression.")
+}
+
+pub(super) fn all_columns(table: &TableDef) -> Vec<usize> {
+    (0..table.columns.len()).collect()
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The columns an INSERT names, in its order. Without names: the first ones.
+fn target_columns(table: &TableDef, names: &[ast::ObjectName]) -> Result<Vec<usize>> {
+    let mut columns = Vec::new();
+    for name in names {
+        let name = QualifiedName::of_ast(name)?.name;
+        let found = table.columns.iter().position(|c| c.name == name);
+        let column = found.ok_or_else(|| {
+            let message =
+                format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+            ErrorReport::new(SqlState::UNDEFINED_COLUMN, message)
+        })?;
+        if columns.contains(&column) {
+            let message = format!("column \"{name}\" specified more than once");
+            return Err(ErrorReport::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+fn default_values(table: &TableDef) -> Result<ast::Query> {
+    let defaults = vec!["DEFAULT"; table.columns.len()].join(", ");
+    query_of(&format!("VALUES ({defaults})"))
+}
+
+fn query_of(sql: &str) -> Result<ast::Query> {
+    match parse(sql)?.into_iter().next() {
+        Some(ParsedStatement { kind: StatementKind::Query(query), .. }) => Ok(*query),
+        _ => Err(ErrorReport::internal("a query of our own is none")),
+    }
+}
+
+/// The expression of a DEFAULT.
+pub(super) fn default_expr(text: &str) -> Result<ast::Expr> {
+    let query = query_of(&format!("SELECT {text}"))?;
+    if let ast::SetExpr::Select(select) = *query.body
+        && let Some(ast::SelectItem::UnnamedExpr(expr)) = select.projection.into_iter().next()
+    {
+        return Ok(expr);
+    }
+    Err(ErrorReport::internal(format!("a default is not an expression: {text}")))
+}
+
+/// The sequence that a default takes its value from: `nextval('public.t_a_seq'::regclass)`.
+pub(super) fn sequence_of(default: &str) -> Option<(String, String)> {
+    let name = default.trim().strip_prefix("nextval('")?.split('\'').next()?;
+    let (schema, name) = name.rsplit_once('.').unwrap_or(("public", name));
+    let bare = |text: &str| text.trim_matches('"').to_string();
+    Some((bare(schema), bare(name)))
+}
+
+/// Columns that are not given and take their values from a sequence: position and sequence.
+pub(super) fn serial_columns(table: &TableDef, given: &[usize]) -> Vec<(usize, (String, String))> {
+    let serial = |(at, column): (usize, &ColumnDef)| {
+        let sequence = sequence_of(column.default.as_deref()?)?;
+        (!given.contains(&at)).then_some((at, sequence))
+    };
+    table.columns.iter().enumerate().filter_map(serial).collect()
+}
+

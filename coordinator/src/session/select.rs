@@ -1,0 +1,213 @@
+//! SELECT and EXPLAIN.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arrow::{
+    array::{RecordBatch, StringViewArray},
+    datatypes::{DataType, Field, Schema},
+};
+use chrono::Utc;
+use datafusion::{common::ParamValues, logical_expr::LogicalPlan, sql::sqlparser::ast};
+use futures::stream;
+use kestrel_planner::{
+    bind::{BoundQuery, bind_query, check_no_parameters},
+    catalog::{Catalog, SqlType},
+    error::report,
+    explain::{self, ExplainOptions},
+    parse::{Explain, ExplainFormat, StatementKind},
+    plan::{Plan, PlanContext},
+};
+use kestrel_proto::{BatchStream, ErrorReport, QueryId, Result};
+use tokio_util::sync::CancellationToken;
+
+use super::{ClientSession, Outcome, OutputField, RowsTag, Statement};
+use crate::{
+    engine::{Engine, Pin},
+    query::{QueryEnvironment, QueryState, RunningQuery, run},
+    server::Parameter,
+};
+
+impl ClientSession {
+    /// Binds a query with its parameters' values.
+    pub(super) fn bind(
+        &mut self,
+        query: &ast::Query,
+        text: &str,
+        parameters: &[Parameter],
+    ) -> Result<(BoundQuery, Arc<Catalog>)> {
+        let view = self.transaction.view(&self.engine);
+        let context = self.bind_context(&view, text);
+        let types: Vec<_> = parameters.iter().map(|p| Some(p.sql_type)).collect();
+        let mut bound = bind_query(query, &context, &types)?;
+        if !parameters.is_empty() {
+            let values: Vec<_> = parameters.iter().map(|p| p.value.clone()).collect();
+            let plan = bound.plan.with_param_values(ParamValues::from(values)).map_err(report)?;
+            bound = BoundQuery { plan, names: bound.names };
+        }
+        check_no_parameters(&bound.plan)?;
+        Ok((bound, view))
+    }
+
+    /// Plans what was bound.
+    pub(super) async fn plan(&self, plan: &LogicalPlan, view: &Arc<Catalog>) -> Result<Plan> {
+        let context = PlanContext { catalog: Arc::clone(view), now: Utc::now() };
+        self.engine.planner.plan(plan, &context).await
+    }
+
+    /// Runs a query to its first rows.
+    pub(super) async fn select(
+        &mut self,
+        query: &ast::Query,
+        statement: &Statement,
+        parameters: &[Parameter],
+        cancel: CancellationToken,
+    ) -> Result<Outcome> {
+        let (bound, view) = self.bind(query, &statement.sql, parameters)?;
+        let plan = self.plan(&bound.plan, &view).await?;
+        let fields = output_fields(&bound.names, &plan)?;
+        let environment = self.environment(&view, cancel);
+        let running = self.start(&plan, &environment, &statement.sql).await?;
+        let watched = Watched::new(&self.engine, running, environment.id, view.version);
+        Ok(Outcome::Rows {
+            fields,
+            rows: watched.into_stream(),
+            tag: RowsTag::Counted("SELECT"),
+        })
+    }
+
+    /// Starts a plan and notes it in the registry.
+    pub(super) async fn start(
+        &self,
+        plan: &Plan,
+        environment: &QueryEnvironment,
+        text: &str,
+    ) -> Result<RunningQuery> {
+        let queries = &self.engine.queries;
+        queries.start(environment.id, self.startup.process_id, text);
+        let running = run(&self.engine.cluster, plan, environment).await;
+        if running.is_err() {
+            queries.end(environment.id, QueryState::Failed, 0, (0, 0));
+        }
+        running
+    }
+
+    /// What a statement runs with.
+    pub(super) fn environment(
+        &mut self,
+        view: &Arc<Catalog>,
+        cancel: CancellationToken,
+    ) -> QueryEnvironment {
+        let timeout = self.settings.statement_timeout_ms();
+        QueryEnvironment {
+            id: QueryId::random(),
+            catalog_version: view.version,
+            bucket_map_version: view.bucket_map.version(),
+            transaction: self.transaction.id(&self.engine),
+            options: Default::default(),
+            deadline: (timeout > 0).then(|| Instant::now() + Duration::from_millis(timeout)),
+            cancel,
+            collect_metrics: false,
+        }
+    }
+
+    /// EXPLAIN of a query.
+    pub(super) async fn explain(
+        &mut self,
+        explain: &Explain,
+        parameters: &[Parameter],
+        cancel: CancellationToken,
+    ) -> Result<Outcome> {
+        let StatementKind::Query(query) = &explain.statement.kind else {
+            return Err(ErrorReport::unsupported("EXPLAIN of anything but a query"));
+        };
+        let started = Instant::now();
+        let (bound, view) = self.bind(query, &explain.statement.sql, parameters)?;
+        let plan = self.plan(&bound.plan, &view).await?;
+        let planning_ms = started.elapsed().as_secs_f64() * 1000.0;
+        let options = ExplainOptions { costs: explain.costs, verbose: explain.verbose };
+        let tree = explain::explain(&plan, options);
+        let mut lines = match explain.format {
+            ExplainFormat::Text => explain::text(&tree, options),
+            ExplainFormat::Json => vec![explain::json(&tree, options)],
+        };
+        if explain.analyze {
+            if explain.format == ExplainFormat::Json {
+                return Err(ErrorReport::unsupported("EXPLAIN ANALYZE with FORMAT JSON"));
+            }
+            let mut environment = self.environment(&view, cancel);
+            environment.collect_metrics = true;
+            let started = Instant::now();
+            let running = self.start(&plan, &environment, &explain.statement.sql).await?;
+            let (_, summary) = running.collect().await?;
+            let execution_ms = started.elapsed().as_secs_f64() * 1000.0;
+            let (rows, moved) = (summary.rows, summary.moved());
+            self.engine.queries.end(environment.id, QueryState::Finished, rows, moved);
+            lines.extend(super::analyze::lines(&summary, planning_ms, execution_ms));
+        }
+        Ok(text_rows("QUERY PLAN", lines, RowsTag::Fixed("EXPLAIN")))
+    }
+}
+
+/// The columns of a result.
+pub(super) fn output_fields(names: &[String], plan: &Plan) -> Result<Vec<OutputField>> {
+    let fields = plan.schema.fields().iter().enumerate().map(|(at, field)| {
+        let sql_type = SqlType::of_field(field).ok_or_else(|| {
+            ErrorReport::unsupported(format!("results of type {}", field.data_type()))
+        })?;
+        let name = names.get(at).cloned().unwrap_or_else(|| field.name().clone());
+        Ok(OutputField { name, sql_type, table_oid: 0, column_number: 0 })
+    });
+    fields.collect()
+}
+
+/// One column of text.
+pub(super) fn text_rows(name: &str, lines: Vec<String>, tag: RowsTag) -> Outcome {
+    let schema = Arc::new(Schema::new(vec![Field::new(name, DataType::Utf8View, false)]));
+    let column = Arc::new(StringViewArray::from_iter_values(lines));
+    let batch = RecordBatch::try_new(schema, vec![column]).map_err(|e| report(e.into()));
+    let field = OutputField {
+        name: name.into(),
+        sql_type: SqlType::Text,
+        table_oid: 0,
+        column_number: 0,
+    };
+    Outcome::Rows { fields: vec![field], rows: Box::pin(stream::iter([batch])), tag }
+}
+
+/// A query's rows on their way to the client; notes its end.
+struct Watched {
+    engine: Arc<Engine>,
+    running: RunningQuery,
+    id: QueryId,
+    state: QueryState,
+    _pin: Pin,
+}
+
+impl Watched {
+    fn new(engine: &Arc<Engine>, running: RunningQuery, id: QueryId, version: u64) -> Self {
+        let pin = engine.pins.pin(version);
+        let state = QueryState::Failed;
+        Self { engine: Arc::clone(engine), running, id, state, _pin: pin }
+    }
+
+    fn into_stream(self) -> BatchStream {
+        Box::pin(stream::unfold(self, async |mut watched| {
+            let batch = watched.running.next().await;
+            if batch.is_none() {
+                watched.state = QueryState::Finished;
+            }
+            batch.map(|batch| (batch, watched))
+        }))
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let summary = self.running.summary();
+        let summary = summary.lock();
+        self.engine.queries.end(self.id, self.state, summary.rows, summary.moved());
+    }
+}

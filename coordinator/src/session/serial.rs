@@ -1,0 +1,96 @@
+//! Values of SERIAL columns, and DEFAULT inside of VALUES.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, Int64Array, RecordBatch},
+    compute::cast,
+};
+use datafusion::sql::sqlparser::ast;
+use kestrel_planner::{
+    catalog::{Catalog, TableDef},
+    error::report,
+};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::{
+    ClientSession,
+    insert::{default_expr, sequence_of},
+};
+
+impl ClientSession {
+    /// Puts values of their sequences into the columns that take theirs from there.
+    pub(super) async fn with_serials(
+        &self,
+        batch: RecordBatch,
+        table: &TableDef,
+        serials: &[(usize, (String, String))],
+        view: &Catalog,
+    ) -> Result<RecordBatch> {
+        if serials.is_empty() || batch.num_rows() == 0 {
+            return Ok(batch);
+        }
+        let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+        for (at, sequence) in serials {
+            let values = self.next_values(view, sequence, batch.num_rows() as u64).await?;
+            let values: ArrayRef = Arc::new(Int64Array::from_iter_values(values));
+            let data_type = table.columns[*at].sql_type.arrow();
+            columns[*at] = cast(&values, &data_type).map_err(|e| report(e.into()))?;
+        }
+        let fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
+        let fields = fields.into_iter().zip(&columns).map(|(field, column)| {
+            Arc::new(field.as_ref().clone().with_data_type(column.data_type().clone()))
+        });
+        let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
+        RecordBatch::try_new(schema, columns).map_err(|e| report(e.into()))
+    }
+
+    async fn next_values(
+        &self,
+        view: &Catalog,
+        sequence: &(String, String),
+        count: u64,
+    ) -> Result<std::ops::RangeInclusive<i64>> {
+        let Some(def) = view.sequences.get(sequence) else {
+            let message = format!("relation \"{}\" does not exist", sequence.1);
+            return Err(ErrorReport::new(SqlState::UNDEFINED_TABLE, message));
+        };
+        self.engine.catalog.next_values(def.id, count).await
+    }
+
+    /// Replaces DEFAULT in VALUES by the column's default; a sequence's value is taken now.
+    pub(super) async fn fill_defaults(
+        &mut self,
+        query: &mut ast::Query,
+        table: &TableDef,
+        columns: &[usize],
+    ) -> Result<()> {
+        let ast::SetExpr::Values(values) = query.body.as_mut() else { return Ok(()) };
+        let view = self.transaction.view(&self.engine);
+        for row in &mut values.rows {
+            for (position, expr) in row.iter_mut().enumerate() {
+                if !is_default(expr) {
+                    continue;
+                }
+                let at = if columns.is_empty() { Some(&position) } else { columns.get(position) };
+                let column = at.and_then(|at| table.columns.get(*at));
+                *expr = match column.and_then(|c| c.default.as_deref()) {
+                    None => default_expr("NULL")?,
+                    Some(default) => match sequence_of(default) {
+                        None => default_expr(default)?,
+                        Some(sequence) => {
+                            let value = *self.next_values(&view, &sequence, 1).await?.start();
+                            default_expr(&value.to_string())?
+                        }
+                    },
+                };
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_default(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::Identifier(ident)
+        if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
+}
