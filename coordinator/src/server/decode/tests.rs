@@ -62,9 +62,9 @@ fn text_values() {
     check(SqlType::Time, "12:34:56.5", ScalarValue::Time64Microsecond(Some(45_296_500_000)));
     let timestamp = ScalarValue::TimestampMicrosecond(Some(MICROS), None);
     check(SqlType::Timestamp, "2024-02-29 12:34:56.5", timestamp);
-    let interval = IntervalMonthDayNano::new(0, 1, 5_500_000_000);
+    let interval = IntervalMonthDayNano::new(0, 3, 7_200_000_005_000);
     let interval = ScalarValue::IntervalMonthDayNano(Some(interval));
-    check(SqlType::Interval, "1 day 5.500000 second", interval);
+    check(SqlType::Interval, "3 days 2:00:00.000005", interval);
 }
 
 #[test]

@@ -16,12 +16,25 @@ struct Width {
     scientific_from: i32,
     /// More digits than this never help.
     most_digits: usize,
+    /// A number that lies half-way between two decimals that both read back has at least so many
+    /// digits.
+    least_digits_of_halves: usize,
 }
 
-const SINGLE: Width =
-    Width { significand_bits: 24, least_exponent: -149, scientific_from: 6, most_digits: 9 };
-const DOUBLE: Width =
-    Width { significand_bits: 53, least_exponent: -1_074, scientific_from: 15, most_digits: 17 };
+const SINGLE: Width = Width {
+    significand_bits: 24,
+    least_exponent: -149,
+    scientific_from: 6,
+    most_digits: 9,
+    least_digits_of_halves: 7,
+};
+const DOUBLE: Width = Width {
+    significand_bits: 53,
+    least_exponent: -1_074,
+    scientific_from: 15,
+    most_digits: 17,
+    least_digits_of_halves: 16,
+};
 
 /// Appends a real.
 pub(super) fn put_f32(out: &mut BytesMut, value: f32) {
@@ -53,13 +66,13 @@ fn put(
         return out.put_slice(b"Infinity");
     }
     let value = value.abs();
-    let mut text = shortest;
-    if is_tie(&text, value, width) {
-        let digits = 1..=width.most_digits;
-        let longer = digits.map(|digits| format!("{value:.*e}", digits - 1));
-        let mut longer = longer.filter(|text| reads_back(text) && !is_tie(text, value, width));
-        text = longer.next().unwrap_or(text);
-    }
+    let stands = |text: &String| reads_back(text) && !is_tie(text, value, width);
+    let text = if is_tie(&shortest, value, width) {
+        let mut longer = (0..width.most_digits).map(|digits| format!("{value:.digits$e}"));
+        longer.find(stands).unwrap_or(shortest)
+    } else {
+        even(&shortest, value, width).filter(stands).unwrap_or(shortest)
+    };
     let (digits, exponent) = split(&text);
     if (-4..width.scientific_from).contains(&exponent) {
         put_positional(out, digits, exponent);
@@ -67,6 +80,15 @@ fn put(
         out.put_slice(digits.as_bytes());
         let _ = write!(out, "e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs());
     }
+}
+
+/// Of two shortest decimals that are equally near, Rust takes the upper, PostgreSQL the even one.
+/// Writing out so many digits rounds to even, too. `None`: there are no two.
+fn even(shortest: &str, value: f64, width: &Width) -> Option<String> {
+    let (digits, _) = split(shortest);
+    let count = digits.bytes().filter(u8::is_ascii_digit).count();
+    let is_odd = digits.bytes().next_back().is_some_and(|digit| digit % 2 == 1);
+    (is_odd && count >= width.least_digits_of_halves).then(|| format!("{value:.*e}", count - 1))
 }
 
 fn split(text: &str) -> (&str, i32) {

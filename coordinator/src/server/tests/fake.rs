@@ -171,7 +171,7 @@ impl Session for FakeSession {
         self.log.add(format!("execute {statement}"));
         let (word, argument) = statement.split_once(' ').unwrap_or((statement, ""));
         let number = argument.parse().unwrap_or(1);
-        match word {
+        match word.to_lowercase().as_str() {
             // So many rows, three in a batch.
             "rows" | "changed" => {
                 let starts = (0..number).step_by(3);
@@ -210,7 +210,7 @@ impl Session for FakeSession {
             "copy" => {
                 Ok(Outcome::CopyIn(Box::new(FakeCopy { log: Arc::clone(&self.log), text: vec![] })))
             }
-            "begin" => {
+            "begin" | "start" => {
                 self.status = TransactionStatus::Open;
                 Ok(Outcome::Done("BEGIN".into()))
             }
