@@ -22,7 +22,7 @@ mod tests;
 mod window;
 mod zone;
 
-pub use cast::{assign_to, cast_to};
+pub use cast::{assign_to, cast_to, read_text};
 pub use literal::narrow_integer_literal;
 pub use operators::{postgresql_expr, postgresql_plan};
 pub use registry::FunctionRegistry;

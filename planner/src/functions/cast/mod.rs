@@ -13,7 +13,10 @@ mod output;
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use arrow::{
+    array::ArrayRef,
+    datatypes::{DataType, FieldRef, TimeUnit},
+};
 use datafusion::{
     common::{Result, ScalarValue},
     logical_expr::{
@@ -48,6 +51,13 @@ pub fn cast_to(expr: Expr, from: &DataType, to: SqlType) -> Result<Expr, ErrorRe
 /// What happens to a value of type `from` that goes into a column of type `to`.
 pub fn assign_to(expr: Expr, from: &DataType, to: SqlType) -> Result<Expr, ErrorReport> {
     cast(expr, from, to, CastKind::Assignment)
+}
+
+/// Texts as values of a type, read as PostgreSQL's input functions read them; a timestamptz without
+/// an offset is in `zone`. For what comes as text but not in SQL: parameters, COPY.
+pub fn read_text(texts: &ArrayRef, to: SqlType, zone: &str) -> Result<ArrayRef, ErrorReport> {
+    let context = Context { kind: CastKind::Assignment, zone: Zone::parse(zone)? };
+    convert(texts, to, &context).map_err(crate::error::report)
 }
 
 fn cast(expr: Expr, from: &DataType, to: SqlType, kind: CastKind) -> Result<Expr, ErrorReport> {

@@ -1,0 +1,114 @@
+//! Bind parameters, in text and binary format.
+
+mod binary;
+mod text;
+
+use bytes::Bytes;
+use datafusion::scalar::ScalarValue;
+use kestrel_planner::catalog::SqlType;
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::backend::Parameter;
+use super::encode::{Format, TextStyle};
+use super::frontend::utf8;
+
+/// numeric where nothing says its precision and scale.
+const UNCONSTRAINED_NUMERIC: SqlType = SqlType::Numeric(38, 10);
+
+/// The type of a parameter that the client declares by OID; `None`: it leaves the type to us.
+///
+/// # Errors
+/// 0A000: Kestrel has no such type.
+pub(super) fn parameter_type(oid: u32) -> Result<Option<SqlType>> {
+    Ok(Some(match oid {
+        // Not given, `unknown`.
+        0 | 705 => return Ok(None),
+        16 => SqlType::Boolean,
+        17 => SqlType::Bytea,
+        19 => SqlType::Name,
+        20 => SqlType::BigInt,
+        21 => SqlType::SmallInt,
+        23 => SqlType::Integer,
+        // `"char"` and char without a length, too: no blanks are added to a parameter.
+        18 | 25 | 1042 => SqlType::Text,
+        26 => SqlType::Oid,
+        700 => SqlType::Real,
+        701 => SqlType::Double,
+        1043 => SqlType::Varchar(None),
+        1082 => SqlType::Date,
+        1083 => SqlType::Time,
+        1114 => SqlType::Timestamp,
+        1184 => SqlType::TimestampTz,
+        1186 => SqlType::Interval,
+        1700 => UNCONSTRAINED_NUMERIC,
+        2950 => SqlType::Uuid,
+        other => {
+            return Err(ErrorReport::unsupported(format!(
+                "a parameter of type OID {other} is not supported"
+            )));
+        }
+    }))
+}
+
+/// The values of a Bind message.
+///
+/// # Errors
+/// 22P02, 22003, 22007, 22P03, …: a value is not one of its type.
+pub(super) fn decode_parameters(
+    types: &[SqlType],
+    formats: &[Format],
+    values: Vec<Option<Bytes>>,
+    style: &TextStyle,
+) -> Result<Vec<Parameter>> {
+    let parameters = types.iter().zip(formats).zip(values).enumerate();
+    let parameters = parameters.map(|(index, ((sql_type, format), value))| {
+        let value = match (value, format) {
+            (None, _) => null(*sql_type),
+            (Some(bytes), Format::Text) => text::decode(*sql_type, &utf8(bytes)?, style),
+            (Some(bytes), Format::Binary) => binary::decode(*sql_type, bytes, index + 1),
+        }?;
+        let sql_type = match value {
+            ScalarValue::Decimal128(_, precision, scale) => SqlType::Numeric(precision, scale),
+            _ => *sql_type,
+        };
+        Ok(Parameter { sql_type, value })
+    });
+    parameters.collect()
+}
+
+fn null(sql_type: SqlType) -> Result<ScalarValue> {
+    ScalarValue::try_from(&sql_type.arrow())
+        .map_err(|error| ErrorReport::internal(format!("no null of type {sql_type}: {error}")))
+}
+
+/// A numeric with the scale of its text, and the precision it needs.
+///
+/// # Errors
+/// 22003: more than 38 digits.
+fn numeric(value: Option<i128>, scale: i64) -> Result<ScalarValue> {
+    const MOST_DIGITS: i64 = 38;
+    let in_range = |value: &i128| value.unsigned_abs() < 10u128.pow(MOST_DIGITS as u32);
+    match value.filter(in_range).filter(|_| scale <= MOST_DIGITS) {
+        Some(value) => {
+            let digits = value.unsigned_abs().checked_ilog10().map_or(1, |log| log + 1);
+            let precision = i64::from(digits).max(scale).max(1);
+            Ok(ScalarValue::Decimal128(Some(value), precision as u8, scale as i8))
+        }
+        None => Err(ErrorReport::new(
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+            "a numeric parameter has more than 38 digits",
+        )),
+    }
+}
+
+/// Text as a type of strings holds it: char(n) without its trailing blanks.
+fn string(sql_type: SqlType, text: String) -> ScalarValue {
+    let text = match sql_type {
+        SqlType::Char(_) => text.trim_end_matches(' ').to_string(),
+        _ => text,
+    };
+    ScalarValue::Utf8View(Some(text))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Parameters as drivers send them.
+
+use arrow::datatypes::IntervalMonthDayNano;
+
+use super::*;
+
+fn decode_one(sql_type: SqlType, format: Format, bytes: &[u8], zone: &str) -> Result<ScalarValue> {
+    let style = TextStyle { time_zone: (!zone.is_empty()).then(|| zone.parse().unwrap()) };
+    let values = vec![Some(Bytes::copy_from_slice(bytes))];
+    let mut parameters = decode_parameters(&[sql_type], &[format], values, &style)?;
+    Ok(parameters.remove(0).value)
+}
+
+fn check(sql_type: SqlType, text: &str, expected: ScalarValue) {
+    let value = decode_one(sql_type, Format::Text, text.as_bytes(), "").unwrap();
+    assert_eq!(value, expected, "{text} as {sql_type}");
+}
+
+fn check_error(sql_type: SqlType, text: &str, sqlstate: SqlState, message: &str) {
+    let error = decode_one(sql_type, Format::Text, text.as_bytes(), "").unwrap_err();
+    assert_eq!((error.sqlstate, error.message.as_str()), (sqlstate, message));
+}
+
+fn check_binary(sql_type: SqlType, hex: &str, expected: ScalarValue) {
+    let digits: Vec<u8> = hex.chars().map(|c| c.to_digit(16).unwrap() as u8).collect();
+    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    let value = decode_one(sql_type, Format::Binary, &bytes, "").unwrap();
+    assert_eq!(value, expected, "{hex} as {sql_type}");
+}
+
+fn decimal(value: i128, precision: u8, scale: i8) -> ScalarValue {
+    ScalarValue::Decimal128(Some(value), precision, scale)
+}
+
+const NUMERIC: SqlType = SqlType::Numeric(38, 10);
+const MICROS: i64 = 1_709_210_096_500_000;
+
+#[test]
+fn text_values() {
+    check(SqlType::SmallInt, "-7", ScalarValue::Int16(Some(-7)));
+    check(SqlType::Integer, " 7 ", ScalarValue::Int32(Some(7)));
+    check(SqlType::BigInt, "+7", ScalarValue::Int64(Some(7)));
+    check(SqlType::Oid, "4294967295", ScalarValue::Int64(Some(4_294_967_295)));
+    check(SqlType::Double, "1e3", ScalarValue::Float64(Some(1_000.0)));
+    check(SqlType::Real, "-Infinity", ScalarValue::Float32(Some(f32::NEG_INFINITY)));
+    check(NUMERIC, "-12.50", decimal(-1_250, 4, 2));
+    check(NUMERIC, "0.001", decimal(1, 3, 3));
+    check(NUMERIC, "1.5e3", decimal(1_500, 4, 0));
+    check(NUMERIC, "15e-3", decimal(15, 3, 3));
+    check(NUMERIC, ".5", decimal(5, 1, 1));
+    check(SqlType::Boolean, "t", ScalarValue::Boolean(Some(true)));
+    check(SqlType::Boolean, "OFF", ScalarValue::Boolean(Some(false)));
+    check(SqlType::Text, " a ", ScalarValue::Utf8View(Some(" a ".into())));
+    check(SqlType::Char(5), "a  ", ScalarValue::Utf8View(Some("a".into())));
+    check(SqlType::Bytea, "\\x00fF", ScalarValue::BinaryView(Some(vec![0, 255])));
+    check(SqlType::Bytea, "a\\\\\\001", ScalarValue::BinaryView(Some(b"a\\\x01".to_vec())));
+    let uuid: Vec<u8> = (0..16).map(|i| i * 17).collect();
+    let uuid = ScalarValue::FixedSizeBinary(16, Some(uuid));
+    check(SqlType::Uuid, "00112233-4455-6677-8899-aabbccddeeff", uuid.clone());
+    check(SqlType::Uuid, "{00112233445566778899AABBCCDDEEFF}", uuid);
+    check(SqlType::Date, "2024-02-29", ScalarValue::Date32(Some(19_782)));
+    check(SqlType::Time, "12:34:56.5", ScalarValue::Time64Microsecond(Some(45_296_500_000)));
+    let timestamp = ScalarValue::TimestampMicrosecond(Some(MICROS), None);
+    check(SqlType::Timestamp, "2024-02-29 12:34:56.5", timestamp);
+    let interval = IntervalMonthDayNano::new(0, 3, 7_200_000_005_000);
+    let interval = ScalarValue::IntervalMonthDayNano(Some(interval));
+    check(SqlType::Interval, "3 days 2:00:00.000005", interval);
+}
+
+#[test]
+fn timestamptz_without_offset_is_in_the_sessions_zone() {
+    let expected = ScalarValue::TimestampMicrosecond(Some(MICROS), Some("UTC".into()));
+    let cases = [
+        ("2024-02-29 12:34:56.5+00", "Asia/Shanghai"),
+        ("2024-02-29 20:34:56.5", "Asia/Shanghai"),
+        ("2024-02-29 12:34:56.5", ""),
+        ("2024-02-29T18:04:56.5+05:30", ""),
+    ];
+    for (text, zone) in cases {
+        let value = decode_one(SqlType::TimestampTz, Format::Text, text.as_bytes(), zone);
+        assert_eq!(value.unwrap(), expected, "{text} in {zone}");
+    }
+}
+
+#[test]
+fn wrong_text_is_refused_in_postgresqls_words() {
+    let syntax = SqlState::INVALID_TEXT_REPRESENTATION;
+    let range = SqlState::NUMERIC_VALUE_OUT_OF_RANGE;
+    let cases = [
+        (SqlType::Integer, "a1", syntax, "invalid input syntax for type integer: \"a1\""),
+        (SqlType::SmallInt, "99999", range, "value \"99999\" is out of range for type smallint"),
+        (SqlType::Double, "1e400", range, "\"1e400\" is out of range for type double precision"),
+        (SqlType::Boolean, "o", syntax, "invalid input syntax for type boolean: \"o\""),
+        (NUMERIC, "1.2.3", syntax, "invalid input syntax for type numeric: \"1.2.3\""),
+        (SqlType::Uuid, "0011", syntax, "invalid input syntax for type uuid: \"0011\""),
+        (
+            SqlType::Date,
+            "soon",
+            SqlState::INVALID_DATETIME_FORMAT,
+            "invalid input syntax for type date: \"soon\"",
+        ),
+    ];
+    for (sql_type, text, sqlstate, message) in cases {
+        check_error(sql_type, text, sqlstate, message);
+    }
+    let digits = "1".repeat(39);
+    check_error(NUMERIC, &digits, range, "a numeric parameter has more than 38 digits");
+}
+
+#[test]
+fn binary_values() {
+    check_binary(SqlType::SmallInt, "fffe", ScalarValue::Int16(Some(-2)));
+    check_binary(SqlType::Integer, "00000001", ScalarValue::Int32(Some(1)));
+    check_binary(SqlType::BigInt, "0000000000000001", ScalarValue::Int64(Some(1)));
+    check_binary(SqlType::Double, "3ff8000000000000", ScalarValue::Float64(Some(1.5)));
+    check_binary(SqlType::Boolean, "01", ScalarValue::Boolean(Some(true)));
+    check_binary(SqlType::Text, "6162", ScalarValue::Utf8View(Some("ab".into())));
+    check_binary(SqlType::Date, "00002279", ScalarValue::Date32(Some(19_782)));
+    let timestamp = ScalarValue::TimestampMicrosecond(Some(MICROS), None);
+    check_binary(SqlType::Timestamp, "0002b583416e1d20", timestamp);
+    let interval = IntervalMonthDayNano::new(14, 3, 14_706_789_000_000);
+    let interval = ScalarValue::IntervalMonthDayNano(Some(interval));
+    check_binary(SqlType::Interval, "000000036c97ca88000000030000000e", interval);
+    // numeric_send of 0.00, 10000, -1234.56, 0.0001, 0.00001, 123456.789.
+    check_binary(NUMERIC, "0000000000000002", decimal(0, 2, 2));
+    check_binary(NUMERIC, "00010001000000000001", decimal(10_000, 5, 0));
+    check_binary(NUMERIC, "000200004000000204d215e0", decimal(-123_456, 6, 2));
+    check_binary(NUMERIC, "0001ffff000000040001", decimal(1, 4, 4));
+    check_binary(NUMERIC, "0001fffe0000000503e8", decimal(1, 5, 5));
+    check_binary(NUMERIC, "0003000100000003000c0d801ed2", decimal(123_456_789, 9, 3));
+}
+
+#[test]
+fn nulls_are_typed_and_lengths_checked() {
+    let style = TextStyle::default();
+    let types = [SqlType::Date, NUMERIC];
+    let parameters =
+        decode_parameters(&types, &[Format::Text, Format::Binary], vec![None, None], &style);
+    let values: Vec<ScalarValue> = parameters.unwrap().into_iter().map(|p| p.value).collect();
+    assert_eq!(values[0], ScalarValue::Date32(None));
+    assert!(values[1].is_null());
+    let error = decode_one(SqlType::Integer, Format::Binary, &[0; 5], "").unwrap_err();
+    assert_eq!(error.sqlstate, SqlState::INVALID_BINARY_REPRESENTATION);
+    assert_eq!(error.message, "incorrect binary data format in bind parameter 1");
+}
+
+#[test]
+fn declared_types() {
+    assert_eq!(parameter_type(0), Ok(None));
+    assert_eq!(parameter_type(23), Ok(Some(SqlType::Integer)));
+    let error = parameter_type(1_007).unwrap_err();
+    assert_eq!(error.sqlstate, SqlState::FEATURE_NOT_SUPPORTED);
+}

@@ -1,0 +1,41 @@
+//! Values in binary format, as PostgreSQL's send functions write them: big-endian, dates and
+//! times counted from 2000-01-01.
+
+use bytes::{BufMut, BytesMut};
+
+use super::values::Values;
+use super::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS, numeric, text};
+
+/// Appends one value; `row` is not null.
+pub(super) fn put(values: &Values<'_>, row: usize, out: &mut BytesMut) {
+    match values {
+        Values::SmallInt(values) => out.put_i16(values[row]),
+        Values::Integer(values) => out.put_i32(values[row]),
+        Values::BigInt(values) => out.put_i64(values[row]),
+        Values::Oid(values) => out.put_u32(values[row] as u32),
+        Values::Real(values) => out.put_f32(values[row]),
+        Values::Double(values) => out.put_f64(values[row]),
+        Values::Numeric(values, scale) => numeric::put_binary(out, values[row], *scale),
+        Values::Boolean(values) => out.put_u8(u8::from(values.value(row))),
+        Values::Text(values) => out.put_slice(values.value(row).as_bytes()),
+        Values::Char(values, length) => text::put_padded(out, values.value(row), *length),
+        Values::Date(values) => out.put_i32(match values[row] {
+            // The ends of the range are PostgreSQL's infinities in either count.
+            infinity @ (i32::MIN | i32::MAX) => infinity,
+            days => days.saturating_sub(POSTGRES_EPOCH_DAYS),
+        }),
+        Values::Time(values) => out.put_i64(values[row]),
+        Values::Timestamp(values) | Values::TimestampTz(values) => out.put_i64(match values[row] {
+            infinity @ (i64::MIN | i64::MAX) => infinity,
+            micros => micros.saturating_sub(POSTGRES_EPOCH_MICROS),
+        }),
+        Values::Interval(values) => {
+            let value = values[row];
+            out.put_i64(value.nanoseconds / 1_000);
+            out.put_i32(value.days);
+            out.put_i32(value.months);
+        }
+        Values::Uuid(values) => out.put_slice(values.value(row)),
+        Values::Bytea(values) => out.put_slice(values.value(row)),
+    }
+}

@@ -1,0 +1,318 @@
+//! The messages that clients send.
+//!
+//! The messages are pgwire's; cutting and reading them is ours, because
+//! `PgWireFrontendMessage::decode` reads on into the next message or panics when a message is
+//! shorter than it says, and replaces bytes that are not UTF-8 instead of refusing them, which
+//! would store other text than the client sent.
+
+use bytes::{Buf, Bytes, BytesMut};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+use pgwire::messages::extendedquery::{Bind, Close, Describe, Execute, Parse};
+use pgwire::messages::startup::Startup;
+
+use super::error_response::{fatal, protocol_violation};
+
+/// The longest message taken from a client, in bytes.
+const MAX_MESSAGE_BYTES: usize = 0x3fff_ffff;
+/// The longest startup packet (PostgreSQL's MAX_STARTUP_PACKET_LENGTH).
+const MAX_STARTUP_BYTES: usize = 10_000;
+
+/// One message, not yet read.
+#[derive(Debug)]
+pub(super) struct Frame {
+    /// The byte that says which message it is.
+    pub(super) kind: u8,
+    /// What follows the length.
+    pub(super) body: Bytes,
+}
+
+impl Frame {
+    /// Takes a whole message out of `buffer`; `None`: more bytes are needed.
+    ///
+    /// # Errors
+    /// FATAL 08P01: not a message.
+    pub(super) fn take(buffer: &mut BytesMut) -> Result<Option<Self>> {
+        let Some(kind) = buffer.first().copied() else { return Ok(None) };
+        if !b"BCDEFHPQSXcdfp".contains(&kind) {
+            return Err(fatal(protocol_violation(format!("invalid frontend message type {kind}"))));
+        }
+        let Some(length) = length(&buffer[1..]) else { return Ok(None) };
+        if !(4..=MAX_MESSAGE_BYTES).contains(&length) {
+            return Err(fatal(protocol_violation("invalid message length")));
+        }
+        if buffer.len() <= length {
+            return Ok(None);
+        }
+        buffer.advance(5);
+        Ok(Some(Self { kind, body: buffer.split_to(length - 4).freeze() }))
+    }
+
+    /// Whether an error in it is followed by skipping up to Sync.
+    pub(super) fn is_extended(&self) -> bool {
+        b"PBDECHS".contains(&self.kind)
+    }
+
+    /// Query.
+    pub(super) fn query(self) -> Result<String> {
+        let mut body = Body(self.body);
+        let sql = body.text()?;
+        body.finish()?;
+        Ok(sql)
+    }
+
+    /// Parse.
+    pub(super) fn parse(self) -> Result<Parse> {
+        let mut body = Body(self.body);
+        let (name, query) = (body.name()?, body.text()?);
+        let types = body.counted(|body| Ok(body.take(4)?.get_u32()))?;
+        body.finish()?;
+        Ok(Parse::new(name, query, types))
+    }
+
+    /// Bind.
+    pub(super) fn bind(self) -> Result<Bind> {
+        let mut body = Body(self.body);
+        let (portal, statement) = (body.name()?, body.name()?);
+        let formats = body.counted(Body::short)?;
+        let parameters = body.counted(|body| match body.take(4)?.get_i32() {
+            -1 => Ok(None),
+            length => match usize::try_from(length) {
+                Ok(length) => Ok(Some(body.take(length)?)),
+                Err(_) => Err(insufficient()),
+            },
+        })?;
+        let result_formats = body.counted(Body::short)?;
+        body.finish()?;
+        Ok(Bind::new(portal, statement, formats, parameters, result_formats))
+    }
+
+    /// Describe.
+    pub(super) fn describe(self) -> Result<Describe> {
+        let mut body = Body(self.body);
+        let (target, name) = (body.take(1)?.get_u8(), body.name()?);
+        body.finish()?;
+        Ok(Describe::new(target, name))
+    }
+
+    /// Close.
+    pub(super) fn close(self) -> Result<Close> {
+        let mut body = Body(self.body);
+        let (target, name) = (body.take(1)?.get_u8(), body.name()?);
+        body.finish()?;
+        Ok(Close::new(target, name))
+    }
+
+    /// Execute.
+    pub(super) fn execute(self) -> Result<Execute> {
+        let mut body = Body(self.body);
+        let (name, rows) = (body.name()?, body.take(4)?.get_i32());
+        body.finish()?;
+        Ok(Execute::new(name, rows))
+    }
+
+    /// CopyFail: why.
+    pub(super) fn copy_fail(self) -> Result<String> {
+        self.query()
+    }
+}
+
+/// What a connection may begin with.
+#[derive(Debug)]
+pub(super) enum FirstPacket {
+    /// A wish for encryption, by TLS or GSSAPI.
+    Encryption,
+    /// Cancel the statement of another connection.
+    Cancel {
+        /// The other's number.
+        process_id: i32,
+        /// Its secret.
+        secret: i32,
+    },
+    /// A session.
+    Startup(Startup),
+}
+
+impl FirstPacket {
+    /// Takes a whole packet out of `buffer`; `None`: more bytes are needed.
+    ///
+    /// # Errors
+    /// FATAL 08P01: not such a packet; 0A000: a protocol that is not spoken here.
+    pub(super) fn take(buffer: &mut BytesMut) -> Result<Option<Self>> {
+        const CANCEL: u32 = 80_877_102;
+        const TLS: u32 = 80_877_103;
+        const GSSAPI: u32 = 80_877_104;
+        let Some(length) = length(buffer) else { return Ok(None) };
+        if !(8..=MAX_STARTUP_BYTES).contains(&length) {
+            return Err(fatal(protocol_violation("invalid length of startup packet")));
+        }
+        if buffer.len() < length {
+            return Ok(None);
+        }
+        buffer.advance(4);
+        let mut body = Body(buffer.split_to(length - 4).freeze());
+        match body.take(4)?.get_u32() {
+            TLS | GSSAPI => Ok(Some(Self::Encryption)),
+            CANCEL => {
+                let process_id = body.take(4).map_err(fatal)?.get_i32();
+                let secret = body.take(4).map_err(fatal)?.get_i32();
+                Ok(Some(Self::Cancel { process_id, secret }))
+            }
+            version if version >> 16 == 3 => {
+                startup(&mut body, (version & 0xffff) as u16).map(Some).map_err(fatal)
+            }
+            version => Err(fatal(ErrorReport::unsupported(format!(
+                "unsupported frontend protocol {}.{}: server supports 3.0 to 3.0",
+                version >> 16,
+                version & 0xffff
+            )))),
+        }
+    }
+}
+
+fn startup(body: &mut Body, minor: u16) -> Result<FirstPacket> {
+    let mut startup = Startup::new();
+    startup.protocol_number_minor = minor;
+    loop {
+        let name = body.text()?;
+        if name.is_empty() {
+            return Ok(FirstPacket::Startup(startup));
+        }
+        let value = body.text()?;
+        startup.parameters.insert(name, value);
+    }
+}
+
+fn length(buffer: &[u8]) -> Option<usize> {
+    let bytes = buffer.first_chunk::<4>()?;
+    Some(u32::from_be_bytes(*bytes) as usize)
+}
+
+fn insufficient() -> ErrorReport {
+    protocol_violation("insufficient data left in message")
+}
+
+/// What is left to read of a message.
+struct Body(Bytes);
+
+impl Body {
+    fn take(&mut self, count: usize) -> Result<Bytes> {
+        if self.0.len() < count {
+            return Err(insufficient());
+        }
+        Ok(self.0.split_to(count))
+    }
+
+    fn short(&mut self) -> Result<i16> {
+        Ok(self.take(2)?.get_i16())
+    }
+
+    /// A text that ends with a zero byte.
+    fn text(&mut self) -> Result<String> {
+        let end = self.0.iter().position(|byte| *byte == 0);
+        let text =
+            self.take(end.ok_or_else(|| protocol_violation("invalid string in message"))?)?;
+        self.take(1)?;
+        utf8(text)
+    }
+
+    /// A name; `None`: the empty one.
+    fn name(&mut self) -> Result<Option<String>> {
+        Ok(Some(self.text()?).filter(|name| !name.is_empty()))
+    }
+
+    /// A list that begins with its length in 16 bits.
+    fn counted<T>(&mut self, item: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let count = self.take(2)?.get_u16();
+        (0..count).map(|_| item(self)).collect()
+    }
+
+    fn finish(self) -> Result<()> {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(protocol_violation("invalid message format")),
+        }
+    }
+}
+
+/// Text of a client.
+///
+/// # Errors
+/// 22021: it is not UTF-8.
+pub(super) fn utf8(bytes: Bytes) -> Result<String> {
+    String::from_utf8(bytes.into()).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let wrong = error.as_bytes()[at..].iter().take(4).map(|byte| format!("0x{byte:02x}"));
+        ErrorReport::new(
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            format!(
+                "invalid byte sequence for encoding \"UTF8\": {}",
+                wrong.collect::<Vec<_>>().join(" ")
+            ),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, body: &[u8]) -> Frame {
+        Frame { kind, body: Bytes::copy_from_slice(body) }
+    }
+
+    #[test]
+    fn frames_are_cut_at_their_length() {
+        let mut buffer = BytesMut::from(&b"Q\0\0\0\x06a\0S\0\0\0"[..]);
+        let first = Frame::take(&mut buffer).unwrap().unwrap();
+        assert_eq!(first.query().unwrap(), "a");
+        assert!(Frame::take(&mut buffer).unwrap().is_none());
+        buffer.extend_from_slice(&[4]);
+        assert_eq!(Frame::take(&mut buffer).unwrap().unwrap().kind, b'S');
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn broken_messages_are_refused() {
+        for bytes in [&b"Q\0\0\0\x03"[..], b"Q\xff\xff\xff\xff", b"!\0\0\0\x04", b"\x16\x03\x01"] {
+            let error = Frame::take(&mut BytesMut::from(bytes)).unwrap_err();
+            assert_eq!(error.sqlstate, SqlState::PROTOCOL_VIOLATION, "{bytes:?}");
+        }
+        let codes = [
+            frame(b'Q', b"select 1").query().unwrap_err(),
+            frame(b'Q', b"a\0b\0").query().unwrap_err(),
+            frame(b'P', b"\0select\0\0\x02\0\0\0\x17").parse().unwrap_err(),
+            frame(b'B', b"\0\0\0\0\0\x01\0\0\0\x09abc").bind().unwrap_err(),
+            frame(b'B', b"\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0").bind().unwrap_err(),
+            frame(b'E', b"\0\0").execute().unwrap_err(),
+            frame(b'D', b"").describe().unwrap_err(),
+        ];
+        for error in codes {
+            assert_eq!(error.sqlstate, SqlState::PROTOCOL_VIOLATION, "{error}");
+        }
+        let error = frame(b'Q', b"select '\xff\xfe'\0").query().unwrap_err();
+        assert_eq!(error.sqlstate, SqlState::CHARACTER_NOT_IN_REPERTOIRE);
+        let expected = "invalid byte sequence for encoding \"UTF8\": 0xff 0xfe 0x27";
+        assert_eq!(error.message, expected);
+    }
+
+    #[test]
+    fn first_packets() {
+        let mut buffer = BytesMut::from(&b"\0\0\0\x08\x04\xd2\x16\x2f"[..]);
+        assert!(matches!(FirstPacket::take(&mut buffer), Ok(Some(FirstPacket::Encryption))));
+        let mut buffer = BytesMut::from(&b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x07\0\0\0\x09"[..]);
+        let packet = FirstPacket::take(&mut buffer).unwrap();
+        assert!(matches!(packet, Some(FirstPacket::Cancel { process_id: 7, secret: 9 })));
+        let mut buffer = BytesMut::from(&b"\0\0\0\x10\0\x03\0\0user\0me\0\0"[..]);
+        buffer[3] = buffer.len() as u8;
+        let Ok(Some(FirstPacket::Startup(startup))) = FirstPacket::take(&mut buffer) else {
+            panic!("no startup");
+        };
+        assert_eq!(startup.parameters["user"], "me");
+        let mut buffer = BytesMut::from(&b"\0\0\0\x08\0\x02\0\0"[..]);
+        let error = FirstPacket::take(&mut buffer).unwrap_err();
+        assert_eq!(error.sqlstate, SqlState::FEATURE_NOT_SUPPORTED);
+        let mut buffer = BytesMut::from(&b"GET / HTTP/1.1\r\n"[..]);
+        let error = FirstPacket::take(&mut buffer).unwrap_err();
+        assert_eq!(error.sqlstate, SqlState::PROTOCOL_VIOLATION);
+    }
+}

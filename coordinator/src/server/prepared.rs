@@ -1,0 +1,80 @@
+//! A session's prepared statements.
+
+use std::collections::HashMap;
+
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::backend::Description;
+
+/// A session's prepared statements by name; the unnamed one stands under the empty name.
+#[derive(Debug)]
+pub struct PreparedStatements<S> {
+    by_name: HashMap<String, PreparedStatement<S>>,
+}
+
+/// A statement that was parsed once, to be run more than once.
+#[derive(Clone, Debug)]
+pub struct PreparedStatement<S> {
+    /// The statement; `None`: the empty one.
+    pub statement: Option<S>,
+    /// The text it was parsed from.
+    pub sql: String,
+    /// Its parameters and columns, as they were when it was prepared.
+    pub description: Description,
+}
+
+impl<S> Default for PreparedStatements<S> {
+    fn default() -> Self {
+        Self { by_name: HashMap::new() }
+    }
+}
+
+impl<S> PreparedStatements<S> {
+    /// The statement of this name.
+    ///
+    /// # Errors
+    /// 26000: there is none.
+    pub fn get(&self, name: &str) -> Result<&PreparedStatement<S>> {
+        self.by_name.get(name).ok_or_else(|| Self::unknown(name))
+    }
+
+    /// Keeps a statement; the unnamed one takes the place of the one before.
+    ///
+    /// # Errors
+    /// 42P05: the name is taken.
+    pub fn insert(&mut self, name: &str, statement: PreparedStatement<S>) -> Result<()> {
+        if !name.is_empty() && self.by_name.contains_key(name) {
+            return Err(ErrorReport::new(
+                SqlState::DUPLICATE_PREPARED_STATEMENT,
+                format!("prepared statement \"{name}\" already exists"),
+            ));
+        }
+        self.by_name.insert(name.to_string(), statement);
+        Ok(())
+    }
+
+    /// Forgets a statement; whether there was one (Close of an unknown name is no error,
+    /// DEALLOCATE's is [`PreparedStatements::unknown`]).
+    pub fn remove(&mut self, name: &str) -> bool {
+        self.by_name.remove(name).is_some()
+    }
+
+    /// Forgets them all (DEALLOCATE ALL, DISCARD ALL).
+    pub fn clear(&mut self) {
+        self.by_name.clear();
+    }
+
+    /// All of them, by name, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &PreparedStatement<S>)> {
+        self.by_name.iter().map(|(name, statement)| (name.as_str(), statement))
+    }
+
+    /// The error for a name that is not there (26000).
+    pub fn unknown(name: &str) -> ErrorReport {
+        let message = match name {
+            "" => "unnamed prepared statement does not exist".to_string(),
+            name => format!("prepared statement \"{name}\" does not exist"),
+        };
+        ErrorReport::new(SqlState::INVALID_SQL_STATEMENT_NAME, message)
+    }
+}
