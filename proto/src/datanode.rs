@@ -47,8 +47,10 @@ pub type IngestStream = BatchStream;
 /// Where ingested rows go.
 #[derive(Clone, Debug)]
 pub struct Ingest {
-    /// The transaction that writes.
+    /// The transaction that writes; file names carry it.
     pub transaction: TransactionId,
+    /// The coordinator's epoch; file names carry it.
+    pub coordinator_epoch: u64,
     /// The table.
     pub table: TableId,
     /// The table's name, for errors.
