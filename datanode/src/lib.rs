@@ -1,1 +1,21 @@
 //! A datanode: runs fragments beside one shard; owns the shard stores.
+//!
+//! The life of a fragment:
+//!
+//! 1. [`LocalDatanode`] takes its bytes; `fragment` checks and registers it.
+//! 2. A [`FragmentDecoder`] makes operators of it; scans come from the [`shard`] store.
+//! 3. DataFusion's physical rules decide the parallelism inside the datanode.
+//! 4. It runs; its root sends rows through the [`exchange`] to the fragments, here and elsewhere,
+//!    that receive its motion.
+//! 5. Its report goes back to the coordinator; the end of the query takes what is left of it.
+
+mod data_dir;
+mod datanode;
+mod error;
+pub mod exchange;
+mod fragment;
+mod io_error;
+pub mod shard;
+
+pub use datanode::{DatanodeSettings, LocalDatanode};
+pub use fragment::{FragmentDecoder, memory_pool};

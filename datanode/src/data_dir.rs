@@ -1,0 +1,199 @@
+//! A datanode's data directory: whose it is, and that nobody else uses it.
+//!
+//! ```text
+//!   <data>/datanode.json    cluster id, datanode id and UUID
+//!   <data>/lock             locked while a process uses the directory
+//!   <data>/segments/        see `shard`
+//!   <data>/tmp/             what queries spill; emptied at start
+//! ```
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use kestrel_proto::{DatanodeId, ErrorReport, Result, SqlState};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::io_error::io_error;
+
+/// The form of the directory; a greater one is another Kestrel's.
+const FORMAT: u32 = 1;
+
+/// A data directory in use by this process.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    uuid: Uuid,
+    /// Held locked.
+    _lock: File,
+}
+
+/// `datanode.json`.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    format: u32,
+    cluster_id: String,
+    datanode_id: u32,
+    datanode_uuid: String,
+}
+
+impl DataDir {
+    /// Opens the directory; creates it when it is not there.
+    ///
+    /// # Errors
+    /// 55000 when it is in use, or belongs to another cluster or datanode, or is a newer Kestrel's;
+    /// XX001 when `datanode.json` cannot be read; 58030, 53100.
+    pub(crate) fn open(path: &Path, cluster_id: Uuid, id: DatanodeId) -> Result<Self> {
+        for dir in [path.to_path_buf(), path.join("segments"), path.join("tmp")] {
+            fs::create_dir_all(&dir).map_err(|e| io_error("create", &dir, &e))?;
+        }
+        let lock = lock(path)?;
+        let uuid = match read_identity(path)? {
+            Some(identity) => check_identity(path, &identity, cluster_id, id)?,
+            None => {
+                let uuid = Uuid::new_v4();
+                write_identity(path, cluster_id, id, uuid)?;
+                uuid
+            }
+        };
+        let dir = Self { path: path.to_path_buf(), uuid, _lock: lock };
+        dir.empty_tmp()?;
+        Ok(dir)
+    }
+
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The datanode's UUID, which it got when the directory was made.
+    pub(crate) fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+
+    /// Where queries spill.
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.path.join("tmp")
+    }
+
+    /// What a killed process left.
+    fn empty_tmp(&self) -> Result<()> {
+        let tmp = self.tmp();
+        fs::remove_dir_all(&tmp)
+            .and_then(|()| fs::create_dir(&tmp))
+            .map_err(|e| io_error("empty", &tmp, &e))
+    }
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let file = path.join("lock");
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&file)
+        .map_err(|e| io_error("open", &file, &e))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(not_ours(
+            path,
+            "is in use by another process",
+            "Stop that process, or give another directory.",
+        )),
+        Err(TryLockError::Error(e)) => Err(io_error("lock", &file, &e)),
+    }
+}
+
+fn read_identity(path: &Path) -> Result<Option<Identity>> {
+    let file = path.join("datanode.json");
+    let text = match fs::read(&file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(io_error("read", &file, &e)),
+    };
+    let damaged = |detail: String| {
+        ErrorReport::new(SqlState::DATA_CORRUPTED, format!("\"{}\" is damaged", file.display()))
+            .detail(detail)
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|e| damaged(format!("{e}.")))
+}
+
+fn check_identity(path: &Path, found: &Identity, cluster_id: Uuid, id: DatanodeId) -> Result<Uuid> {
+    let hint = "Give the directory that this datanode was started with before, or an empty one.";
+    if found.format > FORMAT {
+        let what = format!("has form {}, and this Kestrel knows {FORMAT}", found.format);
+        return Err(not_ours(path, &what, "Start a newer Kestrel."));
+    }
+    if found.cluster_id != cluster_id.to_string() {
+        let what =
+            format!("belongs to cluster {}, and this cluster is {cluster_id}", found.cluster_id);
+        return Err(not_ours(path, &what, hint));
+    }
+    if found.datanode_id != id.0 {
+        let what = format!("belongs to {}, and this is {id}", DatanodeId(found.datanode_id));
+        return Err(not_ours(path, &what, hint));
+    }
+    Uuid::parse_str(&found.datanode_uuid).map_err(|e| {
+        let file = path.join("datanode.json");
+        ErrorReport::new(SqlState::DATA_CORRUPTED, format!("\"{}\" is damaged", file.display()))
+            .detail(format!("The datanode's UUID is none: {e}."))
+    })
+}
+
+fn write_identity(path: &Path, cluster_id: Uuid, id: DatanodeId, uuid: Uuid) -> Result<()> {
+    let identity = Identity {
+        format: FORMAT,
+        cluster_id: cluster_id.to_string(),
+        datanode_id: id.0,
+        datanode_uuid: uuid.to_string(),
+    };
+    let text = serde_json::to_vec_pretty(&identity)
+        .map_err(|e| ErrorReport::internal(format!("cannot encode datanode.json: {e}")))?;
+    let (temporary, file) = (path.join("datanode.json.tmp"), path.join("datanode.json"));
+    let written = File::create(&temporary).and_then(|mut f| {
+        f.write_all(&text)?;
+        f.sync_all()?;
+        fs::rename(&temporary, &file)?;
+        File::open(path)?.sync_all()
+    });
+    written.map_err(|e| io_error("write", &file, &e))
+}
+
+fn not_ours(path: &Path, what: &str, hint: &str) -> ErrorReport {
+    let message = format!("data directory \"{}\" {what}", path.display());
+    ErrorReport::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_one_datanodes_and_one_process_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cluster, id) = (Uuid::new_v4(), DatanodeId(1));
+        let path = dir.path().join("new/dn2");
+        let open = |cluster, id| DataDir::open(&path, cluster, id);
+        let first = open(cluster, id).unwrap();
+        let uuid = first.uuid();
+        fs::write(first.tmp().join("spilled"), "rows").unwrap();
+        assert!(open(cluster, id).unwrap_err().message.ends_with("is in use by another process"));
+        drop(first);
+
+        let again = open(cluster, id).unwrap();
+        assert_eq!(again.uuid(), uuid);
+        assert_eq!(fs::read_dir(again.tmp()).unwrap().count(), 0);
+        drop(again);
+
+        let other_cluster = open(Uuid::new_v4(), id).unwrap_err();
+        assert_eq!(other_cluster.sqlstate, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+        let error = open(cluster, DatanodeId(0)).unwrap_err();
+        assert!(error.message.ends_with("belongs to dn2, and this is dn1"), "{}", error.message);
+
+        fs::write(path.join("datanode.json"), "{").unwrap();
+        assert_eq!(open(cluster, id).unwrap_err().sqlstate, SqlState::DATA_CORRUPTED);
+    }
+}

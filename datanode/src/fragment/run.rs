@@ -1,0 +1,294 @@
+//! From a fragment's bytes to its report.
+
+use std::{
+    any::Any,
+    future::pending,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use datafusion::{
+    config::ConfigOptions,
+    execution::{
+        TaskContext,
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
+    physical_optimizer::optimizer::PhysicalOptimizer,
+    physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream},
+    prelude::SessionConfig,
+};
+use futures::{FutureExt, StreamExt};
+use kestrel_planner::operators::{Hands, ShardStore};
+use kestrel_proto::{
+    DatanodeId, ErrorReport, QueryId, Result, SqlState, TransactionId,
+    message::{Fragment, FragmentReport},
+};
+use prost::Message;
+use tokio::{
+    runtime::Handle,
+    task::{JoinError, JoinSet},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    FragmentDecoder,
+    check::{FragmentId, Here, check, check_epoch},
+    config::with_settings,
+    memory::QuotaPool,
+    registry::{Registered, Registry},
+    report,
+};
+use crate::{
+    error::report as report_of,
+    exchange::{ExchangeHub, LocalExchange, MotionSender, Peers},
+};
+
+/// What all fragments of a datanode run with.
+#[derive(Debug)]
+pub(crate) struct FragmentRunner {
+    pub(crate) datanode: DatanodeId,
+    pub(crate) hub: ExchangeHub,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) store: Arc<dyn ShardStore>,
+    pub(crate) decoder: Arc<dyn FragmentDecoder>,
+    pub(crate) resources: Arc<RuntimeEnv>,
+    pub(crate) config: SessionConfig,
+    /// Where fragments run: not where requests are answered.
+    pub(crate) runtime: Handle,
+    pub(crate) registry: RunningFragments,
+}
+
+/// The fragments that run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunningFragments(Arc<Registry>);
+
+/// A fragment that runs. However it stops, its motion ends with it.
+struct Running {
+    registered: Registered,
+    sender: Arc<MotionSender>,
+}
+
+impl FragmentRunner {
+    /// Runs an encoded fragment to its end.
+    ///
+    /// # Errors
+    /// The fragment's own; 55000 when it may not run here; 57014 when its query ends or its
+    /// deadline passes; XX000 when it panics.
+    pub(crate) async fn run(self: &Arc<Self>, fragment: Bytes) -> Result<FragmentReport> {
+        let name = self.datanode.name();
+        self.run_unnamed(fragment).await.map_err(|report| report.on_datanode(name))
+    }
+
+    async fn run_unnamed(self: &Arc<Self>, fragment: Bytes) -> Result<FragmentReport> {
+        let fragment = Fragment::decode(fragment)
+            .map_err(|e| ErrorReport::internal(format!("a fragment cannot be decoded: {e}")))?;
+        let (id, registered) = self.accept(&fragment)?;
+        let sender = Arc::new(self.hub.begin(id.query, id.motion())?);
+        let running = Running { registered, sender };
+        let runner = Arc::clone(self);
+        let task =
+            self.runtime.spawn(async move { runner.run_accepted(&fragment, running, id).await });
+        AbortOnDropHandle::new(task).await.unwrap_or_else(|error| Err(died(error)))
+    }
+
+    fn accept(&self, fragment: &Fragment) -> Result<(FragmentId, Registered)> {
+        let registry = &self.registry.0;
+        let here = Here {
+            datanode: self.datanode,
+            newest_epoch: registry.newest_epoch(),
+            function_fingerprint: self.decoder.function_fingerprint(),
+        };
+        let id = check(fragment, &here)?;
+        registry.saw_epoch(fragment.coordinator_epoch);
+        Ok((id, registry.register(id)?))
+    }
+
+    async fn run_accepted(
+        &self,
+        fragment: &Fragment,
+        running: Running,
+        id: FragmentId,
+    ) -> Result<FragmentReport> {
+        let work = AssertUnwindSafe(self.work(fragment, &running, id)).catch_unwind();
+        let result = tokio::select! {
+            biased;
+            () = running.registered.stop.cancelled() => Err(canceled("the query has ended")),
+            () = deadline(fragment.deadline_unix_ms) => {
+                Err(canceled("canceling statement due to statement timeout"))
+            }
+            result = work => result.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))),
+        };
+        running.end(result, self.datanode)
+    }
+
+    async fn work(
+        &self,
+        fragment: &Fragment,
+        running: &Running,
+        id: FragmentId,
+    ) -> Result<FragmentReport> {
+        let context = Arc::new(self.context(fragment, running, id)?);
+        let plan = self.decoder.decode(fragment, &self.store, &context)?;
+        let plan = optimize(plan, context.session_config().options())?;
+        tracing::debug!(query = %id.query, slice = id.slice.0, "fragment begins");
+        drain(&plan, &context).await?;
+        let operators =
+            if fragment.collect_metrics { report::operators(&plan) } else { Vec::new() };
+        Ok(FragmentReport { traffic: running.sender.traffic(), operators })
+    }
+
+    fn context(
+        &self,
+        fragment: &Fragment,
+        running: &Running,
+        id: FragmentId,
+    ) -> Result<TaskContext> {
+        let exchange = LocalExchange::new(
+            self.hub.clone(),
+            Arc::clone(&self.peers),
+            id.query,
+            self.datanode,
+            Arc::clone(&running.sender),
+        );
+        let hands = Hands {
+            exchange: Arc::new(exchange),
+            store: Some(Arc::clone(&self.store)),
+            datanode: self.datanode,
+            transaction: TransactionId(fragment.transaction_id),
+            coordinator_epoch: fragment.coordinator_epoch,
+        };
+        let config = with_settings(self.config.clone(), &fragment.options);
+        let config = config.with_extension(Arc::new(hands));
+        let resources = match fragment.memory_quota_bytes {
+            0 => Arc::clone(&self.resources),
+            quota => {
+                let pool = Arc::clone(&self.resources.memory_pool);
+                let quota = usize::try_from(quota).unwrap_or(usize::MAX);
+                RuntimeEnvBuilder::from_runtime_env(&self.resources)
+                    .with_memory_pool(Arc::new(QuotaPool::new(pool, quota)))
+                    .build_arc()
+                    .map_err(report_of)?
+            }
+        };
+        Ok(TaskContext::default()
+            .with_session_config(config)
+            .with_runtime(resources)
+            .with_task_id(format!("{}/{}", id.query, id.slice.0)))
+    }
+}
+
+impl RunningFragments {
+    /// See [`Registry::end_query`].
+    pub(crate) async fn end_query(&self, query: QueryId) {
+        self.0.end_query(query).await;
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.fragments()
+    }
+
+    /// Refuses a coordinator that another has replaced (55000), and remembers one that is new.
+    pub(crate) fn check_epoch(&self, epoch: u64) -> Result<()> {
+        check_epoch(epoch, self.0.newest_epoch())?;
+        self.0.saw_epoch(epoch);
+        Ok(())
+    }
+}
+
+impl Running {
+    /// Ends the motion as the fragment ended: who receives it is told what the caller is told.
+    fn end(&self, result: Result<FragmentReport>, datanode: DatanodeId) -> Result<FragmentReport> {
+        let named = |report: ErrorReport| report.on_datanode(datanode.name());
+        match result {
+            Ok(report) => {
+                let unfinished = ErrorReport::internal("a fragment ended before its motion");
+                let unfinished = named(unfinished);
+                if self.sender.end(unfinished.clone()) { Ok(report) } else { Err(unfinished) }
+            }
+            Err(report) => {
+                let report = named(report);
+                self.sender.end(report.clone());
+                Err(report)
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Without effect when the motion has ended.
+        self.sender.end(canceled("the statement was given up"));
+    }
+}
+
+/// DataFusion's physical rules: they decide the parallelism inside the datanode.
+fn optimize(
+    mut plan: Arc<dyn ExecutionPlan>,
+    options: &ConfigOptions,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    for rule in PhysicalOptimizer::new().rules {
+        plan =
+            rule.optimize(plan, options).map_err(|error| report_of(error.context(rule.name())))?;
+    }
+    Ok(plan)
+}
+
+/// Runs every execution partition of the root; the first error stops the others.
+async fn drain(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<()> {
+    let partitions = plan.output_partitioning().partition_count();
+    let open = |partition| plan.execute(partition, Arc::clone(context)).map_err(report_of);
+    if partitions == 1 {
+        return exhaust(open(0)?).await;
+    }
+    let mut tasks = JoinSet::new();
+    for partition in 0..partitions {
+        tasks.spawn(exhaust(open(partition)?));
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap_or_else(|error| Err(died(error)))?;
+    }
+    Ok(())
+}
+
+async fn exhaust(mut rows: SendableRecordBatchStream) -> Result<()> {
+    while let Some(batch) = rows.next().await {
+        batch.map_err(report_of)?;
+    }
+    Ok(())
+}
+
+/// Comes at that time; never, when it is 0.
+async fn deadline(unix_ms: u64) {
+    if unix_ms == 0 {
+        return pending().await;
+    }
+    let deadline = UNIX_EPOCH + Duration::from_millis(unix_ms);
+    let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
+    tokio::time::sleep(left).await;
+}
+
+fn canceled(message: &str) -> ErrorReport {
+    ErrorReport::new(SqlState::QUERY_CANCELED, message)
+}
+
+fn died(error: JoinError) -> ErrorReport {
+    match error.try_into_panic() {
+        Ok(panic) => panicked(panic.as_ref()),
+        Err(error) => ErrorReport::internal(format!("a fragment was stopped: {error}")),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> ErrorReport {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_string())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    let report = ErrorReport::internal("a fragment has panicked");
+    match message {
+        Some(message) => report.detail(format!("{message}.")),
+        None => report,
+    }
+}

@@ -1,0 +1,93 @@
+//! The names of segment files.
+
+use std::path::{Component, Path, PathBuf};
+
+use kestrel_proto::{ErrorReport, Result, TableId, TransactionId};
+
+/// The directory of all segments, in the data directory.
+pub(super) const SEGMENTS: &str = "segments";
+
+/// What is not yet a segment ends with this.
+pub(super) const TEMPORARY: &str = ".tmp";
+
+/// `<epoch>-<transaction>-<sequence>.parquet`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SegmentName {
+    pub(super) epoch: u64,
+    pub(super) transaction: TransactionId,
+    pub(super) sequence: u64,
+}
+
+impl SegmentName {
+    /// The file's name in its table's directory.
+    pub(super) fn file_name(&self) -> String {
+        format!("{}-{}-{}.parquet", self.epoch, self.transaction.0, self.sequence)
+    }
+
+    /// From a file's name, temporary or not; `None`: not a segment's.
+    pub(super) fn parse(file_name: &str) -> Option<Self> {
+        let name = file_name.strip_suffix(TEMPORARY).unwrap_or(file_name);
+        let mut numbers = name.strip_suffix(".parquet")?.split('-').map(|n| n.parse().ok());
+        let (epoch, transaction, sequence) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        numbers.next().is_none().then_some(Self {
+            epoch,
+            transaction: TransactionId(transaction),
+            sequence,
+        })
+    }
+}
+
+/// A table's directory, relative to the data directory.
+pub(super) fn table_dir(table: TableId) -> PathBuf {
+    Path::new(SEGMENTS).join(table.0.to_string())
+}
+
+/// The path of a segment that the catalog names.
+///
+/// # Errors
+/// XX000 when the name leads out of the segments' directory.
+pub(super) fn path_of(data: &Path, file: &str) -> Result<PathBuf> {
+    let relative = Path::new(file);
+    let inside = relative.starts_with(SEGMENTS)
+        && relative.components().all(|part| matches!(part, Component::Normal(_)));
+    if inside {
+        return Ok(data.join(relative));
+    }
+    Err(ErrorReport::internal(format!("\"{file}\" is not the name of a segment")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_others_refused() {
+        let name = SegmentName { epoch: 3, transaction: TransactionId(14), sequence: 0 };
+        assert_eq!(name.file_name(), "3-14-0.parquet");
+        for (text, expected) in [
+            ("3-14-0.parquet", Some(name)),
+            ("3-14-0.parquet.tmp", Some(name)),
+            ("3-14.parquet", None),
+            ("3-14-0-1.parquet", None),
+            ("3-x-0.parquet", None),
+            ("3-14-0", None),
+            ("", None),
+        ] {
+            assert_eq!(SegmentName::parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_lead_only_to_segments() {
+        let data = Path::new("/data");
+        for (file, inside) in [
+            ("segments/7/1-2-3.parquet", true),
+            ("segments/../datanode.json", false),
+            ("/segments/7/1-2-3.parquet", false),
+            ("datanode.json", false),
+            ("", false),
+        ] {
+            assert_eq!(path_of(data, file).is_ok(), inside, "{file}");
+        }
+    }
+}

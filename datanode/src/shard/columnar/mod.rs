@@ -1,0 +1,29 @@
+//! The columnar shard store: immutable segments, as Parquet files.
+//!
+//! ```text
+//!   <data>/segments/<table id>/<epoch>-<transaction>-<sequence>.parquet
+//! ```
+//!
+//! A segment is written under a temporary name, fsynced, renamed, and its directory fsynced; from
+//! then on it never changes. It is visible to nobody until the catalog refers to it, and it is
+//! removed only on the coordinator's order. Its footer names the cluster's table, the columns by
+//! id, the transaction and the format's version, so that a lost catalog could be rebuilt.
+
+mod adapter;
+mod cache;
+mod files;
+mod footer;
+mod interval;
+mod layout;
+mod reader;
+mod remove;
+mod scan;
+mod settings;
+mod store;
+mod write;
+
+pub use settings::ColumnarSettings;
+pub use store::ColumnarStore;
+
+#[cfg(test)]
+mod tests;

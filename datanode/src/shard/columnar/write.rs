@@ -1,0 +1,302 @@
+//! Writes rows into new segments.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use datafusion::physical_plan::SendableRecordBatchStream;
+use futures::StreamExt;
+use kestrel_planner::operators::SegmentTarget;
+use kestrel_proto::{
+    ErrorReport, Result,
+    message::{SegmentKind, SegmentRef},
+};
+use parquet::{
+    arrow::ArrowWriter,
+    basic,
+    errors::ParquetError,
+    file::properties::{EnabledStatistics, WriterProperties},
+    schema::types::ColumnPath,
+};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{
+    files::{self, SegmentName, TEMPORARY},
+    footer, layout,
+    settings::Compression,
+    store::{StoreState, died},
+};
+use crate::{error::report, exchange::batch_bytes, io_error::io_error};
+
+/// Batches on their way to the thread that encodes them.
+const QUEUED_BATCHES: usize = 2;
+
+enum Input {
+    Rows(RecordBatch),
+    /// Without this, the writer was given up and its files go.
+    End,
+}
+
+/// Writes all rows; the segments are durable when this returns. An error, or dropping the future,
+/// leaves no file.
+pub(super) async fn write(
+    store: &Arc<StoreState>,
+    target: &SegmentTarget,
+    mut rows: SendableRecordBatchStream,
+) -> Result<Vec<SegmentRef>> {
+    let (sender, receiver) = mpsc::channel(QUEUED_BATCHES);
+    let mut writer = SegmentWriter::new(Arc::clone(store), target.clone())?;
+    let writing = tokio::task::spawn_blocking(move || writer.run(receiver));
+    let mut failed = None;
+    loop {
+        let input = match rows.next().await {
+            Some(Ok(batch)) if batch.num_rows() == 0 => continue,
+            Some(Ok(batch)) => Input::Rows(batch),
+            Some(Err(error)) => {
+                failed = Some(report(error));
+                break;
+            }
+            None => Input::End,
+        };
+        let end = matches!(input, Input::End);
+        // Nobody receives: the writer has failed, and says why.
+        if sender.send(input).await.is_err() || end {
+            break;
+        }
+    }
+    drop(sender);
+    let written = writing.await.unwrap_or_else(|e| Err(died(&e)));
+    failed.map_or(written, Err)
+}
+
+/// Writes one statement's rows into one table's segments. Blocks.
+struct SegmentWriter {
+    store: Arc<StoreState>,
+    target: SegmentTarget,
+    file_schema: SchemaRef,
+    current: Option<OpenSegment>,
+    /// Renamed, but their directory not yet fsynced.
+    done: Vec<SegmentRef>,
+    complete: bool,
+}
+
+/// A segment that grows.
+struct OpenSegment {
+    writer: ArrowWriter<ChecksumFile>,
+    temporary: PathBuf,
+    file: PathBuf,
+    rows: usize,
+    bytes: u64,
+}
+
+impl SegmentWriter {
+    fn new(store: Arc<StoreState>, target: SegmentTarget) -> Result<Self> {
+        let file_schema = layout::file_schema(&target.schema, &target.column_ids)?;
+        Ok(Self { store, target, file_schema, current: None, done: Vec::new(), complete: false })
+    }
+
+    fn run(&mut self, mut input: mpsc::Receiver<Input>) -> Result<Vec<SegmentRef>> {
+        while let Some(input) = input.blocking_recv() {
+            match input {
+                Input::Rows(batch) => self.append(&batch)?,
+                Input::End => return self.finish(),
+            }
+        }
+        Err(ErrorReport::internal("a write was given up"))
+    }
+
+    fn append(&mut self, batch: &RecordBatch) -> Result<()> {
+        let limit = self.store.settings.segment_rows.max(1);
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let mut open = match self.current.take() {
+                Some(open) => open,
+                None => self.open()?,
+            };
+            let rows = (batch.num_rows() - from).min(limit - open.rows);
+            let appended = open.append(&batch.slice(from, rows), &self.file_schema);
+            let full = open.rows == limit;
+            self.current = Some(open);
+            appended?;
+            if full {
+                self.seal()?;
+            }
+            from += rows;
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<OpenSegment> {
+        let dir = self.store.data.join(files::table_dir(self.target.table_id));
+        fs::create_dir_all(&dir).map_err(|e| io_error("create", &dir, &e))?;
+        loop {
+            let name = SegmentName {
+                epoch: self.target.coordinator_epoch,
+                transaction: self.target.transaction,
+                sequence: self.store.sequence.fetch_add(1, Ordering::Relaxed),
+            };
+            let file = dir.join(name.file_name());
+            let temporary = dir.join(name.file_name() + TEMPORARY);
+            // Another process wrote for this transaction before: take the next number.
+            if file.exists() {
+                continue;
+            }
+            let created = match File::options().write(true).create_new(true).open(&temporary) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                created => created.map_err(|e| io_error("create", &temporary, &e))?,
+            };
+            let writer = ArrowWriter::try_new(
+                ChecksumFile { file: created, checksum: 0, length: 0 },
+                Arc::clone(&self.file_schema),
+                Some(self.properties()),
+            )
+            .map_err(|e| write_error(&temporary, e))?;
+            return Ok(OpenSegment { writer, temporary, file, rows: 0, bytes: 0 });
+        }
+    }
+
+    fn properties(&self) -> WriterProperties {
+        let settings = &self.store.settings;
+        let compression = match settings.compression {
+            Compression::None => basic::Compression::UNCOMPRESSED,
+            Compression::Lz4 => basic::Compression::LZ4_RAW,
+        };
+        let mut properties = WriterProperties::builder()
+            .set_compression(compression)
+            .set_max_row_group_row_count(Some(settings.row_group_rows.max(1)))
+            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_key_value_metadata(Some(footer::entries(&self.target, &self.target.schema)));
+        for field in self.target.schema.fields() {
+            // The order of the encoded bytes is not that of intervals.
+            if layout::is_interval(field.data_type()) {
+                let column = ColumnPath::new(vec![field.name().clone()]);
+                properties =
+                    properties.set_column_statistics_enabled(column, EnabledStatistics::None);
+            }
+        }
+        properties.build()
+    }
+
+    /// Makes the growing file a segment.
+    fn seal(&mut self) -> Result<()> {
+        let Some(open) = self.current.take() else { return Ok(()) };
+        let segment = open.seal(&self.store.data)?;
+        self.store.footers.set_whole(&segment.file);
+        self.done.push(segment);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Vec<SegmentRef>> {
+        self.seal()?;
+        if !self.done.is_empty() {
+            let dir = self.store.data.join(files::table_dir(self.target.table_id));
+            sync_dir(&dir)?;
+            // The table's own entry, too: this may be its first segment.
+            sync_dir(&self.store.data.join(files::SEGMENTS))?;
+        }
+        self.complete = true;
+        Ok(std::mem::take(&mut self.done))
+    }
+}
+
+impl Drop for SegmentWriter {
+    fn drop(&mut self) {
+        if self.complete {
+            return;
+        }
+        // Nobody will refer to these; the coordinator's order to drop the transaction's files, or
+        // all but the known ones, gets what cannot be removed here.
+        if let Some(open) = self.current.take() {
+            let _ = fs::remove_file(open.temporary);
+        }
+        for segment in &self.done {
+            self.store.footers.remove(&segment.file);
+            let _ = fs::remove_file(self.store.data.join(&segment.file));
+        }
+    }
+}
+
+impl OpenSegment {
+    fn append(&mut self, batch: &RecordBatch, file_schema: &SchemaRef) -> Result<()> {
+        let rows = layout::to_file(batch, file_schema)?;
+        self.writer.write(&rows).map_err(|e| write_error(&self.temporary, e))?;
+        self.rows += batch.num_rows();
+        self.bytes += batch_bytes(batch);
+        Ok(())
+    }
+
+    fn seal(self, data: &Path) -> Result<SegmentRef> {
+        let Self { writer, temporary, file, rows, bytes } = self;
+        let sealed = writer.into_inner().map_err(|e| write_error(&temporary, e)).and_then(|w| {
+            let renamed = w.file.sync_all().and_then(|()| fs::rename(&temporary, &file));
+            renamed.map_err(|e| io_error("write", &temporary, &e)).map(|()| w)
+        });
+        let ChecksumFile { checksum, length, .. } = match sealed {
+            Ok(written) => written,
+            Err(error) => {
+                let _ = fs::remove_file(&temporary);
+                return Err(error);
+            }
+        };
+        let relative = file.strip_prefix(data).ok().and_then(Path::to_str);
+        let name =
+            relative.ok_or_else(|| ErrorReport::internal("a segment is outside its store"))?;
+        Ok(SegmentRef {
+            id: segment_id(),
+            kind: SegmentKind::Parquet.into(),
+            file: name.to_string(),
+            offset: 0,
+            length,
+            rows: rows as u64,
+            bytes,
+            // Empty: nothing reads it yet, and the footer has the same per row group.
+            zone_summary: Default::default(),
+            delete_vector: 0,
+            checksum,
+        })
+    }
+}
+
+/// Random, and never again; the catalog holds it as a signed number.
+fn segment_id() -> u64 {
+    Uuid::new_v4().as_u64_pair().0 >> 1
+}
+
+fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io_error("write", dir, &e))
+}
+
+fn write_error(path: &Path, error: ParquetError) -> ErrorReport {
+    match error {
+        ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(error) => io_error("write", path, &error),
+            Err(error) => ErrorReport::internal(format!("cannot encode a segment: {error}")),
+        },
+        error => ErrorReport::internal(format!("cannot encode a segment: {error}")),
+    }
+}
+
+/// A file that knows the checksum and the length of what was written to it.
+struct ChecksumFile {
+    file: File,
+    checksum: u32,
+    length: u64,
+}
+
+impl Write for ChecksumFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.checksum = crc32c::crc32c_append(self.checksum, &bytes[..written]);
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

@@ -1,0 +1,5 @@
+//! The shard stores: where the rows of a datanode's shard are.
+
+mod columnar;
+
+pub use columnar::{ColumnarSettings, ColumnarStore};
