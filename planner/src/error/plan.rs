@@ -50,6 +50,9 @@ pub(super) fn execution_report(message: &str) -> ErrorReport {
             "more than one row returned by a subquery used as an expression",
         );
     }
+    if message.starts_with("field position must not be zero") {
+        return ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message);
+    }
     if message.to_lowercase().contains("overflow") {
         return ErrorReport::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range")
             .detail(format!("{}.", first_line(message).trim_end_matches('.')));

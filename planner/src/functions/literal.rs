@@ -78,12 +78,16 @@ pub(crate) fn typed_text(expr: Expr, wanted: &DataType) -> Result<Expr, ErrorRep
     cast_to(expr, &text_type, target)
 }
 
-/// The numeric type with just the digits of a text.
+/// The numeric type with just the digits of a literal text.
 fn natural_numeric(expr: &Expr) -> SqlType {
-    let text = match expr {
-        Expr::Literal(value, _) => value.try_as_str().flatten().unwrap_or_default(),
-        _ => "",
-    };
+    match expr {
+        Expr::Literal(value, _) => numeric_of_text(value.try_as_str().flatten().unwrap_or("")),
+        _ => numeric_of_text(""),
+    }
+}
+
+/// The numeric type with just the digits of a text.
+pub(crate) fn numeric_of_text(text: &str) -> SqlType {
     let mantissa = text.trim().split(['e', 'E']).next().unwrap_or_default();
     let exponent: i32 =
         text.trim().split(['e', 'E']).nth(1).and_then(|e| e.parse().ok()).unwrap_or(0);

@@ -24,7 +24,7 @@ mod zone;
 
 pub use cast::{assign_to, cast_to, read_text};
 pub use literal::narrow_integer_literal;
-pub use operators::{postgresql_expr, postgresql_plan};
+pub use operators::{postgresql_expr, postgresql_plan, postgresql_syntax};
 pub use registry::FunctionRegistry;
 
 pub(crate) use arithmetic::{Arithmetic, Negate};
@@ -38,7 +38,7 @@ use datafusion::logical_expr::{
 
 use self::{
     arithmetic::ArithmeticFunction,
-    cast::{CastFunction, CastKind},
+    cast::{CastFunction, CastKind, ToNumeric},
 };
 use crate::catalog::SqlType;
 
@@ -48,6 +48,7 @@ fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         function(Negate::new()),
         function(CastFunction::new(CastKind::Explicit)),
         function(CastFunction::new(CastKind::Assignment)),
+        function(ToNumeric::new()),
     ];
     functions.extend(Arithmetic::ALL.map(|op| function(ArithmeticFunction::new(op))));
     functions.extend(compare::all());

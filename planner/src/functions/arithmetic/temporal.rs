@@ -12,7 +12,7 @@ use kestrel_proto::{ErrorReport, SqlState};
 
 use super::{
     Arithmetic, interval,
-    types::{Class, resolve},
+    types::{Class, Types, resolve},
 };
 use crate::{
     error::to_datafusion,
@@ -25,6 +25,11 @@ use crate::{
 
 type Made<T> = Result<T, ErrorReport>;
 
+type Day = Date32Type;
+type Clock = Time64MicrosecondType;
+type Moment = TimestampMicrosecondType;
+type Span = IntervalMonthDayNanoType;
+
 /// Evaluates an operator with a temporal operand.
 pub(super) fn evaluate(
     op: Arithmetic,
@@ -32,82 +37,19 @@ pub(super) fn evaluate(
     left: &ColumnarValue,
     right: &ColumnarValue,
 ) -> Result<ColumnarValue> {
-    use Class::{Date, Double, Integer, Interval, Time, Timestamp, TimestampTz};
     let classes = Class::of(&left.data_type()).zip(Class::of(&right.data_type()));
     let types = classes.and_then(|(left, right)| resolve(op, left, right));
     let Some(types) = types else {
         return Err(to_datafusion(ErrorReport::internal("an operator without types")));
     };
-    let run = Run { left, right, args };
-    let sign = if op == Arithmetic::Subtract { -1 } else { 1 };
-    match (types.left, types.right) {
-        (Date, Date) => run.zip::<Date32Type, Date32Type, Int32Type>(|a, b| {
-            a.checked_sub(b).ok_or_else(|| field_overflow("date out of range"))
-        }),
-        (Date, Integer(_)) => run.zip::<Date32Type, Int32Type, Date32Type>(|a, b| {
-            civil::date(i64::from(a) + sign * i64::from(b))
-        }),
-        (Integer(_), Date) => run.zip::<Int32Type, Date32Type, Date32Type>(|a, b| {
-            civil::date(i64::from(a) + i64::from(b))
-        }),
-        (Timestamp | TimestampTz, Time) => run
-            .zip::<TimestampMicrosecondType, Time64MicrosecondType, TimestampMicrosecondType>(
-                |a, b| civil::timestamp(a.checked_add(sign * b)),
-            ),
-        (Time, Timestamp | TimestampTz) => run
-            .zip::<Time64MicrosecondType, TimestampMicrosecondType, TimestampMicrosecondType>(
-                |a, b| civil::timestamp(a.checked_add(b)),
-            ),
-        (Timestamp | TimestampTz, Interval) => {
-            let shift = Shift::new(types.left, args)?;
-            run.zip::<TimestampMicrosecondType, IntervalMonthDayNanoType, TimestampMicrosecondType>(
-                |a, b| shift.by(a, b, sign),
-            )
-        }
-        (Interval, Timestamp | TimestampTz) => {
-            let shift = Shift::new(types.right, args)?;
-            run.zip::<IntervalMonthDayNanoType, TimestampMicrosecondType, TimestampMicrosecondType>(
-                |a, b| shift.by(b, a, 1),
-            )
-        }
-        (Timestamp | TimestampTz, Timestamp | TimestampTz) => run
-            .zip::<TimestampMicrosecondType, TimestampMicrosecondType, IntervalMonthDayNanoType>(
-                |a, b| {
-                    a.checked_sub(b).and_then(interval::of_difference).ok_or_else(interval_range)
-                },
-            ),
-        (Time, Interval) => run
-            .zip::<Time64MicrosecondType, IntervalMonthDayNanoType, Time64MicrosecondType>(
-                |a, b| Ok((a + sign * (interval::micros(b) % DAY)).rem_euclid(DAY)),
-            ),
-        (Interval, Time) => run
-            .zip::<IntervalMonthDayNanoType, Time64MicrosecondType, Time64MicrosecondType>(
-                |a, b| Ok((b + interval::micros(a) % DAY).rem_euclid(DAY)),
-            ),
-        (Time, Time) => run
-            .zip::<Time64MicrosecondType, Time64MicrosecondType, IntervalMonthDayNanoType>(
-                |a, b| interval::new(0, 0, a - b).ok_or_else(interval_range),
-            ),
-        (Interval, Interval) => run
-            .zip::<IntervalMonthDayNanoType, IntervalMonthDayNanoType, IntervalMonthDayNanoType>(
-                |a, b| {
-                    let b = if sign < 0 { interval::negate(b) } else { Some(b) };
-                    b.and_then(|b| interval::add(a, b)).ok_or_else(interval_range)
-                },
-            ),
-        (Interval, Double) => run
-            .zip::<IntervalMonthDayNanoType, Float64Type, IntervalMonthDayNanoType>(
-                |a, b| match op {
-                    Arithmetic::Divide if b == 0.0 => Err(division_by_zero()),
-                    Arithmetic::Divide => interval::divide(a, b).ok_or_else(interval_range),
-                    _ => interval::multiply(a, b).ok_or_else(interval_range),
-                },
-            ),
-        (Double, Interval) => run
-            .zip::<Float64Type, IntervalMonthDayNanoType, IntervalMonthDayNanoType>(|a, b| {
-                interval::multiply(b, a).ok_or_else(interval_range)
-            }),
-        _ => Err(to_datafusion(ErrorReport::internal("an operator without an implementation"))),
+    let run = Run { op, left, right, args };
+    let moment = |class| matches!(class, Class::Timestamp | Class::TimestampTz);
+    if types.left == Class::Date || types.right == Class::Date {
+        run.days(types)
+    } else if moment(types.left) || moment(types.right) {
+        run.moments(types)
+    } else {
+        run.spans(types)
     }
 }
 
@@ -121,6 +63,7 @@ fn interval_range() -> ErrorReport {
 
 /// One evaluation.
 struct Run<'a> {
+    op: Arithmetic,
     left: &'a ColumnarValue,
     right: &'a ColumnarValue,
     args: &'a ScalarFunctionArgs,
@@ -147,6 +90,76 @@ impl Run<'_> {
             },
         )?;
         values.finish(self.args.return_field.data_type())
+    }
+
+    /// The right operand counts negative in a difference.
+    fn sign(&self) -> i64 {
+        if self.op == Arithmetic::Subtract { -1 } else { 1 }
+    }
+
+    /// Dates with dates and integers.
+    fn days(&self, types: Types) -> Result<ColumnarValue> {
+        let sign = self.sign();
+        match (types.left, types.right) {
+            (Class::Date, Class::Date) => self.zip::<Day, Day, Int32Type>(|a, b| {
+                a.checked_sub(b).ok_or_else(|| field_overflow("date out of range"))
+            }),
+            (Class::Date, _) => self
+                .zip::<Day, Int32Type, Day>(|a, b| civil::date(i64::from(a) + sign * i64::from(b))),
+            _ => self.zip::<Int32Type, Day, Day>(|a, b| civil::date(i64::from(a) + i64::from(b))),
+        }
+    }
+
+    /// Timestamps with timestamps, times and intervals.
+    fn moments(&self, types: Types) -> Result<ColumnarValue> {
+        let sign = self.sign();
+        match (types.left, types.right) {
+            (_, Class::Time) => {
+                self.zip::<Moment, Clock, Moment>(|a, b| civil::timestamp(a.checked_add(sign * b)))
+            }
+            (Class::Time, _) => {
+                self.zip::<Clock, Moment, Moment>(|a, b| civil::timestamp(a.checked_add(b)))
+            }
+            (class, Class::Interval) => {
+                let shift = Shift::new(class, self.args)?;
+                self.zip::<Moment, Span, Moment>(|a, b| shift.by(a, b, sign))
+            }
+            (Class::Interval, class) => {
+                let shift = Shift::new(class, self.args)?;
+                self.zip::<Span, Moment, Moment>(|a, b| shift.by(b, a, 1))
+            }
+            _ => self.zip::<Moment, Moment, Span>(|a, b| {
+                a.checked_sub(b).and_then(interval::of_difference).ok_or_else(interval_range)
+            }),
+        }
+    }
+
+    /// Times and intervals.
+    fn spans(&self, types: Types) -> Result<ColumnarValue> {
+        let (op, sign) = (self.op, self.sign());
+        match (types.left, types.right) {
+            (Class::Time, Class::Interval) => self.zip::<Clock, Span, Clock>(|a, b| {
+                Ok((a + sign * (interval::micros(b) % DAY)).rem_euclid(DAY))
+            }),
+            (Class::Interval, Class::Time) => self.zip::<Span, Clock, Clock>(|a, b| {
+                Ok((b + interval::micros(a) % DAY).rem_euclid(DAY))
+            }),
+            (Class::Time, _) => self.zip::<Clock, Clock, Span>(|a, b| {
+                interval::new(0, 0, a - b).ok_or_else(interval_range)
+            }),
+            (Class::Interval, Class::Interval) => self.zip::<Span, Span, Span>(|a, b| {
+                let b = if sign < 0 { interval::negate(b) } else { Some(b) };
+                b.and_then(|b| interval::add(a, b)).ok_or_else(interval_range)
+            }),
+            (Class::Interval, _) => self.zip::<Span, Float64Type, Span>(|a, b| match op {
+                Arithmetic::Divide if b == 0.0 => Err(division_by_zero()),
+                Arithmetic::Divide => interval::divide(a, b).ok_or_else(interval_range),
+                _ => interval::multiply(a, b).ok_or_else(interval_range),
+            }),
+            _ => self.zip::<Float64Type, Span, Span>(|a, b| {
+                interval::multiply(b, a).ok_or_else(interval_range)
+            }),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod evaluate;
 mod input;
 mod interval_input;
 mod number;
+mod numeric;
 mod output;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use kestrel_proto::{ErrorReport, SqlState};
 pub(crate) use evaluate::text_of;
 use evaluate::{Context, convert};
 pub(crate) use number::double_of_decimal;
+pub(crate) use numeric::ToNumeric;
 
 use super::{arithmetic::types::Class, operand, sql_name, zone::Zone};
 use crate::{catalog::SqlType, error::to_datafusion};

@@ -2,7 +2,11 @@
 
 mod date_part;
 mod date_trunc;
+mod make;
+mod now;
 mod part;
+mod pattern;
+mod to_char;
 
 pub(crate) use date_part::{DatePart, Extract};
 pub(crate) use date_trunc::DateTrunc;
@@ -15,5 +19,17 @@ use super::function;
 
 /// All of them.
 pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
-    vec![function(Extract::new()), function(DatePart::new()), function(DateTrunc::new())]
+    let mut functions = vec![
+        function(Extract::new()),
+        function(DatePart::new()),
+        function(DateTrunc::new()),
+        function(make::MakeDate::new()),
+        function(make::Age::new()),
+        function(make::AtTimeZone::new()),
+        function(to_char::ToChar::new()),
+        function(to_char::FromText::new(true)),
+        function(to_char::FromText::new(false)),
+    ];
+    functions.extend(now::all());
+    functions
 }

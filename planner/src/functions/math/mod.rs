@@ -3,6 +3,7 @@
 
 mod abs;
 mod double;
+mod integer;
 mod logarithm;
 mod remainder;
 mod round;
@@ -27,6 +28,7 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
     ];
     functions.extend(round::all());
     functions.extend(double::all());
+    functions.extend(integer::all());
     functions.extend(logarithm::all());
     functions
 }

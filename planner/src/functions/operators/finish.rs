@@ -7,14 +7,16 @@ use datafusion::{
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{
-        Between, Case, Expr, ExprSchemable, Like, Operator,
+        Between, Expr, ExprSchemable, Like, Operator,
         expr::{AggregateFunction, InList, ScalarFunction},
     },
 };
 
 use super::{
+    branches,
     comparison::{Comparison, as_date, plan},
     literal_of_cast,
+    similar::similar,
 };
 use crate::{
     catalog::SqlType,
@@ -23,7 +25,7 @@ use crate::{
         Negate,
         arithmetic::types::Class,
         cast::cast_to,
-        literal::{is_untyped_text, narrow_integer_literal, typed_text},
+        literal::{is_untyped_text, narrow_integer_literal},
     },
 };
 
@@ -68,8 +70,12 @@ fn finish(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::Between(between) => finish_between(between, schema).map(Transformed::yes),
         Expr::InList(list) => finish_in_list(list, schema).map(Transformed::yes),
-        Expr::Case(case) => finish_case(case, schema).map(Transformed::yes),
+        Expr::Case(case) => branches::case(case, schema).map(Transformed::yes),
+        Expr::ScalarFunction(call) => {
+            Ok(Transformed::yes(Expr::ScalarFunction(branches::call(call, schema)?)))
+        }
         Expr::Like(like) => finish_like(like, schema).map(Transformed::yes),
+        Expr::SimilarTo(like) => similar(like).map(Transformed::yes),
         other => Ok(Transformed::no(other)),
     }
 }
@@ -165,38 +171,6 @@ fn finish_in_list(list: InList, schema: &DFSchema) -> Result<Expr> {
         (false, Some(rest)) => Expr::InList(InList::new(expr, members, false)).or(rest),
     };
     Ok(if negated { Expr::Not(Box::new(found)) } else { found })
-}
-
-/// Quoted texts in WHEN take the type of what is compared, in THEN and ELSE that of the others.
-fn finish_case(case: Case, schema: &DFSchema) -> Result<Expr> {
-    let Case { expr, when_then_expr, else_expr } = case;
-    let wanted = match &expr {
-        Some(expr) => Some(expr.get_type(schema)?),
-        None => None,
-    };
-    let results = when_then_expr.iter().map(|(_, then)| then).chain(&else_expr);
-    let mut result_type = None;
-    for result in results {
-        let own = result.get_type(schema)?;
-        if !is_untyped_text(result) && own != DataType::Null {
-            result_type = Some(own);
-            break;
-        }
-    }
-    let typed = |expr: Box<Expr>, wanted: &Option<DataType>| match wanted {
-        Some(wanted)
-            if is_untyped_text(&expr) && !super::is_text(wanted) && !wanted.is_nested() =>
-        {
-            typed_text(*expr, wanted).map(Box::new).map_err(to_datafusion)
-        }
-        _ => Ok(expr),
-    };
-    let when_then_expr = when_then_expr
-        .into_iter()
-        .map(|(when, then)| Ok((typed(when, &wanted)?, typed(then, &result_type)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let else_expr = else_expr.map(|e| typed(e, &result_type)).transpose()?;
-    Ok(Expr::Case(Case::new(expr, when_then_expr, else_expr)))
 }
 
 /// LIKE sees the blanks of a `char(n)`, which are not held. A pattern that ends in `%` does not

@@ -4,9 +4,13 @@
 //! DataFusion asks an `ExprPlanner` for these with the types at hand. It does not ask for unary
 //! minus, BETWEEN, IN, CASE and casts: [`postgresql_expr`] does those in a plan that is made.
 
+mod branches;
 mod comparison;
 mod finish;
 mod plan;
+mod similar;
+mod syntax;
+mod unify;
 
 use datafusion::{
     common::{DFSchema, Result},
@@ -24,6 +28,7 @@ use arrow::datatypes::{DataType, Field};
 use comparison::Comparison;
 pub use finish::postgresql_expr;
 pub use plan::postgresql_plan;
+pub use syntax::postgresql_syntax;
 
 use super::{
     Arithmetic,

@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::{
     common::{
-        DFSchema, Result,
+        DFSchema, Result, ScalarValue,
         tree_node::{Transformed, TreeNode},
     },
     logical_expr::{
-        Expr, LogicalPlan, LogicalPlanBuilder, Subquery, expr_rewriter::NamePreserver,
+        Expr, LogicalPlan, LogicalPlanBuilder, Subquery, Union, expr_rewriter::NamePreserver,
         utils::merge_schema,
     },
 };
 
-use super::finish::postgresql_expr;
+use super::{
+    finish::postgresql_expr,
+    unify::{Known, all_unified, common_type, unified},
+};
+use crate::functions::literal::is_untyped_text;
 
 /// Applies [`postgresql_expr`] to every expression of a plan that DataFusion's SQL planner made,
 /// subqueries included, and computes the schemas anew. Column names stay.
@@ -42,9 +47,82 @@ fn finish_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 /// VALUES keeps the types that it was made with, so it is made anew.
 fn with_new_schema(node: LogicalPlan) -> Result<LogicalPlan> {
     match node {
-        LogicalPlan::Values(values) => LogicalPlanBuilder::values(values.values)?.build(),
+        LogicalPlan::Values(values) => {
+            LogicalPlanBuilder::values(unified_rows(values.values)?)?.build()
+        }
+        LogicalPlan::Union(union) => Ok(LogicalPlan::Union(unified_inputs(union)?)),
         node => node.recompute_schema(),
     }
+}
+
+/// Rows whose columns have common types.
+fn unified_rows(rows: Vec<Vec<Expr>>) -> Result<Vec<Vec<Expr>>> {
+    let schema = DFSchema::empty();
+    let mut rows = rows;
+    for column in 0..rows.first().map_or(0, Vec::len) {
+        let values = rows
+            .iter_mut()
+            .filter_map(|row| row.get_mut(column))
+            .map(|value| std::mem::replace(value, Expr::Literal(ScalarValue::Null, None)))
+            .collect();
+        for (row, value) in rows.iter_mut().zip(all_unified("VALUES", values, &schema)?) {
+            row[column] = value;
+        }
+    }
+    Ok(rows)
+}
+
+/// Inputs whose columns have common types. DataFusion brings the rest together.
+fn unified_inputs(union: Union) -> Result<Union> {
+    let mut inputs = union.inputs;
+    for column in 0..union.schema.fields().len() {
+        let known = inputs.iter().map(|i| known_of(i, column)).collect::<Vec<_>>();
+        let Some(common) = common_type("UNION", &known)? else { continue };
+        for input in &mut inputs {
+            if input.schema().field(column).data_type() != &common {
+                *input = Arc::new(with_column(Arc::clone(input), column, &common)?);
+            }
+        }
+    }
+    Union::try_new_with_loose_types(inputs)
+}
+
+/// The type of an input's column; that of a quoted text is open.
+fn known_of(input: &LogicalPlan, column: usize) -> Known {
+    let data_type = input.schema().field(column).data_type();
+    let quoted = match input {
+        LogicalPlan::Projection(projection) => {
+            projection.expr.get(column).is_some_and(|e| is_untyped_text(&e.clone().unalias()))
+        }
+        _ => false,
+    };
+    if quoted || *data_type == DataType::Null {
+        Known::Untyped
+    } else {
+        Known::Typed(data_type.clone())
+    }
+}
+
+/// The input with one column in another type.
+fn with_column(input: Arc<LogicalPlan>, column: usize, wanted: &DataType) -> Result<LogicalPlan> {
+    let schema = Arc::clone(input.schema());
+    let exprs = schema.iter().enumerate().map(|(at, (qualifier, field))| {
+        let expr = Expr::from((qualifier, field));
+        if at != column {
+            return Ok(expr);
+        }
+        let name = field.name();
+        let literal = match input.as_ref() {
+            LogicalPlan::Projection(projection) => {
+                projection.expr.get(at).map(|e| e.clone().unalias()).filter(is_untyped_text)
+            }
+            _ => None,
+        };
+        let unified = unified(literal.unwrap_or(expr), wanted, &schema)?;
+        Ok(unified.alias_qualified(qualifier.cloned(), name))
+    });
+    let exprs = exprs.collect::<Result<Vec<_>>>()?;
+    LogicalPlanBuilder::new_from_arc(Arc::clone(&input)).project(exprs)?.build()
 }
 
 /// A subquery carries the types of the outer columns that it refers to; they may have changed.

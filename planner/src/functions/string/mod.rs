@@ -1,6 +1,7 @@
 //! Functions of texts. Positions and lengths are in characters, from 1.
 
 mod arguments;
+mod chr;
 mod concat;
 mod position;
 mod substring;
@@ -19,6 +20,7 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
     vec![
         function(Substring::new()),
         function(Position::new()),
+        function(chr::Chr::new()),
         function(concat::Concat::new(false)),
         function(concat::Concat::new(true)),
     ]

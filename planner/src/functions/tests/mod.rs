@@ -10,15 +10,16 @@ use arrow::{
     datatypes::{FieldRef, SchemaRef},
 };
 use datafusion::{
+    config::Dialect,
     error::Result,
     execution::{FunctionRegistry as _, SessionStateBuilder, context::SessionContext},
     logical_expr::{LogicalPlan, planner::TypePlanner},
     prelude::SessionConfig,
-    sql::sqlparser::ast,
+    sql::{parser::Statement, sqlparser::ast},
 };
 use datafusion_proto::bytes::{physical_plan_from_bytes, physical_plan_to_bytes};
 
-use super::{FunctionRegistry, cast::text_of, postgresql_plan, zone::Zone};
+use super::{FunctionRegistry, cast::text_of, postgresql_plan, postgresql_syntax, zone::Zone};
 use crate::{catalog::SqlType, error::report};
 
 /// A session that knows nothing but the registry.
@@ -27,7 +28,7 @@ fn session() -> SessionContext {
     let mut config = SessionConfig::new().with_target_partitions(2);
     config.options_mut().sql_parser.parse_float_as_decimal = true;
     config.options_mut().sql_parser.map_string_types_to_utf8view = true;
-    config.options_mut().sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+    config.options_mut().sql_parser.dialect = Dialect::PostgreSQL;
     config.options_mut().execution.time_zone = Some("UTC".into());
     let unique = |names: HashSet<String>| names.into_iter();
     let scalars = unique(registry.udfs()).map(|n| registry.udf(&n).unwrap()).collect();
@@ -82,7 +83,11 @@ impl TypePlanner for TestTypes {
 /// Runs a query as a cluster would: PostgreSQL's types, optimized, through the encoded plan.
 async fn run(session: &SessionContext, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
     let state = session.state();
-    let plan = state.create_logical_plan(sql).await?;
+    let mut statement = state.sql_to_statement(sql, &Dialect::PostgreSQL)?;
+    if let Statement::Statement(statement) = &mut statement {
+        postgresql_syntax(statement.as_mut());
+    }
+    let plan = state.statement_to_plan(statement).await?;
     let plan: LogicalPlan = postgresql_plan(plan)?;
     let schema = Arc::clone(plan.schema().inner());
     let plan = state.create_physical_plan(&plan).await?;

@@ -1,0 +1,110 @@
+//! The moment at which the statement began: `now()` and its relatives. The coordinator's planner puts
+//! the value in; fragments carry it as a literal.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::{
+    common::{Result, ScalarValue},
+    logical_expr::{
+        ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+        Signature, Volatility,
+        simplify::{ExprSimplifyResult, SimplifyContext},
+    },
+};
+use kestrel_proto::ErrorReport;
+
+use crate::{
+    catalog::SqlType,
+    error::to_datafusion,
+    functions::{
+        civil::{self, DAY},
+        function,
+        zone::Zone,
+    },
+};
+
+/// All of them.
+pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
+    vec![
+        function(Now::new(
+            "now",
+            &[
+                "current_timestamp",
+                "transaction_timestamp",
+                "statement_timestamp",
+                "clock_timestamp",
+            ],
+            SqlType::TimestampTz,
+        )),
+        function(Now::new("localtimestamp", &[], SqlType::Timestamp)),
+        function(Now::new("current_date", &["today"], SqlType::Date)),
+        function(Now::new("localtime", &["current_time"], SqlType::Time)),
+    ]
+}
+
+/// The moment in one of its types.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Now {
+    name: &'static str,
+    aliases: Vec<String>,
+    sql_type: SqlType,
+    signature: Signature,
+}
+
+impl Now {
+    fn new(name: &'static str, aliases: &[&str], sql_type: SqlType) -> Self {
+        Self {
+            name,
+            aliases: aliases.iter().map(|a| (*a).to_string()).collect(),
+            sql_type,
+            signature: Signature::nullary(Volatility::Stable),
+        }
+    }
+
+    fn value(&self, utc: i64, zone: Zone) -> Result<ScalarValue, ErrorReport> {
+        let local = zone.to_local(utc)?;
+        Ok(match self.sql_type {
+            SqlType::Date => ScalarValue::Date32(Some(civil::date(local.div_euclid(DAY))?)),
+            SqlType::Time => ScalarValue::Time64Microsecond(Some(local.rem_euclid(DAY))),
+            SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(local), None),
+            _ => ScalarValue::TimestampMicrosecond(Some(utc), Some("UTC".into())),
+        })
+    }
+}
+
+impl ScalarUDFImpl for Now {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.sql_type.arrow())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs) -> Result<FieldRef> {
+        Ok(Arc::new(Field::new(self.name, self.sql_type.arrow(), false)))
+    }
+
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        let Some(now) = info.query_execution_start_time() else {
+            return Ok(ExprSimplifyResult::Original(args));
+        };
+        let value = Zone::of_session(info.config_options())
+            .and_then(|zone| self.value(now.timestamp_micros(), zone))
+            .map_err(to_datafusion)?;
+        Ok(ExprSimplifyResult::Simplified(Expr::Literal(value, None)))
+    }
+
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Err(to_datafusion(ErrorReport::internal("now() has not been given its value")))
+    }
+}
