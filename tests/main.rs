@@ -7,6 +7,8 @@ mod differential;
 #[cfg(test)]
 mod generate;
 #[cfg(test)]
+mod leaks;
+#[cfg(test)]
 mod recovery;
 #[cfg(test)]
 mod session;

@@ -138,6 +138,13 @@ impl Schema {
         Self { tables }
     }
 
+    /// The same tables, with their rows in the opposite order.
+    pub(crate) fn reversed(&self) -> Self {
+        let mut schema = self.clone();
+        schema.tables.iter_mut().for_each(|table| table.rows.reverse());
+        schema
+    }
+
     /// The statements that make the tables, for Kestrel or without its words.
     pub(crate) fn statements(&self, kestrel: bool) -> Vec<String> {
         self.tables.iter().flat_map(|table| table.statements(kestrel)).collect()

@@ -78,13 +78,13 @@ async fn check_bad_rows(session: &Session, layout: &str) {
     let bad_line = ROWS / 2;
     // The bad row, its SQLSTATE, and what the error must say besides the line.
     for (bad, sqlstate, said) in [
-        ("x7\ta\t1\t2020-01-01", "22P02", &["id", "x7"][..]),
-        ("3000000000\ta\t1\t2020-01-01", "22003", &["id", "3000000000"]),
-        ("1\tabcdefghijk\t1\t2020-01-01", "22001", &["name", "abcdefghijk"]),
-        ("1\ta\t123456.78\t2020-01-01", "22003", &["n", "123456.78"]),
-        ("1\ta\t1\t2020-02-30", "22008", &["d", "2020-02-30"]),
-        ("\\N\ta\t1\t2020-01-01", "23502", &["id"]),
-        ("1\ta\t1", "22P04", &["d"]),
+        ("x7\ta\t1\t2020-01-01", "22P02", &["column id", "x7"][..]),
+        ("3000000000\ta\t1\t2020-01-01", "22003", &["column id", "3000000000"]),
+        ("1\tabcdefghijk\t1\t2020-01-01", "22001", &["column name", "abcdefghijk"]),
+        ("1\ta\t123456.78\t2020-01-01", "22003", &["column n", "123456.78"]),
+        ("1\ta\t1\t2020-02-30", "22008", &["column d", "2020-02-30"]),
+        ("\\N\ta\t1\t2020-01-01", "23502", &["column \"id\""]),
+        ("1\ta\t1", "22P04", &["column \"d\""]),
         ("1\ta\t1\t2020-01-01\t5", "22P04", &[]),
     ] {
         let mut data = good_rows(bad_line - 1);
