@@ -18,6 +18,7 @@
 pub mod bind;
 pub mod catalog;
 pub mod codec;
+pub mod ddl;
 pub mod distribute;
 pub mod error;
 pub mod estimate;

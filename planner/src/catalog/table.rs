@@ -7,6 +7,7 @@ use kestrel_proto::{DatanodeId, TableId, message};
 use serde::{Deserialize, Serialize};
 
 use super::{Distribution, SqlType};
+use crate::parse::quote;
 
 /// A table as of one catalog version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,8 +137,8 @@ impl TableDef {
     pub fn distributed_clause(&self) -> String {
         match &self.distribution {
             Distribution::Hash(_) => {
-                let names: Vec<_> =
-                    self.distribution_columns().iter().map(|c| c.name.as_str()).collect();
+                let columns = self.distribution_columns().into_iter();
+                let names: Vec<_> = columns.map(|c| quote(&c.name)).collect();
                 format!("DISTRIBUTED BY ({})", names.join(", "))
             }
             Distribution::Replicated => "DISTRIBUTED REPLICATED".into(),

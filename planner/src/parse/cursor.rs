@@ -303,9 +303,14 @@ impl<'a> Cursor<'a> {
         let mut parser = Parser::new(&dialect)
             .with_recursion_limit(MAX_NESTING)
             .with_tokens_with_locations(tokens);
-        let value = read(&mut parser).map_err(|e| self.report(&e))?;
+        let outcome = read(&mut parser).map_err(|e| self.report(&e));
         let read = self.index..(self.index + parser.index()).min(self.end);
-        self.check_table_names(&read)?;
+        // Of two errors the first one counts.
+        let value = match (self.check_table_names(&read), outcome) {
+            (Err(a), Err(b)) if b.position.is_some_and(|b| Some(b) < a.position) => return Err(b),
+            (Err(e), _) => return Err(e),
+            (Ok(()), outcome) => outcome?,
+        };
         self.index = read.end;
         self.skip_space();
         Ok(value)

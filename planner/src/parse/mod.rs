@@ -39,6 +39,7 @@ pub use create_table_as::CreateTableAs;
 pub use data_type::sql_type;
 pub use ddl::{CreateSchema, DdlStatement, DropSchema, DropTable, Truncate};
 pub use explain::{Explain, ExplainFormat};
+pub(crate) use lexer::{MAX_IDENTIFIER_BYTES, clip};
 pub use maintenance::{Maintenance, MaintenanceTarget};
 pub use name::{DATABASE, Identifier, QualifiedName, fold, fold_ident, quote};
 pub use prepare::{DiscardTarget, Execute, Prepare};

@@ -290,6 +290,13 @@ fn column_type(element: &mut Cursor<'_>) -> Result<ColumnType> {
     if element.at_end() {
         return element.fail();
     }
+    // PostgreSQL's keywords for integers take no modifier, not even a wrong one.
+    if ["INT", "INTEGER", "SMALLINT", "BIGINT"].iter().any(|word| element.is_word(word))
+        && element.peek_nth(1).is_some_and(|l| l.token.token == Token::LParen)
+    {
+        element.advance();
+        return element.fail();
+    }
     match element.eat_one_of(&serial_types) {
         Some(serial) => Ok(ColumnType::Serial(serial)),
         None => element.parse_with(|p| p.parse_data_type()).map(ColumnType::Declared),
@@ -330,7 +337,7 @@ fn column_constraint(
         table.elements.push(TableElement::ForeignKey(foreign_key));
         attributes(element, table)
     } else if element.eat("COLLATE") {
-        column.collation = Some(element.name()?);
+        column.collation = Some(QualifiedName { position: Some(position), ..element.name()? });
         Ok(())
     } else if element.eat("GENERATED") {
         generated(element, table, position)

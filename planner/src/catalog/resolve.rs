@@ -1,0 +1,102 @@
+//! Names to what they stand for, along the search path.
+
+use std::sync::Arc;
+
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::{Catalog, TableDef};
+use crate::parse::QualifiedName;
+
+/// Schemas that Kestrel itself fills. Nothing can be created, changed or dropped in them.
+pub const SYSTEM_SCHEMAS: [&str; 3] = ["pg_catalog", "information_schema", "kestrel"];
+
+/// Is it Kestrel's own schema, or one with PostgreSQL's reserved prefix?
+pub fn is_system_schema(name: &str) -> bool {
+    SYSTEM_SCHEMAS.contains(&name) || name.starts_with("pg_")
+}
+
+/// The user's table of this name: in its schema, or in the first one on the search path that has
+/// it. The search path's `$user` names no schema here: the user has none.
+///
+/// Errors: 42P01, with the name's position if it has one.
+pub fn resolve_table<'a>(
+    catalog: &'a Catalog,
+    search_path: &[String],
+    name: &QualifiedName,
+) -> Result<&'a Arc<TableDef>> {
+    let message = || format!("relation \"{name}\" does not exist");
+    find_table(catalog, search_path, name)
+        .ok_or_else(|| name.locate(ErrorReport::new(SqlState::UNDEFINED_TABLE, message())))
+}
+
+/// As [`resolve_table`]; `None` if there is no such table.
+pub fn find_table<'a>(
+    catalog: &'a Catalog,
+    search_path: &[String],
+    name: &QualifiedName,
+) -> Option<&'a Arc<TableDef>> {
+    match &name.schema {
+        Some(schema) => catalog.table(schema, &name.name),
+        None => search_path.iter().find_map(|schema| catalog.table(schema, &name.name)),
+    }
+}
+
+/// The schema in which an object of this name is created: its own, or the first on the search path
+/// that exists.
+///
+/// Errors: 3F000 for a schema that does not exist, or none on the search path; 42501 for Kestrel's
+/// own schemas; 0A000 for `pg_temp`.
+pub fn creation_schema<'a>(
+    catalog: &'a Catalog,
+    search_path: &[String],
+    name: &QualifiedName,
+) -> Result<&'a str> {
+    let error = |state, message: String| name.locate(ErrorReport::new(state, message));
+    let Some(schema) = &name.schema else {
+        let found = search_path.iter().find_map(|schema| catalog.schemas.get(schema));
+        let message = "no schema has been selected to create in".to_string();
+        return found
+            .map(|schema| schema.name.as_str())
+            .ok_or_else(|| error(SqlState::INVALID_SCHEMA_NAME, message));
+    };
+    if schema == "pg_temp" {
+        return Err(name.locate(ErrorReport::unsupported("temporary tables are not supported")));
+    }
+    if is_system_schema(schema) {
+        let message = format!("permission denied to create \"{name}\"");
+        return Err(error(SqlState::INSUFFICIENT_PRIVILEGE, message)
+            .detail("System catalog modifications are currently disallowed."));
+    }
+    match catalog.schemas.get(schema) {
+        Some(schema) => Ok(&schema.name),
+        None => {
+            Err(error(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist")))
+        }
+    }
+}
+
+/// What has this name among the relations of a schema: tables, sequences and indexes share one
+/// space of names.
+pub(crate) fn relation_kind(catalog: &Catalog, schema: &str, name: &str) -> Option<RelationKind> {
+    if catalog.table(schema, name).is_some() {
+        return Some(RelationKind::Table);
+    }
+    if catalog.sequences.contains_key(&(schema.to_string(), name.to_string())) {
+        return Some(RelationKind::Sequence);
+    }
+    let mut tables = catalog.tables.values().filter(|t| t.schema_name == schema);
+    let has_index =
+        |t: &Arc<TableDef>| t.primary_key.iter().chain(&t.unique_keys).any(|key| key.name == name);
+    tables.any(has_index).then_some(RelationKind::Index)
+}
+
+/// Kinds of relations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RelationKind {
+    /// A table
+    Table,
+    /// A sequence
+    Sequence,
+    /// The index behind a PRIMARY KEY or UNIQUE constraint
+    Index,
+}

@@ -1,0 +1,132 @@
+//! CREATE TABLE
+
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::{
+    DdlPlan,
+    columns::{self, Context},
+    distribution_key::Declared,
+    foreign_key, keys,
+    names::{RelationNames, already_exists},
+    storage,
+};
+use crate::{
+    catalog::{
+        Catalog, CatalogChange, ColumnDef, Distribution, SequenceDef, TableDef, creation_schema,
+        relation_kind,
+    },
+    parse::CreateTable,
+};
+
+pub(super) fn create_table(
+    table: &CreateTable,
+    catalog: &Catalog,
+    search_path: &[String],
+) -> Result<DdlPlan> {
+    let mut plan = DdlPlan::new("CREATE TABLE");
+    let Some(schema) = target_schema(table, catalog, search_path, &mut plan.notices)? else {
+        return Ok(plan);
+    };
+    check_clauses(table, &mut plan.notices)?;
+    let name = table.name.name.as_str();
+    let mut names = RelationNames::new(catalog, schema);
+    names.take(name)?;
+    let mut new = columns::of_clauses(
+        table,
+        &mut Context {
+            catalog,
+            search_path,
+            schema,
+            table: name,
+            names: &mut names,
+            notices: &mut plan.notices,
+        },
+    )?;
+    let copied = std::mem::take(&mut new.keys);
+    let copied_count = copied.len();
+    let requests = keys::requests(table, &new.columns, copied)?;
+    let keys_are_copied = requests.len() <= copied_count;
+    let mut oid = catalog.next_oid;
+    let mut next_oid = || {
+        oid += 1;
+        oid - 1
+    };
+    let id = next_oid();
+    let (primary_key, unique_keys) =
+        keys::make(requests, name, &mut new.columns, &mut names, &mut next_oid)?;
+    let distribution = Declared {
+        clause: table.distributed.as_ref(),
+        columns: &new.columns,
+        primary_key: primary_key.as_ref(),
+        unique_keys: &unique_keys,
+        keys_are_copied,
+        like: new.like.take(),
+        column_word: "column",
+    }
+    .distribution(&mut plan.notices)?;
+    let mut definition = table_def(id, schema, name, new.columns, distribution);
+    (definition.primary_key, definition.unique_keys) = (primary_key, unique_keys);
+    foreign_key::check(table, &definition, catalog, search_path, &mut plan.notices)?;
+    for sequence in new.sequences {
+        let owned_by = sequence.owned_by.map(|(_, column)| (id, column));
+        let sequence = SequenceDef { id: next_oid(), owned_by, ..sequence };
+        plan.changes.push(CatalogChange::CreateSequence(sequence));
+    }
+    plan.changes.push(CatalogChange::CreateTable(definition));
+    Ok(plan)
+}
+
+/// A table without keys and rows.
+pub(super) fn table_def(
+    id: u64,
+    schema: &str,
+    name: &str,
+    columns: Vec<ColumnDef>,
+    distribution: Distribution,
+) -> TableDef {
+    TableDef {
+        id,
+        schema_name: schema.into(),
+        name: name.into(),
+        columns,
+        distribution,
+        primary_key: None,
+        unique_keys: Vec::new(),
+        segments: Vec::new(),
+    }
+}
+
+/// Where the table goes. `None`, with a NOTICE: it is there, and that is all right.
+pub(super) fn target_schema<'a>(
+    table: &CreateTable,
+    catalog: &'a Catalog,
+    search_path: &[String],
+    notices: &mut Vec<ErrorReport>,
+) -> Result<Option<&'a str>> {
+    if table.temporary {
+        let error = ErrorReport::unsupported("temporary tables are not supported");
+        let hint = "Create the table in a schema of its own, and drop the schema when it is done.";
+        return Err(table.name.locate(error.hint(hint)));
+    }
+    let schema = creation_schema(catalog, search_path, &table.name)?;
+    let name = &table.name.name;
+    if relation_kind(catalog, schema, name).is_none() {
+        return Ok(Some(schema));
+    }
+    if !table.if_not_exists {
+        return Err(already_exists(name));
+    }
+    let message = format!("relation \"{name}\" already exists, skipping");
+    notices.push(ErrorReport::notice(SqlState::DUPLICATE_TABLE, message));
+    Ok(None)
+}
+
+/// Refuses the first clause that Kestrel does not have, and checks those without effect.
+pub(super) fn check_clauses(table: &CreateTable, notices: &mut Vec<ErrorReport>) -> Result<()> {
+    if let Some(clause) = table.unsupported.first() {
+        let error = ErrorReport::unsupported(format!("{} is not supported", clause.what))
+            .position(clause.position);
+        return Err(ErrorReport { hint: clause.hint.map(String::from), ..error });
+    }
+    storage::check(table, notices)
+}

@@ -1,0 +1,117 @@
+//! DROP TABLE
+
+use std::sync::Arc;
+
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::DdlPlan;
+use crate::{
+    catalog::{
+        Catalog, CatalogChange, RelationKind, TableDef, find_table, is_system_schema, relation_kind,
+    },
+    parse::{DropTable, QualifiedName},
+};
+
+pub(super) fn drop_table(
+    drop: &DropTable,
+    catalog: &Catalog,
+    search_path: &[String],
+) -> Result<DdlPlan> {
+    let mut plan = DdlPlan::new("DROP TABLE");
+    let mut tables: Vec<&Arc<TableDef>> = Vec::new();
+    for name in &drop.tables {
+        match find_table(catalog, search_path, name) {
+            Some(table) if tables.iter().any(|t| t.id == table.id) => {}
+            Some(table) => tables.push(table),
+            None => {
+                let error = missing(name, catalog, search_path);
+                if !drop.if_exists || !is_missing(&error) {
+                    return Err(error);
+                }
+                let message = format!("{}, skipping", error.message);
+                plan.notices.push(ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, message));
+            }
+        }
+    }
+    check_dependents(&tables, catalog)?;
+    plan.changes = tables.iter().map(|t| CatalogChange::DropTable(t.id)).collect();
+    Ok(plan)
+}
+
+fn is_missing(error: &ErrorReport) -> bool {
+    [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(&error.sqlstate)
+}
+
+/// Why the name is no table that can be dropped.
+fn missing(name: &QualifiedName, catalog: &Catalog, search_path: &[String]) -> ErrorReport {
+    if let Some(error) = not_a_user_table(name, catalog, search_path) {
+        return error;
+    }
+    let message = format!("table \"{}\" does not exist", name.name);
+    ErrorReport::new(SqlState::UNDEFINED_TABLE, message)
+}
+
+/// The error for names that belong to something else than a user's table, or to no schema.
+pub(super) fn not_a_user_table(
+    name: &QualifiedName,
+    catalog: &Catalog,
+    search_path: &[String],
+) -> Option<ErrorReport> {
+    if let Some(schema) = &name.schema {
+        if is_system_schema(schema) {
+            let message = format!("permission denied: \"{}\" is a system catalog", name.name);
+            return Some(ErrorReport::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        }
+        if !catalog.schemas.contains_key(schema) {
+            let message = format!("schema \"{schema}\" does not exist");
+            return Some(ErrorReport::new(SqlState::INVALID_SCHEMA_NAME, message));
+        }
+    }
+    let schemas = name.schema.as_ref().map_or(search_path, std::slice::from_ref);
+    let kind = schemas.iter().find_map(|s| relation_kind(catalog, s, &name.name))?;
+    let message = format!("\"{}\" is not a table", name.name);
+    let error = ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message);
+    Some(match kind {
+        RelationKind::Sequence => {
+            error.hint("The sequence of a serial column goes with its table.")
+        }
+        RelationKind::Index => error.hint("The index of a key goes with its table."),
+        RelationKind::Table => error,
+    })
+}
+
+/// A table made LIKE one with a serial column may take its defaults from that one's sequence.
+fn check_dependents(tables: &[&Arc<TableDef>], catalog: &Catalog) -> Result<()> {
+    let is_dropped = |id: u64| tables.iter().any(|t| t.id == id);
+    for sequence in catalog.sequences.values() {
+        let Some((owner, column)) = sequence.owned_by.filter(|(owner, _)| is_dropped(*owner))
+        else {
+            continue;
+        };
+        let owner = tables.iter().find(|t| t.id == owner);
+        let Some(default) =
+            owner.and_then(|t| t.column_by_id(column)).and_then(|c| c.default.as_ref())
+        else {
+            continue;
+        };
+        let others = catalog.tables.values().filter(|t| !is_dropped(t.id));
+        for other in others {
+            let uses = other.columns.iter().find(|c| c.default.as_ref() == Some(default));
+            if let (Some(used_by), Some(owner)) = (uses, owner) {
+                return Err(dependent(&owner.name, &sequence.name, &used_by.name, &other.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn dependent(table: &str, sequence: &str, column: &str, other: &str) -> ErrorReport {
+    ErrorReport::new(
+        SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+        format!("cannot drop table {table} because other objects depend on it"),
+    )
+    .detail(format!(
+        "default value for column {column} of table {other} depends on sequence {sequence}"
+    ))
+    .hint(format!("Drop the table {other} in the same statement."))
+}
