@@ -1,6 +1,14 @@
 //! The coordinator: clients, catalog, dispatch, cluster.
+//!
+//! The life of a statement, here: [`server`] takes it from the client's bytes to a [`session`],
+//! which binds and plans it over its transaction's [`catalog`] snapshot (system relations come from
+//! [`system_view`]); [`query`] runs the plan; the rows go back the way the text came.
+//! [`engine`] is what all sessions share, [`copy`] reads COPY's bytes.
 
 pub mod catalog;
+pub mod copy;
+pub mod engine;
+pub mod query;
 pub mod server;
 pub mod session;
 pub mod system_view;

@@ -18,4 +18,4 @@ mod io_error;
 pub mod shard;
 
 pub use datanode::{DatanodeSettings, LocalDatanode};
-pub use fragment::{FragmentDecoder, memory_pool};
+pub use fragment::{FragmentDecoder, PlanDecoder, memory_pool};

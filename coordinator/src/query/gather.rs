@@ -44,9 +44,8 @@ pub struct QuerySummary {
 impl QuerySummary {
     /// Rows and bytes that went from one datanode to another.
     pub fn moved(&self) -> (u64, u64) {
-        let between = self.traffic.iter().filter(|t| {
-            t.receiver != COORDINATOR.0 && t.receiver != t.sender
-        });
+        let between =
+            self.traffic.iter().filter(|t| t.receiver != COORDINATOR.0 && t.receiver != t.sender);
         between.fold((0, 0), |(rows, bytes), t| (rows + t.rows, bytes + t.bytes))
     }
 }
@@ -220,10 +219,7 @@ impl Driver {
     }
 }
 
-type Ended = std::result::Result<
-    Result<(u32, DatanodeId, FragmentReport)>,
-    tokio::task::JoinError,
->;
+type Ended = std::result::Result<Result<(u32, DatanodeId, FragmentReport)>, tokio::task::JoinError>;
 
 fn note(ended: Ended, summary: &Mutex<QuerySummary>) -> Result<()> {
     let lost = |error| ErrorReport::internal(format!("a fragment's task was lost: {error}"));

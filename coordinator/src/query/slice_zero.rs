@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use arrow::array::RecordBatch;
+use async_trait::async_trait;
 use datafusion::{
     execution::TaskContext,
     physical_plan::{SendableRecordBatchStream, execute_stream},
@@ -41,8 +41,7 @@ pub(super) fn start(
     let context = TaskContext::from(&cluster.state);
     let config = context.session_config().clone().with_extension(Arc::new(hands));
     let context = Arc::new(context.with_session_config(config));
-    let decoded =
-        codec::decode_plan(&bytes, &context, None, &cluster.functions).map_err(report)?;
+    let decoded = codec::decode_plan(&bytes, &context, None, &cluster.functions).map_err(report)?;
     let optimized = DefaultPhysicalPlanner::default()
         .optimize_physical_plan(decoded, &cluster.state, |_, _| {})
         .map_err(report)?;

@@ -10,9 +10,7 @@ use kestrel_planner::{
     catalog::{Catalog, SqlType},
     ddl,
     error::report,
-    parse::{
-        DiscardTarget, IsolationLevel, SetValue, StatementKind, TransactionModes, Variable,
-    },
+    parse::{DiscardTarget, IsolationLevel, SetValue, StatementKind, TransactionModes, Variable},
     plan::Plan,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -38,9 +36,7 @@ impl ClientSession {
         }
         match &statement.kind {
             StatementKind::Empty => Ok(Outcome::Empty),
-            StatementKind::Query(query) => {
-                self.select(query, statement, parameters, cancel).await
-            }
+            StatementKind::Query(query) => self.select(query, statement, parameters, cancel).await,
             StatementKind::Insert(insert) => {
                 self.insert(insert, statement, parameters, cancel).await
             }
@@ -112,14 +108,20 @@ impl ClientSession {
             }
             StatementKind::Commit { .. } => {
                 if !self.transaction.in_block() {
-                    warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+                    warn(
+                        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                        "there is no transaction in progress",
+                    );
                 }
                 self.transaction.commit(&self.engine).await?;
                 "COMMIT"
             }
             _ => {
                 if !self.transaction.in_block() {
-                    warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+                    warn(
+                        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                        "there is no transaction in progress",
+                    );
                 }
                 self.transaction.rollback(&self.engine).await;
                 "ROLLBACK"

@@ -135,10 +135,10 @@ impl ClientSession {
             InsertPlan::Ingest(plan) => {
                 let mut running = self.start(&plan, &environment, "INSERT").await?;
                 let transaction = environment.transaction;
-                let mut ingestor =
-                    Ingestor::start(&self.engine.cluster, view, table, transaction)?;
+                let mut ingestor = Ingestor::start(&self.engine.cluster, view, table, transaction)?;
                 while let Some(batch) = running.next().await {
-                    let batch = self.with_serials(batch?, table, &serials, view).await?;
+                    let batch =
+                        Self::with_serials(&self.engine, batch?, table, &serials, view).await?;
                     ingestor.push(&batch).await?;
                 }
                 let (segments, rows) = ingestor.finish().await?;
@@ -177,7 +177,8 @@ impl ClientSession {
     /// distribution key, so that each datanode answers for its own rows.
     async fn check_unique(&mut self, table: &TableDef) -> Result<()> {
         for key in table.primary_key.iter().chain(&table.unique_keys) {
-            let names: Vec<_> = key.columns.iter().filter_map(|id| table.column_by_id(*id)).collect();
+            let names: Vec<_> =
+                key.columns.iter().filter_map(|id| table.column_by_id(*id)).collect();
             let list = |f: &dyn Fn(&str) -> String| {
                 names.iter().map(|c| f(&quoted(&c.name))).collect::<Vec<_>>()
             };
@@ -233,9 +234,7 @@ impl ClientSession {
         let exprs = table.columns.iter().enumerate().map(|(at, column)| {
             let source = columns.iter().take(given).position(|c| *c == at);
             let expr = match (source, &column.default) {
-                (Some(position), _) => {
-                    Expr::Column(query.schema().columns()[position].clone())
-                }
+                (Some(position), _) => Expr::Column(query.schema().columns()[position].clone()),
                 (None, Some(default)) if sequence_of(default).is_none() => {
                     bind_constant(default_expr(default)?, &context)?
                 }
@@ -371,4 +370,3 @@ pub(super) fn serial_columns(table: &TableDef, given: &[usize]) -> Vec<(usize, (
     };
     table.columns.iter().enumerate().filter_map(serial).collect()
 }
-

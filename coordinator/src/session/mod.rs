@@ -72,6 +72,7 @@ impl Backend for EngineBackend {
             prepared: PreparedStatements::default(),
             started_at: Utc::now(),
             batch_failed: false,
+            copied: copy::CopyResult::default(),
         })
     }
 }
@@ -85,6 +86,7 @@ pub struct ClientSession {
     prepared: PreparedStatements<Statement>,
     started_at: DateTime<Utc>,
     batch_failed: bool,
+    copied: copy::CopyResult,
 }
 
 #[async_trait]
@@ -143,6 +145,7 @@ impl Session for ClientSession {
         statement.notices.iter().for_each(|notice| {
             let _ = notices.send(notice.clone());
         });
+        self.absorb_copy().await?;
         let outcome = self.run(statement, parameters, &notices, cancel).await;
         outcome.map_err(|error| locate(error, statement))
     }
@@ -152,6 +155,16 @@ impl Session for ClientSession {
     }
 
     async fn end_batch(&mut self) -> Result<()> {
+        if !self.batch_failed {
+            let absorbed = self.absorb_copy().await;
+            if absorbed.is_err() {
+                self.transaction.fail();
+                if !self.transaction.in_block() {
+                    self.transaction.rollback(&self.engine).await;
+                }
+            }
+            absorbed?;
+        }
         if self.transaction.in_block() {
             return Ok(());
         }

@@ -71,11 +71,7 @@ impl ClientSession {
         let environment = self.environment(&view, cancel);
         let running = self.start(&plan, &environment, &statement.sql).await?;
         let watched = Watched::new(&self.engine, running, environment.id, view.version);
-        Ok(Outcome::Rows {
-            fields,
-            rows: watched.into_stream(),
-            tag: RowsTag::Counted("SELECT"),
-        })
+        Ok(Outcome::Rows { fields, rows: watched.into_stream(), tag: RowsTag::Counted("SELECT") })
     }
 
     /// Starts a plan and notes it in the registry.
@@ -168,12 +164,8 @@ pub(super) fn text_rows(name: &str, lines: Vec<String>, tag: RowsTag) -> Outcome
     let schema = Arc::new(Schema::new(vec![Field::new(name, DataType::Utf8View, false)]));
     let column = Arc::new(StringViewArray::from_iter_values(lines));
     let batch = RecordBatch::try_new(schema, vec![column]).map_err(|e| report(e.into()));
-    let field = OutputField {
-        name: name.into(),
-        sql_type: SqlType::Text,
-        table_oid: 0,
-        column_number: 0,
-    };
+    let field =
+        OutputField { name: name.into(), sql_type: SqlType::Text, table_oid: 0, column_number: 0 };
     Outcome::Rows { fields: vec![field], rows: Box::pin(stream::iter([batch])), tag }
 }
 

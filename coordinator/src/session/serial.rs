@@ -1,6 +1,6 @@
 //! Values of SERIAL columns, and DEFAULT inside of VALUES.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch},
@@ -13,6 +13,8 @@ use kestrel_planner::{
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
+use crate::engine::Engine;
+
 use super::{
     ClientSession,
     insert::{default_expr, sequence_of},
@@ -21,7 +23,7 @@ use super::{
 impl ClientSession {
     /// Puts values of their sequences into the columns that take theirs from there.
     pub(super) async fn with_serials(
-        &self,
+        engine: &Engine,
         batch: RecordBatch,
         table: &TableDef,
         serials: &[(usize, (String, String))],
@@ -32,7 +34,8 @@ impl ClientSession {
         }
         let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
         for (at, sequence) in serials {
-            let values = self.next_values(view, sequence, batch.num_rows() as u64).await?;
+            let count = batch.num_rows() as u64;
+            let values = next_values(engine, view, sequence, count).await?;
             let values: ArrayRef = Arc::new(Int64Array::from_iter_values(values));
             let data_type = table.columns[*at].sql_type.arrow();
             columns[*at] = cast(&values, &data_type).map_err(|e| report(e.into()))?;
@@ -43,19 +46,6 @@ impl ClientSession {
         });
         let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
         RecordBatch::try_new(schema, columns).map_err(|e| report(e.into()))
-    }
-
-    async fn next_values(
-        &self,
-        view: &Catalog,
-        sequence: &(String, String),
-        count: u64,
-    ) -> Result<std::ops::RangeInclusive<i64>> {
-        let Some(def) = view.sequences.get(sequence) else {
-            let message = format!("relation \"{}\" does not exist", sequence.1);
-            return Err(ErrorReport::new(SqlState::UNDEFINED_TABLE, message));
-        };
-        self.engine.catalog.next_values(def.id, count).await
     }
 
     /// Replaces DEFAULT in VALUES by the column's default; a sequence's value is taken now.
@@ -79,7 +69,8 @@ impl ClientSession {
                     Some(default) => match sequence_of(default) {
                         None => default_expr(default)?,
                         Some(sequence) => {
-                            let value = *self.next_values(&view, &sequence, 1).await?.start();
+                            let value =
+                                *next_values(&self.engine, &view, &sequence, 1).await?.start();
                             default_expr(&value.to_string())?
                         }
                     },
@@ -88,6 +79,19 @@ impl ClientSession {
         }
         Ok(())
     }
+}
+
+async fn next_values(
+    engine: &Engine,
+    view: &Catalog,
+    sequence: &(String, String),
+    count: u64,
+) -> Result<RangeInclusive<i64>> {
+    let Some(def) = view.sequences.get(sequence) else {
+        let message = format!("relation \"{}\" does not exist", sequence.1);
+        return Err(ErrorReport::new(SqlState::UNDEFINED_TABLE, message));
+    };
+    engine.catalog.next_values(def.id, count).await
 }
 
 fn is_default(expr: &ast::Expr) -> bool {

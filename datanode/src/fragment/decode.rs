@@ -3,7 +3,9 @@
 use std::{fmt::Debug, sync::Arc};
 
 use datafusion::{execution::TaskContext, physical_plan::ExecutionPlan};
-use kestrel_planner::operators::ShardStore;
+use kestrel_planner::{
+    codec::decode_plan, error::report, functions::FunctionRegistry, operators::ShardStore,
+};
 use kestrel_proto::{Result, message::Fragment};
 
 /// Makes operators of a fragment's bytes.
@@ -19,4 +21,33 @@ pub trait FragmentDecoder: Debug + Send + Sync {
         store: &Arc<dyn ShardStore>,
         context: &TaskContext,
     ) -> Result<Arc<dyn ExecutionPlan>>;
+}
+
+/// The planner's codec.
+#[derive(Debug)]
+pub struct PlanDecoder {
+    functions: Arc<FunctionRegistry>,
+}
+
+impl PlanDecoder {
+    /// Plans may call these functions.
+    pub fn new(functions: Arc<FunctionRegistry>) -> Self {
+        Self { functions }
+    }
+}
+
+impl FragmentDecoder for PlanDecoder {
+    fn function_fingerprint(&self) -> u64 {
+        self.functions.fingerprint()
+    }
+
+    fn decode(
+        &self,
+        fragment: &Fragment,
+        store: &Arc<dyn ShardStore>,
+        context: &TaskContext,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        decode_plan(&fragment.plan, context, Some(Arc::clone(store)), &self.functions)
+            .map_err(report)
+    }
 }

@@ -14,7 +14,7 @@ mod report;
 mod run;
 
 pub(crate) use config::session_config;
-pub use decode::FragmentDecoder;
+pub use decode::{FragmentDecoder, PlanDecoder};
 pub use memory::memory_pool;
 pub(crate) use run::FragmentRunner;
 

@@ -62,6 +62,7 @@ pub fn bind_query(
 ) -> Result<BoundQuery> {
     let mut query = query.clone();
     let named = name_outputs(&mut query);
+    functions::postgresql_syntax(&mut query);
     let options = ConfigOptions::default();
     let provider = Provider::new(context, &options);
     let planner = SqlToRel::new_with_options(&provider, parser_options());

@@ -11,9 +11,7 @@ mod table;
 pub use change::CatalogChange;
 pub use distribution::Distribution;
 pub(crate) use resolve::{RelationKind, relation_kind};
-pub use resolve::{
-    SYSTEM_SCHEMAS, creation_schema, find_table, is_system_schema, resolve_table,
-};
+pub use resolve::{SYSTEM_SCHEMAS, creation_schema, find_table, is_system_schema, resolve_table};
 pub use snapshot::{Catalog, DatanodeDef, SchemaDef, SequenceDef};
 pub use sql_type::{HashClass, SQL_TYPE_METADATA, SqlType};
 pub use table::{ColumnDef, KeyDef, Segment, TableDef};

@@ -1,0 +1,302 @@
+//! Records and values of COPY's text and csv formats (PostgreSQL's
+//! `src/backend/commands/copyfromparse.c`).
+
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+/// How records are written.
+#[derive(Clone, Debug)]
+pub struct RecordFormat {
+    /// csv, else text.
+    pub csv: bool,
+    /// Between two values.
+    pub delimiter: u8,
+    /// The text of a null value.
+    pub null: String,
+    /// Of csv.
+    pub quote: u8,
+    /// Of csv: before a quote inside of a quoted value.
+    pub escape: u8,
+}
+
+/// Cuts bytes into records.
+#[derive(Debug)]
+pub struct Records {
+    format: RecordFormat,
+    buffer: Vec<u8>,
+    /// Up to here the buffer has been searched for the end of the record.
+    searched: usize,
+    quoted: bool,
+    /// Of the last record: lines are counted from 1.
+    line: u64,
+    ended: bool,
+}
+
+impl Records {
+    /// Nothing read yet.
+    pub fn new(format: RecordFormat) -> Self {
+        Self { format, buffer: Vec::new(), searched: 0, quoted: false, line: 0, ended: false }
+    }
+
+    /// The line of the last record.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// More bytes, cut anywhere; `record` gets the values of each complete record.
+    pub fn push(
+        &mut self,
+        bytes: &[u8],
+        mut record: impl FnMut(u64, &[Option<String>]) -> Result<()>,
+    ) -> Result<()> {
+        self.buffer.extend_from_slice(bytes);
+        let mut start = 0;
+        while let Some(end) = self.find_end() {
+            let line = self.buffer[start..end].to_vec();
+            start = end + 1;
+            self.take(&line, &mut record)?;
+        }
+        self.buffer.drain(..start);
+        self.searched -= start;
+        Ok(())
+    }
+
+    /// All bytes have come: what is left is the last record.
+    pub fn finish(
+        &mut self,
+        mut record: impl FnMut(u64, &[Option<String>]) -> Result<()>,
+    ) -> Result<()> {
+        if self.quoted {
+            return Err(bad_format("unterminated CSV quoted field"));
+        }
+        let line = std::mem::take(&mut self.buffer);
+        self.searched = 0;
+        if line.is_empty() { Ok(()) } else { self.take(&line, &mut record) }
+    }
+
+    /// The position of the newline that ends the next record.
+    fn find_end(&mut self) -> Option<usize> {
+        while self.searched < self.buffer.len() {
+            let byte = self.buffer[self.searched];
+            if self.format.csv {
+                if byte == self.format.escape
+                    && self.format.escape != self.format.quote
+                    && self.quoted
+                {
+                    // What is escaped may not have come yet.
+                    if self.searched + 1 >= self.buffer.len() {
+                        return None;
+                    }
+                    self.searched += 2;
+                    continue;
+                }
+                if byte == self.format.quote {
+                    self.quoted = !self.quoted;
+                }
+            } else if byte == b'\\' {
+                if self.searched + 1 >= self.buffer.len() {
+                    return None;
+                }
+                self.searched += 2;
+                continue;
+            }
+            self.searched += 1;
+            if byte == b'\n' && !self.quoted {
+                return Some(self.searched - 1);
+            }
+        }
+        None
+    }
+
+    fn take(
+        &mut self,
+        line: &[u8],
+        record: &mut impl FnMut(u64, &[Option<String>]) -> Result<()>,
+    ) -> Result<()> {
+        self.line += 1;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if self.ended || line == b"\\." {
+            self.ended = true;
+            return Ok(());
+        }
+        let text = std::str::from_utf8(line).map_err(|_| {
+            let message = "invalid byte sequence for encoding \"UTF8\"";
+            at_line(ErrorReport::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message), self.line)
+        })?;
+        let values = if self.format.csv { self.csv(text) } else { self.text(text) };
+        record(self.line, &values)
+    }
+
+    fn text(&self, line: &str) -> Vec<Option<String>> {
+        let mut values = Vec::new();
+        let mut rest = line;
+        loop {
+            let end = text_value_end(rest, self.format.delimiter);
+            let raw = &rest[..end];
+            values.push((raw != self.format.null).then(|| unescape(raw)));
+            if end == rest.len() {
+                return values;
+            }
+            rest = &rest[end + 1..];
+        }
+    }
+
+    fn csv(&self, line: &str) -> Vec<Option<String>> {
+        let (quote, escape) = (self.format.quote, self.format.escape);
+        let mut values = Vec::new();
+        let mut value = Vec::new();
+        let (mut quoted, mut was_quoted) = (false, false);
+        let bytes = line.as_bytes();
+        let mut at = 0;
+        let mut close = |value: &mut Vec<u8>, was_quoted: &mut bool| {
+            let text = String::from_utf8_lossy(value).into_owned();
+            let is_null = !*was_quoted && text == self.format.null;
+            values.push((!is_null).then_some(text));
+            value.clear();
+            *was_quoted = false;
+        };
+        while at < bytes.len() {
+            let byte = bytes[at];
+            let next = bytes.get(at + 1).copied();
+            if quoted && byte == escape && (next == Some(quote) || next == Some(escape)) {
+                value.extend(next);
+                at += 1;
+            } else if byte == quote {
+                quoted = !quoted;
+                was_quoted = true;
+            } else if byte == self.format.delimiter && !quoted {
+                close(&mut value, &mut was_quoted);
+            } else {
+                value.push(byte);
+            }
+            at += 1;
+        }
+        close(&mut value, &mut was_quoted);
+        values
+    }
+}
+
+fn text_value_end(text: &str, delimiter: u8) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            byte if byte == delimiter => return at,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// `\t`, `\n`, octal and hexadecimal escapes; any other escaped character stands for itself.
+fn unescape(raw: &str) -> String {
+    if !raw.contains('\\') {
+        return raw.to_string();
+    }
+    let bytes = raw.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] != b'\\' || at + 1 == bytes.len() {
+            out.push(bytes[at]);
+            at += 1;
+            continue;
+        }
+        at += 1;
+        let escaped = bytes[at];
+        let (digits, radix, from) = match escaped {
+            b'0'..=b'7' => (3, 8, at),
+            b'x' => (2, 16, at + 1),
+            _ => (0, 0, at),
+        };
+        let run = bytes[from.min(bytes.len())..].iter().take(digits);
+        let run: String =
+            run.map(|b| *b as char).take_while(|c| c.is_digit(radix.max(2))).collect();
+        match (digits > 0).then(|| u32::from_str_radix(&run, radix)) {
+            Some(Ok(code)) => {
+                out.push(code as u8);
+                at = from + run.len();
+            }
+            _ => {
+                out.push(match escaped {
+                    b'b' => 8,
+                    b'f' => 12,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'v' => 11,
+                    other => other,
+                });
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn bad_format(message: &str) -> ErrorReport {
+    ErrorReport::new(SqlState::BAD_COPY_FILE_FORMAT, message)
+}
+
+fn at_line(error: ErrorReport, line: u64) -> ErrorReport {
+    error.detail(format!("COPY, line {line}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(csv: bool, input: &str, expected: &[&[Option<&str>]]) {
+        let delimiter = if csv { b',' } else { b'\t' };
+        let null = if csv { "" } else { "\\N" };
+        let format = RecordFormat { csv, delimiter, null: null.into(), quote: b'"', escape: b'"' };
+        // Cut at every place: the records are the same.
+        for cut in 0..=input.len() {
+            let mut records = Records::new(format.clone());
+            let mut seen = Vec::new();
+            let mut note = |_: u64, values: &[Option<String>]| {
+                seen.push(values.to_vec());
+                Ok(())
+            };
+            records.push(&input.as_bytes()[..cut], &mut note).unwrap();
+            records.push(&input.as_bytes()[cut..], &mut note).unwrap();
+            records.finish(&mut note).unwrap();
+            let expected: Vec<Vec<Option<String>>> = expected
+                .iter()
+                .map(|r| r.iter().map(|v| v.map(str::to_string)).collect())
+                .collect();
+            assert_eq!(seen, expected, "{input:?} cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn text_records() {
+        check(false, "1\ta\n2\t\\N\n", &[&[Some("1"), Some("a")], &[Some("2"), None]]);
+        check(false, "a\\tb\\\\\\x41\\101\n\\.\nrest\n", &[&[Some("a\tb\\AA")]]);
+        check(false, "x\\\ny\r\n", &[&[Some("x\ny")]]);
+    }
+
+    #[test]
+    fn csv_records() {
+        check(
+            true,
+            "1,\"a,\"\"b\"\"\nc\"\n,\"\"\n",
+            &[&[Some("1"), Some("a,\"b\"\nc")], &[None, Some("")]],
+        );
+    }
+
+    #[test]
+    fn an_open_quote_is_an_error() {
+        let format = RecordFormat {
+            csv: true,
+            delimiter: b',',
+            null: String::new(),
+            quote: b'"',
+            escape: b'"',
+        };
+        let mut records = Records::new(format);
+        records.push(b"1,\"a\n", |_, _| Ok(())).unwrap();
+        let error = records.finish(|_, _| Ok(())).unwrap_err();
+        assert_eq!(error.sqlstate, SqlState::BAD_COPY_FILE_FORMAT);
+    }
+}
