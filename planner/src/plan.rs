@@ -86,7 +86,7 @@ impl Planner {
     /// Plans a query.
     pub async fn plan(&self, query: &LogicalPlan, context: &PlanContext) -> Result<Plan> {
         let physical = self.physical_plan(query, context).await?;
-        finish(physical, context, |distributor, plan| distributor.distribute(plan).map_err(report))
+        finish(physical, context, &gathered)
     }
 
     /// Plans `INSERT INTO table query`; the query's columns are the table's.
@@ -97,13 +97,11 @@ impl Planner {
         context: &PlanContext,
     ) -> Result<InsertPlan> {
         let physical = self.physical_plan(query, context).await?;
-        let rows = finish(Arc::clone(&physical), context, |distributor, plan| {
-            distributor.distribute(plan).map_err(report)
-        })?;
+        let rows = finish(Arc::clone(&physical), context, &gathered)?;
         if rows.slices.len() == 1 {
             return Ok(InsertPlan::Ingest(rows));
         }
-        let write = finish(physical, context, |distributor, plan| {
+        let write = finish(physical, context, &|distributor, plan| {
             let rows = distributor.place(plan).map_err(report)?;
             let rows = to_table(distributor, rows, table)?;
             let write: Arc<dyn ExecutionPlan> = Arc::new(SegmentWriteExec::new(
@@ -164,11 +162,16 @@ fn to_table(distributor: &Distributor, rows: Placed, table: &TableDef) -> Result
     }
 }
 
+/// The rows of a query come to the coordinator.
+fn gathered(distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
+    distributor.distribute(plan).map_err(report)
+}
+
 /// Splits off the init plans, distributes, checks and slices.
 fn finish(
     physical: Arc<dyn ExecutionPlan>,
     context: &PlanContext,
-    place: impl Fn(&Distributor, &Arc<dyn ExecutionPlan>) -> Result<Placed>,
+    place: &dyn Fn(&Distributor, &Arc<dyn ExecutionPlan>) -> Result<Placed>,
 ) -> Result<Plan> {
     let datanodes: Vec<DatanodeId> = context.catalog.datanode_ids();
     let distributor = Distributor {
@@ -178,14 +181,11 @@ fn finish(
     let (main, init) = match physical.downcast_ref::<ScalarSubqueryExec>() {
         None => (physical, Vec::new()),
         Some(with_subqueries) => {
-            let gather = |distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>| {
-                distributor.distribute(plan).map_err(report)
-            };
             let mut links: Vec<_> = with_subqueries.subqueries().iter().collect();
             links.sort_by_key(|link| link.index.as_usize());
             let init = links
                 .into_iter()
-                .map(|link| finish(Arc::clone(&link.plan), context, gather))
+                .map(|link| finish(Arc::clone(&link.plan), context, &gathered))
                 .collect::<Result<Vec<_>>>()?;
             (Arc::clone(with_subqueries.input()), init)
         }
