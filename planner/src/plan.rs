@@ -162,6 +162,9 @@ fn to_table(distributor: &Distributor, rows: Placed, table: &TableDef) -> Result
     }
 }
 
+/// How the main plan is placed.
+type Place<'a> = &'a dyn Fn(&Distributor, &Arc<dyn ExecutionPlan>) -> Result<Placed>;
+
 /// The rows of a query come to the coordinator.
 fn gathered(distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
     distributor.distribute(plan).map_err(report)
@@ -171,7 +174,7 @@ fn gathered(distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>) -> Result<
 fn finish(
     physical: Arc<dyn ExecutionPlan>,
     context: &PlanContext,
-    place: &dyn Fn(&Distributor, &Arc<dyn ExecutionPlan>) -> Result<Placed>,
+    place: Place<'_>,
 ) -> Result<Plan> {
     let datanodes: Vec<DatanodeId> = context.catalog.datanode_ids();
     let distributor = Distributor {

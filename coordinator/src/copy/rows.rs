@@ -108,10 +108,10 @@ impl CopyRows {
         lines: &[u64],
         error: ErrorReport,
     ) -> (usize, ErrorReport) {
-        for row in 0..texts.len() {
+        for (row, line) in lines.iter().enumerate() {
             if let Err(error) = read(&texts.slice(row, 1), column.sql_type) {
                 let value = texts.as_string_view().value(row);
-                return (row, self.at(lines[row], column, value, error));
+                return (row, self.at(*line, column, value, error));
             }
         }
         (0, error)

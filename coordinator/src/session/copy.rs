@@ -35,7 +35,10 @@ use crate::{
 
 /// What a COPY has written: the session makes it part of its transaction.
 #[derive(Clone, Default)]
-pub(super) struct CopyResult(Arc<Mutex<Option<(Arc<TableDef>, Vec<Segment>)>>>);
+pub(super) struct CopyResult(Arc<Mutex<Option<Written>>>);
+
+/// The segments that a table got.
+type Written = (Arc<TableDef>, Vec<Segment>);
 
 impl ClientSession {
     /// Prepares to take the client's rows.

@@ -56,7 +56,7 @@ impl ClientSession {
             (true, _) => all_columns(&table),
             (false, _) => columns,
         };
-        let rows = self.into_table(bound.plan, &table, &columns, &view, cancel).await?;
+        let rows = self.write_rows(bound.plan, &table, &columns, &view, cancel).await?;
         Ok(Outcome::Done(format!("INSERT 0 {rows}")))
     }
 
@@ -95,12 +95,12 @@ impl ClientSession {
         let table = find_table(&view, &search_path, &name).cloned();
         let table = table.ok_or_else(|| ErrorReport::internal("the new table is not there"))?;
         let columns = all_columns(&table);
-        let rows = self.into_table(bound.plan, &table, &columns, &view, cancel).await?;
+        let rows = self.write_rows(bound.plan, &table, &columns, &view, cancel).await?;
         Ok(Outcome::Done(format!("SELECT {rows}")))
     }
 
     /// Writes a query's rows, whose columns go to `columns` (positions in the table).
-    async fn into_table(
+    async fn write_rows(
         &mut self,
         query: LogicalPlan,
         table: &Arc<TableDef>,

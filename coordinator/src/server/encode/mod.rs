@@ -199,7 +199,7 @@ fn as_held(array: &ArrayRef, field: &OutputField) -> Result<ArrayRef> {
             let held = SqlType::TimestampTz.arrow();
             match held {
                 DataType::Timestamp(ref u, _) if u == unit => {
-                    DataType::Timestamp(*unit, Some(zone.clone()))
+                    DataType::Timestamp(*unit, Some(std::sync::Arc::clone(zone)))
                 }
                 held => held,
             }

@@ -68,7 +68,7 @@ fn base_10000(absolute: u128, scale: i8) -> (Vec<i16>, i16) {
     let mut digits = vec![];
     let mut zeros = scale.min(0).unsigned_abs();
     // A negative scale: what is missing up to a whole digit of base 10000 belongs to the value.
-    while zeros % 4 != 0 && whole != 0 {
+    while !zeros.is_multiple_of(4) && whole != 0 {
         whole = whole.saturating_mul(10);
         zeros -= 1;
     }

@@ -437,7 +437,7 @@ async fn columns_follow_their_ids() {
 #[tokio::test]
 async fn damage_is_found_and_named() {
     let schema = every_type();
-    let damages: [(&str, fn(&Path)); 5] = [
+    let damages: [(&str, Damage); 5] = [
         ("missing", |file| fs::remove_file(file).unwrap()),
         ("damaged", |file| fs::write(file, "").unwrap()),
         ("damaged", |file| {
@@ -542,3 +542,6 @@ async fn files_go_only_on_order() {
     left(&[5]);
     assert!(!fixture.dir.path().join("segments/43").exists());
 }
+
+/// Does something to a file.
+type Damage = fn(&Path);

@@ -93,11 +93,11 @@ fn out_of_range(type_name: &str, text: &str) -> ErrorReport {
 
 fn parse(text: &str) -> Parsed<Parts<'_>> {
     let mut parts = Parts::default();
-    let mut words = text.split_ascii_whitespace().flat_map(split_at_t).peekable();
+    let words = text.split_ascii_whitespace().flat_map(split_at_t);
     let mut calendar = Calendar::default();
     let mut clock: Option<(i64, bool)> = None;
     let mut bc = false;
-    while let Some(word) = words.next() {
+    for word in words {
         let lower = word.to_ascii_lowercase();
         match lower.as_str() {
             "bc" => bc = true,

@@ -44,10 +44,9 @@ impl Divisor {
         }
         let result = if !self.multiple {
             x
-        } else if x == 0 {
-            0
         } else {
-            (a.unsigned_abs() / x).checked_mul(b.unsigned_abs())?
+            // lcm(0, 0) is 0.
+            a.unsigned_abs().checked_div(x).unwrap_or(0).checked_mul(b.unsigned_abs())?
         };
         i64::try_from(result).ok()
     }

@@ -175,10 +175,7 @@ fn as_double(expr: Expr, class: Class) -> Expr {
         Expr::Literal(ScalarValue::Decimal128(Some(value), _, scale), _) => {
             Some(double_of_decimal(*value, *scale))
         }
-        Expr::Literal(value, _) => match value {
-            ScalarValue::Int32(Some(value)) => Some(f64::from(*value)),
-            _ => None,
-        },
+        Expr::Literal(ScalarValue::Int32(Some(value)), _) => Some(f64::from(*value)),
         _ => None,
     };
     match value {
