@@ -76,7 +76,7 @@ impl Cluster {
         let datanodes = open_datanodes(&options, &catalog, &functions, &fragments).await?;
         let cluster = query::Cluster {
             datanodes,
-            state: slice_zero_state(&options)?,
+            state: slice_zero_state(&options, &functions)?,
             functions,
             runtime: fragments.handle().clone(),
             epoch: catalog.epoch(),
@@ -140,7 +140,10 @@ fn fragment_runtime() -> Result<Runtime> {
 }
 
 /// One partition: slice 0 only receives what the datanodes have prepared.
-fn slice_zero_state(options: &ClusterOptions) -> Result<datafusion::execution::SessionState> {
+fn slice_zero_state(
+    options: &ClusterOptions,
+    functions: &FunctionRegistry,
+) -> Result<datafusion::execution::SessionState> {
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(memory_pool(options.memory_limit / 4))
         .build_arc()
@@ -150,7 +153,10 @@ fn slice_zero_state(options: &ClusterOptions) -> Result<datafusion::execution::S
     Ok(SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
-        .with_default_features()
+        // Only ours: a decoded plan asks here first, and DataFusion's `avg` is another one.
+        .with_scalar_functions(functions.scalars())
+        .with_aggregate_functions(functions.aggregates())
+        .with_window_functions(functions.windows())
         .build())
 }
 

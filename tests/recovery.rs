@@ -51,7 +51,6 @@ async fn answers(session: &Session) -> Vec<Vec<Vec<Option<String>>>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the cluster does not start yet"]
 async fn a_stopped_cluster_starts_with_what_it_had() {
     let mut cluster = TestCluster::start(3).await;
     fill(&cluster.session().await).await;
@@ -73,7 +72,6 @@ async fn a_stopped_cluster_starts_with_what_it_had() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the cluster does not start yet"]
 async fn after_kill_9_all_that_was_committed_is_there_and_nothing_else() {
     let directory = TempDir::new().unwrap();
     let mut kestrel = Kestrel::up(directory.path(), &["--datanodes", "3"]).await;
@@ -104,7 +102,6 @@ async fn after_kill_9_all_that_was_committed_is_there_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the cluster does not start yet"]
 async fn commits_that_were_acknowledged_survive_kill_9() {
     let directory = TempDir::new().unwrap();
     let mut kestrel = Kestrel::up(directory.path(), &["--datanodes", "2"]).await;

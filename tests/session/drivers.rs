@@ -60,7 +60,6 @@ print("ok")
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the cluster does not start yet"]
 async fn psycopg_sends_parameters_and_gets_values() {
     if !run_python("import psycopg", "").await.0 {
         let required = std::env::var("KESTREL_TEST_REQUIRE").unwrap_or_default();

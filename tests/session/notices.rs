@@ -42,7 +42,6 @@ const CASES: &[Case] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the cluster does not start yet"]
 async fn notices_say_what_greenplum_and_postgresql_say() {
     let cluster = TestCluster::start(2).await;
     let mut session = cluster.session().await;
@@ -64,7 +63,6 @@ async fn notices_say_what_greenplum_and_postgresql_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the cluster does not start yet"]
 async fn numeric_without_precision_is_said_to_be_limited() {
     let cluster = TestCluster::start(1).await;
     let mut session = cluster.session().await;
@@ -75,7 +73,7 @@ async fn numeric_without_precision_is_said_to_be_limited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the cluster does not start yet"]
+#[ignore = "not met yet: docs/status.md"]
 async fn client_min_messages_silences_them() {
     let cluster = TestCluster::start(1).await;
     let mut session = cluster.session().await;

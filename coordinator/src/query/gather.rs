@@ -31,6 +31,8 @@ pub struct RunningQuery {
 /// What a query did; complete when its rows have ended.
 #[derive(Clone, Debug, Default)]
 pub struct QuerySummary {
+    /// Everything has ended, well or not, and the client was told.
+    complete: bool,
     /// Rows of the result.
     pub rows: u64,
     /// What moved, per motion, sender and receiver; the init plans' too.
@@ -53,7 +55,12 @@ impl QuerySummary {
 impl RunningQuery {
     /// The next rows; `None`: all were read and every fragment has ended well.
     pub async fn next(&mut self) -> Option<Result<RecordBatch>> {
-        self.rows.recv().await
+        let batch = self.rows.recv().await;
+        if batch.is_none() && !std::mem::replace(&mut self.summary.lock().complete, true) {
+            // The driver's task is gone without a word: rows may be missing.
+            return Some(Err(ErrorReport::internal("the query ended before its rows did")));
+        }
+        batch
     }
 
     /// Where the summary will be.
@@ -148,6 +155,7 @@ impl Driver {
                 datanode.end_query(self.environment.id).await;
             }
         }
+        self.summary.lock().complete = true;
         if let Err(error) = outcome {
             // The client may have gone: then nobody is left to tell.
             let _ = self.to_client.send(Err(error)).await;

@@ -222,9 +222,14 @@ impl CopyIn for CopyFrom {
 
     async fn data(&mut self, bytes: Bytes) -> Result<()> {
         let Self { records, rows, skip_header, .. } = self;
-        records.push(&bytes, |line, values| {
+        let taken = records.push(&bytes, |line, values| {
             if std::mem::take(skip_header) { Ok(()) } else { rows.push(line, values) }
-        })?;
+        });
+        if taken.is_err() {
+            // A row before it may be wrong, too: the first one is to be named.
+            self.flush().await?;
+        }
+        taken?;
         if self.rows.is_full() { self.flush().await } else { Ok(()) }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use chrono::Utc;
+use datafusion::sql::sqlparser::ast;
 use kestrel_planner::{
     bind::{BindContext, SystemRelations},
     catalog::Catalog,
@@ -12,9 +13,8 @@ use kestrel_proto::ErrorReport;
 
 use super::ClientSession;
 use crate::{
-    query::QueryState,
     server::{DATABASE, SERVER_VERSION},
-    system_view::{QueryFacts, SessionFacts, SystemViewContext, functions, system_view},
+    system_view::{QueryFacts, SessionFacts, SystemViewContext, functions, rewrite, system_view},
 };
 
 /// System relations over one snapshot.
@@ -23,6 +23,18 @@ struct Views(Arc<SystemViewContext>);
 impl SystemRelations for Views {
     fn relation(&self, schema: &str, name: &str) -> Option<Result<RecordBatch, ErrorReport>> {
         system_view(schema, name).map(|view| view.batch(&self.0))
+    }
+}
+
+/// A query of the system catalogs in a form that the binder takes; any other as it is.
+pub(super) fn plannable(query: &ast::Query) -> ast::Query {
+    let mut statement = ast::Statement::Query(Box::new(query.clone()));
+    if rewrite::concerns_catalogs(&statement) {
+        rewrite::rewrite(&mut statement);
+    }
+    match statement {
+        ast::Statement::Query(query) => *query,
+        _ => query.clone(),
     }
 }
 
@@ -57,9 +69,9 @@ impl ClientSession {
             server_start: self.started_at,
         };
         let mut context = SystemViewContext::new(Arc::clone(catalog), facts, Utc::now());
-        let running = self.engine.queries.records();
-        let running = running.into_iter().filter(|q| q.state == QueryState::Running);
-        context.queries = running
+        let queries = self.engine.queries.records();
+        context.queries = queries
+            .into_iter()
             .map(|query| QueryFacts {
                 query_id: query.id.to_string(),
                 backend_pid: query.session_pid,
@@ -67,6 +79,10 @@ impl ClientSession {
                 application_name: String::new(),
                 state: query.state.as_str().into(),
                 started_at: query.started_at,
+                duration_ms: query.duration_ms.map(|ms| ms.round() as i64),
+                rows: query.rows,
+                rows_moved: query.rows_moved,
+                bytes_moved: query.bytes_moved,
                 query: query.text,
             })
             .collect();

@@ -113,7 +113,7 @@ impl Session for ClientSession {
             StatementKind::Query(query) => {
                 let view = self.transaction.view(&self.engine);
                 let context = self.bind_context(&view, &statement.sql);
-                let bound = bind_query(query, &context, parameter_types)?;
+                let bound = bind_query(&facts::plannable(query), &context, parameter_types)?;
                 let parameters = bound.parameter_types()?;
                 let plan = self.plan_for_types(&bound.plan, &view, &parameters).await?;
                 let fields = select::output_fields(&bound.names, &plan)?;

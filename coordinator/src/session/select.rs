@@ -23,7 +23,7 @@ use kestrel_planner::{
 use kestrel_proto::{BatchStream, ErrorReport, QueryId, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientSession, Outcome, OutputField, RowsTag, Statement};
+use super::{ClientSession, Outcome, OutputField, RowsTag, Statement, facts::plannable};
 use crate::{
     engine::{Engine, Pin},
     query::{QueryEnvironment, QueryState, RunningQuery, run},
@@ -41,7 +41,7 @@ impl ClientSession {
         let view = self.transaction.view(&self.engine);
         let context = self.bind_context(&view, text);
         let types: Vec<_> = parameters.iter().map(|p| Some(p.sql_type)).collect();
-        let mut bound = bind_query(query, &context, &types)?;
+        let mut bound = bind_query(&plannable(query), &context, &types)?;
         if !parameters.is_empty() {
             let values: Vec<_> = parameters.iter().map(|p| p.value.clone()).collect();
             let plan = bound.plan.with_param_values(ParamValues::from(values)).map_err(report)?;

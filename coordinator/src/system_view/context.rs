@@ -90,6 +90,14 @@ pub struct QueryFacts {
     pub state: String,
     /// When it began.
     pub started_at: DateTime<Utc>,
+    /// How long it took; `None`: it runs.
+    pub duration_ms: Option<i64>,
+    /// Rows of its result, so far.
+    pub rows: u64,
+    /// Rows that went from one datanode to another.
+    pub rows_moved: u64,
+    /// Bytes that did.
+    pub bytes_moved: u64,
     /// The statement's text.
     pub query: String,
 }

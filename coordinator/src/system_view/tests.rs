@@ -151,6 +151,10 @@ pub(super) fn context() -> Arc<SystemViewContext> {
         application_name: "psql".into(),
         state: "running".into(),
         started_at: now - chrono::Duration::milliseconds(1500),
+        duration_ms: None,
+        rows: 3,
+        rows_moved: 2,
+        bytes_moved: 16,
         query: "SELECT 1".into(),
     });
     Arc::new(context)
@@ -208,7 +212,10 @@ fn views_tell_what_is() {
             "kestrel.table_placement table_name, datanode, rows, bytes",
             &["t|dn1|60|6000", "t|dn2|40|4000", "Order|dn1|5|500", "Order|dn2|5|500"],
         ),
-        ("kestrel.queries query_id, state, elapsed_ms", &["q1|running|1500"]),
+        (
+            "kestrel.queries query_id, state, duration_ms, rows, rows_moved, bytes_moved",
+            &["q1|running|1500|3|2|16"],
+        ),
         (
             "pg_catalog.gp_distribution_policy localoid, policytype, numsegments, distkey",
             &["16386|p|2|{1}", "16390|r|2|{}"],

@@ -1,4 +1,4 @@
-//! `kestrel.queries`: what runs now.
+//! `kestrel.queries`: what runs, and what ran last.
 
 use super::super::{
     SystemViewContext,
@@ -7,7 +7,8 @@ use super::super::{
 
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
-        "query_id, pid, user_name, application_name, state, started_at, elapsed_ms, query",
+        "query_id, session_pid, user_name, application_name, state, started_at, duration_ms, rows, \
+         rows_moved, bytes_moved, query",
     );
     for query in &context.queries {
         rows.push(row![
@@ -17,7 +18,10 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             &query.application_name,
             &query.state,
             query.started_at,
-            (context.now - query.started_at).num_milliseconds(),
+            query.duration_ms.unwrap_or((context.now - query.started_at).num_milliseconds()),
+            query.rows as i64,
+            query.rows_moved as i64,
+            query.bytes_moved as i64,
             &query.query,
         ]);
     }
