@@ -114,7 +114,7 @@ fn syntax_errors_are_postgresqls() {
 fn errors_in_our_own_words() {
     check(&[
         ("CREATE TABLE t (a int) DISTRIBUTED FOO", "42601 @36: syntax error at or near \"FOO\""),
-        ("CREATE TABLE t (a int) DISTRIBUTED BY ()", "42601 @39: syntax error at or near \")\""),
+        ("CREATE TABLE t (a int) DISTRIBUTED BY ()", "42601 @40: syntax error at or near \")\""),
         (
             "CREATE TABLE t (a int) DISTRIBUTED RANDOMLY DISTRIBUTED RANDOMLY",
             "42601 @45: syntax error at or near \"DISTRIBUTED\"",
