@@ -70,19 +70,23 @@ impl FunctionRegistry {
         }
     }
 
-    /// All scalar functions, in no order.
+    /// All scalar functions, to be registered one after the other: ours come last and win their
+    /// names and aliases.
     pub fn scalars(&self) -> Vec<Arc<ScalarUDF>> {
-        self.scalar.values().cloned().collect()
+        let all = SessionStateDefaults::default_scalar_functions().into_iter();
+        all.chain(super::scalar_functions()).collect()
     }
 
-    /// All aggregate functions, in no order.
+    /// All aggregate functions, likewise.
     pub fn aggregates(&self) -> Vec<Arc<AggregateUDF>> {
-        self.aggregate.values().cloned().collect()
+        let all = SessionStateDefaults::default_aggregate_functions().into_iter();
+        all.chain(super::aggregate_functions()).collect()
     }
 
-    /// All window functions, in no order.
+    /// All window functions, likewise.
     pub fn windows(&self) -> Vec<Arc<WindowUDF>> {
-        self.window.values().cloned().collect()
+        let all = SessionStateDefaults::default_window_functions().into_iter();
+        all.chain(super::window_functions()).collect()
     }
 
     /// The scalar function of this name, in any case of letters.

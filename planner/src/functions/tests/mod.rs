@@ -3,7 +3,7 @@
 mod aggregates;
 mod expressions;
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{Array, RecordBatch},
@@ -12,7 +12,7 @@ use arrow::{
 use datafusion::{
     config::Dialect,
     error::Result,
-    execution::{FunctionRegistry as _, SessionStateBuilder, context::SessionContext},
+    execution::{SessionStateBuilder, context::SessionContext},
     logical_expr::{LogicalPlan, planner::TypePlanner},
     prelude::SessionConfig,
     sql::{parser::Statement, sqlparser::ast},
@@ -30,16 +30,12 @@ fn session() -> SessionContext {
     config.options_mut().sql_parser.map_string_types_to_utf8view = true;
     config.options_mut().sql_parser.dialect = Dialect::PostgreSQL;
     config.options_mut().execution.time_zone = Some("UTC".into());
-    let unique = |names: HashSet<String>| names.into_iter();
-    let scalars = unique(registry.udfs()).map(|n| registry.udf(&n).unwrap()).collect();
-    let aggregates = unique(registry.udafs()).map(|n| registry.udaf(&n).unwrap()).collect();
-    let windows = unique(registry.udwfs()).map(|n| registry.udwf(&n).unwrap()).collect();
     let state = SessionStateBuilder::new()
         .with_default_features()
         .with_config(config)
-        .with_scalar_functions(scalars)
-        .with_aggregate_functions(aggregates)
-        .with_window_functions(windows)
+        .with_scalar_functions(registry.scalars())
+        .with_aggregate_functions(registry.aggregates())
+        .with_window_functions(registry.windows())
         .with_expr_planners(registry.expr_planners().to_vec())
         .with_type_planner(Arc::new(TestTypes))
         .build();
