@@ -1,9 +1,12 @@
 //! The command line: what it may say, and who does it.
 
 use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
 use crate::demo::{DemoArguments, run_demo};
 use crate::output::{Console, error_line};
@@ -34,8 +37,27 @@ enum Command {
     Status(StatusArguments),
 }
 
-/// Does what the command line says; the exit status. An error is one line on standard error.
-pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+/// Threads that are still busy then end with the process.
+const RUNTIME_STOP_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The whole command: does what the command line says. `KESTREL_LOG` says what is logged.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let filter = EnvFilter::try_from_env("KESTREL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            error_line(&format!("kestrel: cannot start threads: {e}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let status = runtime.block_on(run(arguments));
+    runtime.shutdown_timeout(RUNTIME_STOP_WAIT_MAX);
+    ExitCode::from(status)
+}
+
+/// The exit status. An error is one line on standard error.
+async fn run(arguments: Vec<OsString>) -> u8 {
     let command = match parse(arguments) {
         Ok(Parsed::Command(command)) => command,
         Ok(Parsed::Help(text)) => {

@@ -26,7 +26,11 @@ use kestrel_planner::{
     functions::FunctionRegistry,
 };
 use kestrel_proto::{Datanode, DatanodeHealth, DatanodeId, ErrorReport, Result, SqlState};
-use tokio::{net::TcpListener, runtime::Runtime, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    runtime::{Handle, Runtime},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Datanodes of a new cluster, unless it is told otherwise.
@@ -54,7 +58,7 @@ pub struct Cluster {
     shutdown: CancellationToken,
     server: JoinHandle<()>,
     /// Fragments run here, clients are answered on the caller's runtime.
-    fragments: Option<Runtime>,
+    _fragments: FragmentRuntime,
 }
 
 impl Cluster {
@@ -71,14 +75,15 @@ impl Cluster {
         })?;
         let address = listener.local_addr().unwrap_or(options.listen);
         let catalog = CatalogHandle::open(options.data.clone()).await?;
-        let fragments = fragment_runtime()?;
+        let fragments = FragmentRuntime::start()?;
+        let runtime = fragments.handle()?;
         let functions = FunctionRegistry::new();
-        let datanodes = open_datanodes(&options, &catalog, &functions, &fragments).await?;
+        let datanodes = open_datanodes(&options, &catalog, &functions, &runtime).await?;
         let cluster = query::Cluster {
             datanodes,
             state: slice_zero_state(&options, &functions)?,
             functions,
-            runtime: fragments.handle().clone(),
+            runtime,
             epoch: catalog.epoch(),
         };
         let serve_options = ServeOptions::default();
@@ -90,7 +95,7 @@ impl Cluster {
         let server = tokio::spawn(async move {
             let _ = served.await;
         });
-        Ok(Self { address, engine, shutdown, server, fragments: Some(fragments) })
+        Ok(Self { address, engine, shutdown, server, _fragments: fragments })
     }
 
     /// Where clients connect.
@@ -113,30 +118,43 @@ impl Cluster {
         if let Err(error) = (&mut self.server).await {
             tracing::warn!(%error, "the server's task was lost");
         }
-        if let Some(fragments) = self.fragments.take() {
-            fragments.shutdown_background();
-        }
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.shutdown.cancel();
-        // A runtime must not be dropped where it would block one.
-        if let Some(fragments) = self.fragments.take() {
-            fragments.shutdown_background();
-        }
     }
 }
 
-fn fragment_runtime() -> Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("kestrel-fragment")
-        .build()
-        .map_err(|error| {
+/// The runtime of the fragments. A runtime must not be dropped where that would block another
+/// one, so it ends in the background.
+struct FragmentRuntime(Option<Runtime>);
+
+impl FragmentRuntime {
+    fn start() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("kestrel-fragment")
+            .build();
+        let runtime = runtime.map_err(|error| {
             ErrorReport::new(SqlState::SYSTEM_ERROR, format!("cannot start threads: {error}"))
-        })
+        })?;
+        Ok(Self(Some(runtime)))
+    }
+
+    fn handle(&self) -> Result<Handle> {
+        let runtime = self.0.as_ref();
+        runtime.map(|r| r.handle().clone()).ok_or_else(|| ErrorReport::internal("no runtime"))
+    }
+}
+
+impl Drop for FragmentRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// One partition: slice 0 only receives what the datanodes have prepared.
@@ -165,7 +183,7 @@ async fn open_datanodes(
     options: &ClusterOptions,
     catalog: &CatalogHandle,
     functions: &Arc<FunctionRegistry>,
-    runtime: &Runtime,
+    runtime: &Handle,
 ) -> Result<Vec<Arc<dyn Datanode>>> {
     let known = catalog.snapshot().datanodes.clone();
     let count = match (options.datanodes, known.len() as u32) {
@@ -194,7 +212,7 @@ async fn open_datanodes(
             DatanodeSettings::new(id, catalog.cluster_id(), &directory, Arc::clone(&memory));
         settings.target_partitions = (cores / count as usize).max(1);
         let decoder = Arc::clone(&decoder) as _;
-        let handle = runtime.handle().clone();
+        let handle = runtime.clone();
         let datanode = LocalDatanode::open(settings, Arc::clone(&peers), decoder, handle)?;
         check_uuid(&known, id, &datanode.uuid().to_string(), &directory)?;
         definitions.push(DatanodeDef {

@@ -25,7 +25,7 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=DATANODES_MAX))]
     datanodes: Option<u32>,
     /// How much data: 1 is about 1 GB
-    #[arg(long, default_value = "0.1", value_parser = parse_scale)]
+    #[arg(long, default_value = "0.1", allow_negative_numbers = true, value_parser = parse_scale)]
     scale: f64,
     /// The cluster's directory, kept afterwards [default: a temporary one]
     #[arg(long)]

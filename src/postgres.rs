@@ -60,6 +60,12 @@ impl Programs {
         &self.directory
     }
 
+    /// The client: beside the server's programs, or in PATH.
+    pub fn psql(&self) -> PathBuf {
+        let beside = self.directory.join("psql");
+        if beside.exists() { beside } else { "psql".into() }
+    }
+
     fn command(&self, program: &str) -> Command {
         Command::new(self.directory.join(program))
     }

@@ -18,7 +18,6 @@ fn text(path: &Path) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn a_wrong_command_line_is_status_2() {
     let directory = TempDir::new().unwrap();
     let data = text(directory.path());
@@ -36,7 +35,6 @@ async fn a_wrong_command_line_is_status_2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn what_cannot_be_done_is_status_1() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("file");
@@ -82,7 +80,6 @@ async fn signals_stop_it_cleanly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn a_directory_has_one_owner_and_keeps_its_datanodes() {
     let directory = TempDir::new().unwrap();
     let data = text(directory.path());

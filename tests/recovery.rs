@@ -83,7 +83,7 @@ async fn after_kill_9_all_that_was_committed_is_there_and_nothing_else() {
         let (open, loading) = (kestrel.session().await, kestrel.session().await);
         open.run_all(["BEGIN", "INSERT INTO r SELECT id, 1 FROM h"]).await;
         let load = tokio::spawn(async move {
-            let rows: String = (10_000..400_000).map(|id| format!("{id}\tx\n")).collect();
+            let rows: String = (10_000..2_000_000).map(|id| format!("{id}\tx\n")).collect();
             loading.copy_in("COPY h FROM STDIN", &rows).await
         });
         tokio::time::sleep(Duration::from_millis(30 + round * 150)).await;

@@ -264,7 +264,8 @@ fn files(root: &Path, directory: &Path, found: &mut Vec<SourceFile>) -> io::Resu
 
 #[test]
 fn the_tree_keeps_the_rules() -> io::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Tests run in their package.
+    let root = Path::new(".");
     let mut found = vec![];
     files(root, root, &mut found)?;
     for (name, _) in ARROWS {

@@ -32,25 +32,21 @@ async fn check(layout: Layout) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn answers_are_right_with_the_usual_keys() {
     check(Layout::Usual).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn answers_are_right_with_random_placement() {
     check(Layout::Random).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn answers_are_right_with_wrong_keys() {
     check(Layout::WrongKey).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn answers_are_right_with_replicated_tables() {
     check(Layout::Replicated).await;
 }

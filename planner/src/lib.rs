@@ -31,3 +31,5 @@ pub mod parse;
 pub mod placement;
 pub mod plan;
 pub mod slice;
+#[cfg(test)]
+mod tests;

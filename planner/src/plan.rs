@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use datafusion::{
     config::ConfigOptions,
     execution::{SessionState, SessionStateBuilder, config::SessionConfig},
-    logical_expr::LogicalPlan,
+    logical_expr::{LogicalPlan, physical_planning_context::ScalarSubqueryResults},
     physical_plan::{ExecutionPlan, scalar_subquery::ScalarSubqueryExec},
 };
 use kestrel_proto::{DatanodeId, ErrorReport, Result};
@@ -38,9 +38,10 @@ pub struct PlanContext {
 /// A distributed plan.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Uncorrelated scalar subqueries; each is run first, and its value stands in the main plan
-    /// where the subquery of this position was.
+    /// Uncorrelated scalar subqueries; each is run before the main plan.
     pub init: Vec<Plan>,
+    /// Where the main plan looks for the value of each init plan, by its position.
+    pub init_values: ScalarSubqueryResults,
     /// The whole tree, motions and all.
     pub root: Placed,
     /// The tree cut at its motions; slice 0 first.
@@ -181,8 +182,8 @@ fn finish(
         datanodes: datanodes.len(),
         bucket_map: Arc::clone(&context.catalog.bucket_map),
     };
-    let (main, init) = match physical.downcast_ref::<ScalarSubqueryExec>() {
-        None => (physical, Vec::new()),
+    let (main, init, init_values) = match physical.downcast_ref::<ScalarSubqueryExec>() {
+        None => (physical, Vec::new(), ScalarSubqueryResults::default()),
         Some(with_subqueries) => {
             let mut links: Vec<_> = with_subqueries.subqueries().iter().collect();
             links.sort_by_key(|link| link.index.as_usize());
@@ -190,12 +191,12 @@ fn finish(
                 .into_iter()
                 .map(|link| finish(Arc::clone(&link.plan), context, &gathered))
                 .collect::<Result<Vec<_>>>()?;
-            (Arc::clone(with_subqueries.input()), init)
+            (Arc::clone(with_subqueries.input()), init, with_subqueries.results().clone())
         }
     };
     let root = place(&distributor, &main)?;
     check(&root)?;
     let slices = slice(&root, &datanodes).map_err(report)?;
     let schema = root.plan.schema();
-    Ok(Plan { init, root, slices, schema })
+    Ok(Plan { init, init_values, root, slices, schema })
 }

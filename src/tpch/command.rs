@@ -32,7 +32,7 @@ pub(crate) enum TpchCommand {
 #[derive(Debug, Args)]
 pub(crate) struct Target {
     /// The scale: 1 is about 1 GB of data
-    #[arg(long, value_parser = parse_scale)]
+    #[arg(long, allow_negative_numbers = true, value_parser = parse_scale)]
     scale: f64,
     /// The server
     #[arg(long, default_value = DEFAULT_URL)]
@@ -76,7 +76,7 @@ pub(crate) struct QueriesArguments {
     #[arg(value_parser = clap::value_parser!(u8).range(1..=22))]
     numbers: Vec<u8>,
     /// Accepted as elsewhere: the queries are the same at every scale
-    #[arg(long, value_parser = parse_scale)]
+    #[arg(long, allow_negative_numbers = true, value_parser = parse_scale)]
     scale: Option<f64>,
     /// Print one JSON document
     #[arg(long)]

@@ -49,7 +49,6 @@ struct Difference {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn random_queries_get_postgresqls_answers() {
     let Some(postgres) = postgres() else { return };
     let oracle = Session::connect(&postgres.connection_string()).await;

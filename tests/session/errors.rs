@@ -75,7 +75,6 @@ async fn differences(session: &Session) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn errors_are_postgresqls() {
     if let Some(postgres) = postgres() {
         let session = Session::connect(&postgres.connection_string()).await;

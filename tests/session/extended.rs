@@ -6,7 +6,6 @@ use tokio_postgres::types::Type;
 use crate::support::{Failure, TestCluster};
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn parameters_and_binary_values_of_every_type() {
     let cluster = TestCluster::start(3).await;
     let client = &cluster.session().await.client;
@@ -50,7 +49,6 @@ async fn parameters_and_binary_values_of_every_type() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn parameters_get_the_types_that_postgresql_infers() {
     let cluster = TestCluster::start(1).await;
     let client = &cluster.session().await.client;
@@ -76,7 +74,6 @@ async fn parameters_get_the_types_that_postgresql_infers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn a_prepared_statement_is_planned_for_what_is_there_when_it_runs() {
     let cluster = TestCluster::start(2).await;
     let client = &cluster.session().await.client;
@@ -94,7 +91,6 @@ async fn a_prepared_statement_is_planned_for_what_is_there_when_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn an_error_ends_the_statement_and_not_the_session() {
     let cluster = TestCluster::start(2).await;
     let client = &cluster.session().await.client;

@@ -73,7 +73,6 @@ async fn numeric_without_precision_is_said_to_be_limited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn client_min_messages_silences_them() {
     let cluster = TestCluster::start(1).await;
     let mut session = cluster.session().await;

@@ -60,7 +60,6 @@ const CASES: &[Case] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn its_commands_work_and_tell_the_truth() {
     let Some(programs) = Programs::for_tests().unwrap_or_else(|e| panic!("{e}")) else { return };
     let cluster = TestCluster::start(3).await;
@@ -79,7 +78,7 @@ async fn its_commands_work_and_tell_the_truth() {
         .await;
     let mut wrong = Vec::new();
     for (arguments, expected) in CASES {
-        let mut psql = Command::new(programs.directory().join("psql"));
+        let mut psql = Command::new(programs.psql());
         psql.arg(cluster.url()).arg("--no-psqlrc").args(*arguments);
         let output = tokio::task::spawn_blocking(move || psql.output()).await.unwrap().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned()
@@ -97,7 +96,6 @@ async fn its_commands_work_and_tell_the_truth() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not met yet: docs/status.md"]
 async fn its_copy_loads_a_file() {
     let Some(programs) = Programs::for_tests().unwrap_or_else(|e| panic!("{e}")) else { return };
     let cluster = TestCluster::start(2).await;
@@ -106,7 +104,7 @@ async fn its_copy_loads_a_file() {
     let file = cluster.directory.path().join("rows.csv");
     let rows: String = (1..=5000).map(|id| format!("{id},\"name, {id}\"\n")).collect();
     std::fs::write(&file, rows).unwrap();
-    let mut psql = Command::new(programs.directory().join("psql"));
+    let mut psql = Command::new(programs.psql());
     psql.arg(cluster.url()).arg("--no-psqlrc");
     psql.arg("-c").arg(format!("\\copy t FROM '{}' CSV", file.display()));
     let output = tokio::task::spawn_blocking(move || psql.output()).await.unwrap().unwrap();

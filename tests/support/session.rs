@@ -3,7 +3,7 @@
 use std::{fmt, future::poll_fn, io::Cursor, pin::pin, time::Duration};
 
 use futures::SinkExt;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_postgres::{
     AsyncMessage, Client, NoTls, SimpleQueryMessage, error::DbError, error::ErrorPosition,
 };
@@ -18,6 +18,15 @@ pub(crate) struct Session {
     /// For what [`Session::run`] does not do: prepared statements, COPY, cancelling.
     pub(crate) client: Client,
     notices: mpsc::UnboundedReceiver<DbError>,
+    /// Drives the connection. Left alone it would read the rest of a query's rows when the client
+    /// has gone.
+    connection: JoinHandle<()>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
 }
 
 /// What the server answered to one statement.
@@ -55,14 +64,14 @@ impl Session {
     pub(crate) async fn try_connect(url: &str) -> Result<Self, tokio_postgres::Error> {
         let (client, mut connection) = tokio_postgres::connect(url, NoTls).await?;
         let (sender, notices) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
                 if let AsyncMessage::Notice(notice) = message {
                     let _ = sender.send(notice);
                 }
             }
         });
-        Ok(Self { client, notices })
+        Ok(Self { client, notices, connection })
     }
 
     /// Runs one statement to its end.

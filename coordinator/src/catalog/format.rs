@@ -111,9 +111,11 @@ pub(super) fn open(dir: &Path) -> Result<Opened> {
     Ok(Opened { connection, cluster_id, epoch, catalog })
 }
 
-/// Creates `dir` where it is missing.
-pub(super) fn create_directory(dir: &Path) -> Result<()> {
-    fs::create_dir_all(dir).map_err(|e| io_error("create directory", dir, &e))
+/// Creates `dir` where it is missing. Somebody else's directory is refused before anything is
+/// written there.
+pub(super) fn prepare_directory(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).map_err(|e| io_error("create directory", dir, &e))?;
+    if dir.join(CATALOG_FILE).exists() { Ok(()) } else { check_empty(dir) }
 }
 
 fn pragma(connection: &Connection, dir: &Path, name: &str) -> Result<i32> {

@@ -57,7 +57,7 @@ impl CatalogStore {
     /// Errors: 55000 when another process serves the directory, when it is not Kestrel's, or when
     /// a newer Kestrel wrote it; 58030 when it cannot be read or written; XX001 when it is damaged.
     pub fn open(dir: &Path) -> Result<Self> {
-        format::create_directory(dir)?;
+        format::prepare_directory(dir)?;
         let lock = DirectoryLock::acquire(dir)?;
         let opened = format::open(dir)?;
         Ok(Self {

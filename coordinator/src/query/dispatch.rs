@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::scalar::ScalarValue;
 use kestrel_planner::{codec, error::report, plan::Plan};
 use kestrel_proto::{DatanodeId, Result, message::FragmentReport};
 use prost::Message;
@@ -22,14 +21,13 @@ pub(super) struct Fragments {
 pub(super) fn dispatch(
     cluster: &Cluster,
     plan: &Plan,
-    values: &[ScalarValue],
     environment: &QueryEnvironment,
 ) -> Result<Fragments> {
     let mut encoded = Vec::new();
     for slice in plan.slices.iter().filter(|slice| slice.id.0 != 0) {
         for datanode in &slice.executors {
-            let bytes = codec::encode_plan(&slice.plan, *datanode, values, &cluster.functions)
-                .map_err(report)?;
+            let bytes =
+                codec::encode_plan(&slice.plan, *datanode, &cluster.functions).map_err(report)?;
             let fragment = environment.fragment(cluster, slice.id.0, *datanode, bytes);
             encoded.push((slice.id.0, *datanode, bytes::Bytes::from(fragment.encode_to_vec())));
         }

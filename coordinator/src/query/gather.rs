@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Instant};
 
 use arrow::array::RecordBatch;
-use datafusion::{physical_plan::SendableRecordBatchStream, scalar::ScalarValue};
+use datafusion::{
+    logical_expr::physical_planning_context::SubqueryIndex,
+    physical_plan::SendableRecordBatchStream, scalar::ScalarValue,
+};
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use kestrel_planner::{error::report, plan::Plan};
 use kestrel_proto::{
@@ -88,8 +91,8 @@ pub fn run<'a>(
     async move {
         let started = Instant::now();
         let mut summary = QuerySummary::default();
-        let mut values = Vec::with_capacity(plan.init.len());
-        for init in &plan.init {
+        plan.init_values.clear();
+        for (at, init) in plan.init.iter().enumerate() {
             // A query of its own: its motions are numbered like the main plan's.
             let environment = QueryEnvironment {
                 id: kestrel_proto::QueryId::random(),
@@ -97,10 +100,11 @@ pub fn run<'a>(
                 ..environment.clone()
             };
             let (batches, of_init) = run(cluster, init, &environment).await?.collect().await?;
-            values.push(scalar_value(init, &batches)?);
+            let value = scalar_value(init, &batches)?;
+            plan.init_values.set(SubqueryIndex::new(at), value).map_err(report)?;
             summary.traffic.extend(of_init.traffic);
         }
-        let fragments = dispatch(cluster, plan, &values, environment)?;
+        let fragments = dispatch(cluster, plan, environment)?;
         summary.dispatch_ms = started.elapsed().as_secs_f64() * 1000.0;
         let summary = Arc::new(Mutex::new(summary));
         let (to_client, rows) = mpsc::channel(ROWS_IN_FLIGHT);
@@ -111,7 +115,7 @@ pub fn run<'a>(
             to_client,
             summary: Arc::clone(&summary),
         };
-        let slice_zero = slice_zero::start(cluster, plan, &values, environment);
+        let slice_zero = slice_zero::start(cluster, plan, environment);
         cluster.runtime.spawn(driver.drive(slice_zero));
         Ok(RunningQuery { rows, summary })
     }

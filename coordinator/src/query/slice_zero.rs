@@ -1,4 +1,5 @@
-//! Slice 0: decoded from its bytes like every other slice, then run here.
+//! Slice 0: run here as it was planned. It is never encoded, so that it may call what only the
+//! session has (`pg_table_is_visible`), which no datanode knows.
 
 use std::sync::Arc;
 
@@ -8,12 +9,10 @@ use datafusion::{
     execution::TaskContext,
     physical_plan::{SendableRecordBatchStream, execute_stream},
     physical_planner::DefaultPhysicalPlanner,
-    scalar::ScalarValue,
 };
 use kestrel_planner::{
-    codec,
     error::report,
-    operators::{Exchange, Hands},
+    operators::{Exchange, Hands, optimized},
     plan::Plan,
 };
 use kestrel_proto::{
@@ -26,11 +25,8 @@ use super::{Cluster, QueryEnvironment};
 pub(super) fn start(
     cluster: &Cluster,
     plan: &Plan,
-    values: &[ScalarValue],
     environment: &QueryEnvironment,
 ) -> Result<SendableRecordBatchStream> {
-    let bytes = codec::encode_plan(&plan.slices[0].plan, COORDINATOR, values, &cluster.functions)
-        .map_err(report)?;
     let hands = Hands {
         exchange: Arc::new(CoordinatorExchange { cluster: cluster.clone(), query: environment.id }),
         store: None,
@@ -41,11 +37,11 @@ pub(super) fn start(
     let context = TaskContext::from(&cluster.state);
     let config = context.session_config().clone().with_extension(Arc::new(hands));
     let context = Arc::new(context.with_session_config(config));
-    let decoded = codec::decode_plan(&bytes, &context, None, &cluster.functions).map_err(report)?;
-    let optimized = DefaultPhysicalPlanner::default()
-        .optimize_physical_plan(decoded, &cluster.state, |_, _| {})
-        .map_err(report)?;
-    execute_stream(optimized, context).map_err(report)
+    let optimize = |plan| {
+        DefaultPhysicalPlanner::default().optimize_physical_plan(plan, &cluster.state, |_, _| {})
+    };
+    let plan = optimized(Arc::clone(&plan.slices[0].plan), optimize).map_err(report)?;
+    execute_stream(plan, context).map_err(report)
 }
 
 /// The coordinator only receives.

@@ -63,6 +63,7 @@ impl Connection {
     pub(super) fn new(socket: TcpStream) -> Self {
         let (read, write) = socket.into_split();
         let (notice_sender, notices) = mpsc::unbounded_channel();
+        let notice_sender = NoticeSender::new(notice_sender);
         Self {
             reader: Reader { socket: read, buffer: BytesMut::new() },
             writer: Writer { socket: write, output: BytesMut::new(), flush_at: None },

@@ -66,7 +66,15 @@ impl ClientSession {
                     ErrorReport::new(SqlState::UNDEFINED_COLUMN, message).position(column.position)
                 })
             };
-            columns.iter().map(position).collect::<Result<_>>()?
+            let positions: Vec<usize> = columns.iter().map(position).collect::<Result<_>>()?;
+            for (at, column) in columns.iter().enumerate() {
+                if positions[..at].contains(&positions[at]) {
+                    let message = format!("column \"{}\" specified more than once", column.name);
+                    return Err(ErrorReport::new(SqlState::DUPLICATE_COLUMN, message)
+                        .position(column.position));
+                }
+            }
+            positions
         };
         self.lock_unique(&table).await?;
         let view = self.transaction.view(&self.engine);
@@ -133,7 +141,7 @@ impl ClientSession {
         let Some(ParsedStatement { kind: StatementKind::Query(query), .. }) = parsed.first() else {
             return Err(ErrorReport::internal("a default is not an expression"));
         };
-        let bound = bind_query(query, &self.bind_context(view, sql), &[])?;
+        let bound = bind_query(query, &self.bind_context(view, None), &[])?;
         let plan = self.plan(&bound.plan, view).await?;
         let environment = self.environment(view, CancellationToken::new());
         let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;

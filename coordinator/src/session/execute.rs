@@ -6,7 +6,7 @@ use datafusion::{
     common::ParamValues, logical_expr::LogicalPlan, scalar::ScalarValue, sql::sqlparser::ast,
 };
 use kestrel_planner::{
-    bind::bind_query,
+    bind::{bind_query, stated_parameter_types},
     catalog::{Catalog, SqlType},
     ddl,
     error::report,
@@ -17,7 +17,8 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientSession, NoticeSender, Outcome, OutputField, RowsTag, Statement, select::text_rows,
+    ClientSession, NoticeSender, Outcome, OutputField, RowsTag, Statement, insert::all_columns,
+    select::text_rows, serial::null_defaults,
 };
 use crate::server::{Parameter, PreparedStatements};
 
@@ -71,9 +72,7 @@ impl ClientSession {
         self.transaction.lock_ddl(&self.engine).await;
         let view = self.transaction.view(&self.engine);
         let plan = ddl::plan(statement, &view, &self.settings.search_path())?;
-        for notice in plan.notices {
-            let _ = notices.send(notice);
-        }
+        plan.notices.into_iter().for_each(|notice| notices.send(notice));
         self.transaction.change(&self.engine, plan.changes)?;
         Ok(Outcome::Done(plan.tag))
     }
@@ -83,9 +82,7 @@ impl ClientSession {
         kind: &StatementKind,
         notices: &NoticeSender,
     ) -> Result<Outcome> {
-        let warn = |state, message: &str| {
-            let _ = notices.send(ErrorReport::warning(state, message));
-        };
+        let warn = |state, message: &str| notices.send(ErrorReport::warning(state, message));
         let tag = match kind {
             StatementKind::Begin(modes) => {
                 check_modes(modes)?;
@@ -213,8 +210,14 @@ impl ClientSession {
     ) -> Result<Vec<SqlType>> {
         let Some(query) = &insert.source else { return Ok(Vec::new()) };
         let view = self.transaction.view(&self.engine);
-        let context = self.bind_context(&view, &statement.sql);
-        bind_query(query, &context, types)?.parameter_types()
+        let (table, columns) = self.insert_target(insert, &view)?;
+        let columns = if columns.is_empty() { all_columns(&table) } else { columns };
+        let targets: Vec<_> = columns.iter().map(|at| table.columns[*at].sql_type).collect();
+        let types = stated_parameter_types(query, types, &targets);
+        let mut query = (**query).clone();
+        null_defaults(&mut query)?;
+        let context = self.bind_context(&view, Some(statement));
+        bind_query(&query, &context, &types)?.parameter_types()
     }
 }
 
@@ -230,7 +233,7 @@ pub(super) fn show_fields(variable: &Variable) -> Vec<OutputField> {
 
 fn check_modes(modes: &TransactionModes) -> Result<()> {
     if modes.isolation == Some(IsolationLevel::Serializable) {
-        return Err(ErrorReport::unsupported("isolation level SERIALIZABLE")
+        return Err(ErrorReport::unsupported("isolation level SERIALIZABLE is not supported")
             .hint("Use REPEATABLE READ, which is snapshot isolation."));
     }
     Ok(())

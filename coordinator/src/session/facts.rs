@@ -6,12 +6,12 @@ use arrow::array::RecordBatch;
 use chrono::Utc;
 use datafusion::sql::sqlparser::ast;
 use kestrel_planner::{
-    bind::{BindContext, SystemRelations},
+    bind::{BindContext, Source, SystemRelations},
     catalog::Catalog,
 };
 use kestrel_proto::ErrorReport;
 
-use super::ClientSession;
+use super::{ClientSession, Statement};
 use crate::{
     server::{DATABASE, SERVER_VERSION},
     system_view::{QueryFacts, SessionFacts, SystemViewContext, functions, rewrite, system_view},
@@ -39,10 +39,18 @@ pub(super) fn plannable(query: &ast::Query) -> ast::Query {
 }
 
 impl ClientSession {
-    /// What names mean for a statement over `catalog`.
-    pub(super) fn bind_context(&self, catalog: &Arc<Catalog>, statement: &str) -> BindContext {
-        let context = Arc::new(self.view_context(catalog, statement));
+    /// What names mean for a statement over `catalog`; `None`: for one of our own.
+    pub(super) fn bind_context(
+        &self,
+        catalog: &Arc<Catalog>,
+        statement: Option<&Statement>,
+    ) -> BindContext {
+        let source = statement
+            .map(|statement| Source { sql: statement.sql.clone(), offset: statement.offset })
+            .unwrap_or_default();
+        let context = Arc::new(self.view_context(catalog, &source.sql));
         BindContext {
+            source,
             catalog: Arc::clone(catalog),
             search_path: self.settings.search_path(),
             functions: Arc::clone(&self.engine.cluster.functions),

@@ -8,7 +8,7 @@ use datafusion::{
     sql::sqlparser::ast,
 };
 use kestrel_planner::{
-    bind::{bind_constant, bind_query},
+    bind::{bind_constant, bind_query, output_place},
     catalog::{Catalog, CatalogChange, ColumnDef, Segment, TableDef, find_table, resolve_table},
     ddl,
     error::report,
@@ -37,27 +37,43 @@ impl ClientSession {
     ) -> Result<Outcome> {
         self.transaction.check_writable("INSERT")?;
         refuse_unsupported(insert)?;
-        let ast::TableObject::TableName(name) = &insert.table else {
-            return Err(ErrorReport::unsupported("INSERT INTO a function"));
-        };
-        let name = QualifiedName::of_ast(name)?;
         let view = self.transaction.view(&self.engine);
-        let table = Arc::clone(resolve_table(&view, &self.settings.search_path(), &name)?);
-        let columns = target_columns(&table, &insert.columns)?;
+        let (table, columns) = self.insert_target(insert, &view)?;
         let mut query = match &insert.source {
             Some(query) => (**query).clone(),
             None => default_values(&table)?,
         };
         self.fill_defaults(&mut query, &table, &columns).await?;
-        let (bound, view) = self.bind(&query, &statement.sql, parameters)?;
+        let (bound, view) = self.bind(&query, statement, parameters)?;
         let columns = match (columns.is_empty(), bound.plan.schema().fields().len()) {
             // Without names the first columns are meant.
             (true, given) if given <= table.columns.len() => (0..given).collect(),
             (true, _) => all_columns(&table),
             (false, _) => columns,
         };
-        let rows = self.write_rows(bound.plan, &table, &columns, &view, cancel).await?;
+        check_column_count(bound.plan.schema().fields().len(), columns.len()).map_err(|error| {
+            let place = output_place(&query, columns.len());
+            let position = place.and_then(|place| statement.position(place));
+            ErrorReport { position, ..error }
+        })?;
+        let rows =
+            self.write_rows(bound.plan, &table, &columns, &view, (&statement.sql, cancel)).await?;
         Ok(Outcome::Done(format!("INSERT 0 {rows}")))
+    }
+
+    /// The table of an INSERT, and the positions of the columns it names.
+    pub(super) fn insert_target(
+        &self,
+        insert: &ast::Insert,
+        view: &Catalog,
+    ) -> Result<(Arc<TableDef>, Vec<usize>)> {
+        let ast::TableObject::TableName(name) = &insert.table else {
+            return Err(ErrorReport::unsupported("INSERT INTO a function"));
+        };
+        let name = QualifiedName::of_ast(name)?;
+        let table = Arc::clone(resolve_table(view, &self.settings.search_path(), &name)?);
+        let columns = target_columns(&table, &insert.columns)?;
+        Ok((table, columns))
     }
 
     /// CREATE TABLE … AS.
@@ -70,7 +86,7 @@ impl ClientSession {
     ) -> Result<Outcome> {
         self.transaction.check_writable("CREATE TABLE AS")?;
         self.transaction.lock_ddl(&self.engine).await;
-        let (bound, view) = self.bind(&create.query, &statement.sql, &[])?;
+        let (bound, view) = self.bind(&create.query, statement, &[])?;
         let plan = self.plan(&bound.plan, &view).await?;
         let columns: Vec<_> = super::select::output_fields(&bound.names, &plan)?
             .into_iter()
@@ -78,9 +94,7 @@ impl ClientSession {
             .collect();
         let search_path = self.settings.search_path();
         let ddl = ddl::create_table_as(create, &columns, &view, &search_path)?;
-        ddl.notices.iter().for_each(|notice| {
-            let _ = notices.send(notice.clone());
-        });
+        ddl.notices.iter().for_each(|notice| notices.send(notice.clone()));
         let created = ddl.created_table().cloned();
         self.transaction.change(&self.engine, ddl.changes)?;
         let Some(table) = created.filter(|_| create.with_data) else {
@@ -95,18 +109,20 @@ impl ClientSession {
         let table = find_table(&view, &search_path, &name).cloned();
         let table = table.ok_or_else(|| ErrorReport::internal("the new table is not there"))?;
         let columns = all_columns(&table);
-        let rows = self.write_rows(bound.plan, &table, &columns, &view, cancel).await?;
+        let rows =
+            self.write_rows(bound.plan, &table, &columns, &view, (&statement.sql, cancel)).await?;
         Ok(Outcome::Done(format!("SELECT {rows}")))
     }
 
-    /// Writes a query's rows, whose columns go to `columns` (positions in the table).
+    /// Writes a query's rows, whose columns go to `columns` (positions in the table). `text`: the
+    /// statement's.
     async fn write_rows(
         &mut self,
         query: LogicalPlan,
         table: &Arc<TableDef>,
         columns: &[usize],
         view: &Arc<Catalog>,
-        cancel: CancellationToken,
+        (text, cancel): (&str, CancellationToken),
     ) -> Result<u64> {
         self.lock_unique(table).await?;
         let serials = serial_columns(table, columns);
@@ -121,7 +137,7 @@ impl ClientSession {
         let environment = self.environment(view, cancel);
         let (segments, rows) = match plan {
             InsertPlan::Distributed(plan) => {
-                let running = self.start(&plan, &environment, "INSERT").await?;
+                let running = self.start(&plan, &environment, text).await?;
                 let (batches, summary) = running.collect().await?;
                 let moved = summary.moved();
                 let mut segments = Vec::new();
@@ -133,7 +149,7 @@ impl ClientSession {
                 (segments, rows)
             }
             InsertPlan::Ingest(plan) => {
-                let mut running = self.start(&plan, &environment, "INSERT").await?;
+                let mut running = self.start(&plan, &environment, text).await?;
                 let transaction = environment.transaction;
                 let mut ingestor = Ingestor::start(&self.engine.cluster, view, table, transaction)?;
                 while let Some(batch) = running.next().await {
@@ -207,7 +223,7 @@ impl ClientSession {
         let Some(ParsedStatement { kind: StatementKind::Query(query), .. }) = parsed.first() else {
             return Err(ErrorReport::internal("a query of our own is none"));
         };
-        let bound = bind_query(query, &self.bind_context(view, sql), &[])?;
+        let bound = bind_query(query, &self.bind_context(view, None), &[])?;
         let plan = self.plan(&bound.plan, view).await?;
         let environment = self.environment(view, CancellationToken::new());
         let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
@@ -229,8 +245,7 @@ impl ClientSession {
         view: &Arc<Catalog>,
     ) -> Result<LogicalPlan> {
         let given = query.schema().fields().len();
-        check_column_count(given, columns.len())?;
-        let context = self.bind_context(view, "");
+        let context = self.bind_context(view, None);
         let exprs = table.columns.iter().enumerate().map(|(at, column)| {
             let source = columns.iter().take(given).position(|c| *c == at);
             let expr = match (source, &column.default) {

@@ -11,14 +11,14 @@ mod serial;
 mod settings;
 mod transaction;
 
-pub use outcome::{CopyIn, NoticeSender, Outcome, OutputField, RowsTag};
+pub use outcome::{CopyIn, NoticeSender, Outcome, OutputField, RowsTag, Silences};
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kestrel_planner::{
-    bind::bind_query,
+    bind::{bind_query, locate},
     catalog::SqlType,
     parse::{self, StatementKind},
 };
@@ -111,16 +111,20 @@ impl Session for ClientSession {
         };
         match &statement.kind {
             StatementKind::Query(query) => {
+                let located = |error| locate(error, statement);
                 let view = self.transaction.view(&self.engine);
-                let context = self.bind_context(&view, &statement.sql);
-                let bound = bind_query(&facts::plannable(query), &context, parameter_types)?;
+                let context = self.bind_context(&view, Some(statement));
+                let bound = bind_query(&facts::plannable(query), &context, parameter_types)
+                    .map_err(located)?;
                 let parameters = bound.parameter_types()?;
-                let plan = self.plan_for_types(&bound.plan, &view, &parameters).await?;
+                let plan = self.plan_for_types(&bound.plan, &view, &parameters).await;
+                let plan = plan.map_err(located)?;
                 let fields = select::output_fields(&bound.names, &plan)?;
                 Ok(Description { parameters, fields: Some(fields) })
             }
             StatementKind::Insert(insert) => {
-                let parameters = self.insert_parameters(insert, statement, parameter_types)?;
+                let parameters = self.insert_parameters(insert, statement, parameter_types);
+                let parameters = parameters.map_err(|error| locate(error, statement))?;
                 Ok(Description { parameters, fields: None })
             }
             StatementKind::Explain(_) => {
@@ -142,9 +146,8 @@ impl Session for ClientSession {
         notices: NoticeSender,
         cancel: CancellationToken,
     ) -> Result<Outcome> {
-        statement.notices.iter().for_each(|notice| {
-            let _ = notices.send(notice.clone());
-        });
+        let notices = notices.silenced(self.settings.silences());
+        statement.notices.iter().for_each(|notice| notices.send(notice.clone()));
         self.absorb_copy().await?;
         let outcome = self.run(statement, parameters, &notices, cancel).await;
         outcome.map_err(|error| locate(error, statement))
@@ -196,15 +199,4 @@ impl Session for ClientSession {
     async fn close(mut self) {
         self.transaction.rollback(&self.engine).await;
     }
-}
-
-/// Positions in a statement become positions in the whole text.
-fn locate(mut error: ErrorReport, statement: &Statement) -> ErrorReport {
-    if statement.offset > 0
-        && let Some(position) = &mut error.position
-        && *position as usize <= statement.sql.chars().count()
-    {
-        *position += statement.offset as u32;
-    }
-    error
 }

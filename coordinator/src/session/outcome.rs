@@ -1,7 +1,7 @@
 //! What a statement gives back to the client's protocol handler.
 
 use kestrel_planner::catalog::SqlType;
-use kestrel_proto::{BatchStream, ErrorReport, Result};
+use kestrel_proto::{BatchStream, ErrorReport, Result, Severity};
 use tokio::sync::mpsc;
 
 /// A column of a result, as RowDescription shows it.
@@ -60,4 +60,44 @@ pub trait CopyIn: Send {
 }
 
 /// Where notices and warnings go: to the client, at once.
-pub type NoticeSender = mpsc::UnboundedSender<ErrorReport>;
+#[derive(Clone, Debug)]
+pub struct NoticeSender {
+    to_client: mpsc::UnboundedSender<ErrorReport>,
+    silences: Silences,
+}
+
+/// What `client_min_messages` keeps from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silences {
+    /// Nothing.
+    Nothing,
+    /// Notices.
+    Notices,
+    /// Notices and warnings.
+    Warnings,
+}
+
+impl NoticeSender {
+    /// Sends everything.
+    pub fn new(to_client: mpsc::UnboundedSender<ErrorReport>) -> Self {
+        Self { to_client, silences: Silences::Nothing }
+    }
+
+    /// Sends less.
+    pub fn silenced(self, silences: Silences) -> Self {
+        Self { silences, ..self }
+    }
+
+    /// Sends it, unless it is silenced. The client may have gone: then nobody misses it.
+    pub fn send(&self, notice: ErrorReport) {
+        let is_silenced = match notice.severity {
+            Severity::Notice => self.silences != Silences::Nothing,
+            Severity::Warning => self.silences == Silences::Warnings,
+            // INFO was asked for.
+            Severity::Info | Severity::Error | Severity::Fatal => false,
+        };
+        if !is_silenced {
+            let _ = self.to_client.send(notice);
+        }
+    }
+}

@@ -35,11 +35,11 @@ impl ClientSession {
     pub(super) fn bind(
         &mut self,
         query: &ast::Query,
-        text: &str,
+        statement: &Statement,
         parameters: &[Parameter],
     ) -> Result<(BoundQuery, Arc<Catalog>)> {
         let view = self.transaction.view(&self.engine);
-        let context = self.bind_context(&view, text);
+        let context = self.bind_context(&view, Some(statement));
         let types: Vec<_> = parameters.iter().map(|p| Some(p.sql_type)).collect();
         let mut bound = bind_query(&plannable(query), &context, &types)?;
         if !parameters.is_empty() {
@@ -65,7 +65,7 @@ impl ClientSession {
         parameters: &[Parameter],
         cancel: CancellationToken,
     ) -> Result<Outcome> {
-        let (bound, view) = self.bind(query, &statement.sql, parameters)?;
+        let (bound, view) = self.bind(query, statement, parameters)?;
         let plan = self.plan(&bound.plan, &view).await?;
         let fields = output_fields(&bound.names, &plan)?;
         let environment = self.environment(&view, cancel);
@@ -120,7 +120,7 @@ impl ClientSession {
             return Err(ErrorReport::unsupported("EXPLAIN of anything but a query"));
         };
         let started = Instant::now();
-        let (bound, view) = self.bind(query, &explain.statement.sql, parameters)?;
+        let (bound, view) = self.bind(query, &explain.statement, parameters)?;
         let plan = self.plan(&bound.plan, &view).await?;
         let planning_ms = started.elapsed().as_secs_f64() * 1000.0;
         let options = ExplainOptions { costs: explain.costs, verbose: explain.verbose };

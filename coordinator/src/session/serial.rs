@@ -94,6 +94,17 @@ async fn next_values(
     engine.catalog.next_values(def.id, count).await
 }
 
+/// Replaces DEFAULT in VALUES by NULL: only the types of its parameters are wanted.
+pub(super) fn null_defaults(query: &mut ast::Query) -> Result<()> {
+    if let ast::SetExpr::Values(values) = query.body.as_mut() {
+        for expr in values.rows.iter_mut().flat_map(|row| row.iter_mut()).filter(|e| is_default(e))
+        {
+            *expr = default_expr("NULL")?;
+        }
+    }
+    Ok(())
+}
+
 fn is_default(expr: &ast::Expr) -> bool {
     matches!(expr, ast::Expr::Identifier(ident)
         if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
+use super::Silences;
 use crate::{server::SERVER_VERSION, system_view::SettingFacts};
 
 /// A setting: one line.
@@ -22,6 +23,8 @@ enum Kind {
     Bool,
     /// Milliseconds, or a number with a unit.
     Milliseconds,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
     /// Only this value: the setting is known, another value is not supported.
     Fixed,
     /// Cannot be set.
@@ -37,12 +40,15 @@ const fn setting(
     Setting { name, default, description, kind }
 }
 
+const LEVELS: &[&str] =
+    &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
+
 /// All settings, by name.
 const SETTINGS: &[Setting] = &[
     setting("application_name", "", Kind::Text, "Name of the client's application."),
     setting("bytea_output", "hex", Kind::Fixed, "Output format of bytea."),
     setting("client_encoding", "UTF8", Kind::Fixed, "Encoding of the client."),
-    setting("client_min_messages", "notice", Kind::Text, "Least severe message sent."),
+    setting("client_min_messages", "notice", Kind::OneOf(LEVELS), "Least severe message sent."),
     setting("datestyle", "ISO, MDY", Kind::Fixed, "Format of dates."),
     setting("default_transaction_isolation", "read committed", Kind::Text, "Isolation level."),
     setting("default_transaction_read_only", "off", Kind::Bool, "Read-only transactions."),
@@ -94,6 +100,11 @@ impl Settings {
         };
         let value = match setting.kind {
             Kind::Text => value,
+            Kind::OneOf(words) => {
+                let word = words.iter().find(|word| word.eq_ignore_ascii_case(&value));
+                let hint = || invalid().hint(format!("Available values: {}.", words.join(", ")));
+                word.ok_or_else(hint)?.to_string()
+            }
             Kind::Bool => boolean(&value).ok_or_else(invalid)?.to_string(),
             Kind::Milliseconds => milliseconds(&value).ok_or_else(invalid)?.to_string(),
             Kind::Fixed if same(&value, setting.default) => setting.default.to_string(),
@@ -132,6 +143,15 @@ impl Settings {
         let path = self.get("search_path").unwrap_or_default();
         let names = path.split(',').map(|name| name.trim().trim_matches('"').to_string());
         names.filter(|name| !name.is_empty() && name != "$user").collect()
+    }
+
+    /// What `client_min_messages` keeps from the client.
+    pub(super) fn silences(&self) -> Silences {
+        match self.get("client_min_messages").as_deref() {
+            Some("error") => Silences::Warnings,
+            Some("warning") => Silences::Notices,
+            _ => Silences::Nothing,
+        }
     }
 
     /// Milliseconds; 0: none.

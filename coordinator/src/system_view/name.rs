@@ -2,6 +2,8 @@
 
 use kestrel_planner::catalog::{KeyDef, TableDef};
 
+use super::types;
+
 /// Words that cannot stand as a name without quotes: all keywords of PostgreSQL 15 but the
 /// unreserved ones.
 const KEYWORDS: &str = "\
@@ -28,6 +30,26 @@ pub(super) fn quoted(name: &str) -> String {
         return name.into();
     }
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A column's default as `pg_get_expr` prints it: a literal with its type, a sequence without the
+/// schema that `search_path` finds it in.
+pub(super) fn default_text(default: &str, type_oid: i64, search_path: &[String]) -> String {
+    if let Some(sequence) = default.strip_prefix("nextval('")
+        && let Some((schema, rest)) = sequence.split_once('.')
+        && search_path.iter().any(|s| quoted(s) == schema)
+    {
+        return format!("nextval('{rest}");
+    }
+    let inner = default.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+    match inner {
+        Some(inner) if !inner.replace("''", "").contains('\'') => {
+            let type_name = types::format(type_oid, None);
+            let type_name = if type_name == "character" { "bpchar" } else { &type_name };
+            format!("{default}::{type_name}")
+        }
+        _ => default.into(),
+    }
 }
 
 /// `schema.name`, each quoted where it must be.

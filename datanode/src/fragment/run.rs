@@ -20,7 +20,7 @@ use datafusion::{
     prelude::SessionConfig,
 };
 use futures::{FutureExt, StreamExt};
-use kestrel_planner::operators::{Hands, ShardStore};
+use kestrel_planner::operators::{Hands, ShardStore, optimized};
 use kestrel_proto::{
     DatanodeId, ErrorReport, QueryId, Result, SqlState, TransactionId,
     message::{Fragment, FragmentReport},
@@ -226,14 +226,15 @@ impl Drop for Running {
 
 /// DataFusion's physical rules: they decide the parallelism inside the datanode.
 fn optimize(
-    mut plan: Arc<dyn ExecutionPlan>,
+    plan: Arc<dyn ExecutionPlan>,
     options: &ConfigOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    for rule in PhysicalOptimizer::new().rules {
-        plan =
-            rule.optimize(plan, options).map_err(|error| report_of(error.context(rule.name())))?;
-    }
-    Ok(plan)
+    let optimize = |plan| {
+        PhysicalOptimizer::new().rules.into_iter().try_fold(plan, |plan, rule| {
+            rule.optimize(plan, options).map_err(|error| error.context(rule.name()))
+        })
+    };
+    optimized(plan, optimize).map_err(report_of)
 }
 
 /// Runs every execution partition of the root; the first error stops the others.

@@ -1,13 +1,21 @@
 //! Syntax tree and catalog snapshot to a logical plan: DataFusion's SQL planner over our catalog,
 //! with PostgreSQL's types, names and errors.
 
+mod check_names;
 mod column_names;
+mod locate;
+mod parameters;
 mod provider;
+mod subquery_values;
 mod table_source;
 mod types;
+mod unknown_function;
+mod using;
 
 pub use column_names::name_outputs;
-pub use provider::{BindContext, SystemRelations};
+pub use locate::{locate, output_place};
+pub use parameters::stated_parameter_types;
+pub use provider::{BindContext, Source, SystemRelations};
 pub use table_source::ShardTable;
 
 use std::sync::Arc;
@@ -60,9 +68,12 @@ pub fn bind_query(
     context: &BindContext,
     parameter_types: &[Option<SqlType>],
 ) -> Result<BoundQuery> {
+    let parameter_types = stated_parameter_types(query, parameter_types, &[]);
     let mut query = query.clone();
+    check_names::check_names(&query)?;
     let named = name_outputs(&mut query);
-    functions::postgresql_syntax(&mut query);
+    using::merged_columns(&mut query, context)?;
+    functions::postgresql_syntax(&mut query, &|name| context.wants_typed_literals(name));
     let options = ConfigOptions::default();
     let provider = Provider::new(context, &options);
     let planner = SqlToRel::new_with_options(&provider, parser_options());
@@ -74,8 +85,10 @@ pub fn bind_query(
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner
         .sql_statement_to_plan_with_context(statement, &mut planner_context)
-        .map_err(report)?;
-    let plan = functions::postgresql_plan(plan).map_err(report)?;
+        .map_err(|error| context.source.report(error))?;
+    let plan = subquery_values::subquery_values(plan)
+        .and_then(functions::postgresql_plan)
+        .map_err(|error| context.source.report(error))?;
     let names = named.resolve(plan.schema());
     Ok(BoundQuery { plan, names })
 }

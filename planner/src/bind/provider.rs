@@ -8,7 +8,7 @@ use datafusion::{
     common::TableReference,
     config::ConfigOptions,
     datasource::provider_as_source,
-    error::Result,
+    error::{DataFusionError, Result},
     logical_expr::{
         AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF,
         planner::{ContextProvider, ExprPlanner, TypePlanner},
@@ -16,16 +16,18 @@ use datafusion::{
 };
 use kestrel_proto::{ErrorReport, SqlState};
 
-use super::{ShardTable, types::PostgresqlTypes};
+use super::{ShardTable, types::PostgresqlTypes, unknown_function::unknown_function};
 use crate::{
     catalog::{Catalog, TableDef},
-    error::to_datafusion,
+    error::{report_at, to_datafusion},
     functions::FunctionRegistry,
 };
 
 /// What names mean for one statement.
 #[derive(Clone)]
 pub struct BindContext {
+    /// What the places of errors are in.
+    pub source: Source,
     /// The snapshot.
     pub catalog: Arc<Catalog>,
     /// Where unqualified names are looked up, in order.
@@ -36,6 +38,26 @@ pub struct BindContext {
     pub session_functions: Arc<Vec<Arc<ScalarUDF>>>,
     /// Relations the coordinator makes up from the catalog.
     pub system_relations: Arc<dyn SystemRelations>,
+}
+
+/// A statement's text and where it is.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// The text; empty for a statement of our own.
+    pub sql: String,
+    /// Characters before it in the whole text.
+    pub offset: usize,
+}
+
+impl Source {
+    /// The report of an error of the binder, with its position in the whole text.
+    pub(super) fn report(&self, error: DataFusionError) -> ErrorReport {
+        let mut report = report_at(error, &self.sql);
+        if let Some(position) = &mut report.position {
+            *position = position.saturating_add(u32::try_from(self.offset).unwrap_or(u32::MAX));
+        }
+        report
+    }
 }
 
 /// Relations without segments: `kestrel.*`, `pg_catalog.*`, `information_schema.*`.
@@ -53,6 +75,12 @@ pub enum Relation {
 }
 
 impl BindContext {
+    /// Must an integer literal have its type when this function is called?
+    pub(super) fn wants_typed_literals(&self, name: &str) -> bool {
+        !self.session_functions.iter().any(|f| f.name() == name)
+            && self.functions.wants_typed_literals(name)
+    }
+
     /// What a name means. System relations come first, as `pg_catalog` does in PostgreSQL.
     pub fn relation(&self, schema: Option<&str>, name: &str) -> Result<Relation, ErrorReport> {
         let in_schema = |schema: &str| {
@@ -108,7 +136,14 @@ impl ContextProvider for Provider<'_> {
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         let of_session = self.context.session_functions.iter().find(|f| f.name() == name);
-        of_session.cloned().or_else(|| self.context.functions.scalar(name))
+        let functions = &self.context.functions;
+        let known = of_session.cloned().or_else(|| functions.scalar(name));
+        let other_kind = || {
+            functions.higher_order(name).is_some()
+                || functions.aggregate(name).is_some()
+                || functions.window(name).is_some()
+        };
+        known.or_else(|| (!other_kind()).then(|| unknown_function(name)))
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

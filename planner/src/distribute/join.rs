@@ -12,7 +12,7 @@ use datafusion::{
     },
     physical_plan::{
         ExecutionPlan,
-        joins::{HashJoinExec, NestedLoopJoinExec, PartitionMode},
+        joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PartitionMode},
         projection::ProjectionExec,
     },
 };
@@ -94,7 +94,18 @@ impl Distributor {
         if matches!(join_type, JoinType::Inner) {
             estimate.rows = left.estimate.rows * right.estimate.rows;
         }
-        Placed::new(plan, vec![left, right], locus, estimate)
+        let smaller_left = left.estimate.bytes() <= right.estimate.bytes();
+        let joined = Placed::new(plan, vec![left, right], locus, estimate)?;
+        if smaller_left {
+            return Ok(joined);
+        }
+        if let Some(join) = joined.plan.downcast_ref::<CrossJoinExec>() {
+            return swapped(join.swap_inputs()?, joined);
+        }
+        match joined.plan.downcast_ref::<NestedLoopJoinExec>() {
+            Some(join) => swapped(join.swap_inputs()?, joined),
+            None => Ok(joined),
+        }
     }
 
     /// Applies what [`join_motions`] decides; the locus is that of the joined row, before any
@@ -217,7 +228,10 @@ fn hash_class(expr: &Arc<dyn PhysicalExpr>, rows: &Placed) -> Option<HashClass> 
 
 /// The expression under casts that do not change the placement hash: to a wider integer, another
 /// scale, another form of text.
-fn without_casts(expr: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Arc<dyn PhysicalExpr> {
+pub(super) fn without_casts(
+    expr: &Arc<dyn PhysicalExpr>,
+    schema: &Schema,
+) -> Arc<dyn PhysicalExpr> {
     let Some(cast) = expr.downcast_ref::<CastExpr>() else { return Arc::clone(expr) };
     let Ok(from) = cast.expr().data_type(schema) else { return Arc::clone(expr) };
     if keeps_hash(&from, cast.cast_type()) {
@@ -302,17 +316,20 @@ fn build_smaller(
     let inputs = vec![Arc::clone(&left.plan), Arc::clone(&right.plan)];
     let rebuilt = join.builder().with_new_children(inputs)?.recompute_properties().build()?;
     let swap = !join.null_aware && right.estimate.bytes() < left.estimate.bytes();
-    if !swap {
-        return Ok(Placed {
-            plan: Arc::new(rebuilt),
-            locus,
-            estimate,
-            children: vec![left, right],
-        });
+    let swapped_plan = if swap { Some(rebuilt.swap_inputs(PartitionMode::Auto)?) } else { None };
+    let joined = Placed { plan: Arc::new(rebuilt), locus, estimate, children: vec![left, right] };
+    match swapped_plan {
+        Some(plan) => swapped(plan, joined),
+        None => Ok(joined),
     }
-    let swapped = rebuilt.swap_inputs(PartitionMode::Auto)?;
-    let Some(projection) = swapped.downcast_ref::<ProjectionExec>() else {
-        return Ok(Placed { plan: swapped, locus, estimate, children: vec![right, left] });
+}
+
+/// The join with its sides swapped, placed as `joined` was.
+fn swapped(plan: Arc<dyn ExecutionPlan>, joined: Placed) -> Result<Placed> {
+    let Placed { locus, estimate, mut children, .. } = joined;
+    children.reverse();
+    let Some(projection) = plan.downcast_ref::<ProjectionExec>() else {
+        return Ok(Placed { plan, locus, estimate, children });
     };
     // The swap put a projection on top that restores the column order: a node of its own.
     let inner_plan = Arc::clone(projection.input());
@@ -324,7 +341,6 @@ fn build_smaller(
         .collect();
     let inner_locus =
         locus.project(|column| original_of.get(column).copied().into_iter().collect());
-    let inner =
-        Placed { plan: inner_plan, locus: inner_locus, estimate, children: vec![right, left] };
-    Ok(Placed { plan: swapped, locus, estimate, children: vec![inner] })
+    let inner = Placed { plan: inner_plan, locus: inner_locus, estimate, children };
+    Ok(Placed { plan, locus, estimate, children: vec![inner] })
 }

@@ -9,15 +9,16 @@ use datafusion::{
     physical_plan::{ExecutionPlan, filter::FilterExec, projection::ProjectionExec},
 };
 
-use super::Placed;
+use super::{Placed, join::without_casts};
 use crate::{estimate, locus::Locus};
 
-/// A projection keeps the key columns it passes on.
+/// A projection keeps the key columns it passes on, under casts that keep their hash, too.
 pub(super) fn projection(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
     let projection = downcast::<ProjectionExec>(plan)?;
     let mut positions: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (position, output) in projection.expr().iter().enumerate() {
-        if let Some(column) = output.expr.downcast_ref::<Column>() {
+        let bare = without_casts(&output.expr, &child.plan.schema());
+        if let Some(column) = bare.downcast_ref::<Column>() {
             positions.entry(column.index()).or_default().push(position);
         }
     }

@@ -68,7 +68,7 @@ fn of_error(error: &DataFusionError) -> ErrorReport {
                 .hint("Raise --memory-limit, or let the query hold less: filter earlier, aggregate less finely.")
         }
         DataFusionError::External(error) => {
-            carried(error.as_ref()).unwrap_or_else(|| ErrorReport::internal(error.to_string()))
+            carried(error.as_ref()).unwrap_or_else(|| plan::execution_report(&error.to_string()))
         }
         // The context is DataFusion's own path through its code; the client needs the cause.
         DataFusionError::Context(_, error) | DataFusionError::Diagnostic(_, error) => {

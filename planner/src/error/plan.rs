@@ -12,6 +12,7 @@ type Rule = fn(&str) -> Option<ErrorReport>;
 
 /// The rules in the order in which they are asked.
 const RULES: &[Rule] = &[
+    report_in_text,
     unknown_table,
     unknown_function,
     ungrouped_column,
@@ -50,6 +51,16 @@ pub(super) fn execution_report(message: &str) -> ErrorReport {
             "more than one row returned by a subquery used as an expression",
         );
     }
+    if let Some((_, regex)) = message.split_once("regex parse error:") {
+        let problem = regex.rsplit_once("error: ").map_or("", |(_, problem)| problem.trim());
+        let problem = match problem {
+            "unclosed group" | "unopened group" => "parentheses () not balanced",
+            "unclosed character class" => "brackets [] not balanced",
+            other => other,
+        };
+        let message = format!("invalid regular expression: {problem}");
+        return ErrorReport::new(SqlState::INVALID_REGULAR_EXPRESSION, message);
+    }
     if message.starts_with("field position must not be zero") {
         return ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message);
     }
@@ -69,6 +80,22 @@ fn between<'a>(message: &'a str, before: &str, after: &str) -> Option<&'a str> {
     let (_, rest) = message.split_once(before)?;
     Some(rest.split_once(after)?.0)
 }
+
+/// DataFusion puts the text of some errors into its own: ours begin with their SQLSTATE.
+fn report_in_text(message: &str) -> Option<ErrorReport> {
+    let (_, text) = message.split_once("External error: ")?;
+    let (sqlstate, text) = text.split_once(": ")?;
+    let sqlstate = SqlState::parse(sqlstate).filter(|s| *s != SqlState::INTERNAL_ERROR)?;
+    let text = text.split(". No function matches").next().unwrap_or(text);
+    let report = ErrorReport::new(sqlstate, first_line(text));
+    Some(match sqlstate {
+        SqlState::UNDEFINED_FUNCTION => report.hint(NO_FUNCTION),
+        _ => report,
+    })
+}
+
+const NO_FUNCTION: &str = "No function matches the given name and argument types. You might need \
+                           to add explicit type casts.";
 
 fn unknown_table(message: &str) -> Option<ErrorReport> {
     let name = message.strip_prefix("table '")?.strip_suffix("' not found")?;
@@ -181,10 +208,27 @@ fn wrong_arguments(message: &str) -> Option<ErrorReport> {
         .collect::<Vec<_>>()
         .join(", ")
     };
-    let call = between(message, "to satisfy a call to '", "' function")
-        .map(|name| {
+    // `… No function matches the given name and argument types 'upper(Int64)'. …`
+    let whole = between(message, "given name and argument types '", "'").and_then(|call| {
+        let (name, arguments) = call.strip_suffix(')')?.split_once('(')?;
+        Some((name.to_ascii_lowercase(), types(arguments)))
+    });
+    if let Some((name, arguments)) = &whole
+        && ["coalesce", "greatest", "least", "nullif"].contains(&name.as_str())
+    {
+        let word = name.to_ascii_uppercase();
+        let mut arguments = arguments.split(", ");
+        let first = arguments.next().unwrap_or_default();
+        let other = arguments.find(|other| *other != first).unwrap_or_default();
+        let message = format!("{word} types {first} and {other} cannot be matched");
+        return new(SqlState::DATATYPE_MISMATCH, message);
+    }
+    let whole = whole.map(|(name, arguments)| format!("{name}({arguments})"));
+    let call = whole
+        .or_else(|| {
+            let name = between(message, "to satisfy a call to '", "' function")?;
             let from = between(message, "coercion from ", " to the signature").unwrap_or_default();
-            format!("{name}({})", types(from))
+            Some(format!("{name}({})", types(from)))
         })
         .or_else(|| {
             message
@@ -199,11 +243,7 @@ fn wrong_arguments(message: &str) -> Option<ErrorReport> {
         .or_else(|| between(message, "function '", "' has signature").map(Into::into))?;
     Some(
         ErrorReport::new(SqlState::UNDEFINED_FUNCTION, format!("function {call} does not exist"))
-            .detail(format!("{}.", first_line(message).trim_end_matches('.')))
-            .hint(
-                "No function matches the given name and argument types. You might need to add \
-                 explicit type casts.",
-            ),
+            .hint(NO_FUNCTION),
     )
 }
 

@@ -5,13 +5,7 @@
 //! it, and a quoted text has no type until its surroundings give it one.
 
 use arrow::datatypes::DataType;
-use datafusion::{
-    common::{
-        Result, ScalarValue,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
-    },
-    logical_expr::{Expr, expr::AggregateFunction},
-};
+use datafusion::{common::ScalarValue, logical_expr::Expr};
 use kestrel_proto::ErrorReport;
 
 use super::{cast::cast_to, decimal, sql_name};
@@ -33,21 +27,16 @@ pub fn narrow_integer_literal(expr: Expr) -> Expr {
     }
 }
 
-/// Narrows all integer literals within an expression, subqueries excepted.
-pub(crate) fn narrow_integer_literals(expr: Expr) -> Result<Expr> {
-    let narrowed = expr.transform_down(|expr| {
-        // DataFusion knows count(*) by its literal.
-        if let Expr::AggregateFunction(AggregateFunction { func, .. }) = &expr
-            && func.name() == "count"
-        {
-            return Ok(Transformed::new(expr, false, TreeNodeRecursion::Jump));
-        }
-        Ok(Transformed::yes(narrow_integer_literal(expr)))
-    })?;
-    Ok(narrowed.data)
+/// Narrows an operand that is a literal. What stands deeper is left to
+/// [`super::postgresql_plan`]: an expression must stay equal to the same one in GROUP BY.
+pub(crate) fn narrow_operand(expr: Expr) -> Expr {
+    match expr {
+        Expr::Negative(inner) => Expr::Negative(Box::new(narrow_operand(*inner))),
+        expr => narrow_integer_literal(expr),
+    }
 }
 
-/// The text of a quoted literal that has no type yet.
+/// Is this a quoted literal that has no type yet? A literal of a `char(n)` says so in its metadata.
 pub(crate) fn is_untyped_text(expr: &Expr) -> bool {
     matches!(
         expr,
@@ -55,7 +44,7 @@ pub(crate) fn is_untyped_text(expr: &Expr) -> bool {
             ScalarValue::Utf8(Some(_))
                 | ScalarValue::LargeUtf8(Some(_))
                 | ScalarValue::Utf8View(Some(_)),
-            _
+            None
         )
     )
 }

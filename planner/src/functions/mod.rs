@@ -13,6 +13,7 @@ mod datetime;
 mod decimal;
 mod literal;
 mod math;
+mod nullable;
 mod operand;
 mod operators;
 mod registry;
@@ -24,6 +25,8 @@ mod zone;
 
 pub use cast::{assign_to, cast_to, read_text};
 pub use literal::narrow_integer_literal;
+pub(crate) use nullable::sql_nullable;
+pub(crate) use operators::sql_call;
 pub use operators::{postgresql_expr, postgresql_plan, postgresql_syntax};
 pub use registry::FunctionRegistry;
 
@@ -49,6 +52,7 @@ fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         function(CastFunction::new(CastKind::Explicit)),
         function(CastFunction::new(CastKind::Assignment)),
         function(ToNumeric::new()),
+        function(nullable::Nullable::new()),
     ];
     functions.extend(Arithmetic::ALL.map(|op| function(ArithmeticFunction::new(op))));
     functions.extend(compare::all());

@@ -23,6 +23,8 @@ pub struct FunctionRegistry {
     aggregate: HashMap<String, Arc<AggregateUDF>>,
     window: HashMap<String, Arc<WindowUDF>>,
     expr_planners: Vec<Arc<dyn ExprPlanner>>,
+    /// Names of Kestrel's own scalar functions.
+    ours: HashSet<String>,
     fingerprint: u64,
 }
 
@@ -35,12 +37,16 @@ impl FunctionRegistry {
             aggregate: HashMap::new(),
             window: HashMap::new(),
             expr_planners: super::expr_planners(),
+            ours: HashSet::new(),
             fingerprint: 0,
         };
         // Later ones win: ours come after DataFusion's.
         let scalars = SessionStateDefaults::default_scalar_functions();
         for function in scalars.into_iter().chain(super::scalar_functions()) {
             registry.add_scalar(&function);
+        }
+        for function in super::scalar_functions() {
+            registry.ours.extend(names(function.name(), function.aliases()));
         }
         for function in SessionStateDefaults::default_higher_order_functions() {
             for name in names(function.name(), function.aliases()) {
@@ -87,6 +93,15 @@ impl FunctionRegistry {
     pub fn windows(&self) -> Vec<Arc<WindowUDF>> {
         let all = SessionStateDefaults::default_window_functions().into_iter();
         all.chain(super::window_functions()).collect()
+    }
+
+    /// Must an integer literal have its type when this scalar function is called? DataFusion's own
+    /// look at the types of their arguments only; Kestrel's look at the literals, too.
+    pub(crate) fn wants_typed_literals(&self, name: &str) -> bool {
+        !self.ours.contains(&name.to_ascii_lowercase())
+            && self.aggregate(name).is_none()
+            && self.window(name).is_none()
+            && self.higher_order(name).is_none()
     }
 
     /// The scalar function of this name, in any case of letters.

@@ -6,8 +6,12 @@ mod hands;
 mod motion;
 mod motion_receive;
 mod motion_send;
+mod offset;
+mod replay;
 mod segment_write;
 mod shard_scan;
+mod wrapper;
+mod yielding;
 
 pub use conform::conform;
 pub use hands::{Exchange, Hands, SegmentTarget, ShardScan, ShardStore};
@@ -23,6 +27,16 @@ use datafusion::{
     error::{DataFusionError, Result},
     physical_plan::ExecutionPlan,
 };
+
+/// Lets DataFusion's physical rules decide on a slice where it runs, and puts right what they and
+/// its joins cannot know: what a motion gives once is not read twice, a query can be cancelled.
+pub fn optimized(
+    plan: Arc<dyn ExecutionPlan>,
+    optimize: impl FnOnce(Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let plan = optimize(offset::with_offsets(plan)?)?;
+    yielding::with_yields(replay::with_replays(plan)?)
+}
 
 fn only_child(mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
     match (children.pop(), children.is_empty()) {

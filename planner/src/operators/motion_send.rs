@@ -89,6 +89,11 @@ impl ExecutionPlan for MotionSendExec {
         InputDistributionRequirements::new(vec![Distribution::SinglePartition])
     }
 
+    // Rows that one process sends arrive as they were sent.
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
         vec![match &self.motion {
             Motion::Gather { merge: Some(keys), .. } => {

@@ -1,5 +1,5 @@
 //! The PostgreSQL dialect, without the two places where the parser's time can double with every
-//! level of nesting, and with a bound on its work.
+//! level of nesting, with a bound on its work, and with PostgreSQL's precedence of IS DISTINCT.
 
 use std::{
     any::{Any, TypeId},
@@ -67,6 +67,25 @@ impl Dialect for KestrelDialect {
             // The one error that backtracking does not swallow.
             None => Some(Err(ParserError::RecursionLimitExceeded)),
         }
+    }
+
+    // The parser takes all that follows for the right side: `a IS DISTINCT FROM b AND c`.
+    fn parse_infix(
+        &self,
+        parser: &mut Parser,
+        expr: &Expr,
+        _: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        let not =
+            parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]);
+        if !not && !parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
+            return None;
+        }
+        let (left, is) = (Box::new(expr.clone()), self.prec_value(Precedence::Is));
+        Some(parser.parse_subexpr(is).map(Box::new).map(|right| match not {
+            true => Expr::IsNotDistinctFrom(left, right),
+            false => Expr::IsDistinctFrom(left, right),
+        }))
     }
 
     fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {

@@ -187,7 +187,7 @@ impl Session for FakeSession {
             // A notice while the rows are not there yet, and they come only when it was seen.
             "notice" => {
                 let report = ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, "look");
-                notices.send(report).unwrap();
+                notices.send(report);
                 let log = Arc::clone(&self.log);
                 Ok(self.rows(stream::once(async move {
                     log.wait_for("the client saw the notice").await;

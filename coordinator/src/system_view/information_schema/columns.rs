@@ -2,6 +2,7 @@
 
 use super::super::{
     SystemViewContext,
+    name::default_text,
     pg_catalog::pg_attribute::{Attribute, columns},
     relation::{Relation, RelationKind},
     rows::{Rows, row},
@@ -19,14 +20,17 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     for relation in context.relations().iter() {
         if matches!(relation.kind, RelationKind::Table(_) | RelationKind::System(_)) {
             for column in columns(&relation.kind) {
-                push(&mut rows, &context.session.database, relation, &column);
+                push(&mut rows, context, relation, &column);
             }
         }
     }
     rows
 }
 
-fn push(rows: &mut Rows, database: &String, relation: &Relation, column: &Attribute) {
+fn push(rows: &mut Rows, context: &SystemViewContext, relation: &Relation, column: &Attribute) {
+    let database = &context.session.database;
+    let default = column.default.as_deref();
+    let default = default.map(|d| default_text(d, column.type_oid, &context.session.search_path));
     let is_table = matches!(relation.kind, RelationKind::Table(_));
     let yes_or_no = |yes| if yes { "YES" } else { "NO" };
     let type_name = types::by_oid(column.type_oid).map_or("", |t| t.name);
@@ -39,7 +43,7 @@ fn push(rows: &mut Rows, database: &String, relation: &Relation, column: &Attrib
         &relation.name,
         &column.name,
         column.number,
-        column.default.clone(),
+        default,
         yes_or_no(!column.not_null),
         if is_array { "ARRAY".into() } else { types::format(column.type_oid, None) },
         length.characters,

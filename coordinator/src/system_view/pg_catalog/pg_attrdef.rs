@@ -2,6 +2,7 @@
 
 use super::super::{
     SystemViewContext,
+    name::default_text,
     rows::{Rows, row},
 };
 
@@ -10,7 +11,9 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     for table in context.catalog.tables.values() {
         for column in &table.columns {
             if let Some(default) = &column.default {
-                rows.push(row![oid(table.id, column.id), table.id, column.id, default]);
+                let type_oid = i64::from(column.sql_type.oid());
+                let text = default_text(default, type_oid, &context.session.search_path);
+                rows.push(row![oid(table.id, column.id), table.id, column.id, text]);
             }
         }
     }

@@ -51,7 +51,11 @@ pub(super) async fn write(
 ) -> Result<Vec<SegmentRef>> {
     let (sender, receiver) = mpsc::channel(QUEUED_BATCHES);
     let mut writer = SegmentWriter::new(Arc::clone(store), target.clone())?;
-    let writing = tokio::task::spawn_blocking(move || writer.run(receiver));
+    let writing = tokio::task::spawn_blocking(move || {
+        writer
+            .run(receiver)
+            .map(|segments| Unclaimed { store: Arc::clone(&writer.store), segments })
+    });
     let mut failed = None;
     loop {
         let input = match rows.next().await {
@@ -71,7 +75,33 @@ pub(super) async fn write(
     }
     drop(sender);
     let written = writing.await.unwrap_or_else(|e| Err(died(&e)));
-    failed.map_or(written, Err)
+    failed.map_or(written.map(Unclaimed::claim), Err)
+}
+
+/// Segments that are durable, but that nobody has been told of. When nobody waits for them any
+/// more, they go: the order to drop their transaction's files may have come before them.
+struct Unclaimed {
+    store: Arc<StoreState>,
+    segments: Vec<SegmentRef>,
+}
+
+impl Unclaimed {
+    fn claim(mut self) -> Vec<SegmentRef> {
+        std::mem::take(&mut self.segments)
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        remove_all(&self.store, &self.segments);
+    }
+}
+
+fn remove_all(store: &StoreState, segments: &[SegmentRef]) {
+    for segment in segments {
+        store.footers.remove(&segment.file);
+        let _ = fs::remove_file(store.data.join(&segment.file));
+    }
 }
 
 /// Writes one statement's rows into one table's segments. Blocks.
@@ -214,10 +244,7 @@ impl Drop for SegmentWriter {
         if let Some(open) = self.current.take() {
             let _ = fs::remove_file(open.temporary);
         }
-        for segment in &self.done {
-            self.store.footers.remove(&segment.file);
-            let _ = fs::remove_file(self.store.data.join(&segment.file));
-        }
+        remove_all(&self.store, &self.done);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::catalog::SqlType;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::{
     common::{Result, ScalarValue},
@@ -43,6 +44,10 @@ impl AggregateUDFImpl for MinMax {
     fn return_field(&self, arguments: &[FieldRef]) -> Result<FieldRef> {
         let field = self.inner.return_field(arguments)?;
         match arguments {
+            // PostgreSQL has no max(varchar): it is that of text.
+            [argument] if matches!(SqlType::of_field(argument), Some(SqlType::Varchar(_))) => {
+                Ok(Arc::new(field.as_ref().clone().with_metadata(Default::default())))
+            }
             [argument]
                 if !argument.metadata().is_empty() && argument.data_type() == field.data_type() =>
             {

@@ -50,6 +50,11 @@ pub fn cast_to(expr: Expr, from: &DataType, to: SqlType) -> Result<Expr, ErrorRe
     cast(expr, from, to, CastKind::Explicit)
 }
 
+/// The cast as a call, also where nothing has to be done to the values: the type it says counts.
+pub(crate) fn cast_always(expr: Expr, to: SqlType) -> Expr {
+    call(expr, to, CastKind::Explicit)
+}
+
 /// What happens to a value of type `from` that goes into a column of type `to`.
 pub fn assign_to(expr: Expr, from: &DataType, to: SqlType) -> Result<Expr, ErrorReport> {
     cast(expr, from, to, CastKind::Assignment)
@@ -92,9 +97,13 @@ fn cast(expr: Expr, from: &DataType, to: SqlType, kind: CastKind) -> Result<Expr
     if is_plain(from, to) {
         return Ok(Expr::Cast(Cast::new_from_field(Box::new(expr), field)));
     }
+    Ok(call(expr, to, kind))
+}
+
+fn call(expr: Expr, to: SqlType, kind: CastKind) -> Expr {
     let function = Arc::new(ScalarUDF::new_from_impl(CastFunction::new(kind)));
     let target = Expr::Literal(ScalarValue::Utf8(Some(to.to_string())), None);
-    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr, target])))
+    Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr, target]))
 }
 
 /// Whether nothing has to be done.

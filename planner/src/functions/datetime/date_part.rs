@@ -143,7 +143,7 @@ fn no_part() -> datafusion::error::DataFusionError {
 }
 
 fn coerced(function: &str, arguments: &[DataType]) -> Result<Vec<DataType>> {
-    let [_, of] = arguments else { return Err(no_part()) };
+    let [part, of] = arguments else { return Err(no_part()) };
     let class = Class::of(of).filter(|class| !class.is_number());
     let of = match class {
         Some(Class::Unknown) => Class::Timestamp.arrow(),
@@ -155,7 +155,9 @@ fn coerced(function: &str, arguments: &[DataType]) -> Result<Vec<DataType>> {
             )));
         }
     };
-    Ok(vec![DataType::Utf8View, of])
+    // A text keeps its form: a cast would hide that it is constant.
+    let is_text = matches!(part, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    Ok(vec![if is_text { part.clone() } else { DataType::Utf8View }, of])
 }
 
 fn part_of(value: &ScalarValue, of: &DataType) -> Result<Part> {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use arrow::{
     array::{Array, ArrayRef, AsArray, Date32Array},
     datatypes::{
-        DataType, Date32Type, FieldRef, Int32Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
+        DataType, Date32Type, FieldRef, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
         TimestampMicrosecondType,
     },
 };
 use datafusion::{
     common::Result,
     logical_expr::{
-        ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+        ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+        TypeSignature, Volatility,
     },
 };
 use kestrel_proto::{ErrorReport, SqlState};
@@ -44,7 +45,10 @@ pub(super) struct MakeDate {
 
 impl MakeDate {
     pub(super) fn new() -> Self {
-        Self { signature: Signature::exact(vec![DataType::Int32; 3], Volatility::Immutable) }
+        // Integer literals come as bigint.
+        let of = |data_type| TypeSignature::Exact(vec![data_type; 3]);
+        let types = vec![of(DataType::Int32), of(DataType::Int64)];
+        Self { signature: Signature::one_of(types, Volatility::Immutable) }
     }
 }
 
@@ -69,10 +73,10 @@ impl ScalarUDFImpl for MakeDate {
         let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         let parts: Vec<ArrayRef> =
-            args.args.iter().map(|a| a.to_array(rows)).collect::<Result<_>>()?;
+            args.args.iter().map(|a| integers(&a.to_array(rows)?)).collect::<Result<_>>()?;
         let part = |at: usize, row: usize| {
-            let column = parts[at].as_primitive::<Int32Type>();
-            column.is_valid(row).then(|| i64::from(column.value(row)))
+            let column = parts[at].as_primitive::<Int64Type>();
+            column.is_valid(row).then(|| column.value(row))
         };
         let dates: Result<Date32Array, ErrorReport> = (0..rows)
             .map(|row| match (part(0, row), part(1, row), part(2, row)) {
@@ -82,6 +86,10 @@ impl ScalarUDFImpl for MakeDate {
             .collect();
         finish(Arc::new(dates.map_err(to_datafusion)?), constant)
     }
+}
+
+fn integers(values: &ArrayRef) -> Result<ArrayRef> {
+    Ok(arrow::compute::cast(values, &DataType::Int64)?)
 }
 
 fn make_date(year: i64, month: i64, day: i64) -> Result<i32, ErrorReport> {

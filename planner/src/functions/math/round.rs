@@ -115,7 +115,8 @@ impl ScalarUDFImpl for Round {
             [_] => Ok(vec![DataType::Float64]),
             [number, Class::Integer(_)] if is_exact(number) => {
                 let (precision, scale) = as_numeric(*number);
-                Ok(vec![DataType::Decimal128(precision, scale), DataType::Int64])
+                // The digits keep their type: a cast would hide that they are constant.
+                Ok(vec![DataType::Decimal128(precision, scale), arguments[1].clone()])
             }
             _ => {
                 debug_assert!(classes.iter().any(is_float));
@@ -162,7 +163,7 @@ impl ScalarUDFImpl for Round {
         let (_, from) = precision_scale(&x.data_type())?;
         let numbers = Operand::<Decimal128Type>::of(x)?;
         let digits = match args.args.get(1) {
-            Some(digits) => Operand::<Int64Type>::of(digits)?,
+            Some(digits) => Operand::<Int64Type>::of(&digits.cast_to(&DataType::Int64, None)?)?,
             None => Operand::<Int64Type>::of(&ColumnarValue::Scalar(ScalarValue::from(0i64)))?,
         };
         let rounded: Operand<Decimal128Type> = try_zip(

@@ -1,22 +1,32 @@
 //! CASE, COALESCE, GREATEST, LEAST and NULLIF: values of different types meet.
 
+use arrow::datatypes::DataType;
 use datafusion::{
     common::{DFSchema, Result},
-    logical_expr::{Case, Expr, ExprSchemable, expr::ScalarFunction},
+    logical_expr::{Case, Expr, ExprSchemable, Operator, expr::ScalarFunction},
 };
 
+use kestrel_proto::{ErrorReport, SqlState};
+
 use super::{
+    boolean,
+    comparison::{self, Comparison},
     is_text,
     unify::{Known, all_unified, common_type, unified},
 };
 use crate::{
+    catalog::SqlType,
     error::to_datafusion,
-    functions::literal::{is_untyped_text, typed_text},
+    functions::{
+        cast::cast_to,
+        literal::{is_untyped_text, typed_text},
+        sql_name,
+    },
 };
 
 /// Results in their common type, and quoted texts in WHEN in the type of what is compared.
 pub(super) fn case(case: Case, schema: &DFSchema) -> Result<Expr> {
-    let Case { expr, when_then_expr, else_expr } = case;
+    let Case { expr, when_then_expr, else_expr } = searched(case, schema)?;
     let compared = match &expr {
         Some(expr) => Some(expr.get_type(schema)?),
         None => None,
@@ -42,18 +52,126 @@ pub(super) fn case(case: Case, schema: &DFSchema) -> Result<Expr> {
         .map(|(condition, result)| Ok((when(condition)?, then(result)?)))
         .collect::<Result<Vec<_>>>()?;
     let else_expr = else_expr.map(then).transpose()?;
-    Ok(Expr::Case(Case::new(expr, when_then_expr, else_expr)))
+    let results = else_expr.iter().chain(when_then_expr.iter().map(|(_, then)| then));
+    let length = char_length(results.map(Box::as_ref), schema);
+    padded(Expr::Case(Case::new(expr, when_then_expr, else_expr)), length, schema)
+}
+
+/// `CASE x WHEN y` as `CASE WHEN x = y` where the types of x and y differ.
+fn searched(case: Case, schema: &DFSchema) -> Result<Case> {
+    let Some(compared) = &case.expr else {
+        let conditions = case.when_then_expr.into_iter().map(|(condition, then)| {
+            let own = condition.get_type(schema)?;
+            Ok((Box::new(boolean(*condition, &own, "CASE/WHEN")?), then))
+        });
+        let conditions = conditions.collect::<Result<Vec<_>>>()?;
+        return Ok(Case::new(None, conditions, case.else_expr));
+    };
+    let own = compared.get_type(schema)?;
+    let fits = |expr: &Expr| {
+        is_untyped_text(expr)
+            || expr.get_type(schema).is_ok_and(|t| t == own || t == DataType::Null)
+    };
+    if case.when_then_expr.iter().all(|(value, _)| fits(value)) {
+        return Ok(case);
+    }
+    let conditions = case.when_then_expr.into_iter().map(|(value, then)| {
+        let equal =
+            comparison::plan(Comparison(Operator::Eq), compared.as_ref().clone(), *value, schema)?;
+        Ok((Box::new(equal), then))
+    });
+    Ok(Case::new(None, conditions.collect::<Result<Vec<_>>>()?, case.else_expr))
 }
 
 /// The arguments of the functions that give back one of them, in their common type.
-pub(super) fn call(call: ScalarFunction, schema: &DFSchema) -> Result<ScalarFunction> {
+pub(super) fn call(call: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
     let context = match call.func.name() {
         "coalesce" => "COALESCE",
         "greatest" => "GREATEST",
         "least" => "LEAST",
         "nullif" => "NULLIF",
-        _ => return Ok(call),
+        name => {
+            if TEXT_FUNCTIONS.contains(&name) {
+                check_text(&call, schema)?;
+            }
+            return Ok(Expr::ScalarFunction(call));
+        }
     };
     let args = all_unified(context, call.args, schema)?;
-    Ok(ScalarFunction::new_udf(call.func, args))
+    let length = char_length(args.iter(), schema);
+    padded(Expr::ScalarFunction(ScalarFunction::new_udf(call.func, args)), length, schema)
+}
+
+/// Functions of a text, of which DataFusion takes other types for texts.
+const TEXT_FUNCTIONS: &[&str] = &[
+    "ascii",
+    "btrim",
+    "character_length",
+    "initcap",
+    "left",
+    "length",
+    "lower",
+    "lpad",
+    "ltrim",
+    "md5",
+    "repeat",
+    "replace",
+    "reverse",
+    "right",
+    "rpad",
+    "rtrim",
+    "split_part",
+    "starts_with",
+    "strpos",
+    "translate",
+    "upper",
+];
+
+fn check_text(call: &ScalarFunction, schema: &DFSchema) -> Result<()> {
+    let types = call.args.iter().map(|a| a.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let binary =
+        |t: &DataType| matches!(t, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+    match types.first() {
+        Some(first) if !is_text(first) && *first != DataType::Null && !binary(first) => {
+            let types: Vec<_> = types.iter().map(sql_name).collect();
+            let name = match call.func.name() {
+                "character_length" => "length",
+                name => name,
+            };
+            let message = format!("function {name}({}) does not exist", types.join(", "));
+            let report = ErrorReport::new(SqlState::UNDEFINED_FUNCTION, message).hint(
+                "No function matches the given name and argument types. You might need to add \
+                 explicit type casts.",
+            );
+            Err(to_datafusion(report))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The length that all values have as `char(n)`; NULL and quoted text have any.
+fn char_length<'a>(values: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<SqlType> {
+    let mut common = None;
+    for value in values {
+        if is_untyped_text(value) || value.get_type(schema).ok()? == DataType::Null {
+            continue;
+        }
+        let sql_type = SqlType::of_field(&value.to_field(schema).ok()?.1)?;
+        if !matches!(sql_type, SqlType::Char(_)) || common.is_some_and(|c| c != sql_type) {
+            return None;
+        }
+        common = Some(sql_type);
+    }
+    common
+}
+
+/// DataFusion takes such a result for a text of no length.
+fn padded(expr: Expr, length: Option<SqlType>, schema: &DFSchema) -> Result<Expr> {
+    match length {
+        Some(char) => {
+            let own = expr.get_type(schema)?;
+            cast_to(expr, &own, char).map_err(to_datafusion)
+        }
+        None => Ok(expr),
+    }
 }

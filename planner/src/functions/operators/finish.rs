@@ -18,13 +18,15 @@ use super::{
     literal_of_cast,
     similar::similar,
 };
+use kestrel_proto::{ErrorReport, SqlState};
+
 use crate::{
     catalog::SqlType,
     error::to_datafusion,
     functions::{
         Negate,
         arithmetic::types::Class,
-        cast::cast_to,
+        cast::{cast_always, cast_to},
         literal::{is_untyped_text, narrow_integer_literal},
     },
 };
@@ -61,6 +63,11 @@ fn finish(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::Cast(cast) => {
             let from = cast.expr.get_type(schema)?;
             match SqlType::of_field(&cast.field) {
+                Some(to @ (SqlType::Text | SqlType::Varchar(None)))
+                    if is_char(&cast.expr, schema) =>
+                {
+                    Ok(Transformed::yes(of_char(*cast.expr, to)))
+                }
                 Some(to) => {
                     let cast = cast_to(*cast.expr, &from, to).map_err(to_datafusion)?;
                     Ok(Transformed::yes(cast))
@@ -71,12 +78,24 @@ fn finish(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::Between(between) => finish_between(between, schema).map(Transformed::yes),
         Expr::InList(list) => finish_in_list(list, schema).map(Transformed::yes),
         Expr::Case(case) => branches::case(case, schema).map(Transformed::yes),
-        Expr::ScalarFunction(call) => {
-            Ok(Transformed::yes(Expr::ScalarFunction(branches::call(call, schema)?)))
-        }
+        Expr::ScalarFunction(call) => branches::call(call, schema).map(Transformed::yes),
         Expr::Like(like) => finish_like(like, schema).map(Transformed::yes),
         Expr::SimilarTo(like) => similar(like).map(Transformed::yes),
         other => Ok(Transformed::no(other)),
+    }
+}
+
+fn is_char(expr: &Expr, schema: &DFSchema) -> bool {
+    let field = expr.to_field(schema).map(|(_, field)| field);
+    field.is_ok_and(|field| matches!(SqlType::of_field(&field), Some(SqlType::Char(_))))
+}
+
+/// A `char(n)` as a text. It is held without its blanks; what has to go is its length, which would
+/// bring them back when it is shown.
+fn of_char(expr: Expr, to: SqlType) -> Expr {
+    match expr {
+        Expr::Literal(value, _) => Expr::Literal(value, None),
+        expr => cast_always(expr, to),
     }
 }
 
@@ -177,6 +196,7 @@ fn finish_in_list(list: InList, schema: &DFSchema) -> Result<Expr> {
 /// care.
 fn finish_like(like: Like, schema: &DFSchema) -> Result<Expr> {
     let Like { negated, expr, pattern, escape_char, case_insensitive } = like;
+    let pattern = Box::new(escaped_by_backslash(*pattern, escape_char)?);
     let ends_open = match pattern.as_ref() {
         Expr::Literal(value, _) => {
             value.try_as_str().flatten().is_some_and(|p| p.ends_with('%') && !p.ends_with("\\%"))
@@ -208,5 +228,42 @@ fn finish_like(like: Like, schema: &DFSchema) -> Result<Expr> {
     } else {
         expr
     };
-    Ok(Expr::Like(Like::new(negated, expr, pattern, escape_char, case_insensitive)))
+    Ok(Expr::Like(Like::new(negated, expr, pattern, None, case_insensitive)))
+}
+
+/// The pattern with `\` for its escape character, the only one that DataFusion takes.
+fn escaped_by_backslash(pattern: Expr, escape: Option<char>) -> Result<Expr> {
+    let text = match &pattern {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    };
+    let escape = escape.unwrap_or('\\');
+    let Some(text) = text else {
+        return match escape {
+            '\\' => Ok(pattern),
+            _ => Err(to_datafusion(ErrorReport::unsupported(
+                "LIKE with ESCAPE and a pattern that is not a constant",
+            ))),
+        };
+    };
+    let mut rewritten = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c == escape, c) {
+            (true, _) => match chars.next() {
+                Some(next) => rewritten.extend(['\\', next]),
+                None => {
+                    let message = "LIKE pattern must not end with escape character";
+                    let report = ErrorReport::new(SqlState::INVALID_ESCAPE_SEQUENCE, message);
+                    return Err(to_datafusion(report));
+                }
+            },
+            (false, '\\') => rewritten.push_str("\\\\"),
+            (false, c) => rewritten.push(c),
+        }
+    }
+    if rewritten == text {
+        return Ok(pattern);
+    }
+    Ok(Expr::Literal(ScalarValue::Utf8View(Some(rewritten)), None))
 }

@@ -8,6 +8,7 @@ mod branches;
 mod comparison;
 mod finish;
 mod plan;
+mod set_operation;
 mod similar;
 mod syntax;
 mod unify;
@@ -28,15 +29,16 @@ use arrow::datatypes::{DataType, Field};
 use comparison::Comparison;
 pub use finish::postgresql_expr;
 pub use plan::postgresql_plan;
+pub(crate) use syntax::call as sql_call;
 pub use syntax::postgresql_syntax;
 
 use super::{
     Arithmetic,
     arithmetic::{ArithmeticFunction, no_operator, resolve_arrow, types::Class},
     cast::cast_to,
-    literal::{integer_as_numeric, is_untyped_text, narrow_integer_literals, typed_text},
+    literal::{integer_as_numeric, is_untyped_text, narrow_operand, typed_text},
 };
-use kestrel_proto::ErrorReport;
+use kestrel_proto::{ErrorReport, SqlState};
 
 use crate::{catalog::SqlType, error::to_datafusion};
 
@@ -51,8 +53,7 @@ impl ExprPlanner for PostgresqlOperators {
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>> {
         let RawBinaryExpr { op, left, right } = raw;
-        let left = narrow_integer_literals(left)?;
-        let right = narrow_integer_literals(right)?;
+        let (left, right) = (narrow_operand(left), narrow_operand(right));
         let original = |left, right| {
             Ok(PlannerResult::Original(RawBinaryExpr { op: op.clone(), left, right }))
         };
@@ -77,13 +78,9 @@ impl ExprPlanner for PostgresqlOperators {
                 original(left, right)
             }
             BinaryOperator::And | BinaryOperator::Or => {
-                let boolean = |expr: Expr| {
-                    if is_untyped_text(&expr) {
-                        return typed_text(expr, &DataType::Boolean).map_err(to_datafusion);
-                    }
-                    Ok(expr)
-                };
-                original(boolean(left)?, boolean(right)?)
+                let word = op.to_string();
+                let boolean = |expr: Expr, own: &DataType| boolean(expr, own, &word);
+                original(boolean(left, &left_type)?, boolean(right, &right_type)?)
             }
             _ => original(left, right),
         }
@@ -93,7 +90,7 @@ impl ExprPlanner for PostgresqlOperators {
         let mut raw = raw;
         // count(*) is known by its literal, which is not an argument.
         if raw.func.name() != "count" {
-            raw.args = narrowed(raw.args)?;
+            raw.args = raw.args.into_iter().map(narrow_operand).collect();
         }
         if raw.func.name().starts_with("percentile_") || raw.func.name().starts_with("approx_") {
             raw.args = raw.args.into_iter().map(fraction_as_double).collect();
@@ -109,7 +106,7 @@ impl ExprPlanner for PostgresqlOperators {
             )));
         }
         if raw.func_def.name() != "count" {
-            raw.args = narrowed(raw.args)?;
+            raw.args = raw.args.into_iter().map(narrow_operand).collect();
         }
         Ok(PlannerResult::Original(raw))
     }
@@ -130,10 +127,6 @@ impl ExprPlanner for PostgresqlOperators {
 
 fn call(function: impl datafusion::logical_expr::ScalarUDFImpl + 'static, args: Vec<Expr>) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(super::function(function), args))
-}
-
-fn narrowed(args: Vec<Expr>) -> Result<Vec<Expr>> {
-    args.into_iter().map(narrow_integer_literals).collect()
 }
 
 /// DataFusion's percentiles take their fraction as a double only.
@@ -242,6 +235,7 @@ fn is_text(data_type: &DataType) -> bool {
 fn literal_of_cast(expr: Expr) -> Result<Expr> {
     match expr {
         Expr::Cast(Cast { expr, field }) if matches!(*expr, Expr::Literal(..)) => {
+            let expr = Box::new(narrow_operand(*expr));
             let from = expr.get_type(&DFSchema::empty())?;
             match SqlType::of_field(&field) {
                 Some(to) => cast_to(*expr, &from, to).map_err(to_datafusion),
@@ -250,6 +244,19 @@ fn literal_of_cast(expr: Expr) -> Result<Expr> {
         }
         expr => Ok(expr),
     }
+}
+
+/// What must be a truth value, `AND`'s operand or a condition of CASE.
+pub(super) fn boolean(expr: Expr, own: &DataType, of: &str) -> Result<Expr> {
+    if is_untyped_text(&expr) {
+        return typed_text(expr, &DataType::Boolean).map_err(to_datafusion);
+    }
+    if matches!(own, DataType::Boolean | DataType::Null) {
+        return Ok(expr);
+    }
+    let message =
+        format!("argument of {of} must be type boolean, not type {}", super::sql_name(own));
+    Err(to_datafusion(ErrorReport::new(SqlState::DATATYPE_MISMATCH, message)))
 }
 
 /// Operands of `||` as texts, as PostgreSQL writes them.
@@ -267,6 +274,10 @@ fn concatenated(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Exp
         return Err(to_datafusion(no_operator("||", &left_type, &right_type)));
     }
     let text = |expr: Expr, own: &DataType| {
+        if let Expr::Placeholder(Placeholder { id, field: None }) = expr {
+            let field = Arc::new(Field::new("", DataType::Utf8View, true));
+            return Ok(Expr::Placeholder(Placeholder::new_with_field(id, Some(field))));
+        }
         if is_text(own) || *own == DataType::Null {
             return Ok(expr);
         }

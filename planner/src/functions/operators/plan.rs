@@ -16,6 +16,7 @@ use datafusion::{
 
 use super::{
     finish::postgresql_expr,
+    set_operation,
     unify::{Known, all_unified, common_type, unified},
 };
 use crate::functions::literal::is_untyped_text;
@@ -51,6 +52,10 @@ fn with_new_schema(node: LogicalPlan) -> Result<LogicalPlan> {
             LogicalPlanBuilder::values(unified_rows(values.values)?)?.build()
         }
         LogicalPlan::Union(union) => Ok(LogicalPlan::Union(unified_inputs(union)?)),
+        LogicalPlan::Join(join) => match set_operation::word(&join) {
+            Some(word) => set_operation::set_operation(join, word),
+            None => LogicalPlan::Join(join).recompute_schema(),
+        },
         node => node.recompute_schema(),
     }
 }

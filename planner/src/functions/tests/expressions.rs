@@ -6,7 +6,6 @@ use super::{agrees, outcome, session};
 const CASES: &str = include_str!("../testdata/expressions.txt");
 
 #[tokio::test]
-#[ignore = "601 of 607 cases hold; not seen green since the registry was mended: docs/status.md"]
 async fn expressions_give_what_postgresql_gives() {
     let session = session();
     let mut wrong = Vec::new();

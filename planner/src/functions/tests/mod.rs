@@ -3,7 +3,7 @@
 mod aggregates;
 mod expressions;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::{
     array::{Array, RecordBatch},
@@ -76,12 +76,14 @@ impl TypePlanner for TestTypes {
     }
 }
 
+static FUNCTIONS: LazyLock<Arc<FunctionRegistry>> = LazyLock::new(FunctionRegistry::new);
+
 /// Runs a query as a cluster would: PostgreSQL's types, optimized, through the encoded plan.
 async fn run(session: &SessionContext, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
     let state = session.state();
     let mut statement = state.sql_to_statement(sql, &Dialect::PostgreSQL)?;
     if let Statement::Statement(statement) = &mut statement {
-        postgresql_syntax(statement.as_mut());
+        postgresql_syntax(statement.as_mut(), &|name| FUNCTIONS.wants_typed_literals(name));
     }
     let plan = state.statement_to_plan(statement).await?;
     let plan: LogicalPlan = postgresql_plan(plan)?;

@@ -1,8 +1,10 @@
 //! Plans to bytes and back.
 //!
 //! Encoding is for one datanode: a scan carries that datanode's segments, and the values of init
-//! plans stand where the plan refers to them. Decoding on the datanode turns scans into the
-//! operators of its shard store.
+//! plans, which have run, stand where the plan refers to them. Decoding on the datanode turns scans
+//! into the operators of its shard store.
+
+mod converter;
 
 use std::{fmt, sync::Arc};
 
@@ -12,25 +14,19 @@ use arrow::{
 };
 use bytes::Bytes;
 use datafusion::{
-    common::{
-        ScalarValue,
-        tree_node::{Transformed, TreeNode},
-    },
     error::{DataFusionError, Result},
     execution::TaskContext,
     logical_expr::{AggregateUDF, ScalarUDF, WindowUDF},
-    physical_expr::{
-        LexOrdering, PhysicalExpr, PhysicalSortExpr, expressions::Literal,
-        scalar_subquery::ScalarSubqueryExpr,
-    },
+    physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr},
+    physical_expr_common::physical_expr::proto_decode::PhysicalExprDecodeCtx,
     physical_plan::ExecutionPlan,
 };
 use datafusion_proto::{
     physical_plan::{
         AsExecutionPlan, DefaultPhysicalProtoConverter, PhysicalExtensionCodec,
-        PhysicalPlanDecodeContext, PhysicalPlanNodeExt, PhysicalProtoConverterExtension,
+        PhysicalPlanDecodeContext, PhysicalProtoConverterExtension,
         from_proto::{parse_physical_expr_with_converter, parse_physical_sort_exprs},
-        to_proto::{serialize_physical_expr_with_converter, serialize_physical_sort_exprs},
+        to_proto::serialize_physical_sort_exprs,
     },
     protobuf,
 };
@@ -39,6 +35,8 @@ use kestrel_proto::{
     message::{self, PlanNode, motion_send::Routing, plan_node::Node},
 };
 use prost::Message;
+
+use converter::Converter;
 
 use crate::{
     catalog::HashClass,
@@ -50,17 +48,15 @@ use crate::{
     },
 };
 
-/// Encodes a slice for one datanode (or for the coordinator, which reads no shard).
-/// `subquery_values`: the init plans' results, by their index.
+/// Encodes a slice for one datanode. The plan's init plans have their values.
 pub fn encode_plan(
     plan: &Arc<dyn ExecutionPlan>,
     executor: DatanodeId,
-    subquery_values: &[ScalarValue],
     functions: &Arc<FunctionRegistry>,
 ) -> Result<Bytes> {
     let codec = Codec { functions: Arc::clone(functions), executor, store: None };
-    let converter = Converter { subquery_values };
-    Ok(converter.execution_plan_to_proto(plan, &codec)?.encode_to_vec().into())
+    let plan = Converter::default().execution_plan_to_proto(plan, &codec)?;
+    Ok(plan.encode_to_vec().into())
 }
 
 /// Decodes a slice; its scans become operators of `store`.
@@ -73,67 +69,6 @@ pub fn decode_plan(
     let codec =
         Codec { functions: Arc::clone(functions), executor: kestrel_proto::COORDINATOR, store };
     protobuf::PhysicalPlanNode::try_decode(bytes)?.try_into_physical_plan(context, &codec)
-}
-
-/// Puts literals in the place of init plans.
-struct Converter<'a> {
-    subquery_values: &'a [ScalarValue],
-}
-
-impl Converter<'_> {
-    fn with_values(&self, expr: &Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
-        let replaced = Arc::clone(expr).transform_up(|expr| {
-            let Some(subquery) = expr.downcast_ref::<ScalarSubqueryExpr>() else {
-                return Ok(Transformed::no(expr));
-            };
-            #[expect(deprecated, reason = "the only way to know which subquery it is")]
-            let index = subquery.index().as_usize();
-            let value = self.subquery_values.get(index).ok_or_else(|| {
-                DataFusionError::Internal("a subquery's value was asked for too early".into())
-            })?;
-            Ok(Transformed::yes(Arc::new(Literal::new(value.clone())) as _))
-        })?;
-        Ok(replaced.data)
-    }
-}
-
-impl PhysicalProtoConverterExtension for Converter<'_> {
-    fn proto_to_execution_plan(
-        &self,
-        proto: &protobuf::PhysicalPlanNode,
-        ctx: &PhysicalPlanDecodeContext<'_>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.default_proto_to_execution_plan(proto, ctx)
-    }
-
-    fn execution_plan_to_proto(
-        &self,
-        plan: &Arc<dyn ExecutionPlan>,
-        codec: &dyn PhysicalExtensionCodec,
-    ) -> Result<protobuf::PhysicalPlanNode> {
-        protobuf::PhysicalPlanNode::try_from_physical_plan_with_converter(
-            Arc::clone(plan),
-            codec,
-            self,
-        )
-    }
-
-    fn proto_to_physical_expr(
-        &self,
-        proto: &protobuf::PhysicalExprNode,
-        schema: &Schema,
-        ctx: &PhysicalPlanDecodeContext<'_>,
-    ) -> Result<Arc<dyn PhysicalExpr>> {
-        self.default_proto_to_physical_expr(proto, schema, ctx)
-    }
-
-    fn physical_expr_to_proto(
-        &self,
-        expr: &Arc<dyn PhysicalExpr>,
-        codec: &dyn PhysicalExtensionCodec,
-    ) -> Result<protobuf::PhysicalExprNode> {
-        serialize_physical_expr_with_converter(&self.with_values(expr)?, codec, self)
-    }
 }
 
 /// Kestrel's operators and functions inside DataFusion's messages.
@@ -193,6 +128,10 @@ impl PhysicalExtensionCodec for Codec {
             Node::ShardScan(scan) => self.decode_scan(scan, ctx),
             Node::MotionSend(send) => self.decode_send(send, input()?, ctx),
             Node::MotionReceive(receive) => self.decode_receive(receive, ctx),
+            Node::Piece(plan) => {
+                let plan = protobuf::PhysicalPlanNode::decode(plan);
+                plan.map_err(|e| internal(&e.to_string()))?.try_into_physical_plan(ctx, self)
+            }
             Node::SegmentWrite(write) => Ok(Arc::new(SegmentWriteExec::new(
                 TableId(write.table_id),
                 write.table,
@@ -201,6 +140,28 @@ impl PhysicalExtensionCodec for Codec {
                 input()?,
             ))),
         }
+    }
+
+    /// An expression that [`Converter`] has encoded by itself.
+    fn try_decode_expr(
+        &self,
+        buf: &[u8],
+        _: &[Arc<dyn PhysicalExpr>],
+        ctx: &PhysicalExprDecodeCtx<'_>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        let piece =
+            protobuf::PhysicalExprNode::decode(buf).map_err(|e| internal(&e.to_string()))?;
+        ctx.decode(&piece)
+    }
+
+    fn try_encode_udf(&self, node: &ScalarUDF, _: &mut Vec<u8>) -> Result<()> {
+        if self.functions.scalar(node.name()).is_some() {
+            return Ok(());
+        }
+        let message = format!("function {}() over the rows of a table", node.name());
+        let report = ErrorReport::unsupported(message)
+            .hint("Only the coordinator has this function: call it without columns of a table.");
+        Err(to_datafusion(report))
     }
 
     fn try_decode_udf(&self, name: &str, _: &[u8]) -> Result<Arc<ScalarUDF>> {

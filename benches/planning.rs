@@ -1,0 +1,132 @@
+//! How long TPC-H's 22 queries take from their text to their slices, at the sizes of scale 1 on
+//! three datanodes: `cargo bench --bench planning`.
+
+use std::{hint::black_box, sync::Arc};
+
+use arrow::array::RecordBatch;
+use chrono::DateTime;
+use criterion::{Criterion, criterion_group, criterion_main};
+use kestrel::tpch::{Layout, QUERIES, create_statements};
+use kestrel_planner::{
+    bind::{BindContext, Source, SystemRelations, bind_query},
+    catalog::{Catalog, CatalogChange, DatanodeDef, Segment},
+    ddl,
+    functions::FunctionRegistry,
+    parse::{StatementKind, parse},
+    plan::{Plan, PlanContext, Planner},
+};
+use kestrel_proto::{ErrorReport, Result};
+use tokio::runtime::Runtime;
+
+const DATANODES: u32 = 3;
+/// Rows per table at scale 1.
+const ROWS: [(&str, u64); 8] = [
+    ("region", 5),
+    ("nation", 25),
+    ("supplier", 10_000),
+    ("part", 200_000),
+    ("partsupp", 800_000),
+    ("customer", 150_000),
+    ("orders", 1_500_000),
+    ("lineitem", 6_001_215),
+];
+
+fn planning(criterion: &mut Criterion) {
+    let fail = |what: &str, error: ErrorReport| -> ! { panic!("{what}: {error}") };
+    let catalog = Arc::new(catalog().unwrap_or_else(|e| fail("the catalog", e)));
+    let functions = FunctionRegistry::new();
+    let planner = Planner::new(&functions);
+    let runtime = Runtime::new().unwrap_or_else(|e| panic!("a runtime: {e}"));
+    let context = BindContext {
+        source: Source::default(),
+        catalog: Arc::clone(&catalog),
+        search_path: vec!["public".into()],
+        functions: Arc::clone(&functions),
+        session_functions: Arc::default(),
+        system_relations: Arc::new(NoSystemRelations),
+    };
+    let plan_of = |sql: &str| {
+        let planned = runtime.block_on(plan(sql, &context, &planner));
+        planned.unwrap_or_else(|e| fail(sql, e))
+    };
+    let mut group = criterion.benchmark_group("planning");
+    group.bench_function("all 22", |b| {
+        b.iter(|| {
+            for query in &QUERIES {
+                black_box(plan_of(black_box(query.sql)));
+            }
+        });
+    });
+    for query in &QUERIES {
+        let name = format!("q{:02}", query.number);
+        group.bench_function(name, |b| b.iter(|| plan_of(black_box(query.sql))));
+    }
+    group.finish();
+}
+
+async fn plan(sql: &str, context: &BindContext, planner: &Planner) -> Result<Plan> {
+    let statement = parse(sql)?.remove(0);
+    let StatementKind::Query(query) = &statement.kind else {
+        return Err(ErrorReport::internal("no query"));
+    };
+    let bound = bind_query(query, context, &[])?;
+    let now = DateTime::UNIX_EPOCH;
+    planner.plan(&bound.plan, &PlanContext { catalog: Arc::clone(&context.catalog), now }).await
+}
+
+/// TPC-H's tables with the usual keys.
+fn catalog() -> Result<Catalog> {
+    let datanodes = (0..DATANODES).map(|id| DatanodeDef {
+        id,
+        name: format!("dn{}", id + 1),
+        uuid: String::new(),
+        address: "local".into(),
+        shard_kind: "columnar".into(),
+    });
+    let datanodes = datanodes.collect();
+    let change = CatalogChange::SetDatanodes { datanodes, bucket_map_version: 1 };
+    let mut catalog = Catalog::empty().apply(&[change])?;
+    for statement in create_statements(Layout::Usual) {
+        for parsed in parse(&statement)? {
+            if let StatementKind::Ddl(create) = &parsed.kind {
+                let plan = ddl::plan(create, &catalog, &["public".into()])?;
+                catalog = catalog.apply(&plan.changes)?;
+            }
+        }
+    }
+    for (name, rows) in ROWS {
+        let table = catalog.table("public", name).map(|t| t.id);
+        let table = table.ok_or_else(|| ErrorReport::internal(format!("no table {name}")))?;
+        let segments = (0..DATANODES).map(|datanode| segment(datanode, rows)).collect();
+        catalog = catalog.apply(&[CatalogChange::AddSegments { table, segments }])?;
+    }
+    Ok(catalog)
+}
+
+fn segment(datanode: u32, rows: u64) -> Segment {
+    let rows = rows / u64::from(DATANODES);
+    Segment {
+        datanode,
+        id: 1,
+        kind: 0,
+        file: "segment".into(),
+        offset: 0,
+        length: rows * 50,
+        rows,
+        bytes: rows * 100,
+        zone_summary: Vec::new(),
+        delete_vector: 0,
+        checksum: 0,
+    }
+}
+
+struct NoSystemRelations;
+
+impl SystemRelations for NoSystemRelations {
+    fn relation(&self, _: &str, _: &str) -> Option<Result<RecordBatch>> {
+        None
+    }
+}
+
+criterion_group!(benches, planning);
+criterion_main!(benches);

@@ -1,0 +1,92 @@
+//! The types of `$1`, `$2`, … that a statement says outright; operators around a parameter say the
+//! others while the query is bound.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, LimitClause, Query, SelectItem, SetExpr, Value, Visit, Visitor,
+};
+
+use crate::{catalog::SqlType, parse};
+
+/// `given`, with the types that casts (`$1::date`), LIMIT and OFFSET, and the columns that an
+/// INSERT's values go to (`targets`; empty for a query) say of parameters the client left open.
+pub fn stated_parameter_types(
+    query: &Query,
+    given: &[Option<SqlType>],
+    targets: &[SqlType],
+) -> Vec<Option<SqlType>> {
+    let mut stated = Stated(BTreeMap::new());
+    // It never breaks off.
+    let _ = query.visit(&mut stated);
+    stated.targets(query, targets);
+    let last = stated.0.keys().next_back().map_or(0, |last| last + 1);
+    let given_or_stated =
+        |at: usize| given.get(at).copied().flatten().or_else(|| stated.0.get(&at).copied());
+    (0..last.max(given.len())).map(given_or_stated).collect()
+}
+
+/// By position from 0; the first word counts.
+struct Stated(BTreeMap<usize, SqlType>);
+
+impl Stated {
+    fn note(&mut self, expr: &Expr, sql_type: SqlType) {
+        if let Some(at) = parameter(expr) {
+            self.0.entry(at).or_insert(sql_type);
+        }
+    }
+
+    fn targets(&mut self, query: &Query, targets: &[SqlType]) {
+        match query.body.as_ref() {
+            SetExpr::Values(values) => {
+                for row in &values.rows {
+                    row.iter().zip(targets).for_each(|(expr, target)| self.note(expr, *target));
+                }
+            }
+            SetExpr::Select(select) => {
+                for (item, target) in select.projection.iter().zip(targets) {
+                    if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } =
+                        item
+                    {
+                        self.note(expr, *target);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Visitor for Stated {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
+            limit.iter().for_each(|limit| self.note(limit, SqlType::BigInt));
+            offset.iter().for_each(|offset| self.note(&offset.value, SqlType::BigInt));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Cast { expr, data_type, .. } = expr
+            && let Ok(sql_type) = parse::sql_type(data_type)
+        {
+            self.note(expr, sql_type);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn parameter(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Nested(inner) => parameter(inner),
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => {
+                name.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,154 @@
+//! IN and EXISTS where a join cannot answer them.
+//!
+//! DataFusion plans them as joins: right for a condition that a row passes when it is true. A value
+//! (in a SELECT list, in CASE, under NOT and OR) may be NULL as well, so there they become counts:
+//!
+//! | SQL | read as |
+//! |---|---|
+//! | `EXISTS (q)` | `(SELECT count(*) FROM (q)) > 0` |
+//! | `x IN (q)` | true where members equal `x`; else NULL where `x` or a member is NULL; else false |
+
+use std::sync::Arc;
+
+use datafusion::{
+    common::{
+        Column, DFSchema, Result, ScalarValue,
+        tree_node::{Transformed, TreeNode},
+    },
+    functions_aggregate::count::count_all,
+    logical_expr::{
+        Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, binary_expr,
+        expr::{BinaryExpr, Exists, InSubquery},
+        expr_rewriter::NamePreserver,
+        lit,
+        utils::merge_schema,
+        when,
+    },
+};
+
+use crate::functions::sql_nullable;
+
+/// Rewrites a plan and the subqueries within.
+pub(super) fn subquery_values(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Filter(Filter { predicate, input, .. }) => {
+            let predicate = condition(predicate, input.schema(), true)?;
+            Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate, input)?)))
+        }
+        // A join's condition takes no scalar subquery.
+        LogicalPlan::Join(_) => Ok(Transformed::no(node)),
+        node => {
+            let schema = merge_schema(&node.inputs());
+            let preserver = NamePreserver::new(&node);
+            node.map_expressions(|expr| {
+                let name = preserver.save(&expr);
+                Ok(value(expr, &schema)?.update_data(|expr| name.restore(expr)))
+            })
+        }
+    })?;
+    Ok(plan.data)
+}
+
+/// A condition; `is_conjunct`: all above it is AND, so that an anti join can do NOT IN.
+fn condition(expr: Expr, schema: &DFSchema, is_conjunct: bool) -> Result<Expr> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
+            let is_conjunct = is_conjunct && op == Operator::And;
+            let left = condition(*left, schema, is_conjunct)?;
+            Ok(binary_expr(left, op, condition(*right, schema, is_conjunct)?))
+        }
+        Expr::Not(inner) => match *inner {
+            Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+                let inner = Expr::InSubquery(InSubquery::new(expr, subquery, !negated));
+                condition(inner, schema, is_conjunct)
+            }
+            Expr::Exists(Exists { subquery, negated }) => {
+                Ok(Expr::Exists(Exists::new(subquery, !negated)))
+            }
+            inner => Ok(Expr::Not(Box::new(value(inner, schema)?.data))),
+        },
+        Expr::Exists(_) => Ok(expr),
+        Expr::InSubquery(ref member) if !member.negated || is_conjunct && joins_can(member) => {
+            Ok(expr)
+        }
+        other => Ok(value(other, schema)?.data),
+    }
+}
+
+/// A null-aware anti join has one key: the member.
+fn joins_can(not_in: &InSubquery) -> bool {
+    not_in.subquery.outer_ref_columns.is_empty() && !not_in.expr.column_refs().is_empty()
+}
+
+/// The IN and EXISTS within an expression as counts.
+fn value(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_up(|expr| {
+        let (value, negated) = match expr {
+            Expr::ScalarSubquery(subquery) => return nullable(subquery),
+            Expr::Exists(Exists { subquery, negated }) => (some(count(&subquery, None)?), negated),
+            Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+                (member_value(*expr, &subquery, schema)?, negated)
+            }
+            other => return Ok(Transformed::no(other)),
+        };
+        Ok(Transformed::yes(if negated { Expr::Not(Box::new(value)) } else { value }))
+    })
+}
+
+/// Without rows the value is NULL; DataFusion takes the word of the subquery's column for it.
+fn nullable(subquery: Subquery) -> Result<Transformed<Expr>> {
+    let (qualifier, field) = subquery.subquery.schema().qualified_field(0);
+    if field.is_nullable()
+        || !subquery.outer_ref_columns.is_empty()
+        || subquery.subquery.schema().fields().len() > 1
+    {
+        return Ok(Transformed::no(Expr::ScalarSubquery(subquery)));
+    }
+    let column = Expr::from((qualifier, field));
+    let value = sql_nullable(column).alias_qualified(qualifier.cloned(), field.name());
+    let plan = LogicalPlanBuilder::new_from_arc(Arc::clone(&subquery.subquery));
+    let plan = Arc::new(plan.project(vec![value])?.build()?);
+    Ok(Transformed::yes(Expr::ScalarSubquery(Subquery { subquery: plan, ..subquery })))
+}
+
+fn member_value(expr: Expr, subquery: &Subquery, schema: &DFSchema) -> Result<Expr> {
+    let member = Expr::Column(Column::from(subquery.subquery.schema().qualified_field(0)));
+    let outer = outer_references(expr.clone(), schema)?;
+    let null = lit(ScalarValue::Boolean(None));
+    let equal = some(count(subquery, Some(binary_expr(member.clone(), Operator::Eq, outer)))?);
+    let members = some(count(subquery, None)?);
+    let nulls = some(count(subquery, Some(member.is_null()))?);
+    when(equal, lit(true))
+        .when(expr.is_null().and(members), null.clone())
+        .when(nulls, null)
+        .otherwise(lit(false))
+}
+
+fn some(count: Expr) -> Expr {
+    binary_expr(count, Operator::Gt, lit(0_i64))
+}
+
+/// How many rows of the subquery pass.
+fn count(subquery: &Subquery, passes: Option<Expr>) -> Result<Expr> {
+    let mut rows = LogicalPlanBuilder::new_from_arc(Arc::clone(&subquery.subquery));
+    if let Some(passes) = passes {
+        rows = rows.filter(passes)?;
+    }
+    let counted = rows.aggregate(Vec::<Expr>::new(), vec![count_all()])?.build()?;
+    let outer_ref_columns = counted.all_out_ref_exprs();
+    let spans = subquery.spans.clone();
+    let subquery = Subquery { subquery: Arc::new(counted), outer_ref_columns, spans };
+    Ok(Expr::ScalarSubquery(subquery))
+}
+
+/// The expression as a subquery of its query sees it.
+fn outer_references(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    let expr = expr.transform(|expr| match expr {
+        Expr::Column(column) => {
+            let field = schema.qualified_field_from_column(&column)?.1;
+            Ok(Transformed::yes(Expr::OuterReferenceColumn(Arc::clone(field), column)))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(expr.data)
+}

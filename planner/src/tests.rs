@@ -1,0 +1,180 @@
+//! Golden tests of planning: `testdata/plans`, DDL and SQL in, EXPLAIN out. Every file begins with
+//! an empty catalog of three datanodes. `REWRITE=1` writes what is printed into the files.
+//!
+//! Directives: `datanodes count=5`; `ddl`; `rows t=1000 u=20`, so many rows of 100 bytes in each
+//! table; `plan [verbose]`; `tpch query=1`; `insert into=t`, the plan of INSERT … SELECT.
+
+use std::{fmt::Write, fs, sync::Arc};
+
+use arrow::array::RecordBatch;
+use chrono::DateTime;
+use datadriven::TestCase;
+use kestrel_proto::{ErrorReport, Result};
+
+use crate::{
+    bind::{BindContext, Source, SystemRelations, bind_query, locate},
+    catalog::{Catalog, CatalogChange, DatanodeDef, Distribution, Segment},
+    ddl,
+    explain::{self, ExplainOptions},
+    functions::FunctionRegistry,
+    parse::{Statement, StatementKind, parse},
+    plan::{InsertPlan, Plan, PlanContext, Planner},
+};
+
+#[test]
+fn golden() {
+    let functions = FunctionRegistry::new();
+    let planner = Planner::new(&functions);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    datadriven::walk("testdata/plans", |file| {
+        let mut golden = Golden {
+            catalog: with_datanodes(3),
+            functions: Arc::clone(&functions),
+            planner: &planner,
+            runtime: &runtime,
+        };
+        file.run(|case| golden.run(case));
+    });
+}
+
+struct Golden<'a> {
+    catalog: Catalog,
+    functions: Arc<FunctionRegistry>,
+    planner: &'a Planner,
+    runtime: &'a tokio::runtime::Runtime,
+}
+
+/// There are none.
+struct NoSystemRelations;
+
+impl SystemRelations for NoSystemRelations {
+    fn relation(&self, _: &str, _: &str) -> Option<Result<RecordBatch>> {
+        None
+    }
+}
+
+fn with_datanodes(count: u32) -> Catalog {
+    let datanodes = (0..count).map(|id| DatanodeDef {
+        id,
+        name: format!("dn{}", id + 1),
+        uuid: String::new(),
+        address: "local".into(),
+        shard_kind: "columnar".into(),
+    });
+    let datanodes = datanodes.collect();
+    let change = CatalogChange::SetDatanodes { datanodes, bucket_map_version: 1 };
+    Catalog::empty().apply(&[change]).unwrap()
+}
+
+impl Golden<'_> {
+    fn run(&mut self, case: &TestCase) -> String {
+        let argument = |name: &str| case.args.get(name).and_then(|values| values.first());
+        match case.directive.as_str() {
+            "datanodes" => {
+                self.catalog = with_datanodes(argument("count").unwrap().parse().unwrap());
+                String::new()
+            }
+            "ddl" => self.ddl(&case.input),
+            "rows" => {
+                for (table, rows) in &case.args {
+                    self.fill(table, rows[0].parse().unwrap());
+                }
+                String::new()
+            }
+            "plan" => self.print(&case.input, case.args.contains_key("verbose"), None),
+            "tpch" => {
+                let number: u32 = argument("query").unwrap().parse().unwrap();
+                let file = format!("../bench-data/tpch/queries/q{number:02}.sql");
+                self.print(&fs::read_to_string(file).unwrap(), false, None)
+            }
+            "insert" => self.print(&case.input, false, argument("into").map(String::as_str)),
+            other => panic!("unknown directive: {other}"),
+        }
+    }
+
+    fn ddl(&mut self, sql: &str) -> String {
+        for statement in parse(sql).unwrap() {
+            let StatementKind::Ddl(ddl) = &statement.kind else { panic!("no DDL: {statement:?}") };
+            let plan = ddl::plan(ddl, &self.catalog, &["public".into()]).unwrap();
+            self.catalog = self.catalog.apply(&plan.changes).unwrap();
+        }
+        String::new()
+    }
+
+    /// A segment with these rows, spread evenly; all of them everywhere if it is replicated.
+    fn fill(&mut self, name: &str, rows: u64) {
+        let table = self.catalog.table("public", name).unwrap();
+        let datanodes = self.catalog.datanodes.len() as u64;
+        let here = match table.distribution {
+            Distribution::Replicated => rows,
+            _ => rows / datanodes,
+        };
+        let segment = |datanode: &DatanodeDef| Segment {
+            datanode: datanode.id,
+            id: 1,
+            kind: 0,
+            file: "segment".into(),
+            offset: 0,
+            length: here * 50,
+            rows: here,
+            bytes: here * 100,
+            zone_summary: Vec::new(),
+            delete_vector: 0,
+            checksum: 0,
+        };
+        let segments = self.catalog.datanodes.iter().map(segment).collect();
+        let change = CatalogChange::AddSegments { table: table.id, segments };
+        self.catalog = self.catalog.apply(&[change]).unwrap();
+    }
+
+    fn print(&self, sql: &str, verbose: bool, into: Option<&str>) -> String {
+        let statement = match parse(sql) {
+            Ok(mut statements) => statements.remove(0),
+            Err(error) => return report(&error),
+        };
+        match self.plan(&statement, into) {
+            Ok(plan) => {
+                let options = ExplainOptions { costs: false, verbose };
+                let lines = explain::text(&explain::explain(&plan, options), options);
+                lines.join("\n") + "\n"
+            }
+            Err(error) => report(&locate(error, &statement)),
+        }
+    }
+
+    fn plan(&self, statement: &Statement, into: Option<&str>) -> Result<Plan> {
+        let StatementKind::Query(query) = &statement.kind else {
+            panic!("no query: {statement:?}")
+        };
+        let catalog = Arc::new(self.catalog.clone());
+        let context = BindContext {
+            source: Source { sql: statement.sql.clone(), offset: statement.offset },
+            catalog: Arc::clone(&catalog),
+            search_path: vec!["public".into()],
+            functions: Arc::clone(&self.functions),
+            session_functions: Arc::default(),
+            system_relations: Arc::new(NoSystemRelations),
+        };
+        let bound = bind_query(query, &context, &[])?.plan;
+        let context = PlanContext { catalog: Arc::clone(&catalog), now: DateTime::UNIX_EPOCH };
+        let Some(table) = into else {
+            return self.runtime.block_on(self.planner.plan(&bound, &context));
+        };
+        let table = catalog.table("public", table).unwrap();
+        let insert = self.planner.plan_insert(&bound, table, &context);
+        match self.runtime.block_on(insert)? {
+            InsertPlan::Distributed(plan) | InsertPlan::Ingest(plan) => Ok(plan),
+        }
+    }
+}
+
+fn report(report: &ErrorReport) -> String {
+    let position = report.position.map_or(String::new(), |p| format!(" @{p}"));
+    let mut out = format!("ERROR {}{position}: {}\n", report.sqlstate.as_str(), report.message);
+    for (label, text) in [("detail", &report.detail), ("hint", &report.hint)] {
+        if let Some(text) = text {
+            writeln!(out, "  {label}: {text}").unwrap();
+        }
+    }
+    out
+}
