@@ -151,7 +151,10 @@ impl ClientSession {
 pub(super) fn output_fields(names: &[String], plan: &Plan) -> Result<Vec<OutputField>> {
     let fields = plan.schema.fields().iter().enumerate().map(|(at, field)| {
         let sql_type = SqlType::of_field(field).ok_or_else(|| {
-            ErrorReport::unsupported(format!("results of type {}", field.data_type()))
+            ErrorReport::unsupported(format!(
+                "results of type {} are not supported",
+                field.data_type()
+            ))
         })?;
         let name = names.get(at).cloned().unwrap_or_else(|| field.name().clone());
         Ok(OutputField { name, sql_type, table_oid: 0, column_number: 0 })

@@ -173,7 +173,7 @@ impl Visitor for Search<'_> {
         {
             for key in keys {
                 if let Expr::Value(ValueWithSpan { value: Value::Number(n, _), span }) = &key.expr
-                    && n.to_string() == *number
+                    && n == *number
                 {
                     self.offer(span.start);
                 }
@@ -237,7 +237,7 @@ impl Visitor for Search<'_> {
 fn is_text(value: &ValueWithSpan, text: &str) -> bool {
     match &value.value {
         Value::SingleQuotedString(s) | Value::EscapedStringLiteral(s) => s == text,
-        Value::Number(n, _) => n.to_string() == text,
+        Value::Number(n, _) => n == text,
         _ => false,
     }
 }
