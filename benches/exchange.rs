@@ -1,4 +1,5 @@
-//! Rows through the in-process exchange: three senders, three receivers, batches of 8192 rows.
+//! Rows through the in-process exchange, in batches of 8192: three senders and three receivers in
+//! memory; one sender and two receivers, of which one reads after the other, through a file.
 //!
 //! `cargo bench --bench exchange`
 
@@ -9,8 +10,10 @@ use arrow::array::{
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures::StreamExt;
-use kestrel_datanode::exchange::{ExchangeHub, ExchangeSettings, batch_bytes};
-use kestrel_proto::{DatanodeId, ExchangeRequest, MotionId, QueryId, Result};
+use kestrel_datanode::exchange::{ExchangeHub, ExchangeSettings};
+use kestrel_proto::{
+    DatanodeId, ErrorReport, ExchangeRequest, MotionId, QueryId, Result, batch_bytes,
+};
 use tokio::runtime::Runtime;
 
 const NODES: u32 = 3;
@@ -79,7 +82,7 @@ fn exchange(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("exchange/3x3");
     for credit in [1, 4 << 20] {
         let settings = ExchangeSettings { stream_credit_bytes: credit, ..Default::default() };
-        let hub = |n| ExchangeHub::new(DatanodeId(n), settings.clone());
+        let hub = |n| ExchangeHub::new(DatanodeId(n), settings.clone(), Arc::default());
         let hubs: Vec<_> = (0..NODES).map(hub).collect();
         for (unit, throughput) in [
             ("rows", Throughput::Elements(expected)),
@@ -97,5 +100,51 @@ fn exchange(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, exchange);
+/// The first receiver begins when the second has everything, and there is no memory to wait in.
+async fn spilling_motion(hub: &ExchangeHub, batch: &RecordBatch) -> Result<usize> {
+    let (query, sender) = (QueryId::random(), hub.datanode());
+    let open = |receiver| {
+        hub.open(ExchangeRequest { query, motion: MOTION, sender, receiver: DatanodeId(receiver) })
+    };
+    let (mut late, mut soon) = (open(0)?, open(1)?);
+    let (sender, sent) = (hub.begin(query, MOTION)?, batch.clone());
+    let sending = tokio::spawn(async move {
+        for i in 0..2 * BATCHES_PER_SENDER {
+            sender.send(DatanodeId(i as u32 % 2), sent.clone()).await?;
+        }
+        sender.finish();
+        Ok(())
+    });
+    let mut rows = 0;
+    while let Some(batch) = soon.next().await {
+        rows += batch?.num_rows();
+    }
+    while let Some(batch) = late.next().await {
+        rows += batch?.num_rows();
+    }
+    hub.end_query(query);
+    sending.await.unwrap_or_else(|e| Err(ErrorReport::internal(e.to_string())))?;
+    Ok(rows)
+}
+
+fn spill(criterion: &mut Criterion) {
+    let Ok(runtime) = Runtime::new() else { return };
+    let batch = batch();
+    let settings =
+        ExchangeSettings { stream_credit_bytes: 1, query_budget_bytes: 0, ..Default::default() };
+    let hub = ExchangeHub::new(DatanodeId(0), settings, Arc::default());
+    let mut group = criterion.benchmark_group("exchange/1x2");
+    // All but the first batch of one receiver.
+    group.throughput(Throughput::Bytes((BATCHES_PER_SENDER - 1) * batch_bytes(&batch)));
+    group.bench_function("spilled bytes", |bencher| {
+        bencher.to_async(&runtime).iter(|| async {
+            let rows = spilling_motion(&hub, &batch).await.unwrap_or(0) as u64;
+            assert_eq!(rows, 2 * BATCHES_PER_SENDER * batch.num_rows() as u64);
+        });
+    });
+    group.finish();
+    assert!(hub.counters().spilled_batches > 0);
+}
+
+criterion_group!(benches, exchange, spill);
 criterion_main!(benches);

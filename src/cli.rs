@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
+use crate::config::{CoordinatorSettings, DatanodeProcessSettings};
+use crate::coordinator::run_coordinator;
+use crate::datanode::run_datanode;
 use crate::demo::{DemoArguments, run_demo};
+use crate::logging::{LogFormat, Logging};
 use crate::output::{Console, error_line};
 use crate::shutdown::Shutdown;
 use crate::status::{StatusArguments, run_status};
@@ -22,6 +25,9 @@ use crate::{CommandError, Result};
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// How the log is written [default: text, or KESTREL_LOG_FORMAT]
+    #[arg(long, global = true, value_enum, hide_possible_values = true, value_name = "text|json")]
+    log_format: Option<LogFormat>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -30,6 +36,10 @@ enum Command {
     Demo(DemoArguments),
     /// Start a cluster on a directory and serve it
     Up(UpArguments),
+    /// Start a coordinator, whose datanodes are started elsewhere
+    Coordinator(Box<CoordinatorSettings>),
+    /// Start one datanode of a cluster
+    Datanode(Box<DatanodeProcessSettings>),
     /// Load TPC-H into a cluster, run its queries, print them
     #[command(subcommand)]
     Tpch(TpchCommand),
@@ -37,13 +47,21 @@ enum Command {
     Status(StatusArguments),
 }
 
+impl Command {
+    /// What is logged when `KESTREL_LOG` does not say: servers tell of every query.
+    fn default_log_filter(&self) -> &'static str {
+        match self {
+            Self::Up(_) | Self::Coordinator(_) | Self::Datanode(_) => "info",
+            Self::Demo(_) | Self::Tpch(_) | Self::Status(_) => "warn",
+        }
+    }
+}
+
 /// Threads that are still busy then end with the process.
 const RUNTIME_STOP_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The whole command: does what the command line says. `KESTREL_LOG` says what is logged.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    let filter = EnvFilter::try_from_env("KESTREL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -58,15 +76,20 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 
 /// The exit status. An error is one line on standard error.
 async fn run(arguments: Vec<OsString>) -> u8 {
-    let command = match parse(arguments) {
-        Ok(Parsed::Command(command)) => command,
+    let cli = match parse(arguments) {
+        Ok(Parsed::Command(cli)) => cli,
         Ok(Parsed::Help(text)) => {
             Console::silent().result(text.trim_end());
             return 0;
         }
         Err(error) => return report(&error),
     };
-    match execute(command).await {
+    let variable = |name: &str| std::env::var(name).ok();
+    let logging = Logging::choose(cli.log_format, cli.command.default_log_filter(), variable);
+    if let Err(error) = logging.and_then(Logging::start) {
+        return report(&error);
+    }
+    match execute(cli.command).await {
         Ok(()) => 0,
         Err(error) => report(&error),
     }
@@ -78,13 +101,13 @@ fn report(error: &CommandError) -> u8 {
 }
 
 enum Parsed {
-    Command(Command),
+    Command(Cli),
     /// `--help`, `--version`.
     Help(String),
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
-    Cli::try_parse_from(arguments).map(|cli| Parsed::Command(cli.command)).or_else(|error| {
+    Cli::try_parse_from(arguments).map(Parsed::Command).or_else(|error| {
         let text = error.render().to_string();
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Parsed::Help(text)),
@@ -111,6 +134,8 @@ async fn execute(command: Command) -> Result<()> {
     match command {
         Command::Demo(arguments) => run_demo(arguments, &mut shutdown).await,
         Command::Up(arguments) => run_up(arguments, &mut shutdown).await,
+        Command::Coordinator(settings) => run_coordinator(*settings, &mut shutdown).await,
+        Command::Datanode(settings) => run_datanode(*settings, &mut shutdown).await,
         Command::Tpch(command) => shutdown.unless_requested(run_command(command)).await,
         Command::Status(arguments) => shutdown.unless_requested(run_status(arguments)).await,
     }
@@ -131,6 +156,12 @@ mod tests {
             "kestrel demo --datanodes 5 --scale 0.01 --data d --listen 127.0.0.1:0 --exit",
             "kestrel up --data d",
             "kestrel up --data d --datanodes 3 --memory-limit 4GB --cache-size 1GB",
+            "kestrel up --data d --log-format json",
+            "kestrel --log-format text status",
+            "kestrel up --data d --processes --metrics-listen 127.0.0.1:0",
+            "kestrel coordinator --config c.toml --datanodes 3 --heartbeat-interval 200ms",
+            "kestrel datanode --name dn1 --data d --listen 127.0.0.1:5441 --coordinator db0:5434",
+            "kestrel datanode --config dn1.toml --compression lz4 --remote-credit 2MB",
             "kestrel tpch load --scale 1 --layout wrong-key",
             "kestrel tpch run --scale 0.01 --url postgres://kestrel@127.0.0.1:5433/kestrel --json",
             "kestrel tpch queries 3 5",
@@ -160,6 +191,8 @@ mod tests {
             ("kestrel up --data d --listen here", "'here' is not an address with a port"),
             ("kestrel up --data d --memory-limit much", "'much' is not an amount of memory"),
             ("kestrel up --data d --shards oracle", "invalid value 'oracle'"),
+            ("kestrel coordinator --retry-wait soon", "'soon' is not a time such as 500ms or 2s"),
+            ("kestrel up --data d --log-format xml", "invalid value 'xml'"),
             ("kestrel tpch run", "--scale <SCALE>"),
             ("kestrel tpch load --scale 1 --layout round", "invalid value 'round'"),
             ("kestrel tpch queries 23", "23 is not in 1..=22"),
@@ -175,16 +208,19 @@ mod tests {
     #[tokio::test]
     async fn what_is_understood_but_refused_is_status_2() {
         for (line, text) in [
-            ("kestrel demo --processes", "--processes is not available yet"),
-            ("kestrel up --data d --processes", "--processes is not available yet"),
+            ("kestrel coordinator", "--data is missing"),
+            ("kestrel coordinator --data d --listen 0.0.0.0:5433", "refusing to listen on"),
+            ("kestrel coordinator --config /does/not/exist", "cannot read \"/does/not/exist\""),
+            ("kestrel datanode --name dn1 --data d", "--secret-file is missing"),
+            ("kestrel datanode --name node1 --data d", "'node1' is not the name of a datanode"),
             ("kestrel up --data d --shards kes", "--shards kes is not available yet"),
             ("kestrel up --data d --listen 0.0.0.0:5433", "refusing to listen on 0.0.0.0:5433"),
             ("kestrel demo --listen [::]:5433", "refusing to listen on [::]:5433"),
             ("kestrel up --data d --memory-limit 1GB --cache-size 2GB", "cannot be larger"),
             ("kestrel status --url nonsense", "not a connection URL: 'nonsense'"),
         ] {
-            let Ok(Parsed::Command(command)) = parsed(line) else { panic!("refused: {line}") };
-            let error = execute(command).await.unwrap_err();
+            let Ok(Parsed::Command(cli)) = parsed(line) else { panic!("refused: {line}") };
+            let error = execute(cli.command).await.unwrap_err();
             assert_eq!(error.exit_status(), 2, "{line}");
             assert!(error.to_string().contains(text), "{line}: {error}");
         }

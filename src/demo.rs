@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use kestrel_datanode::exchange::ExchangeSettings;
 
 use crate::client::Client;
 use crate::cluster::{Cluster, ClusterOptions};
@@ -13,8 +14,8 @@ use crate::output::Console;
 use crate::shutdown::Shutdown;
 use crate::tpch::{self, Expected, Layout, RunReport, parse_scale, report};
 use crate::up::{
-    DATANODES_MAX, DEFAULT_LISTEN, LaterArguments, check_loopback, is_up, parse_listen,
-    start_cluster, stop_cluster,
+    DATANODES_MAX, DEFAULT_LISTEN, LaterArguments, check_loopback, is_up, metrics, network,
+    parse_listen, placement, start_cluster, stop_cluster,
 };
 use crate::{CommandError, Result};
 
@@ -36,6 +37,9 @@ pub(crate) struct DemoArguments {
     /// Stop after the queries
     #[arg(long)]
     exit: bool,
+    /// Every datanode in a process of its own
+    #[arg(long)]
+    processes: bool,
     #[command(flatten)]
     later: LaterArguments,
 }
@@ -64,6 +68,10 @@ pub(crate) async fn run_demo(arguments: DemoArguments, shutdown: &mut Shutdown) 
         listen,
         memory_limit: default_limit(),
         cache_size: None,
+        placement: placement(arguments.processes, listen)?,
+        network: network(listen),
+        exchange: ExchangeSettings::default(),
+        metrics_listen: Some(metrics(listen)),
     };
     let cluster = start_cluster(options, shutdown).await?;
     let shown = shutdown.unless_requested(show(&cluster, arguments.scale, &console)).await;

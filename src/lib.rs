@@ -3,11 +3,18 @@
 pub mod cli;
 pub mod client;
 pub mod cluster;
+mod config;
+mod coordinator;
+mod datanode;
 mod demo;
 mod error;
+pub mod http;
+mod logging;
 mod memory;
 pub mod output;
+pub mod pages;
 pub mod postgres;
+mod process_metrics;
 mod shutdown;
 mod status;
 pub mod tpch;

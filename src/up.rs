@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use kestrel_datanode::exchange::ExchangeSettings;
 
-use crate::cluster::{Cluster, ClusterOptions};
+use crate::cluster::{Cluster, ClusterOptions, DatanodePlacement, NetworkOptions};
+use crate::coordinator::METRICS_PORT;
 use crate::memory::{default_limit, parse_size};
 use crate::output::Console;
 use crate::shutdown::Shutdown;
@@ -14,6 +16,14 @@ use crate::{CommandError, Result};
 
 /// Where clients connect.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:5433";
+/// The same port.
+pub(crate) const PORT: u16 = 5433;
+/// Where datanodes register.
+pub(crate) const RPC_PORT: u16 = 5434;
+/// Where dn1 is called; dn2 on the next port.
+pub(crate) const FIRST_DATANODE_PORT: u16 = 5441;
+/// Where dn1 shows metrics and health.
+pub(crate) const FIRST_METRICS_PORT: u16 = 9441;
 /// More than enough for one process, and a typo does not take the machine down.
 pub(crate) const DATANODES_MAX: i64 = 64;
 /// A cluster that has not stopped by then is left to the end of the process.
@@ -37,6 +47,13 @@ pub(crate) struct UpArguments {
     /// The cache's part of it
     #[arg(long, value_parser = parse_size)]
     cache_size: Option<usize>,
+    /// Every datanode in a process of its own
+    #[arg(long)]
+    processes: bool,
+    /// Where metrics and health are shown [default: 127.0.0.1:9433, or any free port when
+    /// --listen is not the default]
+    #[arg(long, value_parser = parse_listen)]
+    metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     later: LaterArguments,
 }
@@ -44,9 +61,6 @@ pub(crate) struct UpArguments {
 /// Flags that are known but not there yet.
 #[derive(Debug, Args)]
 pub(crate) struct LaterArguments {
-    /// Every datanode in a process of its own
-    #[arg(long, hide = true)]
-    processes: bool,
     /// What the shards are
     #[arg(long, hide = true, value_parser = ["columnar", "kes"], default_value = "columnar")]
     shards: String,
@@ -55,9 +69,6 @@ pub(crate) struct LaterArguments {
 impl LaterArguments {
     /// An error for each that is not there yet.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.processes {
-            return Err(CommandError::usage("--processes is not available yet"));
-        }
         if self.shards != "columnar" {
             return Err(CommandError::usage(format!(
                 "--shards {} is not available yet",
@@ -83,12 +94,47 @@ pub(crate) async fn run_up(arguments: UpArguments, shutdown: &mut Shutdown) -> R
         listen: check_loopback(arguments.listen)?,
         memory_limit,
         cache_size: arguments.cache_size,
+        placement: placement(arguments.processes, arguments.listen)?,
+        network: network(arguments.listen),
+        exchange: ExchangeSettings::default(),
+        metrics_listen: Some(arguments.metrics_listen.unwrap_or(metrics(arguments.listen))),
     };
     let cluster = start_cluster(options, shutdown).await?;
     console.result(&is_up(cluster.address()));
     shutdown.requested().await;
     stop_cluster(cluster, shutdown, &console).await;
     Ok(())
+}
+
+/// The other ports are the usual ones when the clients' is; else any free ones, so that several
+/// clusters can share a machine.
+fn beside(listen: SocketAddr, port: u16) -> u16 {
+    if listen.port() == PORT { port } else { 0 }
+}
+
+/// Where the datanodes of `up` and `demo` are.
+pub(crate) fn placement(processes: bool, listen: SocketAddr) -> Result<DatanodePlacement> {
+    if !processes {
+        return Ok(DatanodePlacement::OneProcess);
+    }
+    let program = std::env::current_exe()
+        .map_err(|e| CommandError::failure(format!("cannot find the kestrel program: {e}")))?;
+    Ok(DatanodePlacement::Processes {
+        program,
+        first_port: beside(listen, FIRST_DATANODE_PORT),
+        first_metrics_port: beside(listen, FIRST_METRICS_PORT),
+    })
+}
+
+/// Where the datanodes of `up` and `demo` register.
+pub(crate) fn network(listen: SocketAddr) -> NetworkOptions {
+    let rpc_listen = SocketAddr::new(listen.ip(), beside(listen, RPC_PORT));
+    NetworkOptions { rpc_listen, ..NetworkOptions::default() }
+}
+
+/// Where the coordinator of `up` and `demo` shows metrics and health.
+pub(crate) fn metrics(listen: SocketAddr) -> SocketAddr {
+    SocketAddr::new(listen.ip(), beside(listen, METRICS_PORT))
 }
 
 /// Starts a cluster, or stops trying when a signal comes.

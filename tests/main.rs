@@ -5,6 +5,8 @@ mod command;
 #[cfg(test)]
 mod differential;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod generate;
 #[cfg(test)]
 mod leaks;

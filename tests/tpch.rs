@@ -5,17 +5,22 @@ use kestrel::{
     output::Console,
     tpch::{Expected, Layout, QUERIES, STORED_SCALE, load, run},
 };
+use kestrel_datanode::exchange::ExchangeSettings;
 
 use crate::support::TestCluster;
 
 const DATANODES: &[u32] = &[1, 2, 3, 5];
 
 async fn check(layout: Layout) {
+    check_on(layout, DATANODES, &ExchangeSettings::default()).await;
+}
+
+async fn check_on(layout: Layout, datanodes: &[u32], exchange: &ExchangeSettings) {
     let console = Console::silent();
     let expected = Expected::at_scale(STORED_SCALE, &console).await.unwrap();
     let mut wrong = Vec::new();
-    for datanodes in DATANODES {
-        let cluster = TestCluster::start(*datanodes).await;
+    for datanodes in datanodes {
+        let cluster = TestCluster::start_with(*datanodes, exchange.clone()).await;
         let url = cluster.url();
         let loaded = load(&url, STORED_SCALE, layout, &console).await;
         loaded.unwrap_or_else(|e| panic!("{layout:?} on {datanodes} datanodes: {e}"));
@@ -49,4 +54,18 @@ async fn answers_are_right_with_wrong_keys() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_right_with_replicated_tables() {
     check(Layout::Replicated).await;
+}
+
+/// One batch a stream, and no memory for more: what would deadlock spills, and the rest waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_right_with_a_budget_of_one_batch() {
+    let exchange = ExchangeSettings {
+        stream_credit_bytes: 1,
+        query_budget_bytes: 1,
+        remote_credit_bytes: 1,
+        ..Default::default()
+    };
+    for layout in [Layout::Usual, Layout::Random, Layout::WrongKey] {
+        check_on(layout, &[3], &exchange).await;
+    }
 }

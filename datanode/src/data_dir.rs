@@ -22,6 +22,15 @@ use crate::io_error::io_error;
 /// The form of the directory; a greater one is another Kestrel's.
 const FORMAT: u32 = 1;
 
+/// A data directory that nobody else can take, and that has not been claimed for a datanode yet.
+#[derive(Debug)]
+pub struct ReservedDir {
+    path: PathBuf,
+    identity: Identity,
+    uuid: Uuid,
+    lock: File,
+}
+
 /// A data directory in use by this process.
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -35,35 +44,64 @@ pub(crate) struct DataDir {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Identity {
     format: u32,
+    /// Empty: no cluster has it yet, and `datanode_id` says nothing.
     cluster_id: String,
     datanode_id: u32,
     datanode_uuid: String,
 }
 
-impl DataDir {
-    /// Opens the directory; creates it when it is not there.
+impl ReservedDir {
+    /// Takes the directory; creates it when it is not there.
     ///
     /// # Errors
-    /// 55000 when it is in use, or belongs to another cluster or datanode, or is a newer Kestrel's;
-    /// XX001 when `datanode.json` cannot be read; 58030, 53100.
-    pub(crate) fn open(path: &Path, cluster_id: Uuid, id: DatanodeId) -> Result<Self> {
+    /// 55000 when it is in use; XX001 when `datanode.json` cannot be read; 58030, 53100.
+    pub fn open(path: &Path) -> Result<Self> {
         for dir in [path.to_path_buf(), path.join("segments"), path.join("tmp")] {
             fs::create_dir_all(&dir).map_err(|e| io_error("create", &dir, &e))?;
         }
         let lock = lock(path)?;
-        let uuid = match read_identity(path)? {
-            Some(identity) => check_identity(path, &identity, cluster_id, id)?,
+        let identity = match read_identity(path)? {
+            Some(identity) => identity,
             None => {
-                let uuid = Uuid::new_v4();
-                write_identity(path, cluster_id, id, uuid)?;
-                uuid
+                // Written before anybody hears of it: a datanode that dies between registering and
+                // claiming its directory comes back as the one that has registered.
+                let identity = Identity::unclaimed(Uuid::new_v4());
+                write_identity(path, &identity)?;
+                identity
             }
         };
-        let dir = Self { path: path.to_path_buf(), uuid, _lock: lock };
+        let uuid = identity.uuid(path)?;
+        Ok(Self { path: path.to_path_buf(), identity, uuid, lock })
+    }
+
+    /// The UUID of the datanode whose it is, or will be.
+    pub fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+
+    /// The cluster whose data it holds; empty: it is new.
+    pub fn cluster_id(&self) -> &str {
+        &self.identity.cluster_id
+    }
+
+    /// Makes it the directory of this datanode, if it is not another's.
+    ///
+    /// # Errors
+    /// 55000 when it belongs to another cluster or datanode, or is a newer Kestrel's; 58030, 53100.
+    pub(crate) fn claim(self, cluster_id: Uuid, id: DatanodeId) -> Result<DataDir> {
+        if self.identity.cluster_id.is_empty() {
+            let (cluster_id, datanode_id) = (cluster_id.to_string(), id.0);
+            write_identity(&self.path, &Identity { cluster_id, datanode_id, ..self.identity })?;
+        } else {
+            check_identity(&self.path, &self.identity, cluster_id, id)?;
+        }
+        let dir = DataDir { path: self.path, uuid: self.uuid, _lock: self.lock };
         dir.empty_tmp()?;
         Ok(dir)
     }
+}
 
+impl DataDir {
     /// The directory.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -121,7 +159,7 @@ fn read_identity(path: &Path) -> Result<Option<Identity>> {
     serde_json::from_slice(&text).map(Some).map_err(|e| damaged(format!("{e}.")))
 }
 
-fn check_identity(path: &Path, found: &Identity, cluster_id: Uuid, id: DatanodeId) -> Result<Uuid> {
+fn check_identity(path: &Path, found: &Identity, cluster_id: Uuid, id: DatanodeId) -> Result<()> {
     let hint = "Give the directory that this datanode was started with before, or an empty one.";
     if found.format > FORMAT {
         let what = format!("has form {}, and this Kestrel knows {FORMAT}", found.format);
@@ -136,21 +174,31 @@ fn check_identity(path: &Path, found: &Identity, cluster_id: Uuid, id: DatanodeI
         let what = format!("belongs to {}, and this is {id}", DatanodeId(found.datanode_id));
         return Err(not_ours(path, &what, hint));
     }
-    Uuid::parse_str(&found.datanode_uuid).map_err(|e| {
-        let file = path.join("datanode.json");
-        ErrorReport::new(SqlState::DATA_CORRUPTED, format!("\"{}\" is damaged", file.display()))
-            .detail(format!("The datanode's UUID is none: {e}."))
-    })
+    Ok(())
 }
 
-fn write_identity(path: &Path, cluster_id: Uuid, id: DatanodeId, uuid: Uuid) -> Result<()> {
-    let identity = Identity {
-        format: FORMAT,
-        cluster_id: cluster_id.to_string(),
-        datanode_id: id.0,
-        datanode_uuid: uuid.to_string(),
-    };
-    let text = serde_json::to_vec_pretty(&identity)
+impl Identity {
+    fn unclaimed(uuid: Uuid) -> Self {
+        Self {
+            format: FORMAT,
+            cluster_id: String::new(),
+            datanode_id: 0,
+            datanode_uuid: uuid.to_string(),
+        }
+    }
+
+    fn uuid(&self, path: &Path) -> Result<Uuid> {
+        Uuid::parse_str(&self.datanode_uuid).map_err(|e| {
+            let file = path.join("datanode.json");
+            let message = format!("\"{}\" is damaged", file.display());
+            ErrorReport::new(SqlState::DATA_CORRUPTED, message)
+                .detail(format!("The datanode's UUID is none: {e}."))
+        })
+    }
+}
+
+fn write_identity(path: &Path, identity: &Identity) -> Result<()> {
+    let text = serde_json::to_vec_pretty(identity)
         .map_err(|e| ErrorReport::internal(format!("cannot encode datanode.json: {e}")))?;
     let (temporary, file) = (path.join("datanode.json.tmp"), path.join("datanode.json"));
     let written = File::create(&temporary).and_then(|mut f| {
@@ -176,12 +224,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (cluster, id) = (Uuid::new_v4(), DatanodeId(1));
         let path = dir.path().join("new/dn2");
-        let open = |cluster, id| DataDir::open(&path, cluster, id);
+        let open = |cluster, id| ReservedDir::open(&path)?.claim(cluster, id);
         let first = open(cluster, id).unwrap();
         let uuid = first.uuid();
         fs::write(first.tmp().join("spilled"), "rows").unwrap();
         assert!(open(cluster, id).unwrap_err().message.ends_with("is in use by another process"));
         drop(first);
+        let unclaimed = dir.path().join("unclaimed");
+        let uuid_before = ReservedDir::open(&unclaimed).unwrap().uuid();
+        let reserved = ReservedDir::open(&unclaimed).unwrap();
+        assert_eq!((reserved.uuid(), reserved.cluster_id()), (uuid_before, ""));
 
         let again = open(cluster, id).unwrap();
         assert_eq!(again.uuid(), uuid);

@@ -4,6 +4,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -22,15 +23,18 @@ use kestrel_proto::{
     BatchStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ExchangeRequest, Ingest,
     IngestStream, QueryId, Result,
     message::{FragmentReport, SegmentRef},
+    metrics::Family,
 };
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::{
-    data_dir::DataDir,
+    data_dir::{DataDir, ReservedDir},
     error::{report, to_datafusion},
     exchange::{ExchangeHub, ExchangeSettings, Peers},
     fragment::{FragmentDecoder, FragmentRunner, session_config},
+    heartbeat::Heartbeat,
+    metrics::{self, Numbers},
     shard::{ColumnarSettings, ColumnarStore},
 };
 
@@ -53,6 +57,8 @@ pub struct DatanodeSettings {
     pub batch_rows: usize,
     /// The bounds of the exchange.
     pub exchange: ExchangeSettings,
+    /// A coordinator in another process that is silent for longer is gone.
+    pub coordinator_timeout: Duration,
     /// How segments are written and read. Its `target_partitions` and `batch_rows` are replaced by
     /// the above.
     pub columnar: ColumnarSettings,
@@ -75,6 +81,7 @@ impl DatanodeSettings {
             target_partitions: std::thread::available_parallelism().map_or(1, usize::from),
             batch_rows: 8192,
             exchange: ExchangeSettings::default(),
+            coordinator_timeout: Duration::from_secs(4),
             columnar: ColumnarSettings::default(),
         }
     }
@@ -89,6 +96,7 @@ pub struct LocalDatanode {
     store: Arc<ColumnarStore>,
     resources: Arc<RuntimeEnv>,
     fragments: Arc<FragmentRunner>,
+    heartbeat: Heartbeat,
 }
 
 impl LocalDatanode {
@@ -103,9 +111,22 @@ impl LocalDatanode {
         decoder: Arc<dyn FragmentDecoder>,
         runtime: Handle,
     ) -> Result<Arc<Self>> {
+        let reserved = ReservedDir::open(&settings.data);
+        let reserved = reserved.map_err(|e| e.on_datanode(settings.id.name()))?;
+        Self::open_reserved(reserved, settings, peers, decoder, runtime)
+    }
+
+    /// As [`LocalDatanode::open`], in a directory that was reserved before.
+    pub fn open_reserved(
+        reserved: ReservedDir,
+        settings: DatanodeSettings,
+        peers: Arc<Peers>,
+        decoder: Arc<dyn FragmentDecoder>,
+        runtime: Handle,
+    ) -> Result<Arc<Self>> {
         let id = settings.id;
         let named = |e: kestrel_proto::ErrorReport| e.on_datanode(id.name());
-        let data = DataDir::open(&settings.data, settings.cluster_id, id).map_err(named)?;
+        let data = reserved.claim(settings.cluster_id, id).map_err(named)?;
         let resources = resources(&settings, &data).map_err(named)?;
         let columnar = ColumnarSettings {
             target_partitions: settings.target_partitions,
@@ -113,7 +134,7 @@ impl LocalDatanode {
             ..settings.columnar
         };
         let store = Arc::new(ColumnarStore::new(id, data.path(), columnar));
-        let hub = ExchangeHub::new(id, settings.exchange);
+        let hub = ExchangeHub::new(id, settings.exchange, Arc::clone(&resources));
         let fragments = Arc::new(FragmentRunner {
             datanode: id,
             hub: hub.clone(),
@@ -126,7 +147,8 @@ impl LocalDatanode {
             registry: Default::default(),
         });
         tracing::info!(datanode = %id, uuid = %data.uuid(), data = %data.path().display(), "opened");
-        let datanode = Arc::new(Self { id, data, hub, store, resources, fragments });
+        let heartbeat = Heartbeat::new(settings.coordinator_timeout);
+        let datanode = Arc::new(Self { id, data, hub, store, resources, fragments, heartbeat });
         peers.add(&(Arc::clone(&datanode) as Arc<dyn Datanode>));
         Ok(datanode)
     }
@@ -134,6 +156,54 @@ impl LocalDatanode {
     /// The datanode's UUID, which it got when its directory was made.
     pub fn uuid(&self) -> Uuid {
         self.data.uuid()
+    }
+
+    /// A coordinator of this epoch has called. If it is new, it has replaced another, whose queries
+    /// end.
+    ///
+    /// # Errors
+    /// 55000 when it has been replaced itself.
+    pub fn heard_from(&self, epoch: u64) -> Result<()> {
+        let heard = self.fragments.heard_from(epoch);
+        heard.map_err(|report| report.on_datanode(self.id.name()))
+    }
+
+    /// The coordinator has asked how this datanode is. If it had been gone, what it left ends first.
+    pub fn note_heartbeat(&self) {
+        self.heartbeat.note(Instant::now(), || self.end_all_queries());
+    }
+
+    /// When it last did; at first, when the datanode was opened.
+    pub fn last_heartbeat(&self) -> Instant {
+        self.heartbeat.heard_at()
+    }
+
+    /// Ends all queries if the coordinator is gone; whether it is.
+    pub fn end_if_coordinator_is_gone(&self) -> bool {
+        self.heartbeat.end_if_gone(Instant::now(), || self.end_all_queries())
+    }
+
+    /// What it has counted, for `/metrics`.
+    pub fn metric_families(&self) -> Vec<Family> {
+        let (finished_fragments, failed_fragments) = self.fragments.registry.ended();
+        let pool = &self.resources.memory_pool;
+        let numbers = Numbers {
+            running_fragments: self.fragments.registry.count(),
+            finished_fragments,
+            failed_fragments,
+            streams: self.hub.streams(),
+            exchange: self.hub.counters(),
+            temporary_files: files_below(&self.data.tmp()),
+            reserved_bytes: pool.reserved() as u64,
+            memory_limit: pool.memory_limit(),
+            store: self.store.counters(),
+        };
+        metrics::families(&self.id.name(), &numbers)
+    }
+
+    /// The coordinator has gone: nobody will end its queries.
+    pub fn end_all_queries(&self) {
+        self.fragments.end_all();
     }
 }
 
@@ -147,7 +217,8 @@ impl Datanode for LocalDatanode {
         self.fragments.run(fragment).await
     }
 
-    fn open_exchange(&self, request: ExchangeRequest) -> Result<BatchStream> {
+    fn open_exchange(&self, request: ExchangeRequest, _: u64) -> Result<BatchStream> {
+        // Here rows pass by queue, under the hub's own credit.
         self.hub.open(request).map_err(|report| report.on_datanode(self.id.name()))
     }
 
@@ -157,10 +228,7 @@ impl Datanode for LocalDatanode {
     }
 
     async fn ingest(&self, ingest: Ingest, rows: IngestStream) -> Result<Vec<SegmentRef>> {
-        let registry = &self.fragments.registry;
-        registry
-            .check_epoch(ingest.coordinator_epoch)
-            .map_err(|report| report.on_datanode(self.id.name()))?;
+        self.heard_from(ingest.coordinator_epoch)?;
         let target = SegmentTarget {
             transaction: ingest.transaction,
             coordinator_epoch: ingest.coordinator_epoch,

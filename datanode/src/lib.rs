@@ -14,8 +14,12 @@ mod datanode;
 mod error;
 pub mod exchange;
 mod fragment;
+mod heartbeat;
 mod io_error;
+mod metrics;
+pub mod service;
 pub mod shard;
 
+pub use data_dir::ReservedDir;
 pub use datanode::{DatanodeSettings, LocalDatanode};
 pub use fragment::{FragmentDecoder, PlanDecoder, memory_pool};

@@ -37,6 +37,13 @@ pub struct Slice {
     pub executors: Vec<DatanodeId>,
 }
 
+impl Slice {
+    /// The motion that it sends; `None`: it is slice 0.
+    pub fn motion(&self) -> Option<&Motion> {
+        self.plan.downcast_ref::<MotionSendExec>().map(MotionSendExec::motion)
+    }
+}
+
 /// Slices of one plan, by id.
 pub fn slice(root: &Placed, datanodes: &[DatanodeId]) -> Result<Vec<Slice>> {
     let mut cutter = Cutter { datanodes, slices: Vec::new(), next: 1 };

@@ -24,8 +24,9 @@ pub trait Datanode: Send + Sync {
     async fn run(&self, fragment: Bytes) -> Result<FragmentReport>;
 
     /// Opens the receiving end of one stream that a fragment on this datanode sends. The fragment
-    /// may not have arrived yet: the stream waits for it, up to a bound.
-    fn open_exchange(&self, request: ExchangeRequest) -> Result<BatchStream>;
+    /// may not have arrived yet: the stream waits for it, up to a bound. `credit_bytes` may be on
+    /// their way between two processes at a time, or one batch if it is larger.
+    fn open_exchange(&self, request: ExchangeRequest, credit_bytes: u64) -> Result<BatchStream>;
 
     /// Ends a query: its fragments stop, its streams and temporary files go. Ending an unknown
     /// query is not an error.

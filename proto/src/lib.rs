@@ -17,6 +17,9 @@ mod datanode;
 mod error;
 mod exchange;
 mod id;
+pub mod metrics;
+pub mod rpc;
+mod size;
 pub mod sqlstate;
 
 pub use bucket_map::{BUCKET_COUNT, BucketMap};
@@ -24,6 +27,7 @@ pub use datanode::{Datanode, DatanodeHealth, DropSegments, Ingest, IngestStream}
 pub use error::{ErrorReport, Result, Severity};
 pub use exchange::{BatchStream, ExchangeRequest};
 pub use id::{COORDINATOR, DatanodeId, MotionId, QueryId, SliceId, TableId, TransactionId};
+pub use size::batch_bytes;
 pub use sqlstate::SqlState;
 
 /// The messages, as `prost` generates them from `kestrel/v1/*.proto`.

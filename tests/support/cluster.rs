@@ -1,8 +1,10 @@
-//! A Kestrel cluster in this process and in a temporary directory.
+//! A Kestrel cluster in a temporary directory: its coordinator in this process, its datanodes here
+//! or, with `KESTREL_TEST_PROCESSES=1`, each in a process of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use kestrel::cluster::{Cluster, ClusterOptions};
+use kestrel::cluster::{Cluster, ClusterOptions, DatanodePlacement, NetworkOptions};
+use kestrel_datanode::exchange::ExchangeSettings;
 use tempfile::TempDir;
 
 use super::Session;
@@ -23,6 +25,16 @@ impl TestCluster {
     pub(crate) async fn start(datanodes: u32) -> Self {
         let directory = TempDir::new().unwrap();
         let cluster = start(&directory, Some(datanodes)).await;
+        Self { cluster, directory }
+    }
+
+    /// Starts one whose exchange has these bounds.
+    pub(crate) async fn start_with(datanodes: u32, exchange: ExchangeSettings) -> Self {
+        let directory = TempDir::new().unwrap();
+        let options =
+            ClusterOptions { exchange, ..options(&directory, Some(datanodes), placement()) };
+        let cluster = Cluster::start(options).await;
+        let cluster = cluster.unwrap_or_else(|e| panic!("the cluster does not start: {e}"));
         Self { cluster, directory }
     }
 
@@ -50,12 +62,40 @@ impl TestCluster {
 }
 
 async fn start(directory: &TempDir, datanodes: Option<u32>) -> Cluster {
-    let options = ClusterOptions {
+    let options = options(directory, datanodes, placement());
+    Cluster::start(options).await.unwrap_or_else(|e| panic!("the cluster does not start: {e}"))
+}
+
+/// Whether every datanode has a process of its own.
+pub(crate) fn in_processes() -> bool {
+    std::env::var("KESTREL_TEST_PROCESSES").is_ok_and(|value| value == "1")
+}
+
+fn placement() -> DatanodePlacement {
+    if in_processes() { own_processes() } else { DatanodePlacement::OneProcess }
+}
+
+/// Each datanode in a process of its own.
+pub(crate) fn own_processes() -> DatanodePlacement {
+    let program = env!("CARGO_BIN_EXE_kestrel").into();
+    DatanodePlacement::Processes { program, first_port: 0, first_metrics_port: 0 }
+}
+
+/// A cluster on any free ports.
+pub(crate) fn options(
+    directory: &TempDir,
+    datanodes: Option<u32>,
+    placement: DatanodePlacement,
+) -> ClusterOptions {
+    ClusterOptions {
         data: directory.path().to_path_buf(),
         datanodes,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         memory_limit: MEMORY_LIMIT,
         cache_size: None,
-    };
-    Cluster::start(options).await.unwrap_or_else(|e| panic!("the cluster does not start: {e}"))
+        placement,
+        network: NetworkOptions::default(),
+        exchange: ExchangeSettings::default(),
+        metrics_listen: None,
+    }
 }

@@ -1,13 +1,17 @@
 //! What the tests stand on: a PostgreSQL 15 and clusters of their own, and sessions with either.
 
 mod cluster;
+mod network;
 mod process;
+mod proxy;
 mod session;
 
 use kestrel::postgres::{Programs, TempPostgres};
 
-pub(crate) use cluster::TestCluster;
+pub(crate) use cluster::{TestCluster, in_processes, options, own_processes};
+pub(crate) use network::Network;
 pub(crate) use process::{Ended, Kestrel, run_kestrel};
+pub(crate) use proxy::{Fault, FaultProxy};
 pub(crate) use session::{Answer, Failure, Session};
 
 /// A PostgreSQL for one test; `None`: the test is to be skipped, because `KESTREL_TEST_SKIP` says

@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::Session;
+use super::{Session, in_processes};
 
 /// Starting, stopping and failing take less.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,6 +39,9 @@ impl Kestrel {
         let mut command = kestrel();
         command.args(["up", "--listen", "127.0.0.1:0", "--memory-limit", "512MB", "--data"]);
         command.arg(data).args(arguments);
+        if in_processes() {
+            command.arg("--processes");
+        }
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut stderr = child.stderr.take().unwrap();
@@ -95,6 +98,8 @@ fn ended(status: ExitStatus, stderr: String) -> Ended {
 
 fn kestrel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kestrel"));
+    // Nobody reads what a server says: a line per query would fill the pipe.
+    command.env("KESTREL_LOG", "warn");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }

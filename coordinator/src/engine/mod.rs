@@ -11,10 +11,11 @@ pub use table_locks::{TableLock, TableLocks};
 use std::{sync::Arc, time::Duration};
 
 use kestrel_planner::plan::Planner;
-use kestrel_proto::{DropSegments, Result, TransactionId};
+use kestrel_proto::{DatanodeId, DropSegments, Result, TransactionId, metrics::Family};
 
 use crate::{
     catalog::CatalogHandle,
+    metrics::{self, Metrics},
     query::{Cluster, QueryRegistry},
     server::Clients,
 };
@@ -32,6 +33,8 @@ pub struct Engine {
     pub planner: Planner,
     /// What runs and ran.
     pub queries: QueryRegistry,
+    /// What is counted of that.
+    pub metrics: Metrics,
     /// Who is connected.
     pub clients: Arc<Clients>,
     /// Which catalog versions are being read.
@@ -48,17 +51,24 @@ impl Engine {
     /// An engine over an open catalog and its datanodes.
     pub fn new(catalog: CatalogHandle, cluster: Cluster, clients: Arc<Clients>) -> Arc<Self> {
         let planner = Planner::new(&cluster.functions);
+        let metrics = Metrics::default();
         Arc::new(Self {
             catalog,
             cluster,
             planner,
-            queries: QueryRegistry::default(),
+            queries: QueryRegistry::new(metrics.clone()),
+            metrics,
             clients,
             pins: Pins::default(),
             garbage: Garbage::default(),
             locks: TableLocks::default(),
             ddl_lock: Arc::default(),
         })
+    }
+
+    /// What the coordinator shows under `/metrics`.
+    pub fn metric_families(&self) -> Vec<Family> {
+        metrics::families(self)
     }
 
     /// Removes the files of a transaction that has aborted, on all datanodes. A datanode that
@@ -84,12 +94,16 @@ impl Engine {
 
     /// At start: removes what a crash left behind on the datanodes.
     pub async fn clean_up_after_crash(&self) -> Result<()> {
-        let catalog = self.catalog.snapshot();
         for datanode in &self.cluster.datanodes {
-            let id = datanode.id();
-            let files = catalog.segments().filter(|s| s.datanode == id.0).map(|s| s.file.clone());
-            datanode.drop_segments(DropSegments::AllBut(files.collect())).await?;
+            datanode.drop_segments(self.known_files(datanode.id())).await?;
         }
         Ok(())
+    }
+
+    /// The order to remove all files of a datanode that the catalog does not know.
+    pub fn known_files(&self, id: DatanodeId) -> DropSegments {
+        let catalog = self.catalog.snapshot();
+        let files = catalog.segments().filter(|s| s.datanode == id.0).map(|s| s.file.clone());
+        DropSegments::AllBut(files.collect())
     }
 }

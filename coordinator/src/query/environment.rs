@@ -10,10 +10,12 @@ use datafusion::execution::SessionState;
 use kestrel_planner::functions::FunctionRegistry;
 use kestrel_proto::{
     Datanode, DatanodeId, ENGINE_VERSION, ErrorReport, QueryId, Result, TransactionId,
-    message::Fragment,
+    message::{Fragment, Peer},
 };
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{ClusterSettings, Member, MemberState};
 
 /// The processes a query runs on.
 #[derive(Clone)]
@@ -28,6 +30,10 @@ pub struct Cluster {
     pub runtime: Handle,
     /// This start of the coordinator.
     pub epoch: u64,
+    /// Those of `datanodes` that are in other processes, in the same order: all or none.
+    pub members: Vec<Arc<Member>>,
+    /// How those are watched.
+    pub settings: ClusterSettings,
 }
 
 impl Cluster {
@@ -36,6 +42,22 @@ impl Cluster {
         self.datanodes
             .get(id.0 as usize)
             .ok_or_else(|| ErrorReport::internal(format!("datanode {id} is not in the cluster")))
+    }
+
+    /// What is known of each datanode. Those of this process are up.
+    pub fn datanode_states(&self) -> Vec<(DatanodeId, MemberState)> {
+        let state = |id: DatanodeId| {
+            self.members.get(id.0 as usize).map_or(MemberState::Up, |member| member.state())
+        };
+        self.datanodes.iter().map(|d| d.id()).map(|id| (id, state(id))).collect()
+    }
+
+    /// Where the datanodes of other processes are.
+    fn peers(&self) -> Vec<Peer> {
+        let peer = |member: &Arc<Member>| {
+            Some(Peer { datanode: member.id().0, address: member.address()? })
+        };
+        self.members.iter().filter_map(peer).collect()
     }
 }
 
@@ -84,6 +106,7 @@ impl QueryEnvironment {
             memory_quota_bytes: 0,
             plan,
             collect_metrics: self.collect_metrics,
+            peers: cluster.peers(),
         }
     }
 

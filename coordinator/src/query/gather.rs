@@ -7,7 +7,10 @@ use datafusion::{
     logical_expr::physical_planning_context::SubqueryIndex,
     physical_plan::SendableRecordBatchStream, scalar::ScalarValue,
 };
-use futures::{FutureExt, StreamExt, future::BoxFuture};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all},
+};
 use kestrel_planner::{error::report, plan::Plan};
 use kestrel_proto::{
     COORDINATOR, DatanodeId, ErrorReport, Result, SqlState,
@@ -19,6 +22,7 @@ use tokio::sync::mpsc;
 use super::{
     Cluster, QueryEnvironment,
     dispatch::{Fragments, dispatch},
+    motions::{MotionKinds, MotionTotals, motion_kinds},
     slice_zero,
 };
 
@@ -40,6 +44,8 @@ pub struct QuerySummary {
     pub rows: u64,
     /// What moved, per motion, sender and receiver; the init plans' too.
     pub traffic: Vec<MotionTraffic>,
+    /// The same by the kind of motion, with what came to the coordinator.
+    pub motions: MotionTotals,
     /// Slice, datanode and report of every fragment of the main plan.
     pub fragments: Vec<(u32, DatanodeId, FragmentReport)>,
     /// Milliseconds from the start until all fragments had been handed over.
@@ -103,6 +109,7 @@ pub fn run<'a>(
             let value = scalar_value(init, &batches)?;
             plan.init_values.set(SubqueryIndex::new(at), value).map_err(report)?;
             summary.traffic.extend(of_init.traffic);
+            summary.motions.add(&of_init.motions);
         }
         let fragments = dispatch(cluster, plan, environment)?;
         summary.dispatch_ms = started.elapsed().as_secs_f64() * 1000.0;
@@ -112,6 +119,7 @@ pub fn run<'a>(
             cluster: cluster.clone(),
             environment: environment.clone(),
             fragments,
+            kinds: motion_kinds(plan),
             to_client,
             summary: Arc::clone(&summary),
         };
@@ -143,6 +151,7 @@ struct Driver {
     cluster: Cluster,
     environment: QueryEnvironment,
     fragments: Fragments,
+    kinds: MotionKinds,
     to_client: mpsc::Sender<Result<RecordBatch>>,
     summary: Arc<Mutex<QuerySummary>>,
 }
@@ -154,16 +163,28 @@ impl Driver {
             Err(error) => Err(error),
         };
         self.fragments.running.shutdown().await;
-        for datanode in &self.fragments.datanodes {
-            if let Ok(datanode) = self.cluster.datanode(*datanode) {
-                datanode.end_query(self.environment.id).await;
+        match outcome {
+            // A lost datanode does not hear that the query has ended: the client need not wait.
+            Err(error) if error.sqlstate == SqlState::DATANODE_LOST => {
+                self.summary.lock().complete = true;
+                let _ = self.to_client.send(Err(error)).await;
+                self.end_everywhere().await;
+            }
+            outcome => {
+                self.end_everywhere().await;
+                self.summary.lock().complete = true;
+                if let Err(error) = outcome {
+                    // The client may have gone: then nobody is left to tell.
+                    let _ = self.to_client.send(Err(error)).await;
+                }
             }
         }
-        self.summary.lock().complete = true;
-        if let Err(error) = outcome {
-            // The client may have gone: then nobody is left to tell.
-            let _ = self.to_client.send(Err(error)).await;
-        }
+    }
+
+    async fn end_everywhere(&self) {
+        let datanodes = self.fragments.datanodes.iter();
+        let datanodes = datanodes.filter_map(|id| self.cluster.datanode(*id).ok());
+        join_all(datanodes.map(|datanode| datanode.end_query(self.environment.id))).await;
     }
 
     /// Rows to the client until the end, or until something ends the query.
@@ -191,7 +212,7 @@ impl Driver {
         loop {
             tokio::select! {
                 ended = self.fragments.running.join_next(), if fragments_left => match ended {
-                    Some(ended) => note(ended, summary)?,
+                    Some(ended) => note(ended, &self.kinds, summary)?,
                     None => fragments_left = false,
                 },
                 batch = rows.next() => match batch {
@@ -212,7 +233,7 @@ impl Driver {
         // What slice 0 no longer reads, its senders no longer send.
         drop(rows);
         while let Some(ended) = self.fragments.running.join_next().await {
-            note(ended, summary)?;
+            note(ended, &self.kinds, summary)?;
         }
         Ok(())
     }
@@ -233,10 +254,11 @@ impl Driver {
 
 type Ended = std::result::Result<Result<(u32, DatanodeId, FragmentReport)>, tokio::task::JoinError>;
 
-fn note(ended: Ended, summary: &Mutex<QuerySummary>) -> Result<()> {
+fn note(ended: Ended, kinds: &MotionKinds, summary: &Mutex<QuerySummary>) -> Result<()> {
     let lost = |error| ErrorReport::internal(format!("a fragment's task was lost: {error}"));
     let (slice, datanode, report) = ended.map_err(lost)??;
     let mut summary = summary.lock();
+    summary.motions.add_traffic(&report.traffic, kinds);
     summary.traffic.extend(report.traffic.iter().cloned());
     summary.fragments.push((slice, datanode, report));
     Ok(())
@@ -249,6 +271,6 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-fn canceled(why: &str) -> ErrorReport {
+pub(super) fn canceled(why: &str) -> ErrorReport {
     ErrorReport::new(SqlState::QUERY_CANCELED, format!("canceling statement due to {why}"))
 }

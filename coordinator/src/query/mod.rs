@@ -5,16 +5,23 @@
 //! 3. [`gather`] runs slice 0 here and hands its rows over as they come. A task of its own drives
 //!    it, so that a client that goes away, a cancel, a timeout or the first error ends the query
 //!    everywhere.
-//! 4. When the last fragment has ended, [`registry`] knows what the query did.
+//! 4. A query that loses a datanode before its first row may run once more: [`Again`].
+//! 5. [`NotedQuery`] sees to it that [`registry`] hears of the end, whatever it is.
 
 mod dispatch;
 mod environment;
 mod gather;
 mod ingest;
+mod motions;
+mod noted;
 mod registry;
+mod retry;
 mod slice_zero;
 
 pub use environment::{Cluster, QueryEnvironment};
 pub use gather::{QuerySummary, RunningQuery, run};
 pub use ingest::Ingestor;
+pub use motions::{Carried, MotionTotals};
+pub use noted::NotedQuery;
 pub use registry::{QueryRecord, QueryRegistry, QueryState};
+pub use retry::Again;

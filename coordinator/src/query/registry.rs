@@ -1,18 +1,28 @@
-//! Which queries run, and what the last ones did: `kestrel.queries`.
+//! Which queries run, and what the last ones did: `kestrel.queries`, and a line of the log for each.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
-use kestrel_proto::QueryId;
+use kestrel_proto::{QueryId, SqlState};
 use parking_lot::Mutex;
+
+use super::QuerySummary;
+use crate::metrics::Metrics;
 
 /// Ended queries that are remembered.
 const REMEMBERED: usize = 1000;
+/// Of a statement in the log.
+const LOGGED_CHARACTERS: usize = 1000;
 
 /// The queries of this coordinator.
 #[derive(Clone, Default)]
 pub struct QueryRegistry {
     records: Arc<Mutex<VecDeque<QueryRecord>>>,
+    metrics: Metrics,
 }
 
 /// Where a query stands.
@@ -62,9 +72,27 @@ impl QueryState {
     }
 }
 
+/// How a query has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QueryEnd {
+    pub(super) state: QueryState,
+    /// Of its error.
+    pub(super) sqlstate: Option<SqlState>,
+    /// Rows of the result, or that were written.
+    pub(super) rows: u64,
+    /// Rows that the client was given.
+    pub(super) returned_rows: u64,
+}
+
 impl QueryRegistry {
+    /// Without queries; these metrics count them.
+    pub fn new(metrics: Metrics) -> Self {
+        Self { records: Arc::default(), metrics }
+    }
+
     /// A query starts.
-    pub fn start(&self, id: QueryId, session_pid: i32, text: &str) {
+    pub(super) fn start(&self, id: QueryId, session_pid: i32, text: &str) {
+        self.metrics.query_started();
         let mut records = self.records.lock();
         while records.len() >= REMEMBERED
             && let Some(oldest) = records.iter().position(|r| r.state != QueryState::Running)
@@ -85,19 +113,85 @@ impl QueryRegistry {
         });
     }
 
-    /// A query has ended.
-    pub fn end(&self, id: QueryId, state: QueryState, rows: u64, moved: (u64, u64)) {
-        let mut records = self.records.lock();
-        if let Some(record) = records.iter_mut().rev().find(|record| record.id == id) {
-            record.state = state;
-            record.duration_ms = Some(record.started.elapsed().as_secs_f64() * 1000.0);
-            record.rows = rows;
-            (record.rows_moved, record.bytes_moved) = moved;
-        }
+    /// A query that has started has ended.
+    pub(super) fn end(&self, id: QueryId, end: QueryEnd, summary: &QuerySummary) {
+        let Some((record, duration)) = self.note_end(id, end, summary) else { return };
+        let QueryEnd { state, sqlstate, returned_rows, .. } = end;
+        self.metrics.query_ended(state, duration, returned_rows, &summary.motions);
+        log(&record, sqlstate);
     }
 
     /// All that are remembered, oldest first.
     pub fn records(&self) -> Vec<QueryRecord> {
         self.records.lock().iter().cloned().collect()
+    }
+
+    fn note_end(
+        &self,
+        id: QueryId,
+        end: QueryEnd,
+        summary: &QuerySummary,
+    ) -> Option<(QueryRecord, Duration)> {
+        let mut records = self.records.lock();
+        let record = records.iter_mut().rev().find(|record| record.id == id)?;
+        let duration = record.started.elapsed();
+        record.state = end.state;
+        record.duration_ms = Some(duration.as_micros() as f64 / 1000.0);
+        record.rows = end.rows;
+        (record.rows_moved, record.bytes_moved) = summary.moved();
+        Some((record.clone(), duration))
+    }
+}
+
+fn log(record: &QueryRecord, sqlstate: Option<SqlState>) {
+    tracing::info!(
+        target: "kestrel::query",
+        query_id = %record.id,
+        session_pid = record.session_pid,
+        duration_ms = record.duration_ms,
+        rows = record.rows,
+        rows_moved = record.rows_moved,
+        bytes_moved = record.bytes_moved,
+        state = record.state.as_str(),
+        sqlstate = sqlstate.map(SqlState::as_str),
+        statement = logged_text(&record.text),
+        "query"
+    );
+}
+
+/// The statement on one line, and not the whole of a long one.
+fn logged_text(statement: &str) -> String {
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    statement.chars().take(LOGGED_CHARACTERS).map(printable).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logged_statement_is_one_line_with_a_bound() {
+        assert_eq!(logged_text("SELECT 1,\r\n\t'é'"), "SELECT 1,   'é'");
+        assert_eq!(logged_text(&"é".repeat(2000)).chars().count(), LOGGED_CHARACTERS);
+    }
+
+    #[test]
+    fn running_queries_are_remembered_and_of_the_ended_ones_the_last() {
+        let (queries, summary) = (QueryRegistry::default(), QuerySummary::default());
+        let end =
+            QueryEnd { state: QueryState::Finished, sqlstate: None, rows: 3, returned_rows: 3 };
+        let running = QueryId::random();
+        queries.start(running, 1, "runs");
+        for _ in 0..REMEMBERED + 5 {
+            let id = QueryId::random();
+            queries.start(id, 1, "ends");
+            queries.end(id, end, &summary);
+        }
+        let records = queries.records();
+        assert_eq!(records.len(), REMEMBERED);
+        assert_eq!((records[0].id, records[0].state), (running, QueryState::Running));
+        assert!(records[1..].iter().all(|r| r.state == QueryState::Finished && r.rows == 3));
+        queries.end(running, QueryEnd { state: QueryState::Failed, ..end }, &summary);
+        assert_eq!(queries.records()[0].state, QueryState::Failed);
     }
 }

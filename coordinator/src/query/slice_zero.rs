@@ -21,6 +21,9 @@ use kestrel_proto::{
 
 use super::{Cluster, QueryEnvironment};
 
+/// Of one stream to slice 0.
+const CREDIT_BYTES: u64 = 4 << 20;
+
 /// Starts slice 0. Nothing is pulled before the stream is polled.
 pub(super) fn start(
     cluster: &Cluster,
@@ -60,12 +63,8 @@ impl std::fmt::Debug for CoordinatorExchange {
 impl Exchange for CoordinatorExchange {
     fn receive(&self, motion: MotionId, sender: DatanodeId) -> Result<BatchStream> {
         let query = self.query;
-        self.cluster.datanode(sender)?.open_exchange(ExchangeRequest {
-            query,
-            motion,
-            sender,
-            receiver: COORDINATOR,
-        })
+        let request = ExchangeRequest { query, motion, sender, receiver: COORDINATOR };
+        self.cluster.datanode(sender)?.open_exchange(request, CREDIT_BYTES)
     }
 
     async fn send(&self, _: MotionId, _: DatanodeId, _: RecordBatch) -> Result<bool> {

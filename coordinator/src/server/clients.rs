@@ -1,6 +1,6 @@
-//! The clients that are connected, and how to stop what one of them runs.
+//! The clients that are connected, how to stop what one of them runs, which errors they were sent.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -19,6 +19,8 @@ pub struct Clients {
 struct State {
     by_process_id: HashMap<i32, Arc<Client>>,
     last_process_id: i32,
+    /// By their five characters.
+    sent_errors: BTreeMap<&'static str, u64>,
 }
 
 /// One of them.
@@ -62,6 +64,16 @@ impl Clients {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many errors of each SQLSTATE clients were sent.
+    pub fn sent_errors(&self) -> BTreeMap<&'static str, u64> {
+        self.state.lock().sent_errors.clone()
+    }
+
+    /// A client is sent an error.
+    pub(super) fn note_sent_error(&self, sqlstate: SqlState) {
+        *self.state.lock().sent_errors.entry(sqlstate.as_str()).or_default() += 1;
     }
 
     /// Cancels what this client runs, if anything (`pg_cancel_backend`); whether there is such a

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -19,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::CANCEL_GRACE;
-use super::clients::Running;
+use super::clients::{Clients, Running};
 use super::error_response::{error_response, fatal, notice_response};
 use super::failure::{Failure, Interrupt};
 use super::frontend::{FirstPacket, Frame};
@@ -42,6 +43,7 @@ const KEPT_BYTES: usize = 1024 * 1024;
 pub(super) struct Connection {
     reader: Reader,
     writer: Writer,
+    clients: Arc<Clients>,
     notices: mpsc::UnboundedReceiver<ErrorReport>,
     notice_sender: NoticeSender,
 }
@@ -59,14 +61,15 @@ struct Writer {
 }
 
 impl Connection {
-    /// Over this socket.
-    pub(super) fn new(socket: TcpStream) -> Self {
+    /// Over this socket; `clients` count the errors.
+    pub(super) fn new(socket: TcpStream, clients: Arc<Clients>) -> Self {
         let (read, write) = socket.into_split();
         let (notice_sender, notices) = mpsc::unbounded_channel();
         let notice_sender = NoticeSender::new(notice_sender);
         Self {
             reader: Reader { socket: read, buffer: BytesMut::new() },
             writer: Writer { socket: write, output: BytesMut::new(), flush_at: None },
+            clients,
             notices,
             notice_sender,
         }
@@ -82,8 +85,9 @@ impl Connection {
         self.writer.put(message);
     }
 
-    /// Appends an error; it is sent at once.
+    /// Appends an error; it is sent at once. Every error that a client sees passes here, once.
     pub(super) fn put_error(&mut self, report: &ErrorReport) {
+        self.clients.note_sent_error(report.sqlstate);
         self.put_notices();
         self.writer.put(&error_response(report));
         self.writer.flush_at = Some(Instant::now());

@@ -91,7 +91,7 @@ async fn serve_client<B: Backend>(
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let mut connection = Connection::new(socket);
+    let mut connection = Connection::new(socket, Arc::clone(&options.clients));
     let begin = guarded(begin(&mut connection, peer, &*backend, &options));
     let begun = tokio::select! {
         biased;

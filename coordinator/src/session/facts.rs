@@ -9,10 +9,11 @@ use kestrel_planner::{
     bind::{BindContext, Source, SystemRelations},
     catalog::Catalog,
 };
-use kestrel_proto::ErrorReport;
+use kestrel_proto::{Datanode, ErrorReport};
 
 use super::{ClientSession, Statement};
 use crate::{
+    cluster::Member,
     server::{DATABASE, SERVER_VERSION},
     system_view::{QueryFacts, SessionFacts, SystemViewContext, functions, rewrite, system_view},
 };
@@ -77,6 +78,9 @@ impl ClientSession {
             server_start: self.started_at,
         };
         let mut context = SystemViewContext::new(Arc::clone(catalog), facts, Utc::now());
+        let members = &self.engine.cluster.members;
+        let state = |member: &Arc<Member>| (member.id().0, member.state().as_str().to_string());
+        context.datanode_states = members.iter().map(state).collect();
         let queries = self.engine.queries.records();
         context.queries = queries
             .into_iter()

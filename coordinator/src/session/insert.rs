@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ClientSession, NoticeSender, Outcome, Statement};
 use crate::{
-    query::{Ingestor, QueryState},
+    query::{Ingestor, RunningQuery},
     server::Parameter,
 };
 
@@ -135,35 +135,38 @@ impl ClientSession {
             InsertPlan::Ingest(self.engine.planner.plan(&projected, &context).await?)
         };
         let environment = self.environment(view, cancel);
-        let (segments, rows) = match plan {
+        let (mut noted, written) = match plan {
             InsertPlan::Distributed(plan) => {
-                let running = self.start(&plan, &environment, text).await?;
-                let (batches, summary) = running.collect().await?;
-                let moved = summary.moved();
-                let mut segments = Vec::new();
-                for batch in &batches {
-                    segments.extend(written_segments(batch)?);
-                }
-                let rows = rows_of(&segments, table, view);
-                self.engine.queries.end(environment.id, QueryState::Finished, rows, moved);
-                (segments, rows)
+                let (running, noted) = self.start(&plan, &environment, text).await?;
+                (noted, distributed(running, table, view).await)
             }
             InsertPlan::Ingest(plan) => {
-                let mut running = self.start(&plan, &environment, text).await?;
+                let (running, noted) = self.start(&plan, &environment, text).await?;
                 let transaction = environment.transaction;
-                let mut ingestor = Ingestor::start(&self.engine.cluster, view, table, transaction)?;
-                while let Some(batch) = running.next().await {
-                    let batch =
-                        Self::with_serials(&self.engine, batch?, table, &serials, view).await?;
-                    ingestor.push(&batch).await?;
-                }
-                let (segments, rows) = ingestor.finish().await?;
-                self.engine.queries.end(environment.id, QueryState::Finished, rows, (0, 0));
-                (segments, rows)
+                let ingestor = Ingestor::start(&self.engine.cluster, view, table, transaction);
+                (noted, self.ingest(running, ingestor, (table, &serials), view).await)
             }
         };
-        self.add_segments(table, segments).await?;
+        let (segments, rows) = noted.part(written)?;
+        noted.part(self.add_segments(table, segments).await)?;
+        noted.finish_written(rows);
         Ok(rows)
+    }
+
+    /// The coordinator has the rows: it sends them to the datanodes.
+    async fn ingest(
+        &self,
+        mut rows: RunningQuery,
+        ingestor: Result<Ingestor>,
+        (table, serials): (&TableDef, &[(usize, (String, String))]),
+        view: &Catalog,
+    ) -> Result<(Vec<Segment>, u64)> {
+        let mut ingestor = ingestor?;
+        while let Some(batch) = rows.next().await {
+            let batch = Self::with_serials(&self.engine, batch?, table, serials, view).await?;
+            ingestor.push(&batch).await?;
+        }
+        ingestor.finish().await
     }
 
     /// Makes new segments part of the transaction's view; 23505 if that makes a key double.
@@ -285,6 +288,18 @@ fn check_column_count(given: usize, named: usize) -> Result<()> {
         std::cmp::Ordering::Equal => return Ok(()),
     };
     Err(ErrorReport::new(SqlState::SYNTAX_ERROR, message))
+}
+
+/// The datanodes write: the result is their segments.
+async fn distributed(
+    running: RunningQuery,
+    table: &TableDef,
+    view: &Catalog,
+) -> Result<(Vec<Segment>, u64)> {
+    let (batches, _) = running.collect().await?;
+    let segments = batches.iter().map(written_segments).collect::<Result<Vec<_>>>()?.concat();
+    let rows = rows_of(&segments, table, view);
+    Ok((segments, rows))
 }
 
 /// Rows of new segments; a replicated table's are counted once.

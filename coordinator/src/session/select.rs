@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ClientSession, Outcome, OutputField, RowsTag, Statement, facts::plannable};
 use crate::{
-    engine::{Engine, Pin},
-    query::{QueryEnvironment, QueryState, RunningQuery, run},
+    engine::Pin,
+    query::{Again, NotedQuery, QueryEnvironment, RunningQuery, run},
     server::Parameter,
 };
 
@@ -69,25 +69,38 @@ impl ClientSession {
         let plan = self.plan(&bound.plan, &view).await?;
         let fields = output_fields(&bound.names, &plan)?;
         let environment = self.environment(&view, cancel);
-        let running = self.start(&plan, &environment, &statement.sql).await?;
-        let watched = Watched::new(&self.engine, running, environment.id, view.version);
+        let again = Again {
+            engine: Arc::clone(&self.engine),
+            plan: bound.plan,
+            view: Arc::clone(&view),
+            environment: environment.clone(),
+        };
+        let mut noted = self.note(&environment, &statement.sql);
+        let (running, again) = match run(&self.engine.cluster, &plan, &environment).await {
+            Ok(running) => (running, Some(again)),
+            Err(error) => (noted.part(again.after(error).await)?, None),
+        };
+        noted.runs(&running);
+        let pin = self.engine.pins.pin(view.version);
+        let watched = Watched { running, noted, again, _pin: pin };
         Ok(Outcome::Rows { fields, rows: watched.into_stream(), tag: RowsTag::Counted("SELECT") })
     }
 
-    /// Starts a plan and notes it in the registry.
+    /// Starts a plan, and notes that.
     pub(super) async fn start(
         &self,
         plan: &Plan,
         environment: &QueryEnvironment,
         text: &str,
-    ) -> Result<RunningQuery> {
-        let queries = &self.engine.queries;
-        queries.start(environment.id, self.startup.process_id, text);
-        let running = run(&self.engine.cluster, plan, environment).await;
-        if running.is_err() {
-            queries.end(environment.id, QueryState::Failed, 0, (0, 0));
-        }
-        running
+    ) -> Result<(RunningQuery, NotedQuery)> {
+        let mut noted = self.note(environment, text);
+        let running = noted.part(run(&self.engine.cluster, plan, environment).await)?;
+        noted.runs(&running);
+        Ok((running, noted))
+    }
+
+    fn note(&self, environment: &QueryEnvironment, text: &str) -> NotedQuery {
+        NotedQuery::start(&self.engine.queries, environment, self.startup.process_id, text)
     }
 
     /// What a statement runs with.
@@ -136,11 +149,11 @@ impl ClientSession {
             let mut environment = self.environment(&view, cancel);
             environment.collect_metrics = true;
             let started = Instant::now();
-            let running = self.start(&plan, &environment, &explain.statement.sql).await?;
-            let (_, summary) = running.collect().await?;
+            let text = &explain.statement.sql;
+            let (running, mut noted) = self.start(&plan, &environment, text).await?;
+            let (_, summary) = noted.part(running.collect().await)?;
+            noted.finish();
             let execution_ms = started.elapsed().as_secs_f64() * 1000.0;
-            let (rows, moved) = (summary.rows, summary.moved());
-            self.engine.queries.end(environment.id, QueryState::Finished, rows, moved);
             lines.extend(super::analyze::lines(&summary, planning_ms, execution_ms));
         }
         Ok(text_rows("QUERY PLAN", lines, RowsTag::Fixed("EXPLAIN")))
@@ -172,37 +185,39 @@ pub(super) fn text_rows(name: &str, lines: Vec<String>, tag: RowsTag) -> Outcome
     Outcome::Rows { fields: vec![field], rows: Box::pin(stream::iter([batch])), tag }
 }
 
-/// A query's rows on their way to the client; notes its end.
+/// A query's rows on their way to the client.
 struct Watched {
-    engine: Arc<Engine>,
     running: RunningQuery,
-    id: QueryId,
-    state: QueryState,
+    noted: NotedQuery,
+    /// Until the first rows have come.
+    again: Option<Again>,
     _pin: Pin,
 }
 
 impl Watched {
-    fn new(engine: &Arc<Engine>, running: RunningQuery, id: QueryId, version: u64) -> Self {
-        let pin = engine.pins.pin(version);
-        let state = QueryState::Failed;
-        Self { engine: Arc::clone(engine), running, id, state, _pin: pin }
+    /// The next rows. An error before the first of them may be mended by running again.
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let first = self.running.next().await.transpose();
+        match (first, self.again.take()) {
+            (Err(error), Some(again)) => {
+                self.running = again.after(error).await?;
+                self.noted.runs(&self.running);
+                self.running.next().await.transpose()
+            }
+            (batch, _) => batch,
+        }
     }
 
     fn into_stream(self) -> BatchStream {
         Box::pin(stream::unfold(self, async |mut watched| {
-            let batch = watched.running.next().await;
-            if batch.is_none() {
-                watched.state = QueryState::Finished;
+            let batch = watched.next().await;
+            let batch = watched.noted.part(batch).transpose();
+            match &batch {
+                Some(Ok(rows)) => watched.noted.returns(rows.num_rows()),
+                Some(Err(_)) => {}
+                None => watched.noted.finish(),
             }
             batch.map(|batch| (batch, watched))
         }))
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        let summary = self.running.summary();
-        let summary = summary.lock();
-        self.engine.queries.end(self.id, self.state, summary.rows, summary.moved());
     }
 }

@@ -4,16 +4,25 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     future::poll_fn,
     sync::Arc,
+    task::Context,
 };
 
 use arrow::array::RecordBatch;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use kestrel_proto::{
     BatchStream, DatanodeId, ErrorReport, ExchangeRequest, MotionId, QueryId, Result, SqlState,
-    message::MotionTraffic,
+    batch_bytes, message::MotionTraffic,
 };
 use parking_lot::Mutex;
 
-use super::{ExchangeSettings, batch_bytes, query::QueryStreams, receiver::Receiver};
+use super::{
+    ExchangeCounters, ExchangeSettings,
+    counters::SpillCounters,
+    query::{Placed, QueryStreams},
+    receiver::Receiver,
+    spill,
+    state::Sent,
+};
 
 /// All streams that fragments on one datanode send.
 #[derive(Clone, Debug)]
@@ -23,10 +32,18 @@ pub struct ExchangeHub {
 
 /// What the hub, its senders and its receivers share.
 #[derive(Debug)]
-pub(crate) struct HubState {
+pub(super) struct HubState {
     datanode: DatanodeId,
-    settings: Arc<ExchangeSettings>,
+    shared: Arc<Shared>,
     queries: Mutex<Queries>,
+}
+
+/// What all streams share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) settings: ExchangeSettings,
+    pub(super) resources: Arc<RuntimeEnv>,
+    pub(super) spilled: SpillCounters,
 }
 
 #[derive(Debug, Default)]
@@ -46,10 +63,24 @@ pub struct MotionSender {
 }
 
 impl ExchangeHub {
-    /// A hub without streams.
-    pub fn new(datanode: DatanodeId, settings: ExchangeSettings) -> Self {
-        let settings = Arc::new(settings);
-        Self { state: Arc::new(HubState { datanode, settings, queries: Mutex::default() }) }
+    /// A hub without streams. `resources` are where it takes memory from, and spills to.
+    pub fn new(
+        datanode: DatanodeId,
+        settings: ExchangeSettings,
+        resources: Arc<RuntimeEnv>,
+    ) -> Self {
+        let shared = Arc::new(Shared::new(settings, resources));
+        Self { state: Arc::new(HubState { datanode, shared, queries: Mutex::default() }) }
+    }
+
+    /// Whose it is.
+    pub fn datanode(&self) -> DatanodeId {
+        self.state.datanode
+    }
+
+    /// Its bounds.
+    pub fn settings(&self) -> &ExchangeSettings {
+        self.state.settings()
     }
 
     /// The receiving end of a stream whose sender is, or will be, a fragment here.
@@ -83,28 +114,43 @@ impl ExchangeHub {
     pub fn end_query(&self, query: QueryId) {
         let mut queries = self.state.queries.lock();
         let live = queries.live.remove(&query);
-        queries.remember(query, self.state.settings.remembered_queries);
+        queries.remember(query, self.state.shared.settings.remembered_queries);
         drop(queries);
         if let Some(streams) = live {
             streams.end(query_ended());
         }
     }
 
+    /// Ends every query, as [`Self::end_query`] does.
+    pub fn end_all(&self) {
+        let live: Vec<_> = self.state.queries.lock().live.keys().copied().collect();
+        live.into_iter().for_each(|query| self.end_query(query));
+    }
+
     /// Streams whose receivers are not done.
     pub fn streams(&self) -> u64 {
-        let live: Vec<_> = self.state.queries.lock().live.values().map(Arc::clone).collect();
-        live.iter().map(|streams| streams.live_streams()).sum()
+        self.state.live().iter().map(|streams| streams.live_streams()).sum()
     }
 
     /// Queries that have streams, or had and are not ended.
     pub fn queries(&self) -> usize {
         self.state.queries.lock().live.len()
     }
+
+    /// What is queued, and what was spilled.
+    pub fn counters(&self) -> ExchangeCounters {
+        let queued_bytes = self.state.live().iter().map(|streams| streams.queued_bytes()).sum();
+        self.state.shared.spilled.with_queued_bytes(queued_bytes)
+    }
 }
 
 impl HubState {
-    pub(crate) fn settings(&self) -> &ExchangeSettings {
-        &self.settings
+    pub(super) fn settings(&self) -> &ExchangeSettings {
+        &self.shared.settings
+    }
+
+    fn live(&self) -> Vec<Arc<QueryStreams>> {
+        self.queries.lock().live.values().map(Arc::clone).collect()
     }
 
     /// The streams of a query, after `enter` has taken its place among them. Both under one lock:
@@ -118,18 +164,24 @@ impl HubState {
         if queries.ended_set.contains(&query) {
             return Err(query_ended());
         }
-        let fresh = || Arc::new(QueryStreams::new(Arc::clone(&self.settings)));
+        let fresh = || Arc::new(QueryStreams::new(Arc::clone(&self.shared)));
         let streams = Arc::clone(queries.live.entry(query).or_insert_with(fresh));
         enter(&streams)?;
         Ok(streams)
     }
 
-    /// A query of which only receivers came, and went, leaves nothing.
-    pub(crate) fn forget_if_forsaken(&self, query: QueryId) {
+    /// A query of which only receivers came, and went, leaves nothing: nobody may ever end it.
+    pub(super) fn forget_if_forsaken(&self, query: QueryId) {
         let mut queries = self.queries.lock();
         if queries.live.get(&query).is_some_and(|streams| streams.is_forsaken()) {
             queries.live.remove(&query);
         }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(settings: ExchangeSettings, resources: Arc<RuntimeEnv>) -> Self {
+        Self { settings, resources, spilled: SpillCounters::default() }
     }
 }
 
@@ -152,14 +204,25 @@ impl MotionSender {
         self.motion
     }
 
-    /// Sends a batch; waits for room. `false`: the receiver wants no more.
+    /// Sends a batch; waits for room, unless another receiver starves. `false`: the receiver wants
+    /// no more.
     ///
     /// # Errors
-    /// 57014 when the query has ended.
+    /// 57014 when the query has ended; 53100 or 58030 when the batch must be spilled and cannot.
     pub async fn send(&self, receiver: DatanodeId, batch: RecordBatch) -> Result<bool> {
-        let bytes = batch_bytes(&batch);
-        let mut batch = Some((batch, bytes));
-        poll_fn(|context| self.streams.poll_send(self.motion, receiver, &mut batch, context)).await
+        let sent = Sent { rows: batch.num_rows() as u64, bytes: batch_bytes(&batch) };
+        let mut batch = Some((batch, sent.bytes));
+        let place = |context: &mut Context<'_>| {
+            self.streams.poll_send(self.motion, receiver, &mut batch, context)
+        };
+        match poll_fn(place).await? {
+            Placed::Queued => Ok(true),
+            Placed::Unwanted => Ok(false),
+            Placed::Spill(batch, file) => {
+                let frames = spill::write(Arc::clone(&self.streams.shared), file, batch).await?;
+                self.streams.push_spilled(self.motion, receiver, frames, sent)
+            }
+        }
     }
 
     /// No more rows will be sent: receivers see the end after what is queued.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
+use futures::StreamExt;
 use kestrel_planner::operators::Exchange;
 use kestrel_proto::{
     BatchStream, DatanodeId, ErrorReport, ExchangeRequest, MotionId, QueryId, Result,
@@ -17,20 +19,21 @@ pub struct LocalExchange {
     hub: ExchangeHub,
     peers: Arc<Peers>,
     query: QueryId,
-    datanode: DatanodeId,
     sender: Arc<MotionSender>,
+    memory: Arc<dyn MemoryPool>,
 }
 
 impl LocalExchange {
-    /// The streams of the fragment of `query` on `datanode` that sends `sender`.
+    /// The streams of the fragment of `query` that sends `sender`. What other processes may send
+    /// ahead is reserved in `memory`.
     pub fn new(
         hub: ExchangeHub,
         peers: Arc<Peers>,
         query: QueryId,
-        datanode: DatanodeId,
         sender: Arc<MotionSender>,
+        memory: Arc<dyn MemoryPool>,
     ) -> Self {
-        Self { hub, peers, query, datanode, sender }
+        Self { hub, peers, query, sender, memory }
     }
 
     fn check(&self, motion: MotionId) -> Result<()> {
@@ -43,17 +46,34 @@ impl LocalExchange {
             motion.0
         )))
     }
+
+    /// A stream from another process: its credit is memory of this one. Without memory one batch
+    /// at a time comes.
+    fn receive_from_afar(&self, request: ExchangeRequest) -> Result<BatchStream> {
+        let credit = self.hub.settings().remote_credit_bytes;
+        let reservation = MemoryConsumer::new("ExchangeReceive").register(&self.memory);
+        let reserved = reservation.try_grow(credit as usize);
+        let credit = if reserved.is_ok() { credit } else { 1 };
+        let rows = self.peers.get(request.sender)?.open_exchange(request, credit)?;
+        // Freed when the stream is dropped.
+        Ok(Box::pin(rows.inspect(move |_| {
+            let _held = &reservation;
+        })))
+    }
 }
 
 #[async_trait]
 impl Exchange for LocalExchange {
     fn receive(&self, motion: MotionId, sender: DatanodeId) -> Result<BatchStream> {
-        let request =
-            ExchangeRequest { query: self.query, motion, sender, receiver: self.datanode };
-        if sender == self.datanode {
+        let receiver = self.hub.datanode();
+        let request = ExchangeRequest { query: self.query, motion, sender, receiver };
+        if sender == receiver {
             return self.hub.open(request);
         }
-        self.peers.get(sender)?.open_exchange(request)
+        if self.peers.is_here(sender) {
+            return self.peers.get(sender)?.open_exchange(request, 0);
+        }
+        self.receive_from_afar(request)
     }
 
     async fn send(

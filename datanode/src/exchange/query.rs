@@ -1,4 +1,4 @@
-//! All streams that one query sends from this datanode: who waits for what, and who is to be woken.
+//! All streams that one query sends from this datanode, and the memory that they share.
 
 use std::{
     collections::HashMap,
@@ -8,61 +8,50 @@ use std::{
 };
 
 use arrow::array::RecordBatch;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use kestrel_proto::{DatanodeId, ErrorReport, MotionId, Result, message::MotionTraffic};
 use parking_lot::Mutex;
 
 use super::{
-    ExchangeSettings,
-    state::{Room, StreamState},
+    hub::Shared,
+    motion::{Aftermath, MotionState, Phase, register},
+    spill::{self, SpillFile, SpilledFrame},
+    state::{Around, Queued, Room, Sent, StreamState, held_bytes},
 };
 
 /// The streams of one query; senders and receivers share it.
-pub(crate) struct QueryStreams {
-    settings: Arc<ExchangeSettings>,
+pub(super) struct QueryStreams {
+    pub(super) shared: Arc<Shared>,
+    /// For what is queued in memory. It changes with the state, under its lock.
+    reservation: MemoryReservation,
     state: Mutex<QueryState>,
 }
 
 #[derive(Default)]
 struct QueryState {
     motions: HashMap<MotionId, MotionState>,
-    queued_bytes: u64,
     /// Set once, when the query ends.
     ended: Option<ErrorReport>,
     /// Senders that wait until the query's queues are shorter.
     budget_waiters: Vec<Waker>,
 }
 
-#[derive(Default)]
-struct MotionState {
-    phase: Phase,
-    streams: HashMap<DatanodeId, StreamEnds>,
-}
-
-/// ```text
-///   Expected ──begin──> Running ──finish──> Finished
-///        └────────────────┴──fail──> Failed
-/// ```
-#[derive(Default)]
-enum Phase {
-    /// A receiver has come first.
-    #[default]
-    Expected,
-    Running,
-    Finished,
-    Failed(ErrorReport),
-}
-
-#[derive(Default)]
-struct StreamEnds {
-    state: StreamState,
-    reader: Option<Waker>,
-    writers: Vec<Waker>,
+/// What has become of a batch.
+#[derive(Debug)]
+pub(super) enum Placed {
+    Queued,
+    /// Not placed: it must be written to this file, or to a new one.
+    Spill(RecordBatch, Option<Arc<SpillFile>>),
+    /// Nobody wants it.
+    Unwanted,
 }
 
 /// What a receiver finds.
 #[derive(Debug)]
-pub(crate) enum Received {
+pub(super) enum Received {
     Batch(RecordBatch),
+    /// A batch that must be read first.
+    Spilled(SpilledFrame),
     End,
     Failed(ErrorReport),
     /// Nothing yet; the receiver will be woken. `begun`: the sending fragment is there.
@@ -72,174 +61,203 @@ pub(crate) enum Received {
 }
 
 impl QueryStreams {
-    pub(crate) fn new(settings: Arc<ExchangeSettings>) -> Self {
-        Self { settings, state: Mutex::default() }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let reservation = MemoryConsumer::new("Exchange").register(&shared.resources.memory_pool);
+        Self { shared, reservation, state: Mutex::default() }
     }
 
-    /// Changes the state, then wakes whom the change concerns, with the lock released.
-    fn change<T>(&self, change: impl FnOnce(&mut QueryState, &mut Vec<Waker>) -> T) -> T {
-        let mut woken = Vec::new();
-        let result = change(&mut self.state.lock(), &mut woken);
-        woken.into_iter().for_each(Waker::wake);
+    /// Changes the state; what follows from that is done with the lock released.
+    fn change<T>(&self, change: impl FnOnce(&mut QueryState, &mut Aftermath) -> T) -> T {
+        let mut after = Aftermath::default();
+        let result = change(&mut self.state.lock(), &mut after);
+        after.settle();
         result
     }
 
     /// The fragment that sends `motion` has arrived.
-    pub(crate) fn begin(&self, motion: MotionId) -> Result<()> {
-        self.change(|state, woken| {
-            state.check()?;
-            let motion_state = state.motions.entry(motion).or_default();
+    pub(super) fn begin(&self, motion: MotionId) -> Result<()> {
+        self.change(|state, after| {
+            let motion_state = state.motion(motion)?;
             if !matches!(motion_state.phase, Phase::Expected) {
                 return Err(ErrorReport::internal(format!("motion {} is sent twice", motion.0)));
             }
             motion_state.phase = Phase::Running;
-            motion_state.wake_readers(woken);
+            motion_state.wake_readers(after);
             Ok(())
         })
     }
 
     /// Takes the receiving end of a stream.
-    pub(crate) fn open(&self, motion: MotionId, receiver: DatanodeId) -> Result<()> {
-        let mut state = self.state.lock();
-        state.check()?;
-        if state.stream(motion, receiver).state.open() {
+    pub(super) fn open(&self, motion: MotionId, receiver: DatanodeId) -> Result<()> {
+        if self.change(|state, after| Ok(state.motion(motion)?.open(receiver, after)))? {
             return Ok(());
         }
         Err(ErrorReport::internal(format!("motion {} is received twice by {receiver}", motion.0)))
     }
 
     /// What there is for a receiver; if nothing, its task is woken when there is.
-    pub(crate) fn receive(
+    pub(super) fn receive(
         &self,
         motion: MotionId,
         receiver: DatanodeId,
         context: &Context<'_>,
     ) -> Received {
-        self.change(|state, woken| {
-            if let Some(ended) = &state.ended {
-                return Received::Failed(ended.clone());
+        self.change(|state, after| {
+            let motion_state = match state.unfailed(motion) {
+                Ok(motion_state) => motion_state,
+                Err(report) => return Received::Failed(report),
+            };
+            match motion_state.pop(receiver, after) {
+                Some(Queued::Held { batch, held_bytes }) => {
+                    self.release(held_bytes);
+                    after.wake(&mut state.budget_waiters);
+                    Received::Batch(batch)
+                }
+                Some(Queued::Spilled(frame)) => Received::Spilled(frame),
+                None if matches!(motion_state.phase, Phase::Finished) => Received::End,
+                None => {
+                    motion_state.stream(receiver).wait_for_rows(context);
+                    Received::Nothing { begun: !matches!(motion_state.phase, Phase::Expected) }
+                }
             }
-            let motion_state = state.motions.entry(motion).or_default();
-            if let Phase::Failed(report) = &motion_state.phase {
-                return Received::Failed(report.clone());
-            }
-            let stream = motion_state.streams.entry(receiver).or_default();
-            if let Some((batch, bytes)) = stream.state.pop() {
-                woken.append(&mut stream.writers);
-                state.queued_bytes -= bytes;
-                woken.append(&mut state.budget_waiters);
-                return Received::Batch(batch);
-            }
-            if matches!(motion_state.phase, Phase::Finished) {
-                return Received::End;
-            }
-            stream.reader = Some(context.waker().clone());
-            Received::Nothing { begun: !matches!(motion_state.phase, Phase::Expected) }
         })
     }
 
     /// The receiver wants no more.
-    pub(crate) fn close(&self, motion: MotionId, receiver: DatanodeId) {
-        self.change(|state, woken| {
-            let stream = state.stream(motion, receiver);
-            let freed = stream.state.close();
-            stream.reader = None;
-            woken.append(&mut stream.writers);
-            state.queued_bytes -= freed;
-            woken.append(&mut state.budget_waiters);
+    pub(super) fn close(&self, motion: MotionId, receiver: DatanodeId) {
+        self.change(|state, after| {
+            // Nothing is left of an ended query.
+            if let Ok(motion_state) = state.motion(motion) {
+                self.release(motion_state.stream(receiver).close(after));
+                after.wake(&mut state.budget_waiters);
+            }
         });
     }
 
-    /// Puts the batch into the stream, or has the task woken when there may be room.
-    /// `Ready(Ok(false))`: nobody wants it.
-    pub(crate) fn poll_send(
+    /// Finds a place for a batch and its bytes, or has the task woken when there may be one.
+    pub(super) fn poll_send(
         &self,
         motion: MotionId,
         receiver: DatanodeId,
-        batch: &mut Option<(RecordBatch, u64)>,
+        outgoing: &mut Option<(RecordBatch, u64)>,
         context: &Context<'_>,
-    ) -> Poll<Result<bool>> {
-        self.change(|state, woken| {
-            state.check()?;
-            let budget_left = self.settings.query_budget_bytes.saturating_sub(state.queued_bytes);
-            let motion_state = state.motions.entry(motion).or_default();
-            if let Phase::Failed(report) = &motion_state.phase {
-                return Poll::Ready(Err(report.clone()));
-            }
-            let Some((_, bytes)) = *batch else {
+    ) -> Poll<Result<Placed>> {
+        self.change(|state, after| {
+            let motion_state = state.unfailed(motion)?;
+            let Some((batch, bytes)) = outgoing.take() else {
                 return Poll::Ready(Err(ErrorReport::internal("a batch was sent twice")));
             };
-            let stream = motion_state.streams.entry(receiver).or_default();
-            match stream.state.room(bytes, self.settings.stream_credit_bytes, budget_left) {
-                Room::Closed => return Poll::Ready(Ok(false)),
-                Room::NoCredit => register(&mut stream.writers, context),
-                Room::NoBudget => {
-                    // Whichever is shorter first: its own queue or all of them.
-                    register(&mut stream.writers, context);
-                    register(&mut state.budget_waiters, context);
+            // Not itself: what is empty has room anyway.
+            let sibling_starves = motion_state.starves();
+            let stream = motion_state.stream(receiver);
+            let room = self.reserve(&stream.state, held_bytes(bytes), sibling_starves);
+            match room {
+                Room::Always | Room::Free => {
+                    stream.push(batch, bytes, after);
+                    Poll::Ready(Ok(Placed::Queued))
                 }
-                Room::Free => {
-                    if let Some((batch, bytes)) = batch.take() {
-                        stream.state.push(batch, bytes);
-                        state.queued_bytes += bytes;
-                        woken.extend(stream.reader.take());
+                Room::Spill => Poll::Ready(Ok(Placed::Spill(batch, stream.state.spill_file()))),
+                Room::Closed => Poll::Ready(Ok(Placed::Unwanted)),
+                Room::NoCredit | Room::NoBudget => {
+                    *outgoing = Some((batch, bytes));
+                    stream.wait_for_room(context);
+                    if room == Room::NoBudget {
+                        register(&mut state.budget_waiters, context);
                     }
-                    return Poll::Ready(Ok(true));
+                    Poll::Pending
                 }
             }
-            Poll::Pending
         })
     }
 
+    /// Where a batch goes; if that is memory, it is reserved.
+    fn reserve(&self, stream: &StreamState, bytes: u64, sibling_starves: bool) -> Room {
+        let settings = &self.shared.settings;
+        let around = Around {
+            credit_bytes: settings.stream_credit_bytes,
+            budget_left_bytes: settings.query_budget_bytes.saturating_sub(self.queued_bytes()),
+            sibling_starves,
+        };
+        match stream.room(bytes, around) {
+            Room::Always => {
+                self.reservation.grow(bytes as usize);
+                Room::Always
+            }
+            // What the pool does not have is no budget either.
+            Room::Free if self.reservation.try_grow(bytes as usize).is_err() => {
+                stream.room(bytes, Around { budget_left_bytes: 0, ..around })
+            }
+            room => room,
+        }
+    }
+
+    fn release(&self, bytes: u64) {
+        // It holds what is queued, and so cannot be too small.
+        let _ = self.reservation.try_shrink(bytes as usize);
+    }
+
+    /// Queues a batch that was written to a file. `false`: nobody wants it any more.
+    pub(super) fn push_spilled(
+        &self,
+        motion: MotionId,
+        receiver: DatanodeId,
+        mut frames: Vec<SpilledFrame>,
+        sent: Sent,
+    ) -> Result<bool> {
+        let wanted = self.change(|state, after| {
+            let stream = state.unfailed(motion)?.stream(receiver);
+            let wanted = !stream.state.is_closed();
+            if wanted {
+                stream.push_spilled(&mut frames, sent, after);
+            }
+            Ok(wanted)
+        });
+        spill::discard(frames.into_iter().map(Queued::Spilled).collect());
+        wanted
+    }
+
     /// No more will be sent.
-    pub(crate) fn finish(&self, motion: MotionId) {
-        self.change(|state, woken| {
-            let motion = state.motions.entry(motion).or_default();
-            if matches!(motion.phase, Phase::Running) {
-                motion.phase = Phase::Finished;
-                motion.wake_readers(woken);
+    pub(super) fn finish(&self, motion: MotionId) {
+        self.change(|state, after| {
+            if let Ok(motion_state) = state.motion(motion)
+                && matches!(motion_state.phase, Phase::Running)
+            {
+                motion_state.phase = Phase::Finished;
+                motion_state.wake_readers(after);
             }
         });
     }
 
     /// The fragment is over. Unless it finished its motion, receivers get `report`.
     /// Returns whether it had finished.
-    pub(crate) fn end_motion(&self, motion: MotionId, report: ErrorReport) -> bool {
-        self.change(|state, woken| {
-            let motion = state.motions.entry(motion).or_default();
-            if matches!(motion.phase, Phase::Finished) {
-                return true;
+    pub(super) fn end_motion(&self, motion: MotionId, report: ErrorReport) -> bool {
+        self.change(|state, after| {
+            let Ok(motion_state) = state.motion(motion) else { return false };
+            match motion_state.phase {
+                Phase::Finished => return true,
+                Phase::Failed(_) => return false,
+                Phase::Expected | Phase::Running => {}
             }
-            let mut freed = 0;
-            if matches!(motion.phase, Phase::Expected | Phase::Running) {
-                motion.phase = Phase::Failed(report);
-                for stream in motion.streams.values_mut() {
-                    freed += stream.state.clear();
-                    woken.append(&mut stream.writers);
-                }
-                motion.wake_readers(woken);
-            }
-            state.queued_bytes -= freed;
-            woken.append(&mut state.budget_waiters);
+            motion_state.phase = Phase::Failed(report);
+            self.release(motion_state.clear(after));
+            after.wake(&mut state.budget_waiters);
             false
         })
     }
 
     /// The query is over: everything is dropped, everybody is woken.
-    pub(crate) fn end(&self, report: ErrorReport) {
-        self.change(|state, woken| {
+    pub(super) fn end(&self, report: ErrorReport) {
+        self.change(|state, after| {
             state.ended.get_or_insert(report);
-            state.queued_bytes = 0;
-            woken.append(&mut state.budget_waiters);
-            for (_, mut motion) in state.motions.drain() {
-                motion.wake_readers(woken);
-                woken.extend(motion.streams.into_values().flat_map(|stream| stream.writers));
+            for mut motion in std::mem::take(&mut state.motions).into_values() {
+                self.release(motion.clear(after));
             }
+            after.wake(&mut state.budget_waiters);
         });
     }
 
     /// What was sent in one motion, per receiver, in the receivers' order.
-    pub(crate) fn traffic(&self, motion: MotionId, sender: DatanodeId) -> Vec<MotionTraffic> {
+    pub(super) fn traffic(&self, motion: MotionId, sender: DatanodeId) -> Vec<MotionTraffic> {
         let state = self.state.lock();
         let streams = state.motions.get(&motion).into_iter().flat_map(|m| &m.streams);
         let mut traffic: Vec<_> = streams
@@ -256,14 +274,14 @@ impl QueryStreams {
     }
 
     /// Streams whose receivers are not done.
-    pub(crate) fn live_streams(&self) -> u64 {
+    pub(super) fn live_streams(&self) -> u64 {
         let state = self.state.lock();
         let streams = state.motions.values().flat_map(|m| m.streams.values());
         streams.filter(|stream| !stream.state.is_closed()).count() as u64
     }
 
     /// No fragment has ever come, and no receiver waits any more.
-    pub(crate) fn is_forsaken(&self) -> bool {
+    pub(super) fn is_forsaken(&self) -> bool {
         let state = self.state.lock();
         state.motions.values().all(|motion| {
             matches!(motion.phase, Phase::Expected)
@@ -271,38 +289,33 @@ impl QueryStreams {
         })
     }
 
-    /// Bytes in all queues.
-    #[cfg(test)]
-    pub(crate) fn queued_bytes(&self) -> u64 {
-        self.state.lock().queued_bytes
+    /// Bytes of what is queued in memory.
+    pub(super) fn queued_bytes(&self) -> u64 {
+        self.reservation.size() as u64
     }
 }
 
 impl QueryState {
-    fn check(&self) -> Result<()> {
-        self.ended.clone().map_or(Ok(()), Err)
+    /// The motion, unless the query has ended.
+    fn motion(&mut self, motion: MotionId) -> Result<&mut MotionState> {
+        match &self.ended {
+            Some(report) => Err(report.clone()),
+            None => Ok(self.motions.entry(motion).or_default()),
+        }
     }
 
-    fn stream(&mut self, motion: MotionId, receiver: DatanodeId) -> &mut StreamEnds {
-        self.motions.entry(motion).or_default().streams.entry(receiver).or_default()
-    }
-}
-
-impl MotionState {
-    fn wake_readers(&mut self, woken: &mut Vec<Waker>) {
-        woken.extend(self.streams.values_mut().filter_map(|stream| stream.reader.take()));
+    /// The motion, unless it has failed or the query has ended.
+    fn unfailed(&mut self, motion: MotionId) -> Result<&mut MotionState> {
+        let motion_state = self.motion(motion)?;
+        match &motion_state.phase {
+            Phase::Failed(report) => Err(report.clone()),
+            Phase::Expected | Phase::Running | Phase::Finished => Ok(motion_state),
+        }
     }
 }
 
 impl fmt::Debug for QueryStreams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QueryStreams").finish_non_exhaustive()
-    }
-}
-
-/// Adds the task unless it is there.
-fn register(waiters: &mut Vec<Waker>, context: &Context<'_>) {
-    if !waiters.iter().any(|waker| waker.will_wake(context.waker())) {
-        waiters.push(context.waker().clone());
     }
 }

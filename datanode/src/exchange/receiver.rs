@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use arrow::array::RecordBatch;
@@ -14,28 +14,58 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{
     hub::HubState,
     query::{QueryStreams, Received},
+    spill::{self, Reading},
 };
 
 /// Pulls one stream; dropping it closes it.
-pub(crate) struct Receiver {
+pub(super) struct Receiver {
     hub: Arc<HubState>,
     streams: Arc<QueryStreams>,
     request: ExchangeRequest,
     deadline: Instant,
     /// Runs only while the sending fragment has not arrived.
     wait: Option<Pin<Box<Sleep>>>,
+    /// The batch that comes next, while it is read from a file.
+    reading: Option<Reading>,
     done: bool,
 }
 
 impl Receiver {
     /// The receiving end of a stream that has been opened.
-    pub(crate) fn new(
+    pub(super) fn new(
         hub: Arc<HubState>,
         streams: Arc<QueryStreams>,
         request: ExchangeRequest,
     ) -> Self {
         let deadline = Instant::now() + hub.settings().open_wait;
-        Self { hub, streams, request, deadline, wait: None, done: false }
+        Self { hub, streams, request, deadline, wait: None, reading: None, done: false }
+    }
+
+    /// The next batch; `None` after the last.
+    fn poll_received(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<RecordBatch>>> {
+        if let Some(reading) = &mut self.reading {
+            let batch = ready!(Pin::new(reading).poll(context));
+            self.reading = None;
+            return Poll::Ready(batch.map(Some));
+        }
+        let ExchangeRequest { motion, receiver, .. } = self.request;
+        match self.streams.receive(motion, receiver, context) {
+            Received::Batch(batch) => Poll::Ready(Ok(Some(batch))),
+            Received::Spilled(frame) => {
+                self.reading = Some(spill::read(frame));
+                self.poll_received(context)
+            }
+            Received::End => Poll::Ready(Ok(None)),
+            Received::Failed(report) => Poll::Ready(Err(report)),
+            Received::Nothing { begun: true } => {
+                self.wait = None;
+                Poll::Pending
+            }
+            Received::Nothing { begun: false } if self.waited_in_vain(context) => {
+                Poll::Ready(Err(self.no_fragment()))
+            }
+            Received::Nothing { begun: false } => Poll::Pending,
+        }
     }
 
     fn waited_in_vain(&mut self, context: &mut Context<'_>) -> bool {
@@ -61,7 +91,10 @@ impl Receiver {
     fn end(&mut self) {
         if !std::mem::replace(&mut self.done, true) {
             self.streams.close(self.request.motion, self.request.receiver);
-            self.hub.forget_if_forsaken(self.request.query);
+            // Else the fragment may still come, and must find its stream closed.
+            if self.wait.as_ref().is_some_and(|wait| wait.is_elapsed()) {
+                self.hub.forget_if_forsaken(self.request.query);
+            }
         }
     }
 }
@@ -76,27 +109,11 @@ impl Stream for Receiver {
         if self.done {
             return Poll::Ready(None);
         }
-        let ExchangeRequest { motion, receiver, .. } = self.request;
-        let report = match self.streams.receive(motion, receiver, context) {
-            Received::Batch(batch) => return Poll::Ready(Some(Ok(batch))),
-            Received::End => {
-                self.end();
-                return Poll::Ready(None);
-            }
-            Received::Nothing { begun: true } => {
-                self.wait = None;
-                return Poll::Pending;
-            }
-            Received::Nothing { begun: false } => {
-                if !self.waited_in_vain(context) {
-                    return Poll::Pending;
-                }
-                self.no_fragment()
-            }
-            Received::Failed(report) => report,
-        };
-        self.end();
-        Poll::Ready(Some(Err(report)))
+        let next = ready!(self.poll_received(context));
+        if !matches!(next, Ok(Some(_))) {
+            self.end();
+        }
+        Poll::Ready(next.transpose())
     }
 }
 

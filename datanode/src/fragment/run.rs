@@ -15,12 +15,11 @@ use datafusion::{
         TaskContext,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
-    physical_optimizer::optimizer::PhysicalOptimizer,
     physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream},
     prelude::SessionConfig,
 };
 use futures::{FutureExt, StreamExt};
-use kestrel_planner::operators::{Hands, ShardStore, optimized};
+use kestrel_planner::operators::{Hands, ShardStore, optimized, physical_rules};
 use kestrel_proto::{
     DatanodeId, ErrorReport, QueryId, Result, SqlState, TransactionId,
     message::{Fragment, FragmentReport},
@@ -101,8 +100,26 @@ impl FragmentRunner {
             function_fingerprint: self.decoder.function_fingerprint(),
         };
         let id = check(fragment, &here)?;
-        registry.saw_epoch(fragment.coordinator_epoch);
+        self.heard_from(fragment.coordinator_epoch)?;
+        self.peers.learn(&fragment.peers)?;
         Ok((id, registry.register(id)?))
+    }
+
+    /// Refuses a coordinator that another has replaced (55000). One that is new ends all that its
+    /// predecessor has left.
+    pub(crate) fn heard_from(&self, epoch: u64) -> Result<()> {
+        let registry = &self.registry.0;
+        check_epoch(epoch, registry.newest_epoch())?;
+        if registry.saw_epoch(epoch) {
+            self.end_all();
+        }
+        Ok(())
+    }
+
+    /// Ends all queries, without waiting for their fragments.
+    pub(crate) fn end_all(&self) {
+        self.hub.end_all();
+        self.registry.0.stop_all();
     }
 
     async fn run_accepted(
@@ -149,8 +166,8 @@ impl FragmentRunner {
             self.hub.clone(),
             Arc::clone(&self.peers),
             id.query,
-            self.datanode,
             Arc::clone(&running.sender),
+            Arc::clone(&self.resources.memory_pool),
         );
         let hands = Hands {
             exchange: Arc::new(exchange),
@@ -190,11 +207,9 @@ impl RunningFragments {
         self.0.fragments()
     }
 
-    /// Refuses a coordinator that another has replaced (55000), and remembers one that is new.
-    pub(crate) fn check_epoch(&self, epoch: u64) -> Result<()> {
-        check_epoch(epoch, self.0.newest_epoch())?;
-        self.0.saw_epoch(epoch);
-        Ok(())
+    /// How many have ended well, and how many have not.
+    pub(crate) fn ended(&self) -> (u64, u64) {
+        self.0.ended()
     }
 }
 
@@ -206,7 +221,11 @@ impl Running {
             Ok(report) => {
                 let unfinished = ErrorReport::internal("a fragment ended before its motion");
                 let unfinished = named(unfinished);
-                if self.sender.end(unfinished.clone()) { Ok(report) } else { Err(unfinished) }
+                if !self.sender.end(unfinished.clone()) {
+                    return Err(unfinished);
+                }
+                self.registered.finish();
+                Ok(report)
             }
             Err(report) => {
                 let report = named(report);
@@ -230,7 +249,7 @@ fn optimize(
     options: &ConfigOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let optimize = |plan| {
-        PhysicalOptimizer::new().rules.into_iter().try_fold(plan, |plan, rule| {
+        physical_rules().into_iter().try_fold(plan, |plan, rule| {
             rule.optimize(plan, options).map_err(|error| error.context(rule.name()))
         })
     };

@@ -288,7 +288,7 @@ fn gather(datanode: &LocalDatanode, query: QueryId, motion: u32) -> kestrel_prot
         sender: datanode.id(),
         receiver: COORDINATOR,
     };
-    datanode.open_exchange(request).unwrap()
+    datanode.open_exchange(request, 1 << 20).unwrap()
 }
 
 async fn numbers(rows: kestrel_proto::BatchStream) -> Result<Vec<i64>> {

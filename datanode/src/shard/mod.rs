@@ -2,4 +2,4 @@
 
 mod columnar;
 
-pub use columnar::{ColumnarSettings, ColumnarStore};
+pub use columnar::{ColumnarCounters, ColumnarSettings, ColumnarStore};

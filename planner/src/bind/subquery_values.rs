@@ -21,18 +21,21 @@ use datafusion::{
         expr::{BinaryExpr, Exists, InSubquery},
         expr_rewriter::NamePreserver,
         lit,
-        utils::merge_schema,
+        utils::{conjunction, merge_schema, split_conjunction_owned},
         when,
     },
 };
 
-use crate::functions::sql_nullable;
+use crate::functions::{sql_held, sql_nullable};
 
 /// Rewrites a plan and the subqueries within.
 pub(super) fn subquery_values(plan: LogicalPlan) -> Result<LogicalPlan> {
     let plan = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Filter(Filter { predicate, input, .. }) => {
             let predicate = condition(predicate, input.schema(), true)?;
+            let held = |conjunct| held(conjunct, input.schema());
+            let predicate = conjunction(split_conjunction_owned(predicate).into_iter().map(held));
+            let predicate = predicate.unwrap_or_else(|| lit(true));
             Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate, input)?)))
         }
         // A join's condition takes no scalar subquery.
@@ -47,6 +50,16 @@ pub(super) fn subquery_values(plan: LogicalPlan) -> Result<LogicalPlan> {
         }
     })?;
     Ok(plan.data)
+}
+
+/// A condition on subqueries alone is no condition on columns: DataFusion would push it below an
+/// aggregate, which gives a row even if none comes. One that needs all columns stays.
+fn held(conjunct: Expr, schema: &DFSchema) -> Expr {
+    let asks = |expr: &Expr| Ok(matches!(expr, Expr::ScalarSubquery(_)));
+    if conjunct.column_refs().is_empty() && conjunct.exists(asks).unwrap_or(false) {
+        return sql_held(conjunct, schema.columns().into_iter().map(Expr::Column).collect());
+    }
+    conjunct
 }
 
 /// A condition; `is_conjunct`: all above it is AND, so that an anti join can do NOT IN.

@@ -36,4 +36,15 @@ pub enum CatalogChange {
         /// The new map's version.
         bucket_map_version: u64,
     },
+    /// A datanode of the cluster has told who and where it is.
+    RegisterDatanode {
+        /// Which one.
+        id: u32,
+        /// Stands in its data directory.
+        uuid: String,
+        /// Where it listens: host:port.
+        address: String,
+        /// `columnar` or `kes`.
+        shard_kind: String,
+    },
 }

@@ -60,9 +60,10 @@ pub struct DatanodeDef {
     pub id: u32,
     /// `dn1` …
     pub name: String,
-    /// Stands in its data directory, too.
+    /// Stands in its data directory, too. Empty: it has never registered.
     pub uuid: String,
-    /// Where it listens; `local` when it lives in the coordinator's process.
+    /// Where it listens, host:port; `local` when it lives in the coordinator's process; empty when
+    /// it has never registered.
     pub address: String,
     /// `columnar` or `kes`.
     pub shard_kind: String,
@@ -150,6 +151,13 @@ impl Catalog {
                 self.datanodes = datanodes.clone();
                 let count = datanodes.len() as u32;
                 self.bucket_map = Arc::new(BucketMap::even(*bucket_map_version, count));
+            }
+            CatalogChange::RegisterDatanode { id, uuid, address, shard_kind } => {
+                let known = self.datanodes.iter_mut().find(|datanode| datanode.id == *id);
+                let known = known.ok_or_else(|| conflict(format!("there is no datanode {id}")))?;
+                known.uuid.clone_from(uuid);
+                known.address.clone_from(address);
+                known.shard_kind.clone_from(shard_kind);
             }
         }
         Ok(())

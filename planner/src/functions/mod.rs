@@ -25,7 +25,7 @@ mod zone;
 
 pub use cast::{assign_to, cast_to, read_text};
 pub use literal::narrow_integer_literal;
-pub(crate) use nullable::sql_nullable;
+pub(crate) use nullable::{sql_held, sql_nullable};
 pub(crate) use operators::sql_call;
 pub use operators::{postgresql_expr, postgresql_plan, postgresql_syntax};
 pub use registry::FunctionRegistry;

@@ -1,4 +1,5 @@
-//! `kestrel_nullable(x)`: x, of which nobody may conclude that it is never NULL.
+//! `kestrel_nullable(x, …)`: x, of which nobody may conclude that it is never NULL. The other
+//! arguments are only there to be needed.
 
 use std::sync::Arc;
 
@@ -17,7 +18,13 @@ use crate::error::to_datafusion;
 
 /// The call.
 pub(crate) fn sql_nullable(expr: Expr) -> Expr {
-    Expr::ScalarFunction(ScalarFunction::new_udf(function(Nullable::new()), vec![expr]))
+    sql_held(expr, Vec::new())
+}
+
+/// The call, which is computed where all of `needed` are.
+pub(crate) fn sql_held(expr: Expr, needed: Vec<Expr>) -> Expr {
+    let arguments = [vec![expr], needed].concat();
+    Expr::ScalarFunction(ScalarFunction::new_udf(function(Nullable::new()), arguments))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -28,7 +35,7 @@ pub(super) struct Nullable {
 impl Nullable {
     pub(super) fn new() -> Self {
         // Or a constant would be computed at once, and be no NULL again.
-        Self { signature: Signature::any(1, Volatility::Volatile) }
+        Self { signature: Signature::variadic_any(Volatility::Volatile) }
     }
 }
 
@@ -50,8 +57,8 @@ impl ScalarUDFImpl for Nullable {
         Ok(Arc::new(field.as_ref().clone().with_nullable(true)))
     }
 
-    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        args.args.pop().ok_or_else(no_argument)
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        args.args.into_iter().next().ok_or_else(no_argument)
     }
 }
 

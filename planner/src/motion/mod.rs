@@ -43,6 +43,17 @@ pub enum Motion {
     Broadcast,
 }
 
+/// What EXPLAIN and the metrics tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MotionKind {
+    /// To one receiver.
+    Gather,
+    /// Each row to one of the receivers.
+    Redistribute,
+    /// Each row to all receivers.
+    Broadcast,
+}
+
 /// An expression rows are placed by.
 #[derive(Clone, Debug)]
 pub struct HashKey {
@@ -58,12 +69,35 @@ impl Motion {
         Self::Gather { merge: None, fetch: None }
     }
 
-    /// The word EXPLAIN and the metrics use.
-    pub fn label(&self) -> &'static str {
+    /// Its kind.
+    pub fn kind(&self) -> MotionKind {
         match self {
-            Self::Gather { .. } => "Gather Motion",
-            Self::Redistribute { .. } | Self::Spread => "Redistribute Motion",
-            Self::Broadcast => "Broadcast Motion",
+            Self::Gather { .. } => MotionKind::Gather,
+            Self::Redistribute { .. } | Self::Spread => MotionKind::Redistribute,
+            Self::Broadcast => MotionKind::Broadcast,
+        }
+    }
+
+    /// What EXPLAIN calls it.
+    pub fn label(&self) -> &'static str {
+        match self.kind() {
+            MotionKind::Gather => "Gather Motion",
+            MotionKind::Redistribute => "Redistribute Motion",
+            MotionKind::Broadcast => "Broadcast Motion",
+        }
+    }
+}
+
+impl MotionKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Gather, Self::Redistribute, Self::Broadcast];
+
+    /// What the metrics call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gather => "gather",
+            Self::Redistribute => "redistribute",
+            Self::Broadcast => "broadcast",
         }
     }
 }

@@ -7,9 +7,11 @@ mod motion;
 mod motion_receive;
 mod motion_send;
 mod offset;
+mod optimize;
 mod replay;
 mod segment_write;
 mod shard_scan;
+mod union_input;
 mod wrapper;
 mod yielding;
 
@@ -18,6 +20,7 @@ pub use hands::{Exchange, Hands, SegmentTarget, ShardScan, ShardStore};
 pub use motion::MotionExec;
 pub use motion_receive::MotionReceiveExec;
 pub use motion_send::MotionSendExec;
+pub use optimize::{optimized, physical_rules};
 pub use segment_write::{SegmentWriteExec, WrittenSegment, segment_write_schema, written_segments};
 pub use shard_scan::ShardScanExec;
 
@@ -27,16 +30,6 @@ use datafusion::{
     error::{DataFusionError, Result},
     physical_plan::ExecutionPlan,
 };
-
-/// Lets DataFusion's physical rules decide on a slice where it runs, and puts right what they and
-/// its joins cannot know: what a motion gives once is not read twice, a query can be cancelled.
-pub fn optimized(
-    plan: Arc<dyn ExecutionPlan>,
-    optimize: impl FnOnce(Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    let plan = optimize(offset::with_offsets(plan)?)?;
-    yielding::with_yields(replay::with_replays(plan)?)
-}
 
 fn only_child(mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
     match (children.pop(), children.is_empty()) {

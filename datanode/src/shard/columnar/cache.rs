@@ -24,6 +24,8 @@ struct State {
     oldest_first: VecDeque<String>,
     bytes: usize,
     whole: HashSet<String>,
+    hits: u64,
+    misses: u64,
 }
 
 impl FooterCache {
@@ -34,7 +36,17 @@ impl FooterCache {
 
     /// The footer of `file`, if it is here.
     pub(super) fn get(&self, file: &str) -> Option<Arc<ParquetMetaData>> {
-        self.state.lock().footers.get(file).map(Arc::clone)
+        let mut state = self.state.lock();
+        let footer = state.footers.get(file).map(Arc::clone);
+        let counted = if footer.is_some() { &mut state.hits } else { &mut state.misses };
+        *counted += 1;
+        footer
+    }
+
+    /// How often a footer was here, how often it was not, and the bytes of those that are.
+    pub(super) fn counters(&self) -> (u64, u64, u64) {
+        let state = self.state.lock();
+        (state.hits, state.misses, state.bytes as u64)
     }
 
     /// Keeps a footer.

@@ -23,7 +23,7 @@ mod store;
 mod write;
 
 pub use settings::ColumnarSettings;
-pub use store::ColumnarStore;
+pub use store::{ColumnarCounters, ColumnarStore};
 
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,7 @@
 //!
 //! ```text
 //!   FilterExec (exactly the rows that pass)       only when there are filters
-//!     DataSourceExec (Parquet, columns by id)     row groups are pruned by the filters that
-//!                                                 DataFusion's FilterPushdown brings here
+//!     DataSourceExec (Parquet, columns by id)     row groups are pruned by the filters
 //! ```
 
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use datafusion::{
         stats::Precision,
         tree_node::{Transformed, TransformedResult, TreeNode},
     },
+    config::ConfigOptions,
     datasource::{
         listing::PartitionedFile,
         physical_plan::{FileGroup, FileGroupPartitioner, FileScanConfigBuilder, ParquetSource},
@@ -23,6 +23,7 @@ use datafusion::{
     error::DataFusionError,
     execution::object_store::ObjectStoreUrl,
     physical_expr::{PhysicalExpr, conjunction, expressions::Column, utils::collect_columns},
+    physical_optimizer::{PhysicalOptimizerRule, filter_pushdown::FilterPushdown},
     physical_plan::{ExecutionPlan, empty::EmptyExec, filter::FilterExecBuilder},
 };
 use kestrel_planner::operators::ShardScan;
@@ -53,7 +54,9 @@ pub(super) fn plan(store: &Arc<StoreState>, scan: &ShardScan) -> Result<Arc<dyn 
     if scan.filters.is_empty() {
         return Ok(source);
     }
-    filter(store, scan, &columns, source).map_err(report)
+    let filtered = filter(store, scan, &columns, source).map_err(report)?;
+    // Here every column has its own name, so that the rule finds the right one.
+    FilterPushdown::new().optimize(filtered, &ConfigOptions::default()).map_err(report)
 }
 
 /// The projected columns, then those that only filters need.

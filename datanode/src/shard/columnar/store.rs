@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -28,6 +31,23 @@ pub(super) struct StoreState {
     pub(super) footers: FooterCache,
     /// The next file's number.
     pub(super) sequence: AtomicU64,
+    written_segments: AtomicU64,
+    written_rows: AtomicU64,
+}
+
+/// What a store has done since its process started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ColumnarCounters {
+    /// Segments that were written to their ends.
+    pub written_segments: u64,
+    /// Their rows.
+    pub written_rows: u64,
+    /// Footers that were in the cache.
+    pub footer_hits: u64,
+    /// Footers that were not.
+    pub footer_misses: u64,
+    /// Bytes of the footers in the cache now.
+    pub footer_bytes: u64,
 }
 
 impl ColumnarStore {
@@ -40,6 +60,8 @@ impl ColumnarStore {
             settings,
             footers,
             sequence: AtomicU64::new(0),
+            written_segments: AtomicU64::new(0),
+            written_rows: AtomicU64::new(0),
         };
         Self { state: Arc::new(state) }
     }
@@ -52,6 +74,18 @@ impl ColumnarStore {
         let state = Arc::clone(&self.state);
         let removed = tokio::task::spawn_blocking(move || remove::remove(&state, &order)).await;
         self.named(removed.unwrap_or_else(|e| Err(died(&e))))
+    }
+
+    /// What it has done.
+    pub fn counters(&self) -> ColumnarCounters {
+        let (footer_hits, footer_misses, footer_bytes) = self.state.footers.counters();
+        ColumnarCounters {
+            written_segments: self.state.written_segments.load(Ordering::Relaxed),
+            written_rows: self.state.written_rows.load(Ordering::Relaxed),
+            footer_hits,
+            footer_misses,
+            footer_bytes,
+        }
     }
 
     fn named<T>(&self, result: Result<T>) -> Result<T> {
@@ -70,7 +104,11 @@ impl ShardStore for ColumnarStore {
         target: &SegmentTarget,
         rows: SendableRecordBatchStream,
     ) -> Result<Vec<SegmentRef>> {
-        self.named(write::write(&self.state, target, rows).await)
+        let written = self.named(write::write(&self.state, target, rows).await)?;
+        let rows = written.iter().map(|segment| segment.rows).sum();
+        self.state.written_segments.fetch_add(written.len() as u64, Ordering::Relaxed);
+        self.state.written_rows.fetch_add(rows, Ordering::Relaxed);
+        Ok(written)
     }
 }
 

@@ -12,7 +12,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
 use kestrel_planner::operators::SegmentTarget;
 use kestrel_proto::{
-    ErrorReport, Result,
+    ErrorReport, Result, batch_bytes,
     message::{SegmentKind, SegmentRef},
 };
 use parquet::{
@@ -31,7 +31,7 @@ use super::{
     settings::Compression,
     store::{StoreState, died},
 };
-use crate::{error::report, exchange::batch_bytes, io_error::io_error};
+use crate::{error::report, io_error::io_error};
 
 /// Batches on their way to the thread that encodes them.
 const QUEUED_BATCHES: usize = 2;

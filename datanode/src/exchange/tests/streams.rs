@@ -1,81 +1,8 @@
-//! Senders and receivers of one hub, as tasks.
+//! Streams: order, credit, ends and misuse.
 
-use std::{sync::Arc, time::Duration};
+use kestrel_proto::COORDINATOR;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::Int64Type;
-use futures::StreamExt;
-use kestrel_proto::{
-    BatchStream, COORDINATOR, DatanodeId, ErrorReport, ExchangeRequest, MotionId, QueryId, Result,
-    SqlState,
-};
-use tokio::task::JoinHandle;
-
-use super::{ExchangeHub, ExchangeSettings, MotionSender, batch_bytes};
-
-const SENDER: DatanodeId = DatanodeId(0);
-const MOTION: MotionId = MotionId(1);
-
-/// Rows `from..from + rows`.
-fn batch(from: i64, rows: i64) -> RecordBatch {
-    let column: ArrayRef = Arc::new(Int64Array::from_iter_values(from..from + rows));
-    RecordBatch::try_from_iter([("n", column)]).unwrap()
-}
-
-fn hub(credit: u64, budget: u64) -> ExchangeHub {
-    ExchangeHub::new(SENDER, settings(credit, budget))
-}
-
-fn settings(credit: u64, budget: u64) -> ExchangeSettings {
-    ExchangeSettings {
-        stream_credit_bytes: credit,
-        query_budget_bytes: budget,
-        open_wait: Duration::from_secs(30),
-        remembered_queries: 4,
-    }
-}
-
-/// Long enough for every task that can go on to do so.
-async fn settle() {
-    tokio::time::sleep(Duration::from_millis(50)).await;
-}
-
-fn open(hub: &ExchangeHub, query: QueryId, motion: MotionId, to: u32) -> Result<BatchStream> {
-    hub.open(ExchangeRequest { query, motion, sender: SENDER, receiver: DatanodeId(to) })
-}
-
-/// Sends `batches` of 100 rows to every receiver in turn, then finishes. Returns how many were
-/// wanted.
-fn send_all(sender: MotionSender, to: Vec<u32>, batches: i64) -> JoinHandle<Result<usize>> {
-    tokio::spawn(async move {
-        let mut wanted = 0;
-        for i in 0..batches {
-            let mut open = false;
-            for receiver in &to {
-                let sent = sender.send(DatanodeId(*receiver), batch(i * 100, 100)).await?;
-                wanted += usize::from(sent);
-                open |= sent;
-            }
-            if !open {
-                break;
-            }
-        }
-        sender.finish();
-        Ok(wanted)
-    })
-}
-
-async fn rows(mut stream: BatchStream) -> Result<Vec<i64>> {
-    let mut rows = Vec::new();
-    while let Some(batch) = stream.next().await {
-        rows.extend(batch?.column(0).as_primitive::<Int64Type>().values());
-    }
-    Ok(rows)
-}
-
-fn sqlstate<T>(result: Result<T>) -> SqlState {
-    result.err().expect("an error").sqlstate
-}
+use super::*;
 
 #[tokio::test]
 async fn every_row_arrives_in_order_under_any_credit() {
@@ -121,29 +48,6 @@ async fn a_receiver_that_reads_late_holds_no_more_than_its_credit() {
     }
 }
 
-/// The classic deadlock of bounded queues: two receivers that read their build side to its end
-/// before they touch the probe side, both fed by the same senders.
-#[tokio::test]
-async fn build_then_probe_ends() {
-    let (hub, query) = (hub(1, 1), QueryId::random());
-    let (build, probe) = (MotionId(1), MotionId(2));
-    let joins: Vec<_> = (1..=2)
-        .map(|to| {
-            let build = open(&hub, query, build, to).unwrap();
-            let probe = open(&hub, query, probe, to).unwrap();
-            tokio::spawn(async move { Ok((rows(build).await?.len(), rows(probe).await?.len())) })
-        })
-        .collect();
-    let probe = send_all(hub.begin(query, probe).unwrap(), vec![1, 2], 30);
-    settle().await;
-    let build = send_all(hub.begin(query, build).unwrap(), vec![1, 2], 30);
-    for join in joins {
-        let result: Result<_> = join.await.unwrap();
-        assert_eq!(result.unwrap(), (3_000, 3_000));
-    }
-    assert_eq!((build.await.unwrap().unwrap(), probe.await.unwrap().unwrap()), (60, 60));
-}
-
 #[tokio::test]
 async fn a_slow_consumer_slows_its_sender_and_loses_nothing() {
     let (hub, query) = (hub(2_000, 1 << 20), QueryId::random());
@@ -168,10 +72,9 @@ async fn a_closed_stream_takes_no_rows_and_the_others_go_on() {
     let sender = hub.begin(query, MOTION).unwrap();
     let streams = Arc::clone(&sender.streams);
     let sent = send_all(sender, vec![1, 2], 20);
-    let all = tokio::spawn(rows(all));
     assert_eq!(limited.next().await.unwrap().unwrap().num_rows(), 100);
     drop(limited);
-    assert_eq!(all.await.unwrap().unwrap().len(), 2_000);
+    assert_eq!(rows(all).await.unwrap().len(), 2_000);
     let wanted = sent.await.unwrap().unwrap();
     assert!((21..40).contains(&wanted), "{wanted}");
     assert_eq!((hub.streams(), streams.queued_bytes()), (0, 0));
@@ -221,7 +124,8 @@ async fn an_end_after_finish_changes_nothing() {
 #[tokio::test]
 async fn the_wait_for_a_fragment_is_bounded() {
     let open_wait = Duration::from_millis(250);
-    let hub = ExchangeHub::new(SENDER, ExchangeSettings { open_wait, ..settings(1, 1) });
+    let hub =
+        ExchangeHub::new(SENDER, ExchangeSettings { open_wait, ..settings(1, 1) }, Arc::default());
     let query = QueryId::random();
     let begun = std::time::Instant::now();
     let error = rows(open(&hub, query, MOTION, 1).unwrap()).await.unwrap_err();
@@ -237,6 +141,16 @@ async fn the_wait_for_a_fragment_is_bounded() {
     tokio::time::sleep(2 * open_wait).await;
     sender.finish();
     assert_eq!(waiting.await.unwrap(), Ok(vec![]));
+}
+
+/// Else it would send to a queue that nobody will ever read.
+#[tokio::test]
+async fn a_fragment_that_comes_late_finds_its_stream_closed() {
+    let (hub, query) = (hub(1, 1), QueryId::random());
+    drop(open(&hub, query, MOTION, 1).unwrap());
+    let sender = hub.begin(query, MOTION).unwrap();
+    assert!(!sender.send(DatanodeId(1), batch(0, 1)).await.unwrap());
+    assert_eq!(hub.streams(), 0);
 }
 
 #[tokio::test]

@@ -1,0 +1,126 @@
+//! What a datanode counts, as Prometheus reads it. `docs/metrics.md` lists the same for people.
+
+use datafusion::execution::memory_pool::MemoryLimit;
+use kestrel_proto::metrics::Family;
+
+use crate::{exchange::ExchangeCounters, shard::ColumnarCounters};
+
+/// The numbers of a datanode, as they are now.
+pub(crate) struct Numbers {
+    pub(crate) running_fragments: u64,
+    pub(crate) finished_fragments: u64,
+    pub(crate) failed_fragments: u64,
+    pub(crate) streams: u64,
+    pub(crate) exchange: ExchangeCounters,
+    pub(crate) temporary_files: u64,
+    pub(crate) reserved_bytes: u64,
+    pub(crate) memory_limit: MemoryLimit,
+    pub(crate) store: ColumnarCounters,
+}
+
+/// All that a datanode shows. Each value has its name: a process may have several datanodes.
+pub(crate) fn families(datanode: &str, numbers: &Numbers) -> Vec<Family> {
+    let here = ("datanode", datanode);
+    let counter = |name, help, value| Family::counter(name, help).with(&[here], value);
+    let gauge = |name, help, value| Family::gauge(name, help).with(&[here], value);
+    let Numbers { exchange, store, .. } = numbers;
+    let mut families = vec![
+        Family::counter("kestrel_fragments_total", "Fragments that have ended.")
+            .with(&[here, ("outcome", "finished")], numbers.finished_fragments)
+            .with(&[here, ("outcome", "failed")], numbers.failed_fragments),
+        gauge("kestrel_fragments_running", "Fragments that run.", numbers.running_fragments),
+        gauge("kestrel_exchange_streams", "Streams that fragments send.", numbers.streams),
+        gauge(
+            "kestrel_exchange_queued_bytes",
+            "Bytes that wait in memory for their receivers.",
+            exchange.queued_bytes,
+        ),
+        counter(
+            "kestrel_exchange_spilled_bytes_total",
+            "Bytes that the exchange wrote to temporary files.",
+            exchange.spilled_bytes,
+        ),
+        counter(
+            "kestrel_exchange_spilled_batches_total",
+            "Batches that the exchange wrote to temporary files.",
+            exchange.spilled_batches,
+        ),
+        gauge("kestrel_temporary_files", "Temporary files.", numbers.temporary_files),
+        gauge(
+            "kestrel_memory_reserved_bytes",
+            "Bytes reserved by the queries of the datanodes of the process.",
+            numbers.reserved_bytes,
+        ),
+        counter(
+            "kestrel_segment_files_written_total",
+            "Segment files that were written.",
+            store.written_segments,
+        ),
+        counter(
+            "kestrel_rows_written_total",
+            "Rows that were written to segment files.",
+            store.written_rows,
+        ),
+        counter(
+            "kestrel_metadata_cache_hits_total",
+            "Footers of segment files that were in the cache.",
+            store.footer_hits,
+        ),
+        counter(
+            "kestrel_metadata_cache_misses_total",
+            "Footers of segment files that were read.",
+            store.footer_misses,
+        ),
+        gauge(
+            "kestrel_metadata_cache_bytes",
+            "Bytes of the cached footers of segment files.",
+            store.footer_bytes,
+        ),
+    ];
+    if let MemoryLimit::Finite(limit_bytes) = numbers.memory_limit {
+        families.push(gauge(
+            "kestrel_memory_limit_bytes",
+            "Bytes that the queries of the datanodes of the process may reserve.",
+            limit_bytes as u64,
+        ));
+    }
+    families
+}
+
+#[cfg(test)]
+mod tests {
+    use kestrel_proto::metrics::text;
+
+    use super::*;
+
+    #[test]
+    fn datanodes_of_one_process_share_a_page() {
+        let numbers = |finished_fragments, memory_limit| Numbers {
+            running_fragments: 0,
+            finished_fragments,
+            failed_fragments: 2,
+            streams: 0,
+            exchange: ExchangeCounters { spilled_bytes: 9, spilled_batches: 1, queued_bytes: 5 },
+            temporary_files: 0,
+            reserved_bytes: 0,
+            memory_limit,
+            store: ColumnarCounters { footer_misses: 3, ..Default::default() },
+        };
+        let mut both = families("dn1", &numbers(1, MemoryLimit::Finite(64)));
+        both.extend(families("dn2", &numbers(8, MemoryLimit::Infinite)));
+        let text = text(both);
+        for line in [
+            "kestrel_fragments_total{datanode=\"dn1\",outcome=\"finished\"} 1",
+            "kestrel_fragments_total{datanode=\"dn2\",outcome=\"finished\"} 8",
+            "kestrel_fragments_total{datanode=\"dn2\",outcome=\"failed\"} 2",
+            "kestrel_exchange_spilled_bytes_total{datanode=\"dn1\"} 9",
+            "kestrel_exchange_queued_bytes{datanode=\"dn1\"} 5",
+            "kestrel_metadata_cache_misses_total{datanode=\"dn2\"} 3",
+            "kestrel_memory_limit_bytes{datanode=\"dn1\"} 64",
+        ] {
+            assert!(text.lines().any(|l| l == line), "no line {line} in:\n{text}");
+        }
+        assert!(!text.contains("kestrel_memory_limit_bytes{datanode=\"dn2\"}"), "{text}");
+        assert_eq!(text.matches("# TYPE kestrel_fragments_total counter").count(), 1, "{text}");
+    }
+}

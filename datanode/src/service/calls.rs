@@ -1,0 +1,197 @@
+//! The calls: each decodes, asks the datanode, encodes.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use arrow::ipc::convert::fb_to_schema;
+use futures::Stream;
+use kestrel_proto::{
+    Datanode as _, DropSegments, ErrorReport, Ingest, QueryId, Result, SqlState, TableId,
+    TransactionId,
+    message::{
+        Done, DropSegmentsRequest, EndQueryRequest, ExchangeControl, FragmentReport, HealthReply,
+        HealthRequest, IngestHeader, IngestReply, RunRequest,
+        datanode_server::{Datanode, DatanodeServer},
+        drop_segments_request::Order,
+    },
+    rpc::{
+        Check, Compression, Credentials, Frame, RpcSettings, Tls, receive_ingest, server, to_status,
+    },
+};
+use prost::Message;
+use tokio::{net::TcpListener, runtime::Handle};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Request, Response, Status, Streaming, service::interceptor::InterceptedService,
+    transport::server::TcpIncoming,
+};
+
+use super::exchange;
+use crate::LocalDatanode;
+
+/// What a datanode is served with.
+#[derive(Clone, Debug)]
+pub struct ServiceOptions {
+    /// What every call must carry.
+    pub credentials: Credentials,
+    /// The bounds.
+    pub settings: RpcSettings,
+    /// Mutual TLS.
+    pub tls: Option<Tls>,
+    /// Of rows that are sent to other processes.
+    pub compression: Compression,
+    /// Where rows are encoded: where fragments run.
+    pub fragments: Handle,
+}
+
+/// Answers calls until `shutdown`.
+///
+/// # Errors
+/// 22023 for TLS files that cannot be used; 58000.
+pub async fn serve(
+    datanode: Arc<LocalDatanode>,
+    listener: TcpListener,
+    options: ServiceOptions,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let mut server = server(&options.settings, options.tls.as_ref())?;
+    let bytes_max = options.settings.message_bytes_max;
+    let check = Check(options.credentials.clone());
+    let service = DatanodeServer::new(Service { datanode, options })
+        .max_decoding_message_size(bytes_max)
+        .max_encoding_message_size(bytes_max);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    server
+        .add_service(InterceptedService::new(service, check))
+        .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
+        .await
+        .map_err(|error| {
+            ErrorReport::new(SqlState::SYSTEM_ERROR, format!("the service has failed: {error}"))
+        })
+}
+
+struct Service {
+    datanode: Arc<LocalDatanode>,
+    options: ServiceOptions,
+}
+
+impl Service {
+    /// The answer, or the error with this datanode's name.
+    async fn answer<T>(
+        &self,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<Response<T>, Status> {
+        let name = self.datanode.id().name();
+        let answer = work.await.map_err(|report| to_status(&report.on_datanode(name)));
+        answer.map(Response::new)
+    }
+}
+
+#[tonic::async_trait]
+impl Datanode for Service {
+    type ExchangeStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+
+    async fn run(&self, request: Request<RunRequest>) -> Result<Response<FragmentReport>, Status> {
+        self.answer(self.datanode.run(request.into_inner().fragment)).await
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Streaming<ExchangeControl>>,
+    ) -> Result<Response<Self::ExchangeStream>, Status> {
+        let mut controls = request.into_inner();
+        let first = controls.message().await?;
+        let first = first.ok_or_else(|| Status::invalid_argument("a stream without a name"))?;
+        let open = async {
+            let request = exchange::request(&first)?;
+            self.datanode.open_exchange(request, first.credit_bytes)
+        };
+        let rows = self.answer(open).await?.into_inner();
+        let frames = exchange::send(
+            rows,
+            controls,
+            first.credit_bytes,
+            self.options.compression,
+            &self.options.fragments,
+        );
+        Ok(Response::new(Box::pin(frames)))
+    }
+
+    async fn end_query(&self, request: Request<EndQueryRequest>) -> Result<Response<Done>, Status> {
+        let end = async {
+            self.datanode.end_query(query_id(&request.get_ref().query_id)?).await;
+            Ok(Done {})
+        };
+        self.answer(end).await
+    }
+
+    async fn ingest(
+        &self,
+        request: Request<Streaming<Frame>>,
+    ) -> Result<Response<IngestReply>, Status> {
+        let (header, rows) = receive_ingest(request.into_inner()).await?;
+        let ingest = async {
+            let segments = self.datanode.ingest(ingest(&header)?, rows).await?;
+            Ok(IngestReply { segments })
+        };
+        self.answer(ingest).await
+    }
+
+    async fn drop_segments(
+        &self,
+        request: Request<DropSegmentsRequest>,
+    ) -> Result<Response<Done>, Status> {
+        let drop = async {
+            let order = match request.into_inner().order {
+                Some(Order::Files(list)) => DropSegments::Files(list.files),
+                Some(Order::TransactionId(id)) => DropSegments::Transaction(TransactionId(id)),
+                Some(Order::AllBut(list)) => DropSegments::AllBut(list.files),
+                None => return Err(ErrorReport::internal("an order to drop nothing")),
+            };
+            self.datanode.drop_segments(order).await?;
+            Ok(Done {})
+        };
+        self.answer(drop).await
+    }
+
+    async fn health(
+        &self,
+        request: Request<HealthRequest>,
+    ) -> Result<Response<HealthReply>, Status> {
+        let health = async {
+            let epoch = request.get_ref().coordinator_epoch;
+            // 0: somebody who only asks.
+            if epoch > 0 {
+                self.datanode.heard_from(epoch)?;
+                self.datanode.note_heartbeat();
+            }
+            let health = self.datanode.health().await?;
+            Ok(HealthReply {
+                fragments: health.fragments,
+                streams: health.streams,
+                temporary_files: health.temporary_files,
+                memory_bytes: health.memory_bytes,
+            })
+        };
+        self.answer(health).await
+    }
+}
+
+pub(super) fn query_id(bytes: &[u8]) -> Result<QueryId> {
+    QueryId::from_bytes(bytes).ok_or_else(|| ErrorReport::internal("a query's id is none"))
+}
+
+fn ingest(header: &[u8]) -> Result<Ingest> {
+    let broken =
+        |what: String| ErrorReport::internal(format!("an ingest's header is none: {what}"));
+    let header = IngestHeader::decode(header).map_err(|error| broken(error.to_string()))?;
+    let schema = arrow::ipc::root_as_schema(&header.table_schema);
+    let schema = schema.map_err(|error| broken(error.to_string()))?;
+    Ok(Ingest {
+        transaction: TransactionId(header.transaction_id),
+        coordinator_epoch: header.coordinator_epoch,
+        table: TableId(header.table_id),
+        table_name: header.table,
+        schema: Arc::new(fb_to_schema(schema)),
+        column_ids: header.column_ids,
+    })
+}

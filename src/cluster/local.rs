@@ -1,0 +1,88 @@
+//! Datanodes in the coordinator's process.
+
+use std::{path::Path, sync::Arc};
+
+use chrono::Utc;
+use kestrel_coordinator::catalog::CatalogHandle;
+use kestrel_datanode::{
+    DatanodeSettings, LocalDatanode, PlanDecoder, exchange::Peers, memory_pool,
+};
+use kestrel_planner::{
+    catalog::{CatalogChange, DatanodeDef},
+    functions::FunctionRegistry,
+};
+use kestrel_proto::{DatanodeId, ErrorReport, Result, SqlState};
+use tokio::runtime::Handle;
+
+use super::{ClusterOptions, datanode_count};
+
+/// The address of a datanode in the coordinator's process.
+const HERE: &str = "local";
+
+/// Opens the datanodes of the directory; a new one gets as many as were asked for.
+pub(super) async fn open_datanodes(
+    options: &ClusterOptions,
+    catalog: &CatalogHandle,
+    functions: &Arc<FunctionRegistry>,
+    runtime: &Handle,
+) -> Result<Vec<Arc<LocalDatanode>>> {
+    let known = catalog.snapshot().datanodes.clone();
+    let count = datanode_count(options, &known)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = memory_pool(options.memory_limit / 4 * 3);
+    let peers = Arc::new(Peers::default());
+    let decoder = Arc::new(PlanDecoder::new(Arc::clone(functions)));
+    let mut datanodes = Vec::new();
+    let mut definitions = Vec::new();
+    for id in (0..count).map(DatanodeId) {
+        let directory = options.data.join(id.name());
+        let mut settings =
+            DatanodeSettings::new(id, catalog.cluster_id(), &directory, Arc::clone(&memory));
+        settings.target_partitions = (cores / count as usize).max(1);
+        settings.exchange = options.exchange.clone();
+        let decoder = Arc::clone(&decoder) as _;
+        let handle = runtime.clone();
+        let datanode = LocalDatanode::open(settings, Arc::clone(&peers), decoder, handle)?;
+        check_uuid(&known, id, &datanode.uuid().to_string(), &directory)?;
+        definitions.push(DatanodeDef {
+            id: id.0,
+            name: id.name(),
+            uuid: datanode.uuid().to_string(),
+            address: HERE.into(),
+            shard_kind: "columnar".into(),
+        });
+        datanodes.push(datanode);
+    }
+    let changes = changes(&known, definitions);
+    catalog.commit(None, changes, Utc::now()).await?;
+    Ok(datanodes)
+}
+
+/// A new cluster gets its datanodes; those that were elsewhere before are here now.
+fn changes(known: &[DatanodeDef], opened: Vec<DatanodeDef>) -> Vec<CatalogChange> {
+    if known.is_empty() {
+        return vec![CatalogChange::SetDatanodes { datanodes: opened, bucket_map_version: 1 }];
+    }
+    let moved = opened.into_iter().filter(|datanode| !known.contains(datanode));
+    moved
+        .map(|DatanodeDef { id, uuid, address, shard_kind, .. }| CatalogChange::RegisterDatanode {
+            id,
+            uuid,
+            address,
+            shard_kind,
+        })
+        .collect()
+}
+
+fn check_uuid(known: &[DatanodeDef], id: DatanodeId, uuid: &str, directory: &Path) -> Result<()> {
+    match known.iter().find(|datanode| datanode.id == id.0) {
+        Some(datanode) if !datanode.uuid.is_empty() && datanode.uuid != uuid => {
+            Err(ErrorReport::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("\"{}\" holds another datanode than {id}", directory.display()),
+            )
+            .hint("Put back the directory that was there when the cluster stopped."))
+        }
+        _ => Ok(()),
+    }
+}

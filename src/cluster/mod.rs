@@ -1,0 +1,321 @@
+//! A Kestrel cluster: its coordinator in this process, its datanodes here or in other processes.
+
+mod datanode;
+mod fragments;
+mod local;
+mod options;
+mod processes;
+mod remote;
+
+pub use datanode::DatanodeProcess;
+pub use options::{ClusterOptions, DatanodeOptions, DatanodePlacement, NetworkOptions};
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use datafusion::{
+    execution::{SessionState, SessionStateBuilder, runtime_env::RuntimeEnvBuilder},
+    prelude::SessionConfig,
+};
+use kestrel_coordinator::{
+    catalog::CatalogHandle,
+    cluster::Member,
+    engine::Engine,
+    query,
+    server::{ServeOptions, serve},
+    session::EngineBackend,
+};
+use kestrel_datanode::{LocalDatanode, memory_pool};
+use kestrel_planner::{
+    catalog::DatanodeDef, functions::FunctionRegistry, operators::physical_rules,
+};
+use kestrel_proto::{Datanode, DatanodeHealth, DatanodeId, ErrorReport, Result, SqlState};
+use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use fragments::FragmentRuntime;
+use processes::{ChildCommand, Processes};
+use remote::Remote;
+
+use crate::{http, pages::CoordinatorPage};
+
+/// Datanodes of a new cluster, unless it is told otherwise.
+const DEFAULT_DATANODES: u32 = 3;
+
+/// A running cluster.
+pub struct Cluster {
+    address: SocketAddr,
+    rpc_address: Option<SocketAddr>,
+    metrics_address: Option<SocketAddr>,
+    engine: Arc<Engine>,
+    shutdown: CancellationToken,
+    server: JoinHandle<()>,
+    /// Registration, heartbeats, metrics.
+    watchers: JoinSet<()>,
+    processes: Option<Processes>,
+    /// Fragments run here, clients are answered on the caller's runtime.
+    _fragments: FragmentRuntime,
+}
+
+/// The datanodes of a cluster, wherever they are.
+enum Datanodes {
+    Here(Vec<Arc<LocalDatanode>>),
+    Elsewhere(Remote, TcpListener),
+}
+
+impl Cluster {
+    /// Starts the cluster of this directory and serves clients.
+    pub async fn start(options: ClusterOptions) -> Result<Self> {
+        if options.cache_size.is_some() {
+            return Err(ErrorReport::unsupported("there is no segment cache yet")
+                .hint("Leave out --cache-size."));
+        }
+        // Before anything is written: a busy port leaves no trace.
+        let listener = listen(options.listen).await?;
+        let address = listener.local_addr().unwrap_or(options.listen);
+        let rpc_listener = match options.placement {
+            DatanodePlacement::OneProcess => None,
+            DatanodePlacement::Processes { .. } | DatanodePlacement::Elsewhere => {
+                Some(listen(options.network.rpc_listen).await?)
+            }
+        };
+        let metrics_listener = listen_optionally(options.metrics_listen).await?;
+        let metrics_address = local_address(&metrics_listener);
+        let rpc_address = local_address(&rpc_listener);
+        let catalog = CatalogHandle::open(options.data.clone()).await?;
+        let fragments = FragmentRuntime::start()?;
+        let functions = FunctionRegistry::new();
+        let datanodes = match rpc_listener {
+            None => {
+                let handle = fragments.handle();
+                let here = local::open_datanodes(&options, &catalog, &functions, &handle).await?;
+                Datanodes::Here(here)
+            }
+            Some(listener) => {
+                Datanodes::Elsewhere(Remote::open(&options, &catalog).await?, listener)
+            }
+        };
+        let cluster = query_cluster(&options, &datanodes, &functions, &fragments, &catalog)?;
+        let serve_options = ServeOptions::default();
+        let engine = Engine::new(catalog, cluster, Arc::clone(&serve_options.clients));
+        let shutdown = CancellationToken::new();
+        let mut watchers = JoinSet::new();
+        let mut processes = None;
+        let here = datanodes.here();
+        match datanodes {
+            Datanodes::Here(_) => engine.clean_up_after_crash().await?,
+            Datanodes::Elsewhere(remote, listener) => {
+                remote.start(&mut watchers, listener, &options, &engine, &shutdown);
+                if let Some(commands) = child_commands(&options, &remote.members, rpc_address) {
+                    processes = Some(Processes::start(commands));
+                    remote.arrival().await?;
+                }
+            }
+        }
+        if let Some(listener) = metrics_listener {
+            let page = Arc::new(CoordinatorPage::new(Arc::clone(&engine), here));
+            watchers.spawn(http::serve(listener, page, shutdown.clone()));
+        }
+        let backend = Arc::new(EngineBackend::new(Arc::clone(&engine)));
+        let served = serve(listener, backend, serve_options, shutdown.clone());
+        let server = tokio::spawn(async move {
+            let _ = served.await;
+        });
+        Ok(Self {
+            address,
+            rpc_address,
+            metrics_address,
+            engine,
+            shutdown,
+            server,
+            watchers,
+            processes,
+            _fragments: fragments,
+        })
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where datanodes register; `None`: they are in this process.
+    pub fn rpc_address(&self) -> Option<SocketAddr> {
+        self.rpc_address
+    }
+
+    /// Where metrics and health are shown, if they are.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// The process of a datanode that this one has started, if it runs.
+    pub fn process_id(&self, datanode: DatanodeId) -> Option<u32> {
+        self.processes.as_ref()?.process_id(datanode)
+    }
+
+    /// What runs and is held on each datanode.
+    pub async fn health(&self) -> Result<Vec<DatanodeHealth>> {
+        let mut health = Vec::new();
+        for datanode in &self.engine.cluster.datanodes {
+            health.push(datanode.health().await?);
+        }
+        Ok(health)
+    }
+
+    /// Ends sessions and queries, and stops.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        if let Err(error) = (&mut self.server).await {
+            tracing::warn!(%error, "the server's task was lost");
+        }
+        while self.watchers.join_next().await.is_some() {}
+        if let Some(processes) = self.processes.take() {
+            processes.stop().await;
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let message = format!("cannot listen on {address}: {error}");
+        ErrorReport::new(SqlState::SYSTEM_ERROR, message)
+    })
+}
+
+async fn listen_optionally(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
+    match address {
+        Some(address) => listen(address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn local_address(listener: &Option<TcpListener>) -> Option<SocketAddr> {
+    listener.as_ref().and_then(|listener| listener.local_addr().ok())
+}
+
+impl Datanodes {
+    fn here(&self) -> Vec<Arc<LocalDatanode>> {
+        match self {
+            Self::Here(datanodes) => datanodes.clone(),
+            Self::Elsewhere(..) => Vec::new(),
+        }
+    }
+}
+
+/// How many datanodes the cluster has.
+///
+/// # Errors
+/// 55000 when the directory has another number than was asked for.
+fn datanode_count(options: &ClusterOptions, known: &[DatanodeDef]) -> Result<u32> {
+    match (options.datanodes, known.len() as u32) {
+        (asked, 0) => Ok(asked.unwrap_or(DEFAULT_DATANODES).max(1)),
+        (Some(asked), there) if asked != there => Err(ErrorReport::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!(
+                "\"{}\" is the directory of a cluster with {there} datanodes, not {asked}",
+                options.data.display()
+            ),
+        )
+        .hint("Leave out --datanodes.")),
+        (_, there) => Ok(there),
+    }
+}
+
+fn query_cluster(
+    options: &ClusterOptions,
+    datanodes: &Datanodes,
+    functions: &Arc<FunctionRegistry>,
+    fragments: &FragmentRuntime,
+    catalog: &CatalogHandle,
+) -> Result<query::Cluster> {
+    let (datanodes, members) = match datanodes {
+        Datanodes::Here(datanodes) => {
+            let datanodes = datanodes.iter().map(|datanode| Arc::clone(datanode) as _);
+            (datanodes.collect(), Vec::new())
+        }
+        Datanodes::Elsewhere(remote, _) => {
+            let datanodes = remote.members.iter().map(|member| Arc::clone(member) as _);
+            (datanodes.collect(), remote.members.clone())
+        }
+    };
+    Ok(query::Cluster {
+        datanodes,
+        state: slice_zero_state(options, functions)?,
+        functions: Arc::clone(functions),
+        runtime: fragments.handle(),
+        epoch: catalog.epoch(),
+        members,
+        settings: options.network.cluster.clone(),
+    })
+}
+
+/// The command lines of datanodes that are to be started here.
+fn child_commands(
+    options: &ClusterOptions,
+    members: &[Arc<Member>],
+    rpc_address: Option<SocketAddr>,
+) -> Option<Vec<ChildCommand>> {
+    let DatanodePlacement::Processes { program, first_port, first_metrics_port } =
+        &options.placement
+    else {
+        return None;
+    };
+    let rpc_address = rpc_address?;
+    let memory = options.memory_limit / 4 * 3 / members.len().max(1);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let text = |path: &Path| path.display().to_string();
+    let port = |first: u16, at: usize| if first == 0 { 0 } else { first + at as u16 };
+    let command = |(at, member): (usize, &Arc<Member>)| {
+        let secret = options.network.secret_file.clone();
+        let secret = secret.unwrap_or_else(|| options.data.join("secret"));
+        let mut arguments: Vec<String> = vec!["datanode".into(), "--stop-with-stdin".into()];
+        let mut add = |flag: &str, value: String| arguments.extend([flag.into(), value]);
+        add("--name", member.id().name());
+        add("--data", text(&options.data.join(member.id().name())));
+        add("--listen", format!("127.0.0.1:{}", port(*first_port, at)));
+        add("--metrics-listen", format!("127.0.0.1:{}", port(*first_metrics_port, at)));
+        add("--coordinator", rpc_address.to_string());
+        add("--secret-file", text(&secret));
+        add("--memory-limit", memory.to_string());
+        add("--partitions", (cores / members.len().max(1)).max(1).to_string());
+        // No size is less than a byte.
+        add("--stream-credit", options.exchange.stream_credit_bytes.max(1).to_string());
+        add("--query-budget", options.exchange.query_budget_bytes.max(1).to_string());
+        add("--remote-credit", options.exchange.remote_credit_bytes.max(1).to_string());
+        if let Some(tls) = &options.network.tls {
+            add("--tls-certificate", text(&tls.certificate));
+            add("--tls-key", text(&tls.key));
+            add("--tls-ca", text(&tls.ca));
+        }
+        ChildCommand { datanode: member.id(), program: program.clone(), arguments }
+    };
+    Some(members.iter().enumerate().map(command).collect())
+}
+
+/// One partition: slice 0 only receives what the datanodes have prepared.
+fn slice_zero_state(
+    options: &ClusterOptions,
+    functions: &FunctionRegistry,
+) -> Result<SessionState> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(memory_pool(options.memory_limit / 4))
+        .build_arc()
+        .map_err(kestrel_planner::error::report)?;
+    let mut config = SessionConfig::new().with_target_partitions(1);
+    config.options_mut().optimizer.join_reordering = false;
+    Ok(SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_physical_optimizer_rules(physical_rules())
+        // Only ours: a decoded plan asks here first, and DataFusion's `avg` is another one.
+        .with_scalar_functions(functions.scalars())
+        .with_aggregate_functions(functions.aggregates())
+        .with_window_functions(functions.windows())
+        .build())
+}

@@ -1,0 +1,112 @@
+//! How the processes of a cluster are started.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use kestrel_coordinator::cluster::ClusterSettings;
+use kestrel_datanode::exchange::ExchangeSettings;
+use kestrel_proto::rpc::{Compression, RpcSettings, TlsFiles};
+
+/// How a coordinator is started, alone or with its datanodes.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// The directory that holds everything; created when it is not there.
+    pub data: PathBuf,
+    /// How many datanodes. `None`: as many as the directory has, 3 in a new one.
+    pub datanodes: Option<u32>,
+    /// Where clients connect; port 0: any free port.
+    pub listen: SocketAddr,
+    /// Bytes of memory for queries and cache together.
+    pub memory_limit: usize,
+    /// The cache's part of them; `None`: the cluster decides.
+    pub cache_size: Option<usize>,
+    /// Where the datanodes are.
+    pub placement: DatanodePlacement,
+    /// What is said between processes.
+    pub network: NetworkOptions,
+    /// The bounds of the exchange on datanodes here, and on those that are started from here.
+    pub exchange: ExchangeSettings,
+    /// Where metrics and health are shown; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
+}
+
+/// Where the datanodes of a cluster are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatanodePlacement {
+    /// In the coordinator's process.
+    OneProcess,
+    /// Each in a process of its own, which the coordinator's process starts.
+    Processes {
+        /// The `kestrel` program.
+        program: PathBuf,
+        /// Where the first one listens, the others on the ports that follow; 0: any free ports.
+        first_port: u16,
+        /// The same for their metrics.
+        first_metrics_port: u16,
+    },
+    /// Somebody else starts them.
+    Elsewhere,
+}
+
+/// What is said between processes, and how.
+#[derive(Clone, Debug)]
+pub struct NetworkOptions {
+    /// Where datanodes register.
+    pub rpc_listen: SocketAddr,
+    /// The cluster's secret; `None`: `secret` in the data directory, made when it is not there.
+    pub secret_file: Option<PathBuf>,
+    /// Mutual TLS.
+    pub tls: Option<TlsFiles>,
+    /// Bounds of calls and connections.
+    pub rpc: RpcSettings,
+    /// How datanodes are watched.
+    pub cluster: ClusterSettings,
+}
+
+impl Default for NetworkOptions {
+    fn default() -> Self {
+        Self {
+            rpc_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            secret_file: None,
+            tls: None,
+            rpc: RpcSettings::default(),
+            cluster: ClusterSettings::default(),
+        }
+    }
+}
+
+/// How a datanode's process is started.
+#[derive(Clone, Debug)]
+pub struct DatanodeOptions {
+    /// `dn1`, …
+    pub name: String,
+    /// Its data directory; created when it is not there.
+    pub data: PathBuf,
+    /// Where coordinator and datanodes call it; port 0: any free port.
+    pub listen: SocketAddr,
+    /// What others call it by, host:port; `None`: the address it listens on.
+    pub advertise: Option<String>,
+    /// Where the coordinator lets datanodes register: host:port.
+    pub coordinator: String,
+    /// The cluster's secret.
+    pub secret_file: PathBuf,
+    /// Mutual TLS.
+    pub tls: Option<TlsFiles>,
+    /// Bytes of memory for queries.
+    pub memory_limit: usize,
+    /// Execution partitions of one operator; `None`: one for each core.
+    pub partitions: Option<usize>,
+    /// Of rows that are sent to other processes.
+    pub compression: Compression,
+    /// Bounds of calls and connections.
+    pub rpc: RpcSettings,
+    /// Bounds of the exchange.
+    pub exchange: ExchangeSettings,
+    /// Without a heartbeat for so long the coordinator is gone.
+    pub coordinator_timeout: Duration,
+    /// Where metrics and health are shown; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
+}

@@ -1,0 +1,354 @@
+//! The settings of `kestrel coordinator` and `kestrel datanode`: flags, and the same names as keys
+//! of a TOML file. A flag wins.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use kestrel_proto::rpc::{RpcSettings, TlsFiles};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{
+    CommandError, Result,
+    memory::parse_size,
+    up::{DATANODES_MAX, parse_listen},
+};
+
+/// Settings of which some are given.
+pub(crate) trait Settings: DeserializeOwned {
+    /// The file that holds more of them.
+    fn file(&self) -> Option<&Path>;
+
+    /// What is not given is taken from `file`.
+    fn or(self, file: Self) -> Self;
+
+    /// Flags and file together.
+    fn complete(self) -> Result<Self> {
+        let Some(path) = self.file() else { return Ok(self) };
+        let text = fs::read_to_string(path).map_err(|error| {
+            CommandError::usage(format!("cannot read \"{}\": {error}", path.display()))
+        })?;
+        let file = toml::from_str(&text).map_err(|error| {
+            let error = error.to_string();
+            let lines = error.lines().map(str::trim).filter(|line| !line.is_empty());
+            let error = lines.collect::<Vec<_>>().join("; ");
+            CommandError::usage(format!("in \"{}\": {error}", path.display()))
+        })?;
+        Ok(self.or(file))
+    }
+}
+
+/// Declares settings once: as flags, as keys, and how a file completes flags.
+macro_rules! settings {
+    (
+        $(#[$meta:meta])* $name:ident {
+            $($(#[$field_meta:meta])* $field:ident: $kind:ty,)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, Args, Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub(crate) struct $name {
+            /// A TOML file with these settings: the flags' names are its keys
+            #[arg(long)]
+            #[serde(skip)]
+            pub(crate) config: Option<PathBuf>,
+            $($(#[$field_meta])* pub(crate) $field: Option<$kind>,)*
+        }
+
+        impl Settings for $name {
+            fn file(&self) -> Option<&Path> {
+                self.config.as_deref()
+            }
+
+            fn or(self, file: Self) -> Self {
+                Self { config: self.config, $($field: self.$field.or(file.$field),)* }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Flags of `kestrel coordinator`.
+    CoordinatorSettings {
+        /// The coordinator's directory; created when it is not there
+        #[arg(long)]
+        data: PathBuf,
+        /// How many datanodes a new cluster has [default: 3]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=DATANODES_MAX))]
+        datanodes: u32,
+        /// Where clients connect [default: 127.0.0.1:5433]
+        #[arg(long, value_parser = parse_listen)]
+        listen: SocketAddr,
+        /// Where datanodes register [default: 127.0.0.1:5434]
+        #[arg(long, value_parser = parse_listen)]
+        rpc_listen: SocketAddr,
+        /// Where metrics and health are shown [default: 127.0.0.1:9433]
+        #[arg(long, value_parser = parse_listen)]
+        metrics_listen: SocketAddr,
+        /// Memory for queries, such as 4GB [default: half of the machine's]
+        #[arg(long)]
+        memory_limit: Size,
+        /// The file with the cluster's secret [default: DATA/secret, made when it is not there]
+        #[arg(long)]
+        secret_file: PathBuf,
+        /// This process's certificate (PEM); with --tls-key and --tls-ca: mutual TLS
+        #[arg(long)]
+        tls_certificate: PathBuf,
+        /// The certificate's key (PEM)
+        #[arg(long)]
+        tls_key: PathBuf,
+        /// Who signed the certificates of all processes (PEM)
+        #[arg(long)]
+        tls_ca: PathBuf,
+        /// Between two heartbeats to a datanode [default: 500ms]
+        #[arg(long)]
+        heartbeat_interval: Span,
+        /// For the answer to a heartbeat [default: 1s]
+        #[arg(long)]
+        heartbeat_timeout: Span,
+        /// A datanode that is silent for so long is down [default: 2500ms]
+        #[arg(long)]
+        datanode_timeout: Span,
+        /// How long a read-only query waits for a datanode that it has lost [default: 1500ms]
+        #[arg(long)]
+        retry_wait: Span,
+        /// To open a connection to a datanode [default: 1500ms]
+        #[arg(long)]
+        connect_timeout: Span,
+        /// A quiet connection is probed after so long [default: 1s]
+        #[arg(long)]
+        keep_alive_interval: Span,
+        /// And given up when no answer comes for so long [default: 1500ms]
+        #[arg(long)]
+        keep_alive_timeout: Span,
+    }
+}
+
+settings! {
+    /// Flags of `kestrel datanode`.
+    DatanodeProcessSettings {
+        /// Its name: dn1, dn2, …
+        #[arg(long)]
+        name: String,
+        /// Its directory; created when it is not there
+        #[arg(long)]
+        data: PathBuf,
+        /// Where the coordinator and other datanodes call it [default: 127.0.0.1, port 5440 + the
+        /// number in its name]
+        #[arg(long, value_parser = parse_listen)]
+        listen: SocketAddr,
+        /// What they call it by, host:port [default: where it listens]
+        #[arg(long)]
+        advertise: String,
+        /// Where the coordinator lets datanodes register, host:port [default: 127.0.0.1:5434]
+        #[arg(long)]
+        coordinator: String,
+        /// Where metrics and health are shown [default: 127.0.0.1, port 9440 + the number]
+        #[arg(long, value_parser = parse_listen)]
+        metrics_listen: SocketAddr,
+        /// Memory for queries, such as 4GB [default: half of the machine's]
+        #[arg(long)]
+        memory_limit: Size,
+        /// The file with the cluster's secret
+        #[arg(long)]
+        secret_file: PathBuf,
+        /// This process's certificate (PEM); with --tls-key and --tls-ca: mutual TLS
+        #[arg(long)]
+        tls_certificate: PathBuf,
+        /// The certificate's key (PEM)
+        #[arg(long)]
+        tls_key: PathBuf,
+        /// Who signed the certificates of all processes (PEM)
+        #[arg(long)]
+        tls_ca: PathBuf,
+        /// How many threads work on one operator [default: one for each core]
+        #[arg(long)]
+        partitions: usize,
+        /// A coordinator that is silent for so long is gone, and its queries end [default: 4s]
+        #[arg(long)]
+        coordinator_timeout: Span,
+        /// How long a receiver waits for a fragment that has not arrived [default: 30s]
+        #[arg(long)]
+        open_wait: Span,
+        /// Rows on their way from one other datanode, for each motion [default: 1MB]
+        #[arg(long)]
+        remote_credit: Size,
+        /// Rows that wait here for their receiver, for each stream [default: 4MB]
+        #[arg(long)]
+        stream_credit: Size,
+        /// The same for all streams of a query; what is over it goes to disk [default: 64MB]
+        #[arg(long)]
+        query_budget: Size,
+        /// Of rows that are sent to other processes: none or lz4 [default: none]
+        #[arg(long, value_enum)]
+        compression: CompressionName,
+        /// To open a connection [default: 1500ms]
+        #[arg(long)]
+        connect_timeout: Span,
+        /// A quiet connection is probed after so long [default: 1s]
+        #[arg(long)]
+        keep_alive_interval: Span,
+        /// And given up when no answer comes for so long [default: 1500ms]
+        #[arg(long)]
+        keep_alive_timeout: Span,
+        /// Stop when standard input ends
+        #[arg(long, hide = true, num_args = 0, default_missing_value = "true")]
+        stop_with_stdin: bool,
+    }
+}
+
+/// A number of bytes: `512MB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Size(pub(crate) usize);
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_size(text).map(Self)
+    }
+}
+
+/// A time: `500ms`, `2s`, `1min`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl std::str::FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("'{text}' is not a time such as 500ms or 2s");
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+        let unit_ms = match text[digits..].trim() {
+            "ms" => 1,
+            "s" => 1000,
+            "min" => 60_000,
+            _ => return Err(wrong()),
+        };
+        // Nothing waits for a day, and nothing may wait for no time.
+        let ms = number.checked_mul(unit_ms).filter(|ms| (1..=86_400_000).contains(ms));
+        ms.map(|ms| Self(Duration::from_millis(ms))).ok_or_else(wrong)
+    }
+}
+
+macro_rules! from_text {
+    ($($name:ident),*) => {$(
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse()
+            }
+        }
+    )*};
+}
+
+from_text!(Size, Span);
+
+/// How rows are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CompressionName {
+    /// Not at all
+    None,
+    /// LZ4, for slow links
+    Lz4,
+}
+
+/// The value, or that it is missing.
+pub(crate) fn required<T>(value: Option<T>, flag: &str) -> Result<T> {
+    value.ok_or_else(|| {
+        CommandError::usage(format!("--{flag} is missing: give it, or write it into --config FILE"))
+    })
+}
+
+/// All three files, or none.
+pub(crate) fn tls_files(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    ca: Option<PathBuf>,
+) -> Result<Option<TlsFiles>> {
+    match (certificate, key, ca) {
+        (None, None, None) => Ok(None),
+        (Some(certificate), Some(key), Some(ca)) => Ok(Some(TlsFiles { certificate, key, ca })),
+        _ => Err(CommandError::usage("--tls-certificate, --tls-key and --tls-ca go together")),
+    }
+}
+
+/// The default bounds of calls, but for these.
+pub(crate) fn rpc_settings(
+    connect_timeout: Option<Span>,
+    keep_alive_interval: Option<Span>,
+    keep_alive_timeout: Option<Span>,
+) -> RpcSettings {
+    let default = RpcSettings::default();
+    let or = |span: Option<Span>, default| span.map_or(default, |span| span.0);
+    RpcSettings {
+        connect_timeout: or(connect_timeout, default.connect_timeout),
+        keep_alive_interval: or(keep_alive_interval, default.keep_alive_interval),
+        keep_alive_timeout: or(keep_alive_timeout, default.keep_alive_timeout),
+        ..default
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("dn1.toml");
+        let text = "name = 'dn1'\ndata = '/d'\nlisten = '10.0.0.2:5441'\nmemory-limit = '1GB'\n\
+                    coordinator-timeout = '9s'\ncompression = 'lz4'\n";
+        fs::write(&file, text).unwrap();
+        let flags = DatanodeProcessSettings {
+            config: Some(file),
+            memory_limit: Some(Size(5)),
+            ..Default::default()
+        };
+        let settings = flags.complete().unwrap();
+        assert_eq!(settings.name.as_deref(), Some("dn1"));
+        assert_eq!(settings.memory_limit, Some(Size(5)));
+        assert_eq!(settings.coordinator_timeout, Some(Span(Duration::from_secs(9))));
+        assert_eq!(settings.compression, Some(CompressionName::Lz4));
+        assert_eq!(settings.coordinator, None);
+        assert!(required(settings.coordinator, "coordinator").is_err());
+    }
+
+    #[test]
+    fn a_wrong_file_is_one_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("c.toml");
+        for (text, expected) in [
+            ("dta = '/d'", "unknown field"),
+            ("data = ", "in \""),
+            ("heartbeat-interval = 'soon'", "'soon' is not a time such as 500ms or 2s"),
+            ("heartbeat-interval = '0ms'", "'0ms' is not a time"),
+            ("memory-limit = 'much'", "'much' is not an amount of memory"),
+        ] {
+            fs::write(&file, text).unwrap();
+            let flags = CoordinatorSettings { config: Some(file.clone()), ..Default::default() };
+            let error = flags.complete().unwrap_err();
+            assert_eq!(error.exit_status(), 2);
+            let error = error.to_string();
+            assert!(error.contains(expected) && !error.contains('\n'), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn tls_is_all_or_nothing() {
+        let file = || Some(PathBuf::from("f"));
+        assert_eq!(tls_files(None, None, None).unwrap(), None);
+        assert!(tls_files(file(), file(), file()).unwrap().is_some());
+        assert!(tls_files(file(), None, file()).is_err());
+    }
+}
