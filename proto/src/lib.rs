@@ -32,7 +32,13 @@ pub use sqlstate::SqlState;
 
 /// The messages, as `prost` generates them from `kestrel/v1/*.proto`.
 #[allow(missing_docs, reason = "generated code; the .proto files carry the documentation")]
-#[allow(clippy::all, reason = "generated code")]
+#[allow(
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::clone_on_ref_ptr,
+    clippy::too_many_lines,
+    reason = "generated code"
+)]
 pub mod message {
     include!(concat!(env!("OUT_DIR"), "/kestrel.v1.rs"));
 }

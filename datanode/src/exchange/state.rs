@@ -12,8 +12,8 @@ use super::spill::{SpillFile, SpilledFrame};
 ///   fresh ──open──> open ──close──> closed          (a stream may be closed before it was opened)
 /// ```
 ///
-/// Batches in memory come before those in a file: what is sent while the last one is in a file goes
-/// there, too, and so the order is kept.
+/// While the last batch is in a file, the next one goes there, too: it will be read after those
+/// before it, and would hold its memory for as long.
 #[derive(Debug, Default)]
 pub(super) struct StreamState {
     queue: VecDeque<Queued>,

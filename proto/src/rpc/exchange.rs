@@ -81,7 +81,7 @@ struct RemoteStream {
 
 enum State {
     Opening(AbortOnDropHandle<Result<Streaming<Frame>, Status>>),
-    Open(Streaming<Frame>),
+    Open(Box<Streaming<Frame>>),
     Done,
 }
 
@@ -92,7 +92,7 @@ impl RemoteStream {
                 State::Opening(opened) => {
                     let opened = ready!(Pin::new(opened).poll(context));
                     let lost = |error| Status::internal(format!("a task was lost: {error}"));
-                    self.state = State::Open(opened.map_err(lost)??);
+                    self.state = State::Open(Box::new(opened.map_err(lost)??));
                 }
                 State::Open(frames) => {
                     return frames.poll_next_unpin(context).map(Option::transpose);

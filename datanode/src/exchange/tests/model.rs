@@ -323,7 +323,8 @@ async fn run(seed: u64) -> u64 {
         random: random.split(),
     });
     let resources: Arc<RuntimeEnv> = Arc::default();
-    let hub = |id| ExchangeHub::new(DatanodeId(id), settings(1, 0), Arc::clone(&resources));
+    let budget = if random.one_in(3) { 300 } else { 0 };
+    let hub = |id| ExchangeHub::new(DatanodeId(id), settings(1, budget), Arc::clone(&resources));
     let hubs: Arc<Vec<_>> = Arc::new((0..datanodes).map(hub).collect());
     let cluster = Cluster { hubs: Arc::clone(&hubs), query: QueryId::random() };
 
