@@ -59,7 +59,7 @@ pub struct Cluster {
 /// The datanodes of a cluster, wherever they are.
 enum Datanodes {
     Here(Vec<Arc<LocalDatanode>>),
-    Elsewhere(Remote, TcpListener),
+    Elsewhere(Box<Remote>, TcpListener),
 }
 
 impl Cluster {
@@ -91,7 +91,7 @@ impl Cluster {
                 Datanodes::Here(here)
             }
             Some(listener) => {
-                Datanodes::Elsewhere(Remote::open(&options, &catalog).await?, listener)
+                Datanodes::Elsewhere(Box::new(Remote::open(&options, &catalog).await?), listener)
             }
         };
         let cluster = query_cluster(&options, &datanodes, &functions, &fragments, &catalog)?;

@@ -158,7 +158,7 @@ impl ClientSession {
         &self,
         mut rows: RunningQuery,
         ingestor: Result<Ingestor>,
-        (table, serials): (&TableDef, &[(usize, (String, String))]),
+        (table, serials): (&TableDef, &[SerialColumn]),
         view: &Catalog,
     ) -> Result<(Vec<Segment>, u64)> {
         let mut ingestor = ingestor?;
@@ -392,8 +392,11 @@ pub(super) fn sequence_of(default: &str) -> Option<(String, String)> {
     Some((bare(schema), bare(name)))
 }
 
-/// Columns that are not given and take their values from a sequence: position and sequence.
-pub(super) fn serial_columns(table: &TableDef, given: &[usize]) -> Vec<(usize, (String, String))> {
+/// A column that takes its values from a sequence: its position, the sequence's schema and name.
+pub(super) type SerialColumn = (usize, (String, String));
+
+/// Columns that are not given and take their values from a sequence.
+pub(super) fn serial_columns(table: &TableDef, given: &[usize]) -> Vec<SerialColumn> {
     let serial = |(at, column): (usize, &ColumnDef)| {
         let sequence = sequence_of(column.default.as_deref()?)?;
         (!given.contains(&at)).then_some((at, sequence))

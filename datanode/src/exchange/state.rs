@@ -202,7 +202,8 @@ mod tests {
     #[test]
     fn a_batch_goes_where_credit_budget_and_siblings_let_it() {
         use Room::{Always, Free, NoBudget, NoCredit, Spill};
-        let cases: &[(&[u64], u64, u64, u64, Room, Room)] = &[
+        type Case = (&'static [u64], u64, u64, u64, Room, Room);
+        let cases: &[Case] = &[
             (&[], 1_000_000, 100, 0, Always, Always),
             (&[400], 600, 1_000, 600, Free, Free),
             (&[400, 100], 500, 1_000, 500, Free, Free),

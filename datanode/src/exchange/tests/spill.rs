@@ -260,8 +260,8 @@ async fn a_file_that_has_changed_is_found_out() {
         bytes[middle] ^= 1;
     };
     let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() - 1);
-    let damages: [(&dyn Fn(&mut Vec<u8>), &str); 2] =
-        [(&flip, "Its checksum is wrong."), (&cut, "It is too short.")];
+    type Damage<'a> = (&'a dyn Fn(&mut Vec<u8>), &'a str);
+    let damages: [Damage<'_>; 2] = [(&flip, "Its checksum is wrong."), (&cut, "It is too short.")];
     for (damage, detail) in damages {
         let watched = Watched::new(settings(1, 0), usize::MAX, u64::MAX);
         let (mut late, _starves) = (watched.open(1), watched.open(2));
