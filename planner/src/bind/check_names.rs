@@ -3,39 +3,51 @@
 
 use std::{collections::BTreeSet, ops::ControlFlow};
 
-use datafusion::sql::sqlparser::ast::{
-    Expr, Query, Select, TableFactor, TableWithJoins, Visit, Visitor,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, TableWithJoins, Visitor};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use crate::parse::fold_ident;
+use crate::parse::{Walk, fold_ident};
 
 /// Errors: 42712, 42P20.
 pub(super) fn check_names(query: &Query) -> Result<()> {
-    match query.visit(&mut Selects) {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(()),
-    }
+    let mut selects = Selects { result: Ok(()) };
+    // It breaks off at an error.
+    let _ = query.walk(&mut selects);
+    selects.result
 }
 
-struct Selects;
+struct Selects {
+    result: Result<()>,
+}
 
 impl Visitor for Selects {
-    type Break = ErrorReport;
+    type Break = ();
 
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<ErrorReport> {
-        let mut names = BTreeSet::new();
-        for from in &select.from {
-            check_from(from, &mut names)?;
-        }
-        match &select.selection {
-            Some(condition) => condition.visit(&mut WindowFunctions { depth: 0 }),
-            None => ControlFlow::Continue(()),
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        self.result = check_select(select);
+        match self.result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
         }
     }
 }
 
-fn check_from(from: &TableWithJoins, names: &mut BTreeSet<String>) -> ControlFlow<ErrorReport> {
+fn check_select(select: &Select) -> Result<()> {
+    let mut names = BTreeSet::new();
+    for from in &select.from {
+        check_from(from, &mut names)?;
+    }
+    let mut window_functions = WindowFunctions { depth: 0 };
+    match &select.selection {
+        Some(condition) if condition.walk(&mut window_functions).is_break() => {
+            let message = "window functions are not allowed in WHERE";
+            Err(ErrorReport::new(SqlState::WINDOWING_ERROR, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_from(from: &TableWithJoins, names: &mut BTreeSet<String>) -> Result<()> {
     let joined = from.joins.iter().map(|join| &join.relation);
     for factor in std::iter::once(&from.relation).chain(joined) {
         let (name, full) = match factor {
@@ -59,35 +71,34 @@ fn check_from(from: &TableWithJoins, names: &mut BTreeSet<String>) -> ControlFlo
             && !full
         {
             let message = format!("table name \"{name}\" specified more than once");
-            return ControlFlow::Break(ErrorReport::new(SqlState::DUPLICATE_ALIAS, message));
+            return Err(ErrorReport::new(SqlState::DUPLICATE_ALIAS, message));
         }
     }
-    ControlFlow::Continue(())
+    Ok(())
 }
 
-/// Those of the condition itself, not of its subqueries.
+/// Breaks off at one of the condition itself, not of its subqueries.
 struct WindowFunctions {
     depth: usize,
 }
 
 impl Visitor for WindowFunctions {
-    type Break = ErrorReport;
+    type Break = ();
 
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<ErrorReport> {
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
         self.depth += 1;
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<ErrorReport> {
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
         self.depth -= 1;
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<ErrorReport> {
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
             Expr::Function(function) if function.over.is_some() && self.depth == 0 => {
-                let message = "window functions are not allowed in WHERE";
-                ControlFlow::Break(ErrorReport::new(SqlState::WINDOWING_ERROR, message))
+                ControlFlow::Break(())
             }
             _ => ControlFlow::Continue(()),
         }

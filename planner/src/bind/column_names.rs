@@ -9,10 +9,10 @@ use std::{collections::HashSet, ops::ControlFlow};
 
 use datafusion::{
     common::DFSchema,
-    sql::sqlparser::ast::{
-        self, Expr, Query, Select, SelectItem, SetExpr, Subscript, VisitMut, VisitorMut,
-    },
+    sql::sqlparser::ast::{self, Expr, Query, Select, SelectItem, SetExpr, Subscript, VisitorMut},
 };
+
+use crate::parse::Walk;
 
 /// Separates a name from the number that makes it unique; in no name that a user writes.
 const UNIQUE: char = '\u{1f}';
@@ -38,7 +38,7 @@ impl OutputNames {
 
 /// Gives every unnamed output of every SELECT in `query` PostgreSQL's name.
 pub fn name_outputs(query: &mut Query) -> OutputNames {
-    let _ = VisitMut::visit(query, &mut Namer);
+    let _ = query.walk_mut(&mut Namer);
     OutputNames(top_level_names(&query.body))
 }
 

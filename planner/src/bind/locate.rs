@@ -6,13 +6,13 @@ use std::{cmp::Ordering, ops::ControlFlow};
 use datafusion::sql::sqlparser::{
     ast::{
         Expr, Ident, Insert, ObjectName, OrderByKind, Query, SetExpr, Spanned, TableObject, Value,
-        ValueWithSpan, Visit, Visitor,
+        ValueWithSpan, Visitor,
     },
     tokenizer::Location,
 };
 use kestrel_proto::{ErrorReport, SqlState};
 
-use crate::parse::{Statement, StatementKind, fold_ident};
+use crate::parse::{Statement, StatementKind, Walk, fold_ident};
 
 /// The report with its position in the whole text, if the statement has a place for it.
 pub fn locate(report: ErrorReport, statement: &Statement) -> ErrorReport {
@@ -122,9 +122,9 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn visit(&mut self, node: &impl Visit) {
+    fn visit(&mut self, query: &Query) {
         // It never breaks off: the tree's order is not the text's.
-        let _ = node.visit(self);
+        let _ = query.walk(self);
     }
 
     fn offer(&mut self, place: Location) {

@@ -4,10 +4,13 @@
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, LimitClause, Query, SelectItem, SetExpr, Value, Visit, Visitor,
+    Expr, LimitClause, Query, SelectItem, SetExpr, Value, Visitor,
 };
 
-use crate::{catalog::SqlType, parse};
+use crate::{
+    catalog::SqlType,
+    parse::{self, Walk},
+};
 
 /// `given`, with the types that casts (`$1::date`), LIMIT and OFFSET, and the columns that an
 /// INSERT's values go to (`targets`; empty for a query) say of parameters the client left open.
@@ -18,7 +21,7 @@ pub fn stated_parameter_types(
 ) -> Vec<Option<SqlType>> {
     let mut stated = Stated(BTreeMap::new());
     // It never breaks off.
-    let _ = query.visit(&mut stated);
+    let _ = query.walk(&mut stated);
     stated.targets(query, targets);
     let last = stated.0.keys().next_back().map_or(0, |last| last + 1);
     let given_or_stated =

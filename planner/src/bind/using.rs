@@ -9,34 +9,35 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, OrderByKind,
-    Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, VisitorMut,
 };
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{BindContext, provider::Relation};
 use crate::{
     functions::sql_call,
-    parse::{fold_ident, quote},
+    parse::{Walk, fold_ident, quote},
 };
 
 /// Rewrites the names in every SELECT of `query` that has such a join, and in its ORDER BY.
 ///
 /// Errors: 0A000 where `*` stands for columns that only binding could list.
 pub(super) fn merged_columns(query: &mut Query, context: &BindContext) -> Result<()> {
-    match query.visit(&mut Selects { context }) {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(()),
-    }
+    let mut selects = Selects { context, result: Ok(()) };
+    // It breaks off at an error.
+    let _ = query.walk_mut(&mut selects);
+    selects.result
 }
 
 struct Selects<'a> {
     context: &'a BindContext,
+    result: Result<()>,
 }
 
 impl VisitorMut for Selects<'_> {
-    type Break = ErrorReport;
+    type Break = ();
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<ErrorReport> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let (SetExpr::Select(select), Some(order)) = (query.body.as_mut(), &mut query.order_by) {
             let scope = self.scope(&mut select.clone());
             let mut names = Names::new(&scope);
@@ -48,21 +49,22 @@ impl VisitorMut for Selects<'_> {
                 && !names.merged.is_empty()
             {
                 keys.iter_mut().for_each(|key| {
-                    let _ = key.expr.visit(&mut names);
+                    let _ = key.expr.walk_mut(&mut names);
                 });
             }
         }
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<ErrorReport> {
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         let scope = self.scope(select);
         if scope.merged.is_empty() {
             return ControlFlow::Continue(());
         }
-        match rewrite(select, &scope) {
+        self.result = rewrite(select, &scope);
+        match self.result {
             Ok(()) => ControlFlow::Continue(()),
-            Err(error) => ControlFlow::Break(error),
+            Err(_) => ControlFlow::Break(()),
         }
     }
 }
@@ -270,7 +272,7 @@ fn rewrite(select: &mut Select, scope: &Scope) -> Result<()> {
                 item = names.merged.get(name.as_str()).map_or(item, |value| named(&name, value));
             }
             SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                let _ = expr.visit(&mut names);
+                let _ = expr.walk_mut(&mut names);
             }
             SelectItem::Wildcard(_) if scope.differs => {
                 let all = scope.all_columns().ok_or_else(|| {
@@ -291,7 +293,7 @@ fn rewrite(select: &mut Select, scope: &Scope) -> Result<()> {
     };
     let conditions = select.selection.iter_mut().chain(select.having.iter_mut());
     for expr in keys.iter_mut().chain(conditions) {
-        let _ = expr.visit(&mut names);
+        let _ = expr.walk_mut(&mut names);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod motion_receive;
 mod motion_send;
 mod offset;
 mod optimize;
+mod pace;
 mod replay;
 mod segment_write;
 mod shard_scan;

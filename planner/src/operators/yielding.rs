@@ -2,12 +2,15 @@
 //!
 //! DataFusion's operators look up only when their inputs make them wait. A join that finds thousands
 //! of pairs for each row, or looks at them and finds nothing, works for minutes on batches that are
-//! there already; in that time its query cannot be cancelled.
+//! there already; in that time its query cannot be cancelled. So its right side waits once before
+//! each batch, and the batches are cut to what the join manages in a few milliseconds.
 
 use std::{
+    collections::HashMap,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
@@ -21,47 +24,83 @@ use datafusion::{
         joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec},
     },
 };
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, ready};
+use parking_lot::Mutex;
 
-use super::wrapper::{Wrapper, WrapperExec};
-
-/// Rows of a batch for a join that looks at all pairs of a key before it drops some.
-const FILTERED_ROWS: usize = 256;
+use super::{
+    pace::Pace,
+    wrapper::{Wrapper, WrapperExec},
+};
 
 /// Puts a [`Yield`] over the right side of every join, and over the join.
 pub(super) fn with_yields(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|plan| {
-        let Some(rows) = right_rows(&plan) else { return Ok(Transformed::no(plan)) };
+        let Some(rows) = first_rows(&plan) else { return Ok(Transformed::no(plan)) };
+        let join = Arc::new(Join { rows, paces: Mutex::default() });
         let mut children: Vec<_> = plan.children().into_iter().cloned().collect();
         if let Some(right) = children.get_mut(1) {
-            *right = yielding(right, rows);
+            *right = yielding(Side::Right, &join, right);
         }
         let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        let join = plan.replace_children(children, options)?;
-        Ok(Transformed::yes(yielding(&join, usize::MAX)))
+        let plan = plan.replace_children(children, options)?;
+        Ok(Transformed::yes(yielding(Side::Output, &join, &plan)))
     })
     .data()
 }
 
-/// The rows that a join may take from its right side at a time; `None`: it is no join.
-fn right_rows(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
+/// The rows that a join takes from its right side at first; `None`: it is no join.
+fn first_rows(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
     if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
-        return Some(if join.filter().is_some() { FILTERED_ROWS } else { usize::MAX });
+        // Without a filter, each batch of pairs that it finds is output, and it waits after that.
+        return Some(if join.filter().is_some() { 1 } else { usize::MAX });
     }
-    let is_join = plan.is::<NestedLoopJoinExec>()
-        || plan.is::<CrossJoinExec>()
-        || plan.is::<SortMergeJoinExec>();
+    if plan.is::<NestedLoopJoinExec>() {
+        return Some(1);
+    }
+    let is_join = plan.is::<CrossJoinExec>() || plan.is::<SortMergeJoinExec>();
     is_join.then_some(usize::MAX)
 }
 
-fn yielding(input: &Arc<dyn ExecutionPlan>, rows_max: usize) -> Arc<dyn ExecutionPlan> {
-    Arc::new(WrapperExec::new(Arc::new(Yield { rows_max }), Arc::clone(input)))
+fn yielding(
+    side: Side,
+    join: &Arc<Join>,
+    input: &Arc<dyn ExecutionPlan>,
+) -> Arc<dyn ExecutionPlan> {
+    let wrapper = Yield { side, join: Arc::clone(join) };
+    Arc::new(WrapperExec::new(Arc::new(wrapper), Arc::clone(input)))
 }
 
-/// Hands its input on in batches of at most so many rows, and yields before each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// What goes into the join, in pieces.
+    Right,
+    /// What comes out of it.
+    Output,
+}
+
+/// What both sides of a join know of it.
+#[derive(Debug)]
+struct Join {
+    /// That it takes at first.
+    rows: usize,
+    /// Of each partition.
+    paces: Mutex<HashMap<usize, Arc<Mutex<Pace>>>>,
+}
+
+impl Join {
+    fn pace(&self, partition: usize) -> Arc<Mutex<Pace>> {
+        let mut paces = self.paces.lock();
+        let pace =
+            paces.entry(partition).or_insert_with(|| Arc::new(Mutex::new(Pace::new(self.rows))));
+        Arc::clone(pace)
+    }
+}
+
+/// Hands its input on at the join's pace, and yields before each batch.
 #[derive(Debug)]
 struct Yield {
-    rows_max: usize,
+    side: Side,
+    join: Arc<Join>,
 }
 
 impl Wrapper for Yield {
@@ -74,26 +113,48 @@ impl Wrapper for Yield {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let input = input.execute(partition, context)?;
-        Ok(Box::pin(Yielding { input, rows_max: self.rows_max, rest: None, has_yielded: false }))
+        let (side, pace) = (self.side, self.join.pace(partition));
+        Ok(Box::pin(Yielding { input, side, pace, rest: None, has_yielded: false }))
     }
 }
 
 struct Yielding {
     input: SendableRecordBatchStream,
-    rows_max: usize,
-    /// Of a batch that was too long.
+    side: Side,
+    pace: Arc<Mutex<Pace>>,
+    /// Of a batch of the right side that was too long.
     rest: Option<RecordBatch>,
     has_yielded: bool,
 }
 
 impl Yielding {
-    /// As much of the batch as may go on; the rest waits.
-    fn cut(&mut self, batch: RecordBatch) -> RecordBatch {
-        if batch.num_rows() <= self.rows_max {
-            return batch;
+    /// The join's output: whatever comes, and the time that it took.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        self.pace.lock().start(Instant::now());
+        let next = self.input.poll_next_unpin(cx);
+        let mut pace = self.pace.lock();
+        pace.stop(Instant::now());
+        if next.is_ready() {
+            pace.let_others_run();
         }
-        self.rest = Some(batch.slice(self.rows_max, batch.num_rows() - self.rows_max));
-        batch.slice(0, self.rows_max)
+        next
+    }
+
+    /// The right side, while the join waits: as many rows of a batch as may go on; the rest stays.
+    fn poll_right(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        let batch = match self.rest.take() {
+            Some(rest) => rest,
+            None => match ready!(self.input.poll_next_unpin(cx)) {
+                Some(Ok(batch)) => batch,
+                end => return Poll::Ready(end),
+            },
+        };
+        let rows = self.pace.lock().next_rows();
+        if batch.num_rows() <= rows {
+            return Poll::Ready(Some(Ok(batch)));
+        }
+        self.rest = Some(batch.slice(rows, batch.num_rows() - rows));
+        Poll::Ready(Some(Ok(batch.slice(0, rows))))
     }
 }
 
@@ -106,12 +167,17 @@ impl Stream for Yielding {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let next = match self.rest.take() {
-            Some(rest) => Poll::Ready(Some(Ok(rest))),
-            None => self.input.poll_next_unpin(cx),
+        let next = match self.side {
+            Side::Output => self.poll_output(cx),
+            Side::Right => {
+                self.pace.lock().stop(Instant::now());
+                let next = self.poll_right(cx);
+                self.pace.lock().start(Instant::now());
+                next
+            }
         };
         self.has_yielded = next.is_pending();
-        next.map_ok(|batch| self.cut(batch))
+        next
     }
 }
 

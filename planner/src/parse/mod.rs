@@ -28,6 +28,7 @@ mod table_element;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod walk;
 
 use cursor::Cursor;
 use kestrel_proto::Result;
@@ -49,6 +50,7 @@ pub use table_element::{
     ColumnClause, ColumnType, ForeignKeyClause, KeyClause, LikeClause, SerialType, TableElement,
 };
 pub use transaction::{IsolationLevel, SavepointCommand, SetTransaction, TransactionModes};
+pub use walk::Walk;
 
 /// The statements of a text, in order; one [`StatementKind::Empty`] if there are none.
 ///

@@ -30,9 +30,8 @@ mod tests;
 
 use std::{collections::HashSet, ops::ControlFlow};
 
-use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, ObjectName, Query, Statement, Visit, VisitMut, Visitor,
-};
+use datafusion::sql::sqlparser::ast::{DataType, Expr, ObjectName, Query, Statement, Visitor};
+use kestrel_planner::parse::Walk;
 
 /// Whether a statement with a query asks the catalogs: it reads a system relation, or names
 /// something in `pg_catalog` or a `reg…` type. Only such statements need [`rewrite`].
@@ -49,15 +48,15 @@ pub fn concerns_catalogs(statement: &Statement) -> bool {
         _ => return false,
     }
     let mut search = Search { ctes: cte_names(statement) };
-    statement.visit(&mut search).is_break()
+    statement.walk(&mut search).is_break()
 }
 
 /// Turns what clients write into what the SQL planner takes.
 pub fn rewrite(statement: &mut Statement) {
     let ctes = cte_names(statement);
-    let _ = statement.visit(&mut reg::Reg);
-    let _ = statement.visit(&mut names::Names::new(ctes));
-    let _ = statement.visit(&mut subqueries::Subqueries);
+    let _ = statement.walk_mut(&mut reg::Reg);
+    let _ = statement.walk_mut(&mut names::Names::new(ctes));
+    let _ = statement.walk_mut(&mut subqueries::Subqueries);
 }
 
 struct Search {
@@ -103,6 +102,6 @@ fn cte_names(statement: &Statement) -> HashSet<String> {
         }
     }
     let mut names = Names(HashSet::new());
-    let _ = statement.visit(&mut names);
+    let _ = statement.walk(&mut names);
     names.0
 }

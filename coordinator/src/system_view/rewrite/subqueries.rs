@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArguments, GroupByExpr, Ident, Query, Select, SelectItem,
-    SetExpr, UnaryOperator, Visit, VisitMut, Visitor, VisitorMut,
+    SetExpr, UnaryOperator, Visitor, VisitorMut,
 };
+use kestrel_planner::parse::Walk;
 
 use super::{
     arrays,
@@ -37,9 +38,9 @@ impl VisitorMut for Subqueries {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         if is_always_empty(select) && !select.projection.iter().any(is_aggregate) {
             // No row will ever be shown: what each would show does not matter.
-            let _ = VisitMut::visit(&mut select.projection, &mut Without);
+            let _ = select.projection.walk_mut(&mut Without);
         }
-        let _ = VisitMut::visit(&mut select.projection, &mut Counted::default());
+        let _ = select.projection.walk_mut(&mut Counted::default());
         name_literals(&mut select.projection);
         ControlFlow::Continue(())
     }
@@ -124,7 +125,7 @@ fn count(subquery: &mut Query, negated: bool) -> Option<Expr> {
 }
 
 /// Whether an expression makes one row of many; those of queries inside do not count.
-fn is_aggregate<T: Visit>(item: &T) -> bool {
+fn is_aggregate(item: &impl Walk) -> bool {
     #[derive(Default)]
     struct Search {
         depth: u32,
@@ -148,7 +149,7 @@ fn is_aggregate<T: Visit>(item: &T) -> bool {
             }
         }
     }
-    item.visit(&mut Search::default()).is_break()
+    item.walk(&mut Search::default()).is_break()
 }
 
 /// The planner wants the columns of a SELECT to have different names; PostgreSQL calls all literals
@@ -226,7 +227,7 @@ pub(super) fn correlate(query: &mut Query) -> Option<Vec<Expr>> {
         inner.iter().filter_map(|condition| equality(condition, &scope)).collect();
     for condition in &mut inner {
         if equality(condition, &scope).is_none() {
-            let _ = condition.visit(&mut Substitute(&equal));
+            let _ = condition.walk_mut(&mut Substitute(&equal));
         }
     }
     select.selection = all_of(inner);
@@ -284,7 +285,7 @@ impl References {
             }
         }
         let mut collect = Collect(scope, Self::default());
-        let _ = expr.visit(&mut collect);
+        let _ = expr.walk(&mut collect);
         collect.1
     }
 }

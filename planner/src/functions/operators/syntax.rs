@@ -16,16 +16,15 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Fetch, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, Interval, LimitClause,
-    ObjectName, Query, SetExpr, TypedString, UnaryOperator, Value, ValueWithSpan, VisitMut,
-    VisitorMut,
+    ObjectName, Query, SetExpr, TypedString, UnaryOperator, Value, ValueWithSpan, VisitorMut,
 };
 
-use crate::parse::fold_ident;
+use crate::parse::{Walk, fold_ident};
 
 /// Rewrites the expressions of a statement, query or expression, subqueries included.
 /// `wants_typed_literals`: must integers be integers when a function of this name is called?
-pub fn postgresql_syntax(node: &mut impl VisitMut, wants_typed_literals: &dyn Fn(&str) -> bool) {
-    let _ = node.visit(&mut Syntax { depth: 0, wants_typed_literals });
+pub fn postgresql_syntax(node: &mut impl Walk, wants_typed_literals: &dyn Fn(&str) -> bool) {
+    let _ = node.walk_mut(&mut Syntax { depth: 0, wants_typed_literals });
 }
 
 struct Syntax<'a> {
