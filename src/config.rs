@@ -3,9 +3,7 @@
 
 use std::{
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use clap::Args;
@@ -14,8 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     CommandError, Result,
-    memory::parse_size,
-    up::{DATANODES_MAX, parse_listen},
+    setting_values::{CompressionName, DatanodeCount, Listen, Size, Span},
 };
 
 /// Settings of which some are given.
@@ -79,17 +76,17 @@ settings! {
         #[arg(long)]
         data: PathBuf,
         /// How many datanodes a new cluster has [default: 3]
-        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=DATANODES_MAX))]
-        datanodes: u32,
+        #[arg(long)]
+        datanodes: DatanodeCount,
         /// Where clients connect [default: 127.0.0.1:5433]
-        #[arg(long, value_parser = parse_listen)]
-        listen: SocketAddr,
+        #[arg(long)]
+        listen: Listen,
         /// Where datanodes register [default: 127.0.0.1:5434]
-        #[arg(long, value_parser = parse_listen)]
-        rpc_listen: SocketAddr,
+        #[arg(long)]
+        rpc_listen: Listen,
         /// Where metrics and health are shown [default: 127.0.0.1:9433]
-        #[arg(long, value_parser = parse_listen)]
-        metrics_listen: SocketAddr,
+        #[arg(long)]
+        metrics_listen: Listen,
         /// Memory for queries, such as 4GB [default: half of the machine's]
         #[arg(long)]
         memory_limit: Size,
@@ -140,8 +137,8 @@ settings! {
         data: PathBuf,
         /// Where the coordinator and other datanodes call it [default: 127.0.0.1, port 5440 + the
         /// number in its name]
-        #[arg(long, value_parser = parse_listen)]
-        listen: SocketAddr,
+        #[arg(long)]
+        listen: Listen,
         /// What they call it by, host:port [default: where it listens]
         #[arg(long)]
         advertise: String,
@@ -149,8 +146,8 @@ settings! {
         #[arg(long)]
         coordinator: String,
         /// Where metrics and health are shown [default: 127.0.0.1, port 9440 + the number]
-        #[arg(long, value_parser = parse_listen)]
-        metrics_listen: SocketAddr,
+        #[arg(long)]
+        metrics_listen: Listen,
         /// Memory for queries, such as 4GB [default: half of the machine's]
         #[arg(long)]
         memory_limit: Size,
@@ -202,67 +199,6 @@ settings! {
     }
 }
 
-/// A number of bytes: `512MB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Size(pub(crate) usize);
-
-impl std::str::FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        parse_size(text).map(Self)
-    }
-}
-
-/// A time: `500ms`, `2s`, `1min`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Span(pub(crate) Duration);
-
-impl std::str::FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("'{text}' is not a time such as 500ms or 2s");
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
-        let unit_ms = match text[digits..].trim() {
-            "ms" => 1,
-            "s" => 1000,
-            "min" => 60_000,
-            _ => return Err(wrong()),
-        };
-        // Nothing waits for a day, and nothing may wait for no time.
-        let ms = number.checked_mul(unit_ms).filter(|ms| (1..=86_400_000).contains(ms));
-        ms.map(|ms| Self(Duration::from_millis(ms))).ok_or_else(wrong)
-    }
-}
-
-macro_rules! from_text {
-    ($($name:ident),*) => {$(
-        impl TryFrom<String> for $name {
-            type Error = String;
-
-            fn try_from(text: String) -> Result<Self, String> {
-                text.parse()
-            }
-        }
-    )*};
-}
-
-from_text!(Size, Span);
-
-/// How rows are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum CompressionName {
-    /// Not at all
-    None,
-    /// LZ4, for slow links
-    Lz4,
-}
-
 /// The value, or that it is missing.
 pub(crate) fn required<T>(value: Option<T>, flag: &str) -> Result<T> {
     value.ok_or_else(|| {
@@ -301,6 +237,8 @@ pub(crate) fn rpc_settings(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -334,6 +272,10 @@ mod tests {
             ("heartbeat-interval = 'soon'", "'soon' is not a time such as 500ms or 2s"),
             ("heartbeat-interval = '0ms'", "'0ms' is not a time"),
             ("memory-limit = 'much'", "'much' is not an amount of memory"),
+            ("datanodes = 0", "0 is not in 1..=64"),
+            ("datanodes = -1", "-1 is not in 1..=64"),
+            ("datanodes = 100000", "100000 is not in 1..=64"),
+            ("listen = '5433'", "'5433' is not an address with a port"),
         ] {
             fs::write(&file, text).unwrap();
             let flags = CoordinatorSettings { config: Some(file.clone()), ..Default::default() };
@@ -342,6 +284,33 @@ mod tests {
             let error = error.to_string();
             assert!(error.contains(expected) && !error.contains('\n'), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn keys_say_what_flags_say() {
+        let text = "datanodes = 64\nlisten = 'localhost:5433'\n";
+        let settings: CoordinatorSettings = toml::from_str(text).unwrap();
+        assert_eq!(settings.datanodes, Some(DatanodeCount(64)));
+        assert_eq!(settings.listen.map(|listen| listen.0.port()), Some(5433));
+        assert!(settings.listen.is_some_and(|listen| listen.0.ip().is_loopback()));
+        let settings: DatanodeProcessSettings = toml::from_str("listen = 'localhost:1'").unwrap();
+        assert_eq!(settings.listen, "localhost:1".parse::<Listen>().ok());
+    }
+
+    /// The lines that are commented out, too.
+    #[test]
+    fn the_examples_are_understood() {
+        let whole = |text: &str| text.replace("# tls-", "tls-");
+        let coordinator = include_str!("../docs/examples/coordinator.toml");
+        let settings: CoordinatorSettings = toml::from_str(&whole(coordinator)).unwrap();
+        assert!(settings.data.is_some() && settings.tls_ca.is_some(), "{settings:?}");
+        let datanode = include_str!("../docs/examples/datanode.toml");
+        let settings: DatanodeProcessSettings = toml::from_str(&whole(datanode)).unwrap();
+        assert!(settings.name.is_some() && settings.tls_ca.is_some(), "{settings:?}");
+        let examples = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/examples")).unwrap();
+        let examples = examples.map(|file| file.unwrap().path());
+        let examples = examples.filter(|path| path.extension().is_some_and(|e| e == "toml"));
+        assert_eq!(examples.count(), 2, "an example is not looked at here");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{
     config::{CoordinatorSettings, Settings, required, rpc_settings, tls_files},
     memory::default_limit,
     output::Console,
+    setting_values::{Listen, Span},
     shutdown::Shutdown,
     up::{PORT, RPC_PORT, check_loopback, is_up, start_cluster, stop_cluster},
 };
@@ -35,9 +36,11 @@ pub(crate) async fn run_coordinator(
 }
 
 fn options(settings: CoordinatorSettings) -> Result<ClusterOptions> {
-    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listen = |given: Option<Listen>, port: u16| {
+        given.map_or(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), |listen| listen.0)
+    };
     let default = ClusterSettings::default();
-    let or = |span: Option<crate::config::Span>, default| span.map_or(default, |span| span.0);
+    let or = |span: Option<Span>, default| span.map_or(default, |span| span.0);
     let cluster = ClusterSettings {
         heartbeat_interval: or(settings.heartbeat_interval, default.heartbeat_interval),
         heartbeat_timeout: or(settings.heartbeat_timeout, default.heartbeat_timeout),
@@ -45,7 +48,7 @@ fn options(settings: CoordinatorSettings) -> Result<ClusterOptions> {
         retry_wait: or(settings.retry_wait, default.retry_wait),
     };
     let network = NetworkOptions {
-        rpc_listen: settings.rpc_listen.unwrap_or(local(RPC_PORT)),
+        rpc_listen: listen(settings.rpc_listen, RPC_PORT),
         secret_file: settings.secret_file,
         tls: tls_files(settings.tls_certificate, settings.tls_key, settings.tls_ca)?,
         rpc: rpc_settings(
@@ -57,13 +60,13 @@ fn options(settings: CoordinatorSettings) -> Result<ClusterOptions> {
     };
     Ok(ClusterOptions {
         data: required(settings.data, "data")?,
-        datanodes: settings.datanodes,
-        listen: check_loopback(settings.listen.unwrap_or(local(PORT)))?,
+        datanodes: settings.datanodes.map(|count| count.0),
+        listen: check_loopback(listen(settings.listen, PORT))?,
         memory_limit: settings.memory_limit.map_or_else(default_limit, |size| size.0),
         cache_size: None,
         placement: DatanodePlacement::Elsewhere,
         network,
         exchange: ExchangeSettings::default(),
-        metrics_listen: Some(settings.metrics_listen.unwrap_or(local(METRICS_PORT))),
+        metrics_listen: Some(listen(settings.metrics_listen, METRICS_PORT)),
     })
 }

@@ -10,11 +10,10 @@ use tokio::io::AsyncReadExt;
 use crate::{
     CommandError, Result,
     cluster::{DatanodeOptions, DatanodeProcess},
-    config::{
-        CompressionName, DatanodeProcessSettings, Settings, required, rpc_settings, tls_files,
-    },
+    config::{DatanodeProcessSettings, Settings, required, rpc_settings, tls_files},
     memory::default_limit,
     output::Console,
+    setting_values::{CompressionName, Listen, Size},
     shutdown::Shutdown,
     up::{FIRST_DATANODE_PORT, FIRST_METRICS_PORT, RPC_PORT},
 };
@@ -43,8 +42,16 @@ pub(crate) async fn run_datanode(
         () = shutdown.requested() => {}
         () = stdin_ends(with_stdin) => {}
     }
-    process.stop().await;
+    stop(process, shutdown, &console).await;
     Ok(())
+}
+
+/// Stops the datanode, which takes a few seconds at most; a second signal ends the wait.
+async fn stop(process: DatanodeProcess, shutdown: &mut Shutdown, console: &Console) {
+    tokio::select! {
+        () = process.stop() => {}
+        () = shutdown.requested() => console.step("not waiting for it to stop"),
+    }
 }
 
 async fn stdin_ends(is_watched: bool) {
@@ -59,9 +66,12 @@ async fn stdin_ends(is_watched: bool) {
 fn options(settings: DatanodeProcessSettings) -> Result<DatanodeOptions> {
     let name = required(settings.name, "name")?;
     let number = number(&name)?;
-    let local = |first: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, first - 1 + number));
+    let listen = |given: Option<Listen>, first: u16| {
+        let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, first - 1 + number));
+        given.map_or(usual, |listen| listen.0)
+    };
     let default = ExchangeSettings::default();
-    let bytes = |size: Option<crate::config::Size>, default| size.map_or(default, |s| s.0 as u64);
+    let bytes = |size: Option<Size>, default| size.map_or(default, |s| s.0 as u64);
     let exchange = ExchangeSettings {
         stream_credit_bytes: bytes(settings.stream_credit, default.stream_credit_bytes),
         query_budget_bytes: bytes(settings.query_budget, default.query_budget_bytes),
@@ -71,7 +81,7 @@ fn options(settings: DatanodeProcessSettings) -> Result<DatanodeOptions> {
     };
     Ok(DatanodeOptions {
         data: required(settings.data, "data")?,
-        listen: settings.listen.unwrap_or(local(FIRST_DATANODE_PORT)),
+        listen: listen(settings.listen, FIRST_DATANODE_PORT),
         advertise: settings.advertise,
         coordinator: settings.coordinator.unwrap_or_else(|| format!("127.0.0.1:{RPC_PORT}")),
         secret_file: required(settings.secret_file, "secret-file")?,
@@ -89,7 +99,7 @@ fn options(settings: DatanodeProcessSettings) -> Result<DatanodeOptions> {
         ),
         exchange,
         coordinator_timeout: settings.coordinator_timeout.map_or(COORDINATOR_TIMEOUT, |s| s.0),
-        metrics_listen: Some(settings.metrics_listen.unwrap_or(local(FIRST_METRICS_PORT))),
+        metrics_listen: Some(listen(settings.metrics_listen, FIRST_METRICS_PORT)),
         name,
     })
 }

@@ -11,11 +11,12 @@ use crate::client::Client;
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::memory::default_limit;
 use crate::output::Console;
+use crate::setting_values::DatanodeCount;
 use crate::shutdown::Shutdown;
 use crate::tpch::{self, Expected, Layout, RunReport, parse_scale, report};
 use crate::up::{
-    DATANODES_MAX, DEFAULT_LISTEN, LaterArguments, check_loopback, is_up, metrics, network,
-    parse_listen, placement, start_cluster, stop_cluster,
+    DEFAULT_LISTEN, LaterArguments, check_loopback, is_up, metrics, network, parse_listen,
+    placement, start_cluster, stop_cluster,
 };
 use crate::{CommandError, Result};
 
@@ -23,8 +24,8 @@ use crate::{CommandError, Result};
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
     /// How many datanodes [default: 3, or as many as the directory has]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=DATANODES_MAX))]
-    datanodes: Option<u32>,
+    #[arg(long)]
+    datanodes: Option<DatanodeCount>,
     /// How much data: 1 is about 1 GB
     #[arg(long, default_value = "0.1", allow_negative_numbers = true, value_parser = parse_scale)]
     scale: f64,
@@ -64,7 +65,7 @@ pub(crate) async fn run_demo(arguments: DemoArguments, shutdown: &mut Shutdown) 
     console.step(&format!("starting a coordinator and its datanodes in {}", data.display()));
     let options = ClusterOptions {
         data,
-        datanodes: arguments.datanodes,
+        datanodes: arguments.datanodes.map(|count| count.0),
         listen,
         memory_limit: default_limit(),
         cache_size: None,

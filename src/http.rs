@@ -58,6 +58,9 @@ pub struct Health {
 
 /// Shows the page until `shutdown`.
 pub async fn serve(listener: TcpListener, page: Arc<dyn Page>, shutdown: CancellationToken) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "metrics and health are shown");
+    }
     serve_bounded(Bounded::new(listener, CONNECTIONS_MAX, CONNECTION_TIME_MAX), page, shutdown)
         .await;
 }

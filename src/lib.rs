@@ -15,6 +15,7 @@ pub mod output;
 pub mod pages;
 pub mod postgres;
 mod process_metrics;
+mod setting_values;
 mod shutdown;
 mod status;
 pub mod tpch;

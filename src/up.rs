@@ -11,6 +11,7 @@ use crate::cluster::{Cluster, ClusterOptions, DatanodePlacement, NetworkOptions}
 use crate::coordinator::METRICS_PORT;
 use crate::memory::{default_limit, parse_size};
 use crate::output::Console;
+use crate::setting_values::DatanodeCount;
 use crate::shutdown::Shutdown;
 use crate::{CommandError, Result};
 
@@ -24,8 +25,6 @@ pub(crate) const RPC_PORT: u16 = 5434;
 pub(crate) const FIRST_DATANODE_PORT: u16 = 5441;
 /// Where dn1 shows metrics and health.
 pub(crate) const FIRST_METRICS_PORT: u16 = 9441;
-/// More than enough for one process, and a typo does not take the machine down.
-pub(crate) const DATANODES_MAX: i64 = 64;
 /// A cluster that has not stopped by then is left to the end of the process.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(20);
 
@@ -36,8 +35,8 @@ pub(crate) struct UpArguments {
     #[arg(long)]
     data: PathBuf,
     /// How many datanodes; an existing directory keeps its own number [default in a new one: 3]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=DATANODES_MAX))]
-    datanodes: Option<u32>,
+    #[arg(long)]
+    datanodes: Option<DatanodeCount>,
     /// Where clients connect
     #[arg(long, default_value = DEFAULT_LISTEN, value_parser = parse_listen)]
     listen: SocketAddr,
@@ -90,7 +89,7 @@ pub(crate) async fn run_up(arguments: UpArguments, shutdown: &mut Shutdown) -> R
     }
     let options = ClusterOptions {
         data: arguments.data,
-        datanodes: arguments.datanodes,
+        datanodes: arguments.datanodes.map(|count| count.0),
         listen: check_loopback(arguments.listen)?,
         memory_limit,
         cache_size: arguments.cache_size,

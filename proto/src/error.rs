@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use crate::{SqlState, message};
+use crate::{DatanodeId, SqlState, message};
+
+/// What to do about a lost datanode.
+pub(crate) const LOST_HINT: &str =
+    "See the state of the datanode in kestrel.datanodes, and run the statement again.";
 
 /// How bad it is, in PostgreSQL's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +90,11 @@ impl ErrorReport {
     /// A bug in Kestrel (XX000).
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(SqlState::INTERNAL_ERROR, message)
+    }
+
+    /// A datanode does not answer, or not as it should (58K01).
+    pub fn datanode_lost(datanode: DatanodeId, message: impl Into<String>) -> Self {
+        Self::new(SqlState::DATANODE_LOST, message).hint(LOST_HINT).on_datanode(datanode.name())
     }
 
     /// Something Kestrel cannot do (0A000).

@@ -1,6 +1,6 @@
 //! A datanode in a process of its own.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use kestrel_datanode::{
     DatanodeSettings, LocalDatanode, PlanDecoder, ReservedDir,
@@ -17,8 +17,15 @@ use kestrel_proto::{
 use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{DatanodeOptions, FragmentRuntime, listen, listen_optionally};
+use super::{
+    DatanodeOptions, FragmentRuntime, finish,
+    listeners::{listen, listen_optionally},
+};
 use crate::{http, pages::DatanodePage};
+
+/// How long its end waits for calls that are under way, such as an ingest: less than `processes`
+/// waits for a child.
+const STOP_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// A datanode that serves its cluster.
 pub struct DatanodeProcess {
@@ -37,13 +44,14 @@ impl DatanodeProcess {
     /// 55000 when the directory is in use, or the coordinator refuses it; 28000; 58000; 58030.
     pub async fn start(options: DatanodeOptions) -> Result<Self> {
         let reserved = ReservedDir::open(&options.data)?;
-        let listener = listen(options.listen).await?;
+        let listener = listen(options.listen, "--listen").await?;
         let address = listener.local_addr().unwrap_or(options.listen);
         let shutdown = CancellationToken::new();
         let mut tasks = JoinSet::new();
         // Shown from now on: one that waits for its coordinator can be seen.
         let page = Arc::new(DatanodePage::new(options.coordinator_timeout));
-        if let Some(listener) = listen_optionally(options.metrics_listen).await? {
+        let metrics = listen_optionally(options.metrics_listen, "--metrics-listen").await?;
+        if let Some(listener) = metrics {
             tasks.spawn(http::serve(listener, Arc::clone(&page) as _, shutdown.clone()));
         }
         let functions = FunctionRegistry::new();
@@ -88,11 +96,11 @@ impl DatanodeProcess {
         self.datanode.id().name()
     }
 
-    /// Ends its fragments, and stops.
+    /// Ends its fragments, and stops; other calls get a few seconds to end.
     pub async fn stop(mut self) {
         self.datanode.end_all_queries();
         self.shutdown.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        finish(&mut self.tasks, STOP_WAIT_MAX).await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod datanode;
 mod fragments;
+mod listeners;
 mod local;
 mod options;
 mod processes;
@@ -10,7 +11,7 @@ mod remote;
 pub use datanode::DatanodeProcess;
 pub use options::{ClusterOptions, DatanodeOptions, DatanodePlacement, NetworkOptions};
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use datafusion::{
     execution::{SessionState, SessionStateBuilder, runtime_env::RuntimeEnvBuilder},
@@ -29,10 +30,11 @@ use kestrel_planner::{
     catalog::DatanodeDef, functions::FunctionRegistry, operators::physical_rules,
 };
 use kestrel_proto::{Datanode, DatanodeHealth, DatanodeId, ErrorReport, Result, SqlState};
-use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet};
+use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use fragments::FragmentRuntime;
+use listeners::CoordinatorListeners;
 use processes::{ChildCommand, Processes};
 use remote::Remote;
 
@@ -40,6 +42,8 @@ use crate::{http, pages::CoordinatorPage};
 
 /// Datanodes of a new cluster, unless it is told otherwise.
 const DEFAULT_DATANODES: u32 = 3;
+/// How long the end of a cluster waits for calls and connections that are under way.
+const WATCHERS_STOP_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// A running cluster.
 pub struct Cluster {
@@ -47,10 +51,13 @@ pub struct Cluster {
     rpc_address: Option<SocketAddr>,
     metrics_address: Option<SocketAddr>,
     engine: Arc<Engine>,
+    /// Ends the server.
     shutdown: CancellationToken,
     server: JoinHandle<()>,
     /// Registration, heartbeats, metrics.
     watchers: JoinSet<()>,
+    /// Ends the watchers.
+    watchers_shutdown: CancellationToken,
     processes: Option<Processes>,
     /// Fragments run here, clients are answered on the caller's runtime.
     _fragments: FragmentRuntime,
@@ -70,21 +77,14 @@ impl Cluster {
                 .hint("Leave out --cache-size."));
         }
         // Before anything is written: a busy port leaves no trace.
-        let listener = listen(options.listen).await?;
-        let address = listener.local_addr().unwrap_or(options.listen);
-        let rpc_listener = match options.placement {
-            DatanodePlacement::OneProcess => None,
-            DatanodePlacement::Processes { .. } | DatanodePlacement::Elsewhere => {
-                Some(listen(options.network.rpc_listen).await?)
-            }
-        };
-        let metrics_listener = listen_optionally(options.metrics_listen).await?;
-        let metrics_address = local_address(&metrics_listener);
-        let rpc_address = local_address(&rpc_listener);
+        let listeners = CoordinatorListeners::open(&options).await?;
+        let address = listeners.clients.local_addr().unwrap_or(options.listen);
+        let rpc_address = local_address(&listeners.rpc);
+        let metrics_address = local_address(&listeners.metrics);
         let catalog = CatalogHandle::open(options.data.clone()).await?;
         let fragments = FragmentRuntime::start()?;
         let functions = FunctionRegistry::new();
-        let datanodes = match rpc_listener {
+        let datanodes = match listeners.rpc {
             None => {
                 let handle = fragments.handle();
                 let here = local::open_datanodes(&options, &catalog, &functions, &handle).await?;
@@ -97,26 +97,26 @@ impl Cluster {
         let cluster = query_cluster(&options, &datanodes, &functions, &fragments, &catalog)?;
         let serve_options = ServeOptions::default();
         let engine = Engine::new(catalog, cluster, Arc::clone(&serve_options.clients));
-        let shutdown = CancellationToken::new();
+        let (shutdown, watchers_shutdown) = (CancellationToken::new(), CancellationToken::new());
         let mut watchers = JoinSet::new();
         let mut processes = None;
         let here = datanodes.here();
         match datanodes {
             Datanodes::Here(_) => engine.clean_up_after_crash().await?,
             Datanodes::Elsewhere(remote, listener) => {
-                remote.start(&mut watchers, listener, &options, &engine, &shutdown);
+                remote.start(&mut watchers, listener, &options, &engine, &watchers_shutdown);
                 if let Some(commands) = child_commands(&options, &remote.members, rpc_address) {
                     processes = Some(Processes::start(commands));
                     remote.arrival().await?;
                 }
             }
         }
-        if let Some(listener) = metrics_listener {
+        if let Some(listener) = listeners.metrics {
             let page = Arc::new(CoordinatorPage::new(Arc::clone(&engine), here));
-            watchers.spawn(http::serve(listener, page, shutdown.clone()));
+            watchers.spawn(http::serve(listener, page, watchers_shutdown.clone()));
         }
         let backend = Arc::new(EngineBackend::new(Arc::clone(&engine)));
-        let served = serve(listener, backend, serve_options, shutdown.clone());
+        let served = serve(listeners.clients, backend, serve_options, shutdown.clone());
         let server = tokio::spawn(async move {
             let _ = served.await;
         });
@@ -128,6 +128,7 @@ impl Cluster {
             shutdown,
             server,
             watchers,
+            watchers_shutdown,
             processes,
             _fragments: fragments,
         })
@@ -164,11 +165,17 @@ impl Cluster {
 
     /// Ends sessions and queries, and stops.
     pub async fn stop(mut self) {
+        // Who stops this process may have stopped the datanodes', too.
+        if let Some(processes) = &self.processes {
+            processes.end_restarts();
+        }
         self.shutdown.cancel();
         if let Err(error) = (&mut self.server).await {
             tracing::warn!(%error, "the server's task was lost");
         }
-        while self.watchers.join_next().await.is_some() {}
+        // Not before: datanodes that hear nothing would end the statements that are let run out.
+        self.watchers_shutdown.cancel();
+        finish(&mut self.watchers, WATCHERS_STOP_WAIT_MAX).await;
         if let Some(processes) = self.processes.take() {
             processes.stop().await;
         }
@@ -178,20 +185,16 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.shutdown.cancel();
+        self.watchers_shutdown.cancel();
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let message = format!("cannot listen on {address}: {error}");
-        ErrorReport::new(SqlState::SYSTEM_ERROR, message)
-    })
-}
-
-async fn listen_optionally(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
-    match address {
-        Some(address) => listen(address).await.map(Some),
-        None => Ok(None),
+/// Waits for tasks that were told to end, and aborts those that do not.
+async fn finish(tasks: &mut JoinSet<()>, wait_max: Duration) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if timeout(wait_max, all).await.is_err() {
+        tracing::warn!(tasks = tasks.len(), "calls that do not end are cut off");
+        tasks.shutdown().await;
     }
 }
 
@@ -318,4 +321,19 @@ fn slice_zero_state(
         .with_aggregate_functions(functions.aggregates())
         .with_window_functions(functions.windows())
         .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_does_not_end_is_aborted() {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async {});
+        tasks.spawn(std::future::pending());
+        let finished = finish(&mut tasks, Duration::from_millis(50));
+        timeout(Duration::from_secs(60), finished).await.unwrap();
+        assert!(tasks.is_empty());
+    }
 }

@@ -39,6 +39,8 @@ pub(super) struct Processes {
     pids: Arc<Mutex<Vec<Option<u32>>>>,
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
+    /// Cancelled: a datanode that dies is not started again.
+    no_restarts: CancellationToken,
 }
 
 impl Processes {
@@ -46,16 +48,23 @@ impl Processes {
     pub(super) fn start(commands: Vec<ChildCommand>) -> Self {
         let pids = Arc::new(Mutex::new(vec![None; commands.len()]));
         let shutdown = CancellationToken::new();
+        let no_restarts = shutdown.child_token();
         let mut tasks = JoinSet::new();
         for command in commands {
-            tasks.spawn(keep_alive(command, Arc::clone(&pids), shutdown.clone()));
+            let (shutdown, no_restarts) = (shutdown.clone(), no_restarts.clone());
+            tasks.spawn(keep_alive(command, Arc::clone(&pids), shutdown, no_restarts));
         }
-        Self { pids, tasks, shutdown }
+        Self { pids, tasks, shutdown, no_restarts }
     }
 
     /// The process of a datanode, if it runs.
     pub(super) fn process_id(&self, datanode: DatanodeId) -> Option<u32> {
         self.pids.lock().get(datanode.0 as usize).copied().flatten()
+    }
+
+    /// From now on one that dies is not started again.
+    pub(super) fn end_restarts(&self) {
+        self.no_restarts.cancel();
     }
 
     /// Stops them all.
@@ -69,6 +78,7 @@ async fn keep_alive(
     command: ChildCommand,
     pids: Arc<Mutex<Vec<Option<u32>>>>,
     shutdown: CancellationToken,
+    no_restarts: CancellationToken,
 ) {
     let datanode = command.datanode;
     let note = |pid| {
@@ -77,7 +87,7 @@ async fn keep_alive(
         }
     };
     let mut wait = RESTART_WAIT;
-    while !shutdown.is_cancelled() {
+    while !no_restarts.is_cancelled() {
         let started = Instant::now();
         match spawn(&command) {
             Ok(mut child) => {
@@ -102,7 +112,7 @@ async fn keep_alive(
             wait = RESTART_WAIT;
         }
         tokio::select! {
-            () = shutdown.cancelled() => {}
+            () = no_restarts.cancelled() => {}
             () = tokio::time::sleep(wait) => {}
         }
         wait = (wait * 2).min(RESTART_WAIT_MAX);
@@ -115,6 +125,8 @@ fn spawn(command: &ChildCommand) -> std::io::Result<Child> {
         .envs(crate::logging::variables_for_children())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
+        // Ctrl-C is for this process, which stops its children when nothing needs them any more.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
 }
@@ -124,5 +136,60 @@ async fn stop(mut child: Child) {
     if tokio::time::timeout(STOP_WAIT_MAX, child.wait()).await.is_err() {
         // Dropped, and with that killed.
         tracing::warn!(pid = child.id(), "a datanode does not stop: it is killed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const DN1: DatanodeId = DatanodeId(0);
+
+    /// A process that lives until its input ends.
+    fn start() -> Processes {
+        let command = ChildCommand { datanode: DN1, program: "cat".into(), arguments: Vec::new() };
+        Processes::start(vec![command])
+    }
+
+    /// Waits for a process that is another one.
+    async fn process_id(processes: &Processes, before: Option<u32>) -> u32 {
+        let started = Instant::now();
+        loop {
+            match processes.process_id(DN1) {
+                Some(id) if Some(id) != before => return id,
+                _ => assert!(started.elapsed() < PATIENCE, "no process after {before:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn kill(id: u32) {
+        let killed = Command::new("kill").args(["-s", "KILL", &id.to_string()]).status().await;
+        assert!(killed.unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn signals_of_the_terminal_do_not_reach_it() {
+        let processes = start();
+        let id = process_id(&processes, None).await;
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        // 123 (cat) S <parent> <process group> …
+        let group = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(2));
+        assert_eq!(group, Some(id.to_string().as_str()), "{stat}");
+        tokio::time::timeout(PATIENCE, processes.stop()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn it_is_started_again_until_restarts_end() {
+        let mut processes = start();
+        let first = process_id(&processes, None).await;
+        kill(first).await;
+        let second = process_id(&processes, Some(first)).await;
+        processes.end_restarts();
+        kill(second).await;
+        let ended = tokio::time::timeout(PATIENCE, processes.tasks.join_next()).await;
+        assert!(ended.unwrap().unwrap().is_ok());
+        assert_eq!(processes.process_id(DN1), None);
     }
 }

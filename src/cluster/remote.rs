@@ -59,8 +59,9 @@ impl Remote {
             // Those that were in this process, or never came, have no address.
             if datanode.address.contains(':')
                 && let Some(member) = members.get(datanode.id as usize)
+                && let Err(error) = member.set_address(&datanode.address)
             {
-                member.set_address(&datanode.address)?;
+                tracing::warn!(datanode = %member.id(), %error, "not called until it registers");
             }
         }
         Ok(Self { members, caller, catalog: catalog.clone() })
@@ -75,11 +76,9 @@ impl Remote {
         engine: &Arc<Engine>,
         shutdown: &CancellationToken,
     ) {
-        let service = RegistrationService {
-            catalog: self.catalog.clone(),
-            members: self.members.clone(),
-            function_fingerprint: engine.cluster.functions.fingerprint(),
-        };
+        let fingerprint = engine.cluster.functions.fingerprint();
+        let service =
+            RegistrationService::new(self.catalog.clone(), self.members.clone(), fingerprint);
         // A datanode that registers for the first time does not know the cluster yet.
         let credentials = Credentials {
             cluster: None,
@@ -118,7 +117,10 @@ impl Remote {
         tokio::time::timeout(ARRIVAL_WAIT_MAX, arrived).await.map_err(|_| {
             let (missing, seconds) = (missing().join(", "), ARRIVAL_WAIT_MAX.as_secs());
             let message = format!("{missing} did not start within {seconds} seconds");
-            ErrorReport::new(SqlState::DATANODE_LOST, message)
+            ErrorReport::new(SqlState::DATANODE_LOST, message).hint(
+                "The log lines of the datanodes say why. If another process has one of their \
+                 ports, stop it, or choose another --listen: then they take free ports.",
+            )
         })
     }
 }

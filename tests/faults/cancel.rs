@@ -11,9 +11,8 @@ use crate::support::{Session, number_from_env, options, own_processes};
 
 /// 99 of 100 cancelled queries are answered within this time.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(200);
-/// 99 of 100 cancelled queries have ended everywhere within this time: that much processor time may
-/// a join take between two looks, in all fragments of a query and on two cores.
-const STOPPED_WITHIN: Duration = Duration::from_secs(5);
+/// 99 of 100 cancelled queries have ended everywhere within this time.
+const STOPPED_WITHIN: Duration = Duration::from_millis(200);
 /// The same when nothing else runs.
 const STOPPED_SOON: Duration = Duration::from_secs(2);
 
@@ -56,16 +55,21 @@ async fn cancelled_queries_are_answered_at_once_and_stop_everywhere() {
     let points = number_from_env("KESTREL_TEST_CANCELS", 200);
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let (mut answered, mut stops) = (Vec::new(), Vec::new());
+    let mut longest = [Duration::ZERO; 5];
     let queries = [
         LONG,
         "SELECT count(*) FROM t a CROSS JOIN t b WHERE a.x || b.x < 'a'",
         "SELECT a.k, count(*) FROM t a JOIN t b ON a.k % 10 = b.k % 10 JOIN u c ON c.k % 10 = b.k % 10 \
          WHERE a.x || c.id::text < 'a' GROUP BY a.k ORDER BY 2",
+        "SELECT a.x || b.x AS s, count(*), sum(a.k) FROM t a JOIN t b ON a.k = b.k GROUP BY 1 ORDER BY 2, 1",
+        "SELECT s, row_number() OVER (PARTITION BY k ORDER BY s) \
+         FROM (SELECT a.k, a.x || b.x AS s FROM t a JOIN t b ON a.k = b.k) v ORDER BY 1 DESC",
     ];
     let session = Session::connect(&url).await;
     for point in 0..points {
-        let sql = queries[random.below(queries.len() as u64) as usize];
-        let wait = Duration::from_micros(random.below(120_000));
+        let query = random.below(queries.len() as u64) as usize;
+        let sql = queries[query];
+        let wait = Duration::from_micros(random.below(250_000));
         let token = session.client.cancel_token();
         let cancel = async {
             tokio::time::sleep(wait).await;
@@ -73,15 +77,18 @@ async fn cancelled_queries_are_answered_at_once_and_stop_everywhere() {
             token.cancel_query(NoTls).await.unwrap();
             started
         };
-        let query = async {
+        let answer = async {
             let answer = session.run(sql).await;
             (answer, Instant::now())
         };
-        let (cancelled, (answer, ended)) = tokio::join!(cancel, query);
+        let (cancelled, (answer, ended)) = tokio::join!(cancel, answer);
         assert_eq!(answer.sqlstate(), Some("57014"), "point {point}: {answer}");
         answered.push(ended.saturating_duration_since(cancelled));
-        stops.push(stopped(&cluster).await.saturating_duration_since(cancelled));
+        let stop = stopped(&cluster).await.saturating_duration_since(cancelled);
+        longest[query] = longest[query].max(stop);
+        stops.push(stop);
     }
+    println!("longest of each query: {longest:?}");
     let answered = p99("answered", answered);
     let stops = p99("stopped everywhere", stops);
     assert!(answered < ANSWERED_WITHIN, "answers: p99 is {answered:?}");

@@ -46,7 +46,8 @@ impl CatalogHandle {
         self.store.snapshot()
     }
 
-    /// See [`CatalogStore::commit`].
+    /// See [`CatalogStore::commit`]. Errors: XX000, too, when the work was lost; as after 58030 it
+    /// is not known then whether a restart will find the changes.
     pub async fn commit(
         &self,
         expected_version: Option<u64>,

@@ -10,10 +10,12 @@ use kestrel_proto::{
     message::{FragmentReport, SegmentRef},
     rpc::{Caller, RemoteDatanode},
 };
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::Light;
+use super::{
+    Light,
+    unheard::{Order, Unheard},
+};
 
 /// Between two looks whether a lost datanode is back.
 const RETURN_POLL: Duration = Duration::from_millis(50);
@@ -58,28 +60,23 @@ impl MemberState {
     }
 }
 
-/// An order that a datanode has not heard, to be repeated when it answers again.
-#[derive(Clone, Debug)]
-enum Order {
-    EndQuery(QueryId),
-    Drop(DropSegments),
-}
-
 /// A datanode of the cluster, in another process.
 #[derive(Debug)]
 pub struct Member {
     remote: RemoteDatanode,
+    caller: Caller,
     state: watch::Sender<MemberState>,
-    unheard: Mutex<Vec<Order>>,
+    unheard: Unheard,
 }
 
 impl Member {
     /// A datanode that has not registered. `epoch`: this coordinator's.
     pub fn new(id: DatanodeId, caller: Caller, epoch: u64) -> Self {
         Self {
-            remote: RemoteDatanode::new(id, caller, epoch),
+            remote: RemoteDatanode::new(id, caller.clone(), epoch),
+            caller,
             state: watch::Sender::new(MemberState::Unregistered),
-            unheard: Mutex::default(),
+            unheard: Unheard::default(),
         }
     }
 
@@ -91,6 +88,15 @@ impl Member {
     /// Where it is, if it has told.
     pub fn address(&self) -> Option<String> {
         self.remote.address()
+    }
+
+    /// Whether [`Self::set_address`] would take it.
+    ///
+    /// # Errors
+    /// 22023 when that is no address.
+    pub(super) fn check_address(&self, address: &str) -> Result<()> {
+        // Somebody else takes it on trial; nothing is connected before the first call.
+        RemoteDatanode::new(self.id(), self.caller.clone(), 0).set_address(address)
     }
 
     /// It has told where it is.
@@ -125,17 +131,15 @@ impl Member {
         }
     }
 
-    /// Repeats the orders that it has not heard.
+    /// Repeats the orders that it has not heard. One call at a time.
     pub(super) async fn repeat_orders(&self) {
-        let orders = std::mem::take(&mut *self.unheard.lock());
-        for order in orders {
-            let heard = match &order {
-                Order::EndQuery(query) => self.remote.try_end_query(*query).await,
-                Order::Drop(files) => self.remote.drop_segments(files.clone()).await,
-            };
-            if let Err(error) = heard {
-                self.note_unheard(order, &error);
-            }
+        self.unheard.repeat(|order| self.tell(order)).await;
+    }
+
+    async fn tell(&self, order: Order) -> Result<()> {
+        match order {
+            Order::EndQuery(query) => self.remote.try_end_query(query).await,
+            Order::Drop(files) => self.remote.drop_segments(files).await,
         }
     }
 
@@ -151,14 +155,18 @@ impl Member {
 
     fn note_unheard(&self, order: Order, error: &ErrorReport) {
         // What it refuses it has heard.
-        if error.sqlstate == SqlState::DATANODE_LOST {
-            self.unheard.lock().push(order);
-        } else {
+        if error.sqlstate != SqlState::DATANODE_LOST {
             tracing::warn!(datanode = %self.id(), %error, "an order was refused");
+        } else if !self.unheard.note(order) {
+            tracing::warn!(datanode = %self.id(), "files to remove stay until the next start");
         }
     }
 
-    fn check_usable(&self) -> Result<()> {
+    /// Whether it may be called.
+    ///
+    /// # Errors
+    /// 58K01.
+    pub(crate) fn check_usable(&self) -> Result<()> {
         let state = self.state();
         if state.is_usable() { Ok(()) } else { Err(self.lost(state)) }
     }
@@ -171,12 +179,7 @@ impl Member {
             MemberState::Up | MemberState::Suspect | MemberState::Down => "It does not answer.",
         };
         let message = format!("datanode \"{id}\" is {}", state.as_str());
-        ErrorReport::new(SqlState::DATANODE_LOST, message)
-            .detail(detail)
-            .hint(
-                "See the state of the datanode in kestrel.datanodes, and run the statement again.",
-            )
-            .on_datanode(id.name())
+        ErrorReport::datanode_lost(id, message).detail(detail)
     }
 
     /// Does the work, unless the datanode goes down meanwhile.
@@ -237,5 +240,41 @@ impl Member {
     /// The first order of an epoch, before anything else may call the datanode.
     pub(super) async fn order_before_use(&self, order: DropSegments) -> Result<()> {
         self.remote.drop_segments(order).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kestrel_proto::rpc::{Credentials, RpcSettings, Secret};
+    use tokio::runtime::Handle;
+
+    use super::*;
+
+    impl Member {
+        /// One that has not registered yet, and may take a minute for an answer.
+        pub(crate) fn unregistered(id: u32) -> Self {
+            let minute = Duration::from_secs(60);
+            let settings = RpcSettings {
+                call_timeout: minute,
+                keep_alive_interval: minute,
+                ..RpcSettings::default()
+            };
+            let credentials =
+                Credentials { secret: Secret::random(), cluster: None, target: String::new() };
+            let caller = Caller { settings, credentials, tls: None, runtime: Handle::current() };
+            Self::new(DatanodeId(id), caller, 1)
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_datanode_that_answers_may_be_called() {
+        let member = Member::unregistered(1);
+        let lost = member.check_usable().unwrap_err();
+        assert_eq!(lost.sqlstate, SqlState::DATANODE_LOST);
+        assert_eq!(lost.message, "datanode \"dn2\" is unregistered");
+        for (light, usable) in [(Light::Green, true), (Light::Yellow, true), (Light::Red, false)] {
+            member.judge(light);
+            assert_eq!(member.check_usable().is_ok(), usable, "{light:?}");
+        }
     }
 }

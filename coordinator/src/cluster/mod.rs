@@ -4,12 +4,14 @@
 //!    is. The catalog remembers its address.
 //! 2. `monitor` asks each how it is, twice a second, and lets `failure_detector` judge.
 //! 3. A [`Member`] is a datanode that queries call: calls to one that is down fail at once, and
-//!    those that wait for it when it goes down are woken.
+//!    those that wait for it when it goes down are woken. Orders that it has not heard wait in
+//!    `unheard` until it is back.
 
 mod failure_detector;
 mod member;
 mod monitor;
 mod registration;
+mod unheard;
 
 use std::time::Duration;
 

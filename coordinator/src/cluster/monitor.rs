@@ -1,9 +1,15 @@
 //! The loop that watches one datanode: the only place where judgements meet the network.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use kestrel_proto::{Datanode, DropSegments, Result};
-use tokio::{task::JoinSet, time::timeout};
+use kestrel_proto::{Datanode, DropSegments};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{ClusterSettings, Light, Member, MemberState, failure_detector::FailureDetector};
@@ -12,52 +18,100 @@ use super::{ClusterSettings, Light, Member, MemberState, failure_detector::Failu
 /// the catalog knows. The others were left by a crash.
 pub type Welcome = Arc<dyn Fn(&Member) -> DropSegments + Send + Sync>;
 
-/// Watches a datanode until `shutdown`.
+/// Watches a datanode until `shutdown`, and then ends at once.
 pub async fn monitor(
     member: Arc<Member>,
     settings: ClusterSettings,
     welcome: Welcome,
     shutdown: CancellationToken,
 ) {
-    let ClusterSettings { heartbeat_interval, datanode_timeout, .. } = settings;
-    let mut detector = FailureDetector::new(heartbeat_interval, datanode_timeout);
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = watch(&member, &settings, &welcome) => {}
+    }
+}
+
+/// Asks, judges and orders, for ever.
+async fn watch(member: &Arc<Member>, settings: &ClusterSettings, welcome: &Welcome) {
+    let interval = settings.heartbeat_interval;
+    let mut detector = FailureDetector::new(interval, settings.datanode_timeout);
     let mut welcomed = false;
-    // Beside the heartbeats, which must not wait for them.
-    let mut orders = JoinSet::new();
+    // One at a time, and beside the heartbeats, which must not wait for it. Each ends with whether
+    // the datanode is welcomed.
+    let mut orders: JoinSet<bool> = JoinSet::new();
     loop {
         if member.state() != MemberState::Unregistered {
-            match timeout(settings.heartbeat_timeout, member.health()).await {
-                Ok(Ok(_)) => {
-                    if !welcomed {
-                        welcomed = greet(&member, &welcome).await.is_ok();
-                    }
-                    detector.answered(Instant::now());
-                }
-                Ok(Err(error)) => {
-                    tracing::debug!(datanode = %member.id(), %error, "no heartbeat");
-                }
-                Err(_) => tracing::debug!(datanode = %member.id(), "no heartbeat in time"),
+            if answers(member, settings.heartbeat_timeout).await {
+                detector.answered(Instant::now());
+            }
+            while let Some(done) = orders.try_join_next() {
+                welcomed = done.unwrap_or(welcomed);
             }
             let light = detector.light(Instant::now());
             if welcomed {
                 member.judge(light);
-                while orders.try_join_next().is_some() {}
-                if light == Light::Green && orders.is_empty() {
-                    let member = Arc::clone(&member);
-                    orders.spawn(async move { member.repeat_orders().await });
+            }
+            if light == Light::Green && orders.is_empty() {
+                let (member, welcome) = (Arc::clone(member), Arc::clone(welcome));
+                if welcomed {
+                    orders.spawn(async move {
+                        member.repeat_orders().await;
+                        true
+                    });
+                } else {
+                    orders.spawn(async move { greet(&member, &welcome).await });
                 }
             }
         }
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(heartbeat_interval) => {}
+        sleep(interval).await;
+    }
+}
+
+async fn answers(member: &Member, within: Duration) -> bool {
+    match timeout(within, member.health()).await {
+        Ok(Ok(_)) => return true,
+        Ok(Err(error)) => tracing::debug!(datanode = %member.id(), %error, "no heartbeat"),
+        Err(_) => tracing::debug!(datanode = %member.id(), "no heartbeat in time"),
+    }
+    false
+}
+
+/// Tells the first order. A datanode that has followed it may be used from then on.
+async fn greet(member: &Member, welcome: &Welcome) -> bool {
+    match member.order_before_use(welcome(member)).await {
+        Ok(()) => {
+            member.judge(Light::Green);
+            true
+        }
+        Err(error) => {
+            tracing::warn!(datanode = %member.id(), %error, "cannot clean up; not used yet");
+            false
         }
     }
 }
 
-async fn greet(member: &Member, welcome: &Welcome) -> Result<()> {
-    let order = welcome(member);
-    member.order_before_use(order).await.inspect_err(|error| {
-        tracing::warn!(datanode = %member.id(), %error, "cannot clean up; not used yet");
-    })
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_datanode_that_does_not_answer_holds_up_no_shutdown() {
+        // Connections wait there, and nobody takes them.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let member = Arc::new(Member::unregistered(0));
+        member.set_address(&listener.local_addr().unwrap().to_string()).unwrap();
+        let settings = ClusterSettings {
+            heartbeat_timeout: Duration::from_secs(60),
+            ..ClusterSettings::default()
+        };
+        let welcome: Welcome = Arc::new(|_: &Member| DropSegments::AllBut(Vec::new()));
+        let shutdown = CancellationToken::new();
+        let monitored = tokio::spawn(monitor(member, settings, welcome, shutdown.clone()));
+        sleep(Duration::from_millis(50)).await;
+        assert!(!monitored.is_finished());
+        shutdown.cancel();
+        timeout(Duration::from_secs(10), monitored).await.unwrap().unwrap();
+    }
 }

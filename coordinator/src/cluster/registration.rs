@@ -10,27 +10,37 @@ use kestrel_proto::{
         RegisterReply, RegisterRequest,
         coordinator_server::{Coordinator, CoordinatorServer},
     },
-    rpc::{Check, Credentials, RpcSettings, Tls, server, to_status},
+    rpc::{Check, Credentials, RpcSettings, Tls, serve, server, to_status},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Mutex};
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    Request, Response, Status, service::interceptor::InterceptedService,
-    transport::server::TcpIncoming,
-};
+use tonic::{Request, Response, Status, service::interceptor::InterceptedService};
 use uuid::Uuid;
 
 use super::Member;
 use crate::catalog::CatalogHandle;
 
 /// Lets datanodes in.
+#[derive(Clone)]
 pub struct RegistrationService {
-    /// Remembers where they are.
-    pub catalog: CatalogHandle,
-    /// In the order of their ids.
-    pub members: Vec<Arc<Member>>,
-    /// Of this coordinator's functions.
-    pub function_fingerprint: u64,
+    catalog: CatalogHandle,
+    members: Vec<Arc<Member>>,
+    function_fingerprint: u64,
+    /// Held from the look at who is known to the end: of two that claim one name, the second finds
+    /// the first.
+    admission: Arc<Mutex<()>>,
+}
+
+impl RegistrationService {
+    /// `catalog` remembers where datanodes are; `members` are in the order of their ids; the
+    /// fingerprint is that of this coordinator's functions.
+    pub fn new(
+        catalog: CatalogHandle,
+        members: Vec<Arc<Member>>,
+        function_fingerprint: u64,
+    ) -> Self {
+        Self { catalog, members, function_fingerprint, admission: Arc::default() }
+    }
 }
 
 /// Answers datanodes until `shutdown`.
@@ -47,16 +57,9 @@ pub async fn serve_registration(
     let service = CoordinatorServer::new(service)
         .max_decoding_message_size(settings.message_bytes_max)
         .max_encoding_message_size(settings.message_bytes_max);
-    server(&settings, tls.as_ref())?
-        .add_service(InterceptedService::new(service, Check(credentials)))
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            shutdown.cancelled_owned(),
-        )
-        .await
-        .map_err(|error| {
-            ErrorReport::new(SqlState::SYSTEM_ERROR, format!("the service has failed: {error}"))
-        })
+    let service = server(&settings, tls.as_ref())?
+        .add_service(InterceptedService::new(service, Check(credentials)));
+    serve(service, listener, &settings, shutdown).await
 }
 
 #[tonic::async_trait]
@@ -65,8 +68,11 @@ impl Coordinator for RegistrationService {
         &self,
         request: Request<RegisterRequest>,
     ) -> Result<Response<RegisterReply>, Status> {
-        let request = reachable(request);
-        let reply = self.admit(request).await.inspect_err(|error| {
+        let (service, request) = (self.clone(), reachable(request));
+        // A task of its own: it goes on, and lets nobody in before its end, when the caller is gone.
+        let admitted = tokio::spawn(async move { service.admit(request).await }).await;
+        let lost = |error| Err(ErrorReport::internal(format!("a registration was lost: {error}")));
+        let reply = admitted.unwrap_or_else(lost).inspect_err(|error| {
             tracing::error!(%error, "a datanode was refused");
         });
         reply.map(Response::new).map_err(|report| to_status(&report))
@@ -75,12 +81,15 @@ impl Coordinator for RegistrationService {
 
 impl RegistrationService {
     async fn admit(&self, request: RegisterRequest) -> Result<RegisterReply> {
+        let _one_at_a_time = self.admission.lock().await;
         let catalog = self.catalog.snapshot();
         let cluster = self.catalog.cluster_id();
         let known = admitted(&request, &catalog, cluster, self.function_fingerprint)?;
         let id = known.id;
         let member = self.members.get(id as usize);
         let member = member.ok_or_else(|| ErrorReport::internal(format!("no member {id}")))?;
+        // Not to be remembered if it cannot be used.
+        member.check_address(&request.address)?;
         if known.uuid != request.uuid || known.address != request.address {
             let change = CatalogChange::RegisterDatanode {
                 id,
@@ -166,9 +175,13 @@ fn admitted<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
 
-    fn catalog() -> Catalog {
+    use super::*;
+    use crate::cluster::MemberState;
+
+    /// Two datanodes; the first has come already.
+    fn datanodes() -> CatalogChange {
         let datanode = |id: u32| DatanodeDef {
             id,
             name: format!("dn{}", id + 1),
@@ -177,23 +190,34 @@ mod tests {
             shard_kind: "columnar".into(),
         };
         let datanodes = (0..2).map(datanode).collect();
-        let change = CatalogChange::SetDatanodes { datanodes, bucket_map_version: 1 };
-        Catalog::empty().apply(&[change]).unwrap()
+        CatalogChange::SetDatanodes { datanodes, bucket_map_version: 1 }
+    }
+
+    /// The first of them comes again.
+    fn request() -> RegisterRequest {
+        RegisterRequest {
+            name: "dn1".into(),
+            uuid: "known".into(),
+            cluster_id: String::new(),
+            address: "db1:5440".into(),
+            engine_version: ENGINE_VERSION.into(),
+            function_fingerprint: 7,
+            shard_kind: "columnar".into(),
+        }
+    }
+
+    async fn service(directory: &Path) -> RegistrationService {
+        let catalog = CatalogHandle::open(directory.to_path_buf()).await.unwrap();
+        catalog.commit(None, vec![datanodes()], Utc::now()).await.unwrap();
+        let members = (0..2).map(|id| Arc::new(Member::unregistered(id))).collect();
+        RegistrationService::new(catalog, members, 7)
     }
 
     #[test]
     fn only_the_clusters_own_datanodes_are_let_in() {
         let cluster = Uuid::new_v4();
-        let catalog = catalog();
-        let good = RegisterRequest {
-            name: "dn1".into(),
-            uuid: "known".into(),
-            cluster_id: cluster.to_string(),
-            address: "db1:5440".into(),
-            engine_version: ENGINE_VERSION.into(),
-            function_fingerprint: 7,
-            shard_kind: "columnar".into(),
-        };
+        let catalog = Catalog::empty().apply(&[datanodes()]).unwrap();
+        let good = RegisterRequest { cluster_id: cluster.to_string(), ..request() };
         let new = RegisterRequest {
             name: "dn2".into(),
             uuid: "new".into(),
@@ -213,5 +237,34 @@ mod tests {
             let found = admitted(&request, &catalog, cluster, 7);
             assert_eq!(found.map(|d| d.id).map_err(|e| e.sqlstate), expected, "{request:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn of_two_that_claim_one_name_one_is_let_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let service = service(directory.path()).await;
+        let claim = |uuid: &str| {
+            service.admit(RegisterRequest { name: "dn2".into(), uuid: uuid.into(), ..request() })
+        };
+        let (one, two) = tokio::join!(claim("one"), claim("two"));
+        let (winner, refused) = if one.is_ok() { ("one", two) } else { ("two", one) };
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.sqlstate, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "{refused}");
+        assert_eq!(service.catalog.snapshot().datanodes[1].uuid, winner);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_cannot_be_called_is_not_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let service = service(directory.path()).await;
+        let version = service.catalog.snapshot().version;
+        let bad = RegisterRequest { address: "db 1:5440".into(), ..request() };
+        let error = service.admit(bad).await.unwrap_err();
+        assert_eq!(error.sqlstate, SqlState::INVALID_PARAMETER_VALUE, "{error}");
+        assert_eq!(service.catalog.snapshot().version, version);
+        assert_eq!(service.members[0].state(), MemberState::Unregistered);
+        service.admit(request()).await.unwrap();
+        assert_eq!(service.catalog.snapshot().datanodes[0].address, "db1:5440");
+        assert_eq!(service.members[0].state(), MemberState::Starting);
     }
 }

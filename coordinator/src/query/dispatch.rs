@@ -18,13 +18,23 @@ pub(super) struct Fragments {
 }
 
 /// Encodes every slice for every datanode that runs it, then starts them all.
+///
+/// # Errors
+/// 58K01, and nothing was sent, when one of these datanodes is down.
 pub(super) fn dispatch(
     cluster: &Cluster,
     plan: &Plan,
     environment: &QueryEnvironment,
 ) -> Result<Fragments> {
+    let slices = || plan.slices.iter().filter(|slice| slice.id.0 != 0);
+    let executors = slices().flat_map(|slice| slice.executors.iter().copied());
+    let mut datanodes: Vec<DatanodeId> = executors.collect();
+    datanodes.sort();
+    datanodes.dedup();
+    // While a datanode is down, queries that cannot reach it leave it no ends to hear of.
+    cluster.check_usable(&datanodes)?;
     let mut encoded = Vec::new();
-    for slice in plan.slices.iter().filter(|slice| slice.id.0 != 0) {
+    for slice in slices() {
         for datanode in &slice.executors {
             let bytes =
                 codec::encode_plan(&slice.plan, *datanode, &cluster.functions).map_err(report)?;
@@ -33,9 +43,6 @@ pub(super) fn dispatch(
         }
     }
     let mut running = JoinSet::new();
-    let mut datanodes: Vec<DatanodeId> = encoded.iter().map(|(_, datanode, _)| *datanode).collect();
-    datanodes.sort();
-    datanodes.dedup();
     for (slice, id, fragment) in encoded {
         let datanode = Arc::clone(cluster.datanode(id)?);
         running.spawn_on(

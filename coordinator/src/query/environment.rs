@@ -1,10 +1,6 @@
 //! What a query runs with besides its plan.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{sync::Arc, time::Instant};
 
 use datafusion::execution::SessionState;
 use kestrel_planner::functions::FunctionRegistry;
@@ -44,6 +40,20 @@ impl Cluster {
             .ok_or_else(|| ErrorReport::internal(format!("datanode {id} is not in the cluster")))
     }
 
+    /// Whether fragments run in this process.
+    pub(super) fn is_one_process(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Whether all these datanodes may be called.
+    ///
+    /// # Errors
+    /// 58K01 for the first that may not.
+    pub(super) fn check_usable(&self, datanodes: &[DatanodeId]) -> Result<()> {
+        let mut members = datanodes.iter().filter_map(|id| self.members.get(id.0 as usize));
+        members.try_for_each(|member| member.check_usable())
+    }
+
     /// What is known of each datanode. Those of this process are up.
     pub fn datanode_states(&self) -> Vec<(DatanodeId, MemberState)> {
         let state = |id: DatanodeId| {
@@ -72,8 +82,6 @@ pub struct QueryEnvironment {
     pub bucket_map_version: u64,
     /// The transaction it belongs to.
     pub transaction: TransactionId,
-    /// The session's settings that differ from the defaults.
-    pub options: HashMap<String, String>,
     /// When it must have ended.
     pub deadline: Option<Instant>,
     /// Cancelled by the client or an operator.
@@ -101,19 +109,45 @@ impl QueryEnvironment {
             bucket_map_version: self.bucket_map_version,
             engine_version: ENGINE_VERSION.into(),
             function_fingerprint: cluster.functions.fingerprint(),
-            options: self.options.clone(),
-            deadline_unix_ms: self.deadline_unix_ms(),
-            memory_quota_bytes: 0,
+            milliseconds_left: self.milliseconds_left(),
             plan,
             collect_metrics: self.collect_metrics,
             peers: cluster.peers(),
+            // No options, and no quota.
+            ..Fragment::default()
         }
     }
 
-    fn deadline_unix_ms(&self) -> u64 {
+    fn milliseconds_left(&self) -> u64 {
         let Some(deadline) = self.deadline else { return 0 };
         let left = deadline.saturating_duration_since(Instant::now());
-        let at = (SystemTime::now() + left).duration_since(SystemTime::UNIX_EPOCH);
-        at.map_or(0, |at| at.as_millis() as u64)
+        // 0 is any time.
+        (left.as_millis() as u64).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::SessionStateBuilder;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_datanodes_of_other_processes_can_be_down() {
+        let cluster = Cluster {
+            datanodes: Vec::new(),
+            functions: FunctionRegistry::new(),
+            state: SessionStateBuilder::new().build(),
+            runtime: Handle::current(),
+            epoch: 1,
+            members: vec![Arc::new(Member::unregistered(0))],
+            settings: ClusterSettings::default(),
+        };
+        let here = Cluster { members: Vec::new(), ..cluster.clone() };
+        let datanode = DatanodeId(0);
+        assert_eq!(here.check_usable(&[datanode]), Ok(()));
+        assert_eq!(cluster.check_usable(&[]), Ok(()));
+        let lost = cluster.check_usable(&[datanode]).unwrap_err();
+        assert_eq!(lost.datanode, Some(datanode.name()));
     }
 }

@@ -1,6 +1,6 @@
 //! Runs a plan and hands its rows over as they come.
 
-use std::{sync::Arc, time::Instant};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use arrow::array::RecordBatch;
 use datafusion::{
@@ -13,11 +13,12 @@ use futures::{
 };
 use kestrel_planner::{error::report, plan::Plan};
 use kestrel_proto::{
-    COORDINATOR, DatanodeId, ErrorReport, Result, SqlState,
+    COORDINATOR, DatanodeId, ErrorReport, QueryId, Result, SqlState,
     message::{FragmentReport, MotionTraffic},
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Cluster, QueryEnvironment,
@@ -123,8 +124,21 @@ pub fn run<'a>(
             to_client,
             summary: Arc::clone(&summary),
         };
-        let slice_zero = slice_zero::start(cluster, plan, environment);
-        cluster.runtime.spawn(driver.drive(slice_zero));
+        let slice_zero = caught(async { slice_zero::start(cluster, plan, environment) }).await;
+        // On the caller's threads: the driver's may be busy with what is to be ended.
+        let early_end = cluster.is_one_process().then(|| {
+            let (cluster, environment) = (cluster.clone(), environment.clone());
+            let (datanodes, client) =
+                (driver.fragments.datanodes.clone(), driver.to_client.clone());
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                interrupted(&environment, &client).await;
+                end_everywhere(&cluster, &datanodes, environment.id).await;
+            }))
+        });
+        cluster.runtime.spawn(async move {
+            driver.drive(slice_zero).await;
+            drop(early_end);
+        });
         Ok(RunningQuery { rows, summary })
     }
     .boxed()
@@ -159,19 +173,19 @@ struct Driver {
 impl Driver {
     async fn drive(mut self, slice_zero: Result<SendableRecordBatchStream>) {
         let outcome = match slice_zero {
-            Ok(rows) => self.gather(rows).await,
+            Ok(rows) => caught(self.gather(rows)).await,
             Err(error) => Err(error),
         };
         self.fragments.running.shutdown().await;
         match outcome {
-            // A lost datanode does not hear that the query has ended: the client need not wait.
+            // A lost datanode does not hear that the query has ended: the client need not wait for
+            // it, nor the other datanodes for a client that does not read.
             Err(error) if error.sqlstate == SqlState::DATANODE_LOST => {
                 self.summary.lock().complete = true;
-                let _ = self.to_client.send(Err(error)).await;
-                self.end_everywhere().await;
+                let _ = tokio::join!(self.to_client.send(Err(error)), self.end());
             }
             outcome => {
-                self.end_everywhere().await;
+                self.end().await;
                 self.summary.lock().complete = true;
                 if let Err(error) = outcome {
                     // The client may have gone: then nobody is left to tell.
@@ -181,23 +195,17 @@ impl Driver {
         }
     }
 
-    async fn end_everywhere(&self) {
-        let datanodes = self.fragments.datanodes.iter();
-        let datanodes = datanodes.filter_map(|id| self.cluster.datanode(*id).ok());
-        join_all(datanodes.map(|datanode| datanode.end_query(self.environment.id))).await;
+    async fn end(&self) {
+        end_everywhere(&self.cluster, &self.fragments.datanodes, self.environment.id).await;
     }
 
     /// Rows to the client until the end, or until something ends the query.
     async fn gather(&mut self, rows: SendableRecordBatchStream) -> Result<()> {
-        let cancel = self.environment.cancel.clone();
-        let deadline = self.environment.deadline;
-        let to_client = self.to_client.clone();
+        let (environment, to_client) = (self.environment.clone(), self.to_client.clone());
         let summary = Arc::clone(&self.summary);
         let ended = tokio::select! {
             biased;
-            () = cancel.cancelled() => Err(canceled("user request")),
-            () = until(deadline) => Err(canceled("statement timeout")),
-            () = to_client.closed() => Err(canceled("the client's leaving")),
+            why = interrupted(&environment, &to_client) => Err(canceled(why)),
             ended = self.rows_and_fragments(rows, &summary) => ended,
         };
         ended
@@ -252,6 +260,24 @@ impl Driver {
     }
 }
 
+async fn end_everywhere(cluster: &Cluster, datanodes: &[DatanodeId], query: QueryId) {
+    let datanodes = datanodes.iter().filter_map(|id| cluster.datanode(*id).ok());
+    join_all(datanodes.map(|datanode| datanode.end_query(query))).await;
+}
+
+/// Comes when the query must end before its rows do; why.
+async fn interrupted(
+    environment: &QueryEnvironment,
+    to_client: &mpsc::Sender<Result<RecordBatch>>,
+) -> &'static str {
+    tokio::select! {
+        biased;
+        () = environment.cancel.cancelled() => "user request",
+        () = until(environment.deadline) => "statement timeout",
+        () = to_client.closed() => "the client's leaving",
+    }
+}
+
 type Ended = std::result::Result<Result<(u32, DatanodeId, FragmentReport)>, tokio::task::JoinError>;
 
 fn note(ended: Ended, kinds: &MotionKinds, summary: &Mutex<QuerySummary>) -> Result<()> {
@@ -264,7 +290,24 @@ fn note(ended: Ended, kinds: &MotionKinds, summary: &Mutex<QuerySummary>) -> Res
     Ok(())
 }
 
-async fn until(deadline: Option<Instant>) {
+/// A panic is an error like any other: the query must end everywhere.
+async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> ErrorReport {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let report = ErrorReport::internal("slice 0 has panicked");
+    match text {
+        Some(text) => report.detail(format!("{text}.")),
+        None => report,
+    }
+}
+
+/// Comes at the deadline; never, without one.
+pub(super) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
@@ -273,4 +316,21 @@ async fn until(deadline: Option<Instant>) {
 
 pub(super) fn canceled(why: &str) -> ErrorReport {
     ErrorReport::new(SqlState::QUERY_CANCELED, format!("canceling statement due to {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error() {
+        async fn work(is_buggy: bool) -> Result<u32> {
+            assert!(!is_buggy, "a {}", "bug");
+            Ok(1)
+        }
+        assert_eq!(caught(work(false)).await, Ok(1));
+        let error = caught(work(true)).await.unwrap_err();
+        assert_eq!(error.sqlstate, SqlState::INTERNAL_ERROR);
+        assert_eq!(error.detail.as_deref(), Some("a bug."));
+    }
 }

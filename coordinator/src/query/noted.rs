@@ -36,9 +36,10 @@ impl NotedQuery {
         queries: &QueryRegistry,
         environment: &QueryEnvironment,
         session_pid: i32,
+        user: &str,
         text: &str,
     ) -> Self {
-        queries.start(environment.id, session_pid, text);
+        queries.start(environment.id, session_pid, user, text);
         Self {
             queries: queries.clone(),
             id: environment.id,

@@ -15,10 +15,10 @@ use crate::metrics::Metrics;
 
 /// Ended queries that are remembered.
 const REMEMBERED: usize = 1000;
-/// Of a statement in the log.
-const LOGGED_CHARACTERS: usize = 1000;
+/// Bytes of a statement that are remembered and logged: PostgreSQL's `track_activity_query_size`.
+const TEXT_BYTES_MAX: usize = 1024;
 
-/// The queries of this coordinator.
+/// The queries of this coordinator. Cloning shares them.
 #[derive(Clone, Default)]
 pub struct QueryRegistry {
     records: Arc<Mutex<VecDeque<QueryRecord>>>,
@@ -43,6 +43,8 @@ pub struct QueryRecord {
     pub id: QueryId,
     /// The session's process id.
     pub session_pid: i32,
+    /// The session's user.
+    pub user: Arc<str>,
     /// Where it stands.
     pub state: QueryState,
     /// When it started.
@@ -57,8 +59,8 @@ pub struct QueryRecord {
     pub rows_moved: u64,
     /// Bytes that did.
     pub bytes_moved: u64,
-    /// The statement.
-    pub text: String,
+    /// The statement; of a long one, its beginning.
+    pub text: Arc<str>,
 }
 
 impl QueryState {
@@ -91,8 +93,9 @@ impl QueryRegistry {
     }
 
     /// A query starts.
-    pub(super) fn start(&self, id: QueryId, session_pid: i32, text: &str) {
+    pub(super) fn start(&self, id: QueryId, session_pid: i32, user: &str, text: &str) {
         self.metrics.query_started();
+        let (user, text) = (user.into(), beginning(text));
         let mut records = self.records.lock();
         while records.len() >= REMEMBERED
             && let Some(oldest) = records.iter().position(|r| r.state != QueryState::Running)
@@ -102,6 +105,7 @@ impl QueryRegistry {
         records.push_back(QueryRecord {
             id,
             session_pid,
+            user,
             state: QueryState::Running,
             started_at: Utc::now(),
             started: Instant::now(),
@@ -109,7 +113,7 @@ impl QueryRegistry {
             rows: 0,
             rows_moved: 0,
             bytes_moved: 0,
-            text: text.to_string(),
+            text,
         });
     }
 
@@ -159,10 +163,14 @@ fn log(record: &QueryRecord, sqlstate: Option<SqlState>) {
     );
 }
 
-/// The statement on one line, and not the whole of a long one.
+/// Not the whole of a long statement.
+fn beginning(statement: &str) -> Arc<str> {
+    statement[..statement.floor_char_boundary(TEXT_BYTES_MAX)].into()
+}
+
+/// The statement on one line.
 fn logged_text(statement: &str) -> String {
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
-    statement.chars().take(LOGGED_CHARACTERS).map(printable).collect()
+    statement.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -170,9 +178,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_logged_statement_is_one_line_with_a_bound() {
+    fn a_statement_is_remembered_with_a_bound_and_logged_on_one_line() {
         assert_eq!(logged_text("SELECT 1,\r\n\t'é'"), "SELECT 1,   'é'");
-        assert_eq!(logged_text(&"é".repeat(2000)).chars().count(), LOGGED_CHARACTERS);
+        for (statement, bytes) in [
+            ("SELECT 1".to_string(), 8),
+            ("x".repeat(2000), 1024),
+            ("é".repeat(2000), 1024),
+            // The bound is within a character.
+            (format!("x{}", "é".repeat(2000)), 1023),
+        ] {
+            let text = beginning(&statement);
+            assert_eq!(text.len(), bytes);
+            assert!(statement.starts_with(&*text));
+        }
     }
 
     #[test]
@@ -181,15 +199,16 @@ mod tests {
         let end =
             QueryEnd { state: QueryState::Finished, sqlstate: None, rows: 3, returned_rows: 3 };
         let running = QueryId::random();
-        queries.start(running, 1, "runs");
+        queries.start(running, 1, "anna", "runs");
         for _ in 0..REMEMBERED + 5 {
             let id = QueryId::random();
-            queries.start(id, 1, "ends");
+            queries.start(id, 1, "bert", "ends");
             queries.end(id, end, &summary);
         }
         let records = queries.records();
         assert_eq!(records.len(), REMEMBERED);
         assert_eq!((records[0].id, records[0].state), (running, QueryState::Running));
+        assert_eq!((&*records[0].user, &*records[1].user), ("anna", "bert"));
         assert!(records[1..].iter().all(|r| r.state == QueryState::Finished && r.rows == 3));
         queries.end(running, QueryEnd { state: QueryState::Failed, ..end }, &summary);
         assert_eq!(queries.records()[0].state, QueryState::Failed);

@@ -1,6 +1,6 @@
 //! What system views and session functions see of a session.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::RecordBatch;
 use chrono::Utc;
@@ -15,7 +15,7 @@ use super::{ClientSession, Statement};
 use crate::{
     cluster::Member,
     server::{DATABASE, SERVER_VERSION},
-    system_view::{QueryFacts, SessionFacts, SystemViewContext, functions, rewrite, system_view},
+    system_view::{SessionFacts, SystemViewContext, functions, rewrite, system_view},
 };
 
 /// System relations over one snapshot.
@@ -81,23 +81,8 @@ impl ClientSession {
         let members = &self.engine.cluster.members;
         let state = |member: &Arc<Member>| (member.id().0, member.state().as_str().to_string());
         context.datanode_states = members.iter().map(state).collect();
-        let queries = self.engine.queries.records();
-        context.queries = queries
-            .into_iter()
-            .map(|query| QueryFacts {
-                query_id: query.id.to_string(),
-                backend_pid: query.session_pid,
-                user: self.startup.user.clone(),
-                application_name: String::new(),
-                state: query.state.as_str().into(),
-                started_at: query.started_at,
-                duration_ms: query.duration_ms.map(|ms| ms.round() as i64),
-                rows: query.rows,
-                rows_moved: query.rows_moved,
-                bytes_moved: query.bytes_moved,
-                query: query.text,
-            })
-            .collect();
+        let queries = self.engine.queries.clone();
+        context.queries = LazyLock::new(Box::new(move || queries.records()));
         context
     }
 }

@@ -100,7 +100,8 @@ impl ClientSession {
     }
 
     fn note(&self, environment: &QueryEnvironment, text: &str) -> NotedQuery {
-        NotedQuery::start(&self.engine.queries, environment, self.startup.process_id, text)
+        let (session_pid, user) = (self.startup.process_id, &self.startup.user);
+        NotedQuery::start(&self.engine.queries, environment, session_pid, user, text)
     }
 
     /// What a statement runs with.
@@ -115,7 +116,6 @@ impl ClientSession {
             catalog_version: view.version,
             bucket_map_version: view.bucket_map.version(),
             transaction: self.transaction.id(&self.engine),
-            options: Default::default(),
             deadline: (timeout > 0).then(|| Instant::now() + Duration::from_millis(timeout)),
             cancel,
             collect_metrics: false,

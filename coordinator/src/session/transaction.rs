@@ -208,7 +208,8 @@ impl Transaction {
         self.status == Status::Failed
     }
 
-    /// Makes the changes durable and visible, or undoes them.
+    /// Makes the changes durable and visible, or undoes them. When the outcome is not known, files
+    /// stay: what turns out not to be committed is removed at the next start.
     pub(super) async fn commit(&mut self, engine: &Engine) -> Result<()> {
         self.status = Status::Implicit;
         self.read_only = false;
@@ -225,6 +226,10 @@ impl Transaction {
                 engine.collect_garbage().await;
                 Ok(())
             }
+            Err(error) if may_be_committed(&error) => {
+                tracing::error!(%error, "a commit's outcome is unknown; the next start finds it");
+                Err(error)
+            }
             Err(error) => {
                 engine.drop_transaction(work.id).await;
                 Err(error)
@@ -240,6 +245,30 @@ impl Transaction {
             && work.wrote_files
         {
             engine.drop_transaction(work.id).await;
+        }
+    }
+}
+
+/// Whether the next start may find the changes of a commit that has failed so: after an I/O error
+/// (58030) nobody knows what is on the disk, nor when the task that wrote was lost (XX000).
+fn may_be_committed(error: &ErrorReport) -> bool {
+    matches!(error.sqlstate, SqlState::IO_ERROR | SqlState::INTERNAL_ERROR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_go_only_after_a_commit_that_has_surely_failed() {
+        for (sqlstate, expected) in [
+            (SqlState::SERIALIZATION_FAILURE, false),
+            (SqlState::DISK_FULL, false),
+            (SqlState::IO_ERROR, true),
+            (SqlState::INTERNAL_ERROR, true),
+        ] {
+            let error = ErrorReport::new(sqlstate, "could not write the catalog");
+            assert_eq!(may_be_committed(&error), expected, "{error}");
         }
     }
 }

@@ -2,13 +2,17 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::Catalog;
 
 use super::relation::Relations;
+use crate::query::QueryRecord;
+
+/// Queries, looked up when a view first shows them: most statements show none.
+pub type Queries = LazyLock<Vec<QueryRecord>, Box<dyn FnOnce() -> Vec<QueryRecord> + Send>>;
 
 /// What a statement's system views and functions are computed from.
 #[derive(Debug)]
@@ -19,8 +23,8 @@ pub struct SystemViewContext {
     pub session: SessionFacts,
     /// The statement's time.
     pub now: DateTime<Utc>,
-    /// The queries that run now.
-    pub queries: Vec<QueryFacts>,
+    /// The queries that run, and the last ones that ran.
+    pub queries: Queries,
     /// `down`, … by datanode id; who is not in it is `up`.
     pub datanode_states: BTreeMap<u32, String>,
     relations: OnceLock<Relations>,
@@ -75,41 +79,14 @@ pub struct SettingFacts {
     pub description: String,
 }
 
-/// A running query, as `kestrel.queries` shows it.
-#[derive(Clone, Debug)]
-pub struct QueryFacts {
-    /// Its id, as logs and datanodes name it.
-    pub query_id: String,
-    /// The session's number.
-    pub backend_pid: i32,
-    /// The session's role.
-    pub user: String,
-    /// The session's `application_name`.
-    pub application_name: String,
-    /// `planning`, `running`, …
-    pub state: String,
-    /// When it began.
-    pub started_at: DateTime<Utc>,
-    /// How long it took; `None`: it runs.
-    pub duration_ms: Option<i64>,
-    /// Rows of its result, so far.
-    pub rows: u64,
-    /// Rows that went from one datanode to another.
-    pub rows_moved: u64,
-    /// Bytes that did.
-    pub bytes_moved: u64,
-    /// The statement's text.
-    pub query: String,
-}
-
 impl SystemViewContext {
-    /// With no running query and all datanodes up.
+    /// With no query and all datanodes up.
     pub fn new(catalog: Arc<Catalog>, session: SessionFacts, now: DateTime<Utc>) -> Self {
         Self {
             catalog,
             session,
             now,
-            queries: Vec::new(),
+            queries: LazyLock::new(Box::new(Vec::new)),
             datanode_states: BTreeMap::new(),
             relations: OnceLock::new(),
         }

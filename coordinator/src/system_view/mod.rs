@@ -34,7 +34,7 @@ use std::sync::Arc;
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use kestrel_proto::Result;
 
-pub use context::{QueryFacts, SessionFacts, SettingFacts, SystemViewContext};
+pub use context::{Queries, SessionFacts, SettingFacts, SystemViewContext};
 use definition::{DEFINITIONS, Definition};
 use rows::Rows;
 

@@ -1,6 +1,9 @@
 //! The system views over a small schema.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
 use arrow::{
     array::RecordBatch,
@@ -12,8 +15,11 @@ use kestrel_planner::catalog::{
     Catalog, CatalogChange, ColumnDef, DatanodeDef, Distribution, KeyDef, SchemaDef, Segment,
     SequenceDef, SqlType, TableDef,
 };
+use kestrel_proto::QueryId;
+use uuid::Uuid;
 
 use super::*;
+use crate::query::{QueryRecord, QueryState};
 
 /// The schema of `testdata/schema.sql`, on two datanodes.
 pub(super) fn catalog() -> Catalog {
@@ -144,19 +150,20 @@ pub(super) fn context() -> Arc<SystemViewContext> {
     let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     let mut context = SystemViewContext::new(Arc::new(catalog()), session, now);
     context.datanode_states.insert(1, "down".into());
-    context.queries.push(QueryFacts {
-        query_id: "q1".into(),
-        backend_pid: 42,
-        user: "kestrel".into(),
-        application_name: "psql".into(),
-        state: "running".into(),
+    let query = QueryRecord {
+        id: QueryId(Uuid::nil()),
+        session_pid: 43,
+        user: "anna".into(),
+        state: QueryState::Running,
         started_at: now - chrono::Duration::milliseconds(1500),
+        started: Instant::now(),
         duration_ms: None,
         rows: 3,
         rows_moved: 2,
         bytes_moved: 16,
-        query: "SELECT 1".into(),
-    });
+        text: "SELECT 1".into(),
+    };
+    context.queries = LazyLock::new(Box::new(move || vec![query]));
     Arc::new(context)
 }
 
@@ -213,8 +220,12 @@ fn views_tell_what_is() {
             &["t|dn1|60|6000", "t|dn2|40|4000", "Order|dn1|5|500", "Order|dn2|5|500"],
         ),
         (
-            "kestrel.queries query_id, state, duration_ms, rows, rows_moved, bytes_moved",
-            &["q1|running|1500|3|2|16"],
+            "kestrel.queries session_pid, user_name, application_name, state, duration_ms, query",
+            &["43|anna||running|1500|SELECT 1"],
+        ),
+        (
+            "kestrel.queries query_id, rows, rows_moved, bytes_moved",
+            &["00000000-0000-0000-0000-000000000000|3|2|16"],
         ),
         (
             "pg_catalog.gp_distribution_policy localoid, policytype, numsegments, distkey",

@@ -7,7 +7,7 @@ use std::{
 };
 
 use kestrel_proto::{
-    Datanode, DatanodeId, ErrorReport, Result, SqlState,
+    Datanode, DatanodeId, ErrorReport, Result,
     message::Peer,
     rpc::{Caller, RemoteDatanode},
 };
@@ -69,8 +69,7 @@ impl Peers {
         }
         let elsewhere = self.elsewhere.read().get(&id).map(|peer| Arc::clone(peer) as _);
         elsewhere.ok_or_else(|| {
-            ErrorReport::new(SqlState::DATANODE_LOST, format!("datanode \"{id}\" is not there"))
-                .on_datanode(id.name())
+            ErrorReport::datanode_lost(id, format!("datanode \"{id}\" is not there"))
         })
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use arrow::array::RecordBatch;
 use futures::Stream;
-use kestrel_proto::{ErrorReport, ExchangeRequest, Result, SqlState};
+use kestrel_proto::{ErrorReport, ExchangeRequest, Result};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
@@ -76,16 +76,12 @@ impl Receiver {
     fn no_fragment(&self) -> ErrorReport {
         let sender = self.request.sender;
         let seconds = self.hub.settings().open_wait.as_secs_f64();
-        ErrorReport::new(
-            SqlState::DATANODE_LOST,
-            format!("datanode \"{sender}\" has not begun to send within {seconds} seconds"),
-        )
-        .detail(format!(
+        let message =
+            format!("datanode \"{sender}\" has not begun to send within {seconds} seconds");
+        ErrorReport::datanode_lost(sender, message).detail(format!(
             "Motion {} of query {} has not arrived there.",
             self.request.motion.0, self.request.query
         ))
-        .hint("See the state of the datanode in kestrel.datanodes, and run the statement again.")
-        .on_datanode(sender.name())
     }
 
     fn end(&mut self) {

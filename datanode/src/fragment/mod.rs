@@ -8,10 +8,12 @@
 mod check;
 mod config;
 mod decode;
+mod drain;
 mod memory;
 mod registry;
 mod report;
 mod run;
+mod stop;
 
 pub(crate) use config::session_config;
 pub use decode::{FragmentDecoder, PlanDecoder};

@@ -1,12 +1,6 @@
 //! From a fragment's bytes to its report.
 
-use std::{
-    any::Any,
-    future::pending,
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{any::Any, future::pending, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use datafusion::{
@@ -15,29 +9,28 @@ use datafusion::{
         TaskContext,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
-    physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream},
+    physical_plan::ExecutionPlan,
     prelude::SessionConfig,
 };
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use kestrel_planner::operators::{Hands, ShardStore, optimized, physical_rules};
 use kestrel_proto::{
     DatanodeId, ErrorReport, QueryId, Result, SqlState, TransactionId,
     message::{Fragment, FragmentReport},
 };
 use prost::Message;
-use tokio::{
-    runtime::Handle,
-    task::{JoinError, JoinSet},
-};
+use tokio::{runtime::Handle, task::JoinError};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     FragmentDecoder,
     check::{FragmentId, Here, check, check_epoch},
     config::with_settings,
+    drain::drain,
     memory::QuotaPool,
     registry::{Registered, Registry},
     report,
+    stop::with_stops,
 };
 use crate::{
     error::report as report_of,
@@ -132,7 +125,7 @@ impl FragmentRunner {
         let result = tokio::select! {
             biased;
             () = running.registered.stop.cancelled() => Err(canceled("the query has ended")),
-            () = deadline(fragment.deadline_unix_ms) => {
+            () = elapsed(fragment.milliseconds_left) => {
                 Err(canceled("canceling statement due to statement timeout"))
             }
             result = work => result.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))),
@@ -149,6 +142,7 @@ impl FragmentRunner {
         let context = Arc::new(self.context(fragment, running, id)?);
         let plan = self.decoder.decode(fragment, &self.store, &context)?;
         let plan = optimize(plan, context.session_config().options())?;
+        let plan = with_stops(plan, &running.registered.stop).map_err(report_of)?;
         tracing::debug!(query = %id.query, slice = id.slice.0, "fragment begins");
         drain(&plan, &context).await?;
         let operators =
@@ -256,45 +250,19 @@ fn optimize(
     optimized(plan, optimize).map_err(report_of)
 }
 
-/// Runs every execution partition of the root; the first error stops the others.
-async fn drain(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<()> {
-    let partitions = plan.output_partitioning().partition_count();
-    let open = |partition| plan.execute(partition, Arc::clone(context)).map_err(report_of);
-    if partitions == 1 {
-        return exhaust(open(0)?).await;
+/// Comes after that time; never, when it is 0.
+async fn elapsed(milliseconds: u64) {
+    match milliseconds {
+        0 => pending().await,
+        _ => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
     }
-    let mut tasks = JoinSet::new();
-    for partition in 0..partitions {
-        tasks.spawn(exhaust(open(partition)?));
-    }
-    while let Some(done) = tasks.join_next().await {
-        done.unwrap_or_else(|error| Err(died(error)))?;
-    }
-    Ok(())
-}
-
-async fn exhaust(mut rows: SendableRecordBatchStream) -> Result<()> {
-    while let Some(batch) = rows.next().await {
-        batch.map_err(report_of)?;
-    }
-    Ok(())
-}
-
-/// Comes at that time; never, when it is 0.
-async fn deadline(unix_ms: u64) {
-    if unix_ms == 0 {
-        return pending().await;
-    }
-    let deadline = UNIX_EPOCH + Duration::from_millis(unix_ms);
-    let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
-    tokio::time::sleep(left).await;
 }
 
 fn canceled(message: &str) -> ErrorReport {
     ErrorReport::new(SqlState::QUERY_CANCELED, message)
 }
 
-fn died(error: JoinError) -> ErrorReport {
+pub(super) fn died(error: JoinError) -> ErrorReport {
     match error.try_into_panic() {
         Ok(panic) => panicked(panic.as_ref()),
         Err(error) => ErrorReport::internal(format!("a fragment was stopped: {error}")),

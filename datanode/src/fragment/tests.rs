@@ -1,11 +1,6 @@
 //! Fragments on datanodes in this process, with operators whose behaviour a closure gives.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use arrow::{
     array::{ArrayRef, AsArray, Int64Array, RecordBatch},
@@ -456,8 +451,6 @@ async fn a_fragment_stops_when_told_to() {
         .with("blocked", |_| Ok(send(1, &[COORDINATOR], values(i64::MAX))));
     let cluster = Cluster::new(plans);
     let datanode = &cluster.datanodes[0];
-    let soon = SystemTime::now() + Duration::from_millis(300);
-    let soon = soon.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
     for plan in ["hangs", "blocked"] {
         // The end of the query.
         let query = QueryId::random();
@@ -477,7 +470,7 @@ async fn a_fragment_stops_when_told_to() {
 
         // Its deadline.
         let query = QueryId::random();
-        let timed = Fragment { deadline_unix_ms: soon, ..fragment(query, 1, 0, plan) };
+        let timed = Fragment { milliseconds_left: 300, ..fragment(query, 1, 0, plan) };
         let error = datanode.run(timed.encode_to_vec().into()).await.unwrap_err();
         assert_eq!(error.sqlstate, SqlState::QUERY_CANCELED);
         assert_eq!(error.message, "canceling statement due to statement timeout");

@@ -5,8 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use arrow::ipc::convert::fb_to_schema;
 use futures::Stream;
 use kestrel_proto::{
-    Datanode as _, DropSegments, ErrorReport, Ingest, QueryId, Result, SqlState, TableId,
-    TransactionId,
+    Datanode as _, DropSegments, ErrorReport, Ingest, QueryId, Result, TableId, TransactionId,
     message::{
         Done, DropSegmentsRequest, EndQueryRequest, ExchangeControl, FragmentReport, HealthReply,
         HealthRequest, IngestHeader, IngestReply, RunRequest,
@@ -14,16 +13,14 @@ use kestrel_proto::{
         drop_segments_request::Order,
     },
     rpc::{
-        Check, Compression, Credentials, Frame, RpcSettings, Tls, receive_ingest, server, to_status,
+        self, Check, Compression, Credentials, Frame, RpcSettings, Tls, receive_ingest, server,
+        to_status,
     },
 };
 use prost::Message;
 use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    Request, Response, Status, Streaming, service::interceptor::InterceptedService,
-    transport::server::TcpIncoming,
-};
+use tonic::{Request, Response, Status, Streaming, service::interceptor::InterceptedService};
 
 use super::exchange;
 use crate::LocalDatanode;
@@ -53,20 +50,15 @@ pub async fn serve(
     options: ServiceOptions,
     shutdown: CancellationToken,
 ) -> Result<()> {
-    let mut server = server(&options.settings, options.tls.as_ref())?;
-    let bytes_max = options.settings.message_bytes_max;
+    let settings = options.settings.clone();
+    let mut server = server(&settings, options.tls.as_ref())?;
+    let bytes_max = settings.message_bytes_max;
     let check = Check(options.credentials.clone());
     let service = DatanodeServer::new(Service { datanode, options })
         .max_decoding_message_size(bytes_max)
         .max_encoding_message_size(bytes_max);
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    server
-        .add_service(InterceptedService::new(service, check))
-        .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
-        .await
-        .map_err(|error| {
-            ErrorReport::new(SqlState::SYSTEM_ERROR, format!("the service has failed: {error}"))
-        })
+    let service = server.add_service(InterceptedService::new(service, check));
+    rpc::serve(service, listener, &settings, shutdown).await
 }
 
 struct Service {
@@ -141,7 +133,9 @@ impl Datanode for Service {
         request: Request<DropSegmentsRequest>,
     ) -> Result<Response<Done>, Status> {
         let drop = async {
-            let order = match request.into_inner().order {
+            let request = request.into_inner();
+            self.datanode.heard_from(request.coordinator_epoch)?;
+            let order = match request.order {
                 Some(Order::Files(list)) => DropSegments::Files(list.files),
                 Some(Order::TransactionId(id)) => DropSegments::Transaction(TransactionId(id)),
                 Some(Order::AllBut(list)) => DropSegments::AllBut(list.files),

@@ -16,8 +16,8 @@ use arrow::{
     },
 };
 
-/// A batch of more bytes is cut into frames of about this size, so that no frame comes near the
-/// limit of a message.
+/// A batch of more bytes is cut into frames of no more, unless it is a single row, so that no frame
+/// comes near the limit of a message.
 const FRAME_BYTES: u64 = 16 << 20;
 /// A view array that holds this many times the bytes it uses is compacted first.
 const WASTE_MAX: usize = 2;
@@ -56,21 +56,22 @@ impl BatchEncoder {
     /// The frames of one batch, in order; each is a list of buffers, which are shared with the
     /// batch and not copied. A batch without rows has one frame, too.
     pub fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<Vec<Buffer>>> {
-        let batch = compacted(batch)?;
-        let rows = batch.num_rows();
-        let frames = batch_bytes(&batch).div_ceil(FRAME_BYTES) as usize;
-        let frames = frames.clamp(1, rows.max(1));
-        let step = rows.div_ceil(frames).max(1);
-        let mut encoded = Vec::with_capacity(frames);
-        let mut at = 0;
-        loop {
-            let part = batch.slice(at, step.min(rows - at));
-            encoded.push(self.encoder.encode(&part).map_err(|e| broken("encoded", &e))?);
-            at += step;
-            if at >= rows {
-                return Ok(encoded);
-            }
+        let mut encoded = Vec::new();
+        self.encode_part(batch, &mut encoded)?;
+        Ok(encoded)
+    }
+
+    /// Halves what is too large for a frame, down to single rows.
+    fn encode_part(&mut self, part: &RecordBatch, encoded: &mut Vec<Vec<Buffer>>) -> Result<()> {
+        let rows = part.num_rows();
+        if rows > 1 && batch_bytes(part) > FRAME_BYTES {
+            let half = rows / 2;
+            self.encode_part(&part.slice(0, half), encoded)?;
+            return self.encode_part(&part.slice(half, rows - half), encoded);
         }
+        let frame = self.encoder.encode(&compacted(part)?);
+        encoded.push(frame.map_err(|e| broken("encoded", &e))?);
+        Ok(())
     }
 }
 
@@ -192,16 +193,31 @@ mod tests {
         }
     }
 
-    #[test]
-    fn large_batches_are_cut() {
-        let batch = sample(1 << 20);
+    /// Rows of these texts, in frames that are all small enough and together not much larger.
+    fn check_cut(texts: Vec<String>) {
+        let texts: ArrayRef = Arc::new(StringViewArray::from_iter_values(texts));
+        let batch = RecordBatch::try_from_iter([("s", texts)]).unwrap();
         let mut encoder = BatchEncoder::new(&batch.schema(), Compression::None).unwrap();
         let frames = encoder.encode(&batch).unwrap();
-        assert!(frames.len() > 2, "{}", frames.len());
+        let sizes: Vec<u64> =
+            frames.iter().map(|frame| frame.iter().map(|b| b.len() as u64).sum()).collect();
+        assert!(frames.len() > 2, "{sizes:?}");
+        assert!(sizes.iter().all(|size| *size < FRAME_BYTES + 4096), "{sizes:?}");
+        assert!(sizes.iter().sum::<u64>() < batch_bytes(&batch) * 11 / 10, "{sizes:?}");
         let mut decoder = BatchDecoder::default();
-        let rows: usize =
-            frames.iter().map(|frame| decoder.decode(joined(frame)).unwrap().num_rows()).sum();
-        assert_eq!(rows, batch.num_rows());
+        let parts: Vec<_> =
+            frames.iter().map(|frame| decoder.decode(joined(frame)).unwrap()).collect();
+        assert_eq!(arrow::compute::concat_batches(&batch.schema(), &parts).unwrap(), batch);
+    }
+
+    #[test]
+    fn large_batches_are_cut() {
+        check_cut((0..1 << 20).map(|i| format!("a text that is longer than a view {i}")).collect());
+        check_cut((0..8192).map(|_| "long".repeat(2000)).collect());
+        // Large rows side by side among small ones.
+        let large =
+            |i: i32| if (4000..4030).contains(&i) { "long".repeat(500_000) } else { i.to_string() };
+        check_cut((0..8192).map(large).collect());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
 pub(super) type Signed = InterceptedService<Channel, Sign>;
 
 /// Small packets are not held back: a cancel is one.
-const NODELAY: bool = true;
+pub(super) const NODELAY: bool = true;
 
 /// A connection to `address` (host:port), opened when it is first used, and again whenever it was
 /// lost.
@@ -85,13 +85,14 @@ pub fn server(settings: &RpcSettings, tls: Option<&Tls>) -> Result<Server> {
         .max_concurrent_streams(settings.streams_max)
         // Cancelled queries reset their streams, many at a time.
         .http2_max_pending_accept_reset_streams(Some(settings.streams_max as usize))
-        .http2_max_local_error_reset_streams(Some(settings.streams_max as usize))
-        .tcp_nodelay(NODELAY);
+        .http2_max_local_error_reset_streams(Some(settings.streams_max as usize));
     match tls {
         None => Ok(server),
-        Some(tls) => server.tls_config(tls.server()).map_err(|error| {
-            ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, "the TLS files cannot be used")
-                .detail(format!("{error}."))
-        }),
+        Some(tls) => {
+            server.tls_config(tls.server().timeout(settings.handshake_timeout)).map_err(|error| {
+                ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, "the TLS files cannot be used")
+                    .detail(format!("{error}."))
+            })
+        }
     }
 }

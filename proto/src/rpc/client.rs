@@ -180,7 +180,8 @@ impl Datanode for RemoteDatanode {
             DropSegments::Transaction(transaction) => Order::TransactionId(transaction.0),
             DropSegments::AllBut(files) => Order::AllBut(FileList { files }),
         };
-        let call = client.drop_segments(DropSegmentsRequest { order: Some(order) });
+        let request = DropSegmentsRequest { order: Some(order), coordinator_epoch: self.epoch };
+        let call = client.drop_segments(request);
         within(self.caller.settings.drop_timeout, call).await.map_err(|s| self.report(&s))?;
         Ok(())
     }

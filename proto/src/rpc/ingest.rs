@@ -6,14 +6,14 @@ use arrow::datatypes::Schema;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::{
     BatchDecoder, BatchEncoder, Compression,
     exchange::payload,
     frame::{Content, Frame},
 };
-use crate::{BatchStream, ErrorReport, IngestStream, Result, SqlState};
+use crate::{BatchStream, ErrorReport, IngestStream, Result, SqlState, error::LOST_HINT};
 
 /// Why the rows stopped before their end, if they did.
 #[derive(Clone, Debug, Default)]
@@ -116,17 +116,25 @@ struct Receiver {
 
 impl Receiver {
     async fn next(&mut self) -> Result<Option<arrow::array::RecordBatch>> {
-        let given_up = |why: &str| {
-            ErrorReport::new(SqlState::QUERY_CANCELED, format!("the rows were given up: {why}"))
+        let lost = |why: &str| {
+            let message = format!("rows to be written were lost on their way: {why}");
+            ErrorReport::new(SqlState::DATANODE_LOST, message).hint(LOST_HINT)
         };
-        let frame = self.frames.message().await.map_err(|status| given_up(status.message()))?;
-        let frame = frame.ok_or_else(|| given_up("they ended without an end"))?;
-        let content = frame.expect(self.sequence).map_err(|status| given_up(status.message()))?;
+        let given_up = || {
+            let message = "the rows to be written were given up";
+            ErrorReport::new(SqlState::QUERY_CANCELED, message)
+        };
+        let frame = self.frames.message().await.map_err(|status| match status.code() {
+            Code::Cancelled => given_up(),
+            _ => lost(status.message()),
+        })?;
+        let frame = frame.ok_or_else(given_up)?;
+        let content = frame.expect(self.sequence).map_err(|status| lost(status.message()))?;
         self.sequence += 1;
         match content {
             Content::End => Ok(None),
             Content::Rows(buffers) => self.decoder.decode(payload(buffers)).map(Some),
-            Content::Header(_) => Err(given_up("they have two headers")),
+            Content::Header(_) => Err(lost("they have two headers")),
         }
     }
 }

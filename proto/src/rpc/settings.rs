@@ -6,6 +6,10 @@ use std::time::Duration;
 /// 2.5 seconds at most.
 #[derive(Clone, Debug)]
 pub struct RpcSettings {
+    /// Connections to one service at a time; more wait. A datanode has two from each other process.
+    pub connections_max: usize,
+    /// For a new connection to begin to speak, and for TLS.
+    pub handshake_timeout: Duration,
     /// To open a connection.
     pub connect_timeout: Duration,
     /// A connection that is quiet for so long is asked whether it lives, idle or not.
@@ -31,6 +35,8 @@ pub struct RpcSettings {
 impl Default for RpcSettings {
     fn default() -> Self {
         Self {
+            connections_max: 1024,
+            handshake_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_millis(1500),
             keep_alive_interval: Duration::from_millis(1000),
             keep_alive_timeout: Duration::from_millis(1500),

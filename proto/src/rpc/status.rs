@@ -41,10 +41,8 @@ fn own_report(status: &Status) -> Option<ErrorReport> {
 
 /// 58K01.
 pub(super) fn lost(datanode: DatanodeId, why: &str) -> ErrorReport {
-    ErrorReport::new(SqlState::DATANODE_LOST, format!("datanode \"{datanode}\" was lost"))
+    ErrorReport::datanode_lost(datanode, format!("datanode \"{datanode}\" was lost"))
         .detail(format!("{why}."))
-        .hint("See the state of the datanode in kestrel.datanodes, and run the statement again.")
-        .on_datanode(datanode.name())
 }
 
 /// The transport's words: tonic keeps the cause in the sources.

@@ -7,22 +7,22 @@ use super::super::{
 
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
-        "query_id, session_pid, user_name, application_name, state, started_at, duration_ms, rows, \
-         rows_moved, bytes_moved, query",
+        "query_id, session_pid, user_name, state, started_at, duration_ms, rows, rows_moved, \
+         bytes_moved, query",
     );
-    for query in &context.queries {
+    for query in context.queries.iter() {
+        let so_far_ms = || (context.now - query.started_at).num_milliseconds();
         rows.push(row![
-            &query.query_id,
-            query.backend_pid,
-            &query.user,
-            &query.application_name,
-            &query.state,
+            query.id.to_string(),
+            query.session_pid,
+            query.user.to_string(),
+            query.state.as_str(),
             query.started_at,
-            query.duration_ms.unwrap_or((context.now - query.started_at).num_milliseconds()),
-            query.rows as i64,
-            query.rows_moved as i64,
-            query.bytes_moved as i64,
-            &query.query,
+            query.duration_ms.map_or_else(so_far_ms, |ms| ms.round() as i64),
+            query.rows,
+            query.rows_moved,
+            query.bytes_moved,
+            query.text.to_string(),
         ]);
     }
     rows
