@@ -270,6 +270,10 @@ fn copy_options_in_both_forms() {
     let (direction, text) = options("COPY (SELECT 1) TO STDOUT");
     assert_eq!(direction, CopyDirection::ToClient);
     assert_eq!((text.delimiter, text.null.as_str()), (b'\t', "\\N"));
+}
+
+#[test]
+fn copy_options_are_refused_in_postgresqls_words() {
     check(&[
         ("COPY t FROM STDIN (FORMAT foo)", "22023 @27: COPY format \"foo\" not recognized"),
         ("COPY t FROM STDIN (FOO 1)", "42601 @20: option \"foo\" not recognized"),
