@@ -66,6 +66,9 @@ pub struct ErrorReport {
     pub position: Option<u32>,
     /// The datanode it happened on; `None`: the coordinator.
     pub datanode: Option<String>,
+    /// What was being worked on, line by line: `COPY t, line 3`. Only the coordinator knows, so
+    /// the wire form does not have it.
+    pub context: Option<String>,
 }
 
 /// The `Result` of everything that can fail in a client's sight.
@@ -111,6 +114,7 @@ impl ErrorReport {
             hint: None,
             position: None,
             datanode: None,
+            context: None,
         }
     }
 
@@ -129,6 +133,12 @@ impl ErrorReport {
     /// Adds the 1-based character position in the statement.
     pub fn position(mut self, position: u32) -> Self {
         self.position = Some(position);
+        self
+    }
+
+    /// Adds what was being worked on, unless that is known already.
+    pub fn context(mut self, context: impl Into<String>) -> Self {
+        self.context.get_or_insert_with(|| context.into());
         self
     }
 
@@ -162,6 +172,7 @@ impl ErrorReport {
             hint: text(message.hint),
             position: (message.position != 0).then_some(message.position),
             datanode: text(message.datanode),
+            context: None,
         }
     }
 }

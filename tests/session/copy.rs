@@ -122,6 +122,10 @@ async fn what_cannot_be_copied_is_an_error_before_any_data() {
         ("COPY t (id, id) FROM STDIN", "42701"),
         ("COPY t FROM STDIN (FORMAT xml)", "22023"),
         ("COPY t FROM '/etc/passwd'", "0A000"),
+        ("COPY t FROM PROGRAM 'yes'", "0A000"),
+        ("COPY t (id) FROM STDIN (FORMAT csv, FORCE_NULL (name))", "42P10"),
+        ("COPY t FROM STDIN (FORMAT csv, FORCE_NOT_NULL (zz))", "42703"),
+        ("COPY t FROM STDIN (DEFAULT 'x')", "42601"),
     ] {
         // The driver loses its place after a COPY that is refused: a session for each.
         let failure = cluster.session().await.copy_in(sql, "").await.unwrap_err();
@@ -130,3 +134,109 @@ async fn what_cannot_be_copied_is_an_error_before_any_data() {
     assert_eq!(session.value("SELECT count(*) FROM t").await, "0");
     cluster.stop().await;
 }
+
+/// Data, and SQLSTATE, message and context of its error as PostgreSQL 15 words them.
+type BadData<'a> = (&'a [u8], &'a str, &'a str, &'a str);
+
+async fn check_bad_data(cluster: &TestCluster, options: &str, cases: &[BadData<'_>]) {
+    for (data, sqlstate, message, context) in cases {
+        let sql = format!("COPY t FROM STDIN {options}");
+        let failure = cluster.session().await.copy_in(&sql, data).await.unwrap_err();
+        let shown = data.escape_ascii();
+        assert_eq!((&*failure.sqlstate, &*failure.message), (*sqlstate, *message), "{shown}");
+        assert_eq!(failure.context.unwrap_or_default(), *context, "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_data_is_told_in_postgresqls_words() {
+    let cluster = TestCluster::start(2).await;
+    let session = cluster.session().await;
+    session.run_all(["CREATE TABLE t (id int NOT NULL, n numeric(6,2)) DISTRIBUTED BY (id)"]).await;
+    let text: &[BadData<'_>] = &[
+        (b"1\n", "22P04", "missing data for column \"n\"", "COPY t, line 1: \"1\""),
+        (
+            b"1\t2\n3\t4\t5\n",
+            "22P04",
+            "extra data after last expected column",
+            "COPY t, line 2: \"3\t4\t5\"",
+        ),
+        (
+            b"1\t2\nx\t4\n",
+            "22P02",
+            "invalid input syntax for type integer: \"x\"",
+            "COPY t, line 2, column id: \"x\"",
+        ),
+        (
+            b"1\t2\n\\N\t4\n",
+            "23502",
+            "null value in column \"id\" of relation \"t\" violates not-null constraint",
+            "COPY t, line 2: \"\\N\t4\"",
+        ),
+        (
+            b"1\t\xff\n",
+            "22021",
+            "invalid byte sequence for encoding \"UTF8\": 0xff",
+            "COPY t, line 1",
+        ),
+    ];
+    check_bad_data(&cluster, "", text).await;
+    let names: &[BadData<'_>] = &[
+        (
+            b"id\n",
+            "22P04",
+            "wrong number of fields in header line: got 1, expected 2",
+            "COPY t, line 1: \"id\"",
+        ),
+        (
+            b"id,m\n",
+            "22P04",
+            "column name mismatch in header line field 2: got \"m\", expected \"n\"",
+            "COPY t, line 1: \"id,m\"",
+        ),
+        (
+            b",n\n",
+            "22P04",
+            "column name mismatch in header line field 1: got null value (\"\"), expected \"id\"",
+            "COPY t, line 1: \",n\"",
+        ),
+    ];
+    check_bad_data(&cluster, "(FORMAT csv, HEADER match)", names).await;
+    check_bad_data(&cluster, "(FORMAT binary)", BAD_BINARY).await;
+    assert_eq!(session.value("SELECT count(*) FROM t").await, "0");
+    cluster.stop().await;
+}
+
+const BAD_BINARY: &[BadData<'_>] = &[
+    (b"1\t2\n", "22P04", "COPY file signature not recognized", ""),
+    (
+        b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x01",
+        "22P04",
+        "row field count is 1, expected 2",
+        "COPY t, line 1",
+    ),
+    (
+        b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x04\0\0",
+        "22P04",
+        "unexpected EOF in COPY data",
+        "COPY t, line 1, column id",
+    ),
+    (
+        b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x05abcde\xff\xff\xff\xff",
+        "22P03",
+        "incorrect binary data format",
+        "COPY t, line 1, column id",
+    ),
+    (
+        b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x04\0\0\0\x01\0\0\0\x0a\0\x01\0\x03\0\0\0\0\0\x01",
+        "22003",
+        "numeric field overflow",
+        "COPY t, line 1, column n",
+    ),
+    (
+        b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\xff\xff\xff\xff\xff\xff\xff\xff",
+        "23502",
+        "null value in column \"id\" of relation \"t\" violates not-null constraint",
+        "COPY t, line 1",
+    ),
+];

@@ -138,3 +138,40 @@ async fn a_portal_gives_its_rows_in_portions() {
     transaction.commit().await.unwrap();
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_of_tables_are_described_as_what_they_are() {
+    let cluster = TestCluster::start(1).await;
+    let client = &cluster.session().await.client;
+    client
+        .batch_execute(
+            "CREATE TABLE t (id int, n numeric(8,2), v varchar(9), c char(3)) DISTRIBUTED BY (id); \
+             CREATE TABLE u (id int, x text) DISTRIBUTED BY (id)",
+        )
+        .await
+        .unwrap();
+    let oid = |name: &str| {
+        let sql = format!("SELECT oid::bigint FROM pg_class WHERE relname = '{name}'");
+        async move { client.query_one(&sql, &[]).await.unwrap().get::<_, i64>(0) as u32 }
+    };
+    let (t, u) = (oid("t").await, oid("u").await);
+    // For each output: the table and the column's number, and the type modifier.
+    for (sql, expected) in [
+        ("SELECT * FROM t", vec![(t, 1, -1), (t, 2, 524_294), (t, 3, 13), (t, 4, 7)]),
+        ("SELECT n AS m, n + 1, id + 1 FROM t", vec![(t, 2, 524_294), (0, 0, -1), (0, 0, -1)]),
+        ("SELECT u.x, t.v FROM t JOIN u ON t.id = u.id", vec![(u, 2, -1), (t, 3, 13)]),
+        ("SELECT c, count(*) FROM t GROUP BY c ORDER BY c", vec![(t, 4, 7), (0, 0, -1)]),
+        ("SELECT s.v FROM (SELECT v FROM t LIMIT 1) s", vec![(t, 3, 13)]),
+        ("WITH w AS (SELECT DISTINCT n FROM t) SELECT n FROM w", vec![(t, 2, 524_294)]),
+        ("SELECT sum(n), max(id) FROM t", vec![(0, 0, -1), (0, 0, -1)]),
+        ("SELECT x FROM u UNION ALL SELECT x FROM u", vec![(0, 0, -1)]),
+    ] {
+        let prepared = client.prepare(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+        let columns = prepared.columns().iter().map(|column| {
+            let (table, number) = (column.table_oid(), column.column_id());
+            (table.unwrap_or(0), number.unwrap_or(0), column.type_modifier())
+        });
+        assert_eq!(columns.collect::<Vec<_>>(), expected, "{sql}");
+    }
+    cluster.stop().await;
+}

@@ -96,7 +96,7 @@ async fn its_commands_work_and_tell_the_truth() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_copy_loads_a_file() {
+async fn its_copy_loads_and_writes_files() {
     let Some(programs) = Programs::for_tests().unwrap_or_else(|e| panic!("{e}")) else { return };
     let cluster = TestCluster::start(2).await;
     let session = cluster.session().await;
@@ -111,6 +111,15 @@ async fn its_copy_loads_a_file() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "COPY 5000");
     assert_eq!(session.value("SELECT count(*) + sum(id) FROM t").await, "12507500");
+    // And writes it again, the same.
+    let written = cluster.directory.path().join("written.csv");
+    let query = "(SELECT * FROM t ORDER BY id)";
+    let mut psql = Command::new(programs.psql());
+    psql.arg(cluster.url()).arg("--no-psqlrc");
+    psql.arg("-c").arg(format!("\\copy {query} TO '{}' CSV", written.display()));
+    let output = tokio::task::spawn_blocking(move || psql.output()).await.unwrap().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "COPY 5000");
+    assert_eq!(std::fs::read(&written).unwrap(), std::fs::read(&file).unwrap());
     cluster.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::poll_fn, io::Cursor, pin::pin, time::Duration};
 
-use futures::SinkExt;
+use futures::{SinkExt, StreamExt};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_postgres::{
     AsyncMessage, Client, NoTls, SimpleQueryMessage, error::DbError, error::ErrorPosition,
@@ -110,17 +110,28 @@ impl Session {
     }
 
     /// Sends data to `COPY … FROM STDIN`, in chunks; how many rows the server took.
-    pub(crate) async fn copy_in(&self, sql: &str, data: &str) -> Result<u64, Failure> {
+    pub(crate) async fn copy_in(&self, sql: &str, data: impl AsRef<[u8]>) -> Result<u64, Failure> {
         let failure = |e: tokio_postgres::Error| Failure::of(&e);
         let sink = self.client.copy_in::<_, Cursor<Vec<u8>>>(sql).await.map_err(failure)?;
         let mut sink = pin!(sink);
-        for chunk in data.as_bytes().chunks(COPY_CHUNK_BYTES) {
+        for chunk in data.as_ref().chunks(COPY_CHUNK_BYTES) {
             // The server may have failed already: finish() tells why.
             if sink.send(Cursor::new(chunk.to_vec())).await.is_err() {
                 break;
             }
         }
         sink.finish().await.map_err(failure)
+    }
+
+    /// Runs `COPY … TO STDOUT`; all its data.
+    pub(crate) async fn copy_out(&self, sql: &str) -> Result<Vec<u8>, Failure> {
+        let failure = |e: tokio_postgres::Error| Failure::of(&e);
+        let mut pieces = pin!(self.client.copy_out(sql).await.map_err(failure)?);
+        let mut data = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            data.extend_from_slice(&piece.map_err(failure)?);
+        }
+        Ok(data)
     }
 
     /// Runs statements that must succeed.

@@ -1,11 +1,25 @@
-//! COPY … FROM STDIN: bytes to rows.
+//! COPY's formats.
 //!
-//! [`Records`] cuts the client's bytes, which come cut anywhere, into records and their values;
-//! [`CopyRows`] makes batches of them, with the line, the column and the value of the first one
-//! that is wrong.
+//! [`CopyReader`] makes batches of what the client sends: `records` cuts text and csv, which come
+//! cut anywhere, into records and their values, and `rows` reads those as their columns' types;
+//! `binary` takes binary data apart, `binary_column` reads its values. [`Places`] tell in which
+//! line a row came, for errors. [`CopyForm`] says how rows are written; the server does that.
 
+mod binary;
+mod binary_column;
+mod form;
+mod numeric;
+mod place;
+mod reader;
 mod records;
 mod rows;
 
-pub use records::{RecordFormat, Records};
-pub use rows::CopyRows;
+pub use binary::BinaryReader;
+pub use form::CopyForm;
+pub use place::Places;
+pub use reader::{CopyBatch, CopyReader, Header};
+pub use records::{Record, RecordFormat, Records};
+pub use rows::{CopyRows, Forced};
+
+/// What binary data begins with.
+pub const BINARY_SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";

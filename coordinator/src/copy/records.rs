@@ -1,7 +1,9 @@
 //! Records and values of COPY's text and csv formats (PostgreSQL's
 //! `src/backend/commands/copyfromparse.c`).
 
-use kestrel_proto::{ErrorReport, Result, SqlState};
+use kestrel_proto::{ErrorReport, Result};
+
+use super::place::{at_line, bad_format, utf8};
 
 /// How records are written.
 #[derive(Clone, Debug)]
@@ -18,9 +20,20 @@ pub struct RecordFormat {
     pub escape: u8,
 }
 
+/// A record: its line, its text, and its values.
+pub struct Record<'a> {
+    /// Counted from 1; of a record of several lines, the last.
+    pub line: u64,
+    /// As it came.
+    pub text: &'a str,
+    /// `None`: the null text, not quoted.
+    pub values: Vec<Option<String>>,
+}
+
 /// Cuts bytes into records.
 #[derive(Debug)]
 pub struct Records {
+    table: String,
     format: RecordFormat,
     buffer: Vec<u8>,
     /// Up to here the buffer has been searched for the end of the record.
@@ -32,21 +45,24 @@ pub struct Records {
 }
 
 impl Records {
-    /// Nothing read yet.
-    pub fn new(format: RecordFormat) -> Self {
-        Self { format, buffer: Vec::new(), searched: 0, quoted: false, line: 0, ended: false }
+    /// For rows of this table; nothing read yet.
+    pub fn new(table: &str, format: RecordFormat) -> Self {
+        Self {
+            table: table.to_string(),
+            format,
+            buffer: Vec::new(),
+            searched: 0,
+            quoted: false,
+            line: 0,
+            ended: false,
+        }
     }
 
-    /// The line of the last record.
-    pub fn line(&self) -> u64 {
-        self.line
-    }
-
-    /// More bytes, cut anywhere; `record` gets the values of each complete record.
+    /// More bytes, cut anywhere; `record` gets each complete record.
     pub fn push(
         &mut self,
         bytes: &[u8],
-        mut record: impl FnMut(u64, &[Option<String>]) -> Result<()>,
+        mut record: impl FnMut(Record<'_>) -> Result<()>,
     ) -> Result<()> {
         self.buffer.extend_from_slice(bytes);
         let mut start = 0;
@@ -61,16 +77,29 @@ impl Records {
     }
 
     /// All bytes have come: what is left is the last record.
-    pub fn finish(
-        &mut self,
-        mut record: impl FnMut(u64, &[Option<String>]) -> Result<()>,
-    ) -> Result<()> {
-        if self.quoted {
-            return Err(bad_format("unterminated CSV quoted field"));
-        }
+    pub fn finish(&mut self, mut record: impl FnMut(Record<'_>) -> Result<()>) -> Result<()> {
         let line = std::mem::take(&mut self.buffer);
         self.searched = 0;
+        if self.quoted && !self.ended {
+            self.count_lines(&line);
+            let error = bad_format("unterminated CSV quoted field");
+            return Err(self.here(error, std::str::from_utf8(&line).ok()));
+        }
         if line.is_empty() { Ok(()) } else { self.take(&line, &mut record) }
+    }
+
+    /// Lines inside of quotes count, except in the first record: PostgreSQL does not know yet how
+    /// lines end.
+    fn count_lines(&mut self, record: &[u8]) {
+        let is_first = self.line == 0;
+        self.line += 1;
+        if self.format.csv && !is_first {
+            self.line += record.iter().filter(|byte| **byte == b'\n').count() as u64;
+        }
+    }
+
+    fn here(&self, error: ErrorReport, text: Option<&str>) -> ErrorReport {
+        error.context(at_line(&self.table, self.line, text))
     }
 
     /// The position of the newline that ends the next record.
@@ -110,31 +139,32 @@ impl Records {
     fn take(
         &mut self,
         line: &[u8],
-        record: &mut impl FnMut(u64, &[Option<String>]) -> Result<()>,
+        record: &mut impl FnMut(Record<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.line += 1;
+        self.count_lines(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if self.ended || line == b"\\." {
             self.ended = true;
             return Ok(());
         }
-        let text = std::str::from_utf8(line).map_err(|_| {
-            let message = "invalid byte sequence for encoding \"UTF8\"";
-            at_line(ErrorReport::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message), self.line)
-        })?;
-        let values = if self.format.csv { self.csv(text) } else { self.text(text) };
-        record(self.line, &values)
+        let text = utf8(line).map_err(|error| self.here(error, None))?;
+        let values = match self.format.csv {
+            true => self.csv(text),
+            false => self.text(text).map_err(|error| self.here(error, Some(text)))?,
+        };
+        record(Record { line: self.line, text, values })
     }
 
-    fn text(&self, line: &str) -> Vec<Option<String>> {
+    fn text(&self, line: &str) -> Result<Vec<Option<String>>> {
         let mut values = Vec::new();
         let mut rest = line;
         loop {
             let end = text_value_end(rest, self.format.delimiter);
             let raw = &rest[..end];
-            values.push((raw != self.format.null).then(|| unescape(raw)));
+            let value = if raw == self.format.null { None } else { Some(unescape(raw)?) };
+            values.push(value);
             if end == rest.len() {
-                return values;
+                return Ok(values);
             }
             rest = &rest[end + 1..];
         }
@@ -189,9 +219,12 @@ fn text_value_end(text: &str, delimiter: u8) -> usize {
 }
 
 /// `\t`, `\n`, octal and hexadecimal escapes; any other escaped character stands for itself.
-fn unescape(raw: &str) -> String {
+///
+/// # Errors
+/// 22021: the bytes that it stands for are no text.
+fn unescape(raw: &str) -> Result<String> {
     if !raw.contains('\\') {
-        return raw.to_string();
+        return Ok(raw.to_string());
     }
     let bytes = raw.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -231,39 +264,36 @@ fn unescape(raw: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn bad_format(message: &str) -> ErrorReport {
-    ErrorReport::new(SqlState::BAD_COPY_FILE_FORMAT, message)
-}
-
-fn at_line(error: ErrorReport, line: u64) -> ErrorReport {
-    error.detail(format!("COPY, line {line}"))
+    utf8(&out).map(str::to_string)
 }
 
 #[cfg(test)]
 mod tests {
+    use kestrel_proto::SqlState;
+
     use super::*;
 
-    fn check(csv: bool, input: &str, expected: &[&[Option<&str>]]) {
+    fn format(csv: bool) -> RecordFormat {
         let delimiter = if csv { b',' } else { b'\t' };
         let null = if csv { "" } else { "\\N" };
-        let format = RecordFormat { csv, delimiter, null: null.into(), quote: b'"', escape: b'"' };
+        RecordFormat { csv, delimiter, null: null.into(), quote: b'"', escape: b'"' }
+    }
+
+    fn check(csv: bool, input: &str, expected: &[(u64, &[Option<&str>])]) {
         // Cut at every place: the records are the same.
         for cut in 0..=input.len() {
-            let mut records = Records::new(format.clone());
+            let mut records = Records::new("t", format(csv));
             let mut seen = Vec::new();
-            let mut note = |_: u64, values: &[Option<String>]| {
-                seen.push(values.to_vec());
+            let mut note = |record: Record<'_>| {
+                seen.push((record.line, record.values));
                 Ok(())
             };
             records.push(&input.as_bytes()[..cut], &mut note).unwrap();
             records.push(&input.as_bytes()[cut..], &mut note).unwrap();
             records.finish(&mut note).unwrap();
-            let expected: Vec<Vec<Option<String>>> = expected
+            let expected: Vec<(u64, Vec<Option<String>>)> = expected
                 .iter()
-                .map(|r| r.iter().map(|v| v.map(str::to_string)).collect())
+                .map(|(line, r)| (*line, r.iter().map(|v| v.map(str::to_string)).collect()))
                 .collect();
             assert_eq!(seen, expected, "{input:?} cut at {cut}");
         }
@@ -271,9 +301,9 @@ mod tests {
 
     #[test]
     fn text_records() {
-        check(false, "1\ta\n2\t\\N\n", &[&[Some("1"), Some("a")], &[Some("2"), None]]);
-        check(false, "a\\tb\\\\\\x41\\101\n\\.\nrest\n", &[&[Some("a\tb\\AA")]]);
-        check(false, "x\\\ny\r\n", &[&[Some("x\ny")]]);
+        check(false, "1\ta\n2\t\\N\n", &[(1, &[Some("1"), Some("a")]), (2, &[Some("2"), None])]);
+        check(false, "a\\tb\\\\\\x41\\101\n\\.\nrest\n", &[(1, &[Some("a\tb\\AA")])]);
+        check(false, "x\\\ny\r\n", &[(1, &[Some("x\ny")])]);
     }
 
     #[test]
@@ -281,22 +311,27 @@ mod tests {
         check(
             true,
             "1,\"a,\"\"b\"\"\nc\"\n,\"\"\n",
-            &[&[Some("1"), Some("a,\"b\"\nc")], &[None, Some("")]],
+            &[(1, &[Some("1"), Some("a,\"b\"\nc")]), (2, &[None, Some("")])],
+        );
+        check(
+            true,
+            "a\n\"b\nc\"\nd\n",
+            &[(1, &[Some("a")]), (3, &[Some("b\nc")]), (4, &[Some("d")])],
         );
     }
 
     #[test]
-    fn an_open_quote_is_an_error() {
-        let format = RecordFormat {
-            csv: true,
-            delimiter: b',',
-            null: String::new(),
-            quote: b'"',
-            escape: b'"',
-        };
-        let mut records = Records::new(format);
-        records.push(b"1,\"a\n", |_, _| Ok(())).unwrap();
-        let error = records.finish(|_, _| Ok(())).unwrap_err();
-        assert_eq!(error.sqlstate, SqlState::BAD_COPY_FILE_FORMAT);
+    fn what_is_wrong_is_told_with_its_line() {
+        // As PostgreSQL 15 tells it.
+        for (csv, input, sqlstate, context) in [
+            (true, &b"1,\"a\n"[..], SqlState::BAD_COPY_FILE_FORMAT, "COPY t, line 1: \"1,\"a\n\""),
+            (false, b"1\n\xff\n", SqlState::CHARACTER_NOT_IN_REPERTOIRE, "COPY t, line 2"),
+            (false, b"\\xff\n", SqlState::CHARACTER_NOT_IN_REPERTOIRE, "COPY t, line 1: \"\\xff\""),
+        ] {
+            let mut records = Records::new("t", format(csv));
+            let read = records.push(input, |_| Ok(())).and_then(|()| records.finish(|_| Ok(())));
+            let error = read.unwrap_err();
+            assert_eq!((error.sqlstate, error.context.as_deref()), (sqlstate, Some(context)));
+        }
     }
 }

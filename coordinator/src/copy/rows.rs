@@ -11,32 +11,51 @@ use kestrel_planner::{
     error::report,
     functions::read_text,
 };
-use kestrel_proto::{ErrorReport, Result, SqlState};
+use kestrel_proto::{ErrorReport, Result};
+
+use super::{
+    CopyBatch, Places,
+    place::{at_column, at_line, bad_format},
+    records::Record,
+};
 
 /// Rows of a batch.
 const BATCH_ROWS: usize = 8192;
+
+/// What a column's FORCE options say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forced {
+    /// FORCE_NOT_NULL: the null text that is not quoted is a text.
+    pub not_null: bool,
+    /// FORCE_NULL: the null text that is quoted is NULL.
+    pub null: bool,
+}
 
 /// Collects values and reads them as their columns' types, a batch at a time.
 pub struct CopyRows {
     table: String,
     columns: Vec<ColumnDef>,
+    forced: Vec<Forced>,
+    null: String,
     schema: SchemaRef,
     values: Vec<StringViewBuilder>,
-    lines: Vec<u64>,
+    places: Places,
 }
 
 impl CopyRows {
-    /// For these columns of a table.
-    pub fn new(table: &str, columns: Vec<ColumnDef>) -> Self {
+    /// For these columns of a table, each with its FORCE options; `null` is the null text.
+    pub fn new(table: &str, columns: Vec<ColumnDef>, forced: Vec<Forced>, null: &str) -> Self {
         let fields: Vec<_> =
             columns.iter().map(|c| Field::new(&c.name, c.sql_type.arrow(), true)).collect();
         let values = columns.iter().map(|_| StringViewBuilder::new()).collect();
         Self {
             table: table.to_string(),
             columns,
+            forced,
+            null: null.to_string(),
             schema: Arc::new(Schema::new(fields)),
             values,
-            lines: Vec::new(),
+            places: Places::new(table),
         }
     }
 
@@ -44,40 +63,76 @@ impl CopyRows {
     ///
     /// # Errors
     /// 22P04: too few or too many values.
-    pub fn push(&mut self, line: u64, values: &[Option<String>]) -> Result<()> {
-        let message = match values.len().cmp(&self.columns.len()) {
+    pub fn push(&mut self, record: &Record<'_>) -> Result<()> {
+        let message = match record.values.len().cmp(&self.columns.len()) {
             std::cmp::Ordering::Less => {
-                let missing = &self.columns[values.len()].name;
+                let missing = &self.columns[record.values.len()].name;
                 format!("missing data for column \"{missing}\"")
             }
             std::cmp::Ordering::Greater => "extra data after last expected column".into(),
             std::cmp::Ordering::Equal => {
-                for (builder, value) in self.values.iter_mut().zip(values) {
-                    builder.append_option(value.as_deref());
+                let values = self.values.iter_mut().zip(&record.values);
+                for (at, (builder, value)) in values.enumerate() {
+                    let forced = self.forced.get(at).copied().unwrap_or_default();
+                    builder.append_option(match value.as_deref() {
+                        None if forced.not_null => Some(self.null.as_str()),
+                        Some(value) if forced.null && value == self.null => None,
+                        value => value,
+                    });
                 }
-                self.lines.push(line);
+                self.places.note(record.line, Some(record.text));
                 return Ok(());
             }
         };
-        let error = ErrorReport::new(SqlState::BAD_COPY_FILE_FORMAT, message);
-        Err(error.detail(format!("COPY {}, line {line}", self.table)))
+        Err(bad_format(message).context(self.at_line(record)))
+    }
+
+    /// Takes the header line, which must have the columns' names (HEADER MATCH).
+    ///
+    /// # Errors
+    /// 22P04: it has not.
+    pub fn match_header(&self, record: &Record<'_>) -> Result<()> {
+        let (got, expected) = (record.values.len(), self.columns.len());
+        let wrong = |message: String| Err(bad_format(message).context(self.at_line(record)));
+        if got != expected {
+            return wrong(format!(
+                "wrong number of fields in header line: got {got}, expected {expected}"
+            ));
+        }
+        for (at, (name, column)) in record.values.iter().zip(&self.columns).enumerate() {
+            let got = match name {
+                Some(name) if *name == column.name => continue,
+                Some(name) => format!("\"{name}\""),
+                None => format!("null value (\"{}\")", self.null),
+            };
+            return wrong(format!(
+                "column name mismatch in header line field {}: got {got}, expected \"{}\"",
+                at + 1,
+                column.name
+            ));
+        }
+        Ok(())
+    }
+
+    fn at_line(&self, record: &Record<'_>) -> String {
+        at_line(&self.table, record.line, Some(record.text))
     }
 
     /// Are there enough rows for a batch?
     pub fn is_full(&self) -> bool {
-        self.lines.len() >= BATCH_ROWS
+        self.places.rows() >= BATCH_ROWS
     }
 
     /// The rows so far, if there are any.
     ///
     /// # Errors
     /// What is wrong with the first value that cannot be read; its line, column and text are the
-    /// detail.
-    pub fn take(&mut self) -> Result<Option<(RecordBatch, Vec<u64>)>> {
-        if self.lines.is_empty() {
+    /// context.
+    pub fn take(&mut self) -> Result<Option<CopyBatch>> {
+        if self.places.rows() == 0 {
             return Ok(None);
         }
-        let lines = std::mem::take(&mut self.lines);
+        let places = self.places.take();
         let texts: Vec<ArrayRef> =
             self.values.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef).collect();
         let mut arrays = Vec::with_capacity(texts.len());
@@ -86,7 +141,7 @@ impl CopyRows {
             match read(text, column.sql_type) {
                 Ok(array) => arrays.push(array),
                 Err(error) => {
-                    let (row, error) = self.locate(column, text, &lines, error);
+                    let (row, error) = self.locate(column, text, &places, error);
                     if first.as_ref().is_none_or(|(other, _)| row < *other) {
                         first = Some((row, error));
                     }
@@ -97,7 +152,7 @@ impl CopyRows {
             return Err(error);
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays);
-        Ok(Some((batch.map_err(|e| report(e.into()))?, lines)))
+        Ok(Some(CopyBatch { rows: batch.map_err(|e| report(e.into()))?, places }))
     }
 
     /// The first row of a column that cannot be read.
@@ -105,21 +160,17 @@ impl CopyRows {
         &self,
         column: &ColumnDef,
         texts: &ArrayRef,
-        lines: &[u64],
+        places: &Places,
         error: ErrorReport,
     ) -> (usize, ErrorReport) {
-        for (row, line) in lines.iter().enumerate() {
+        for row in 0..places.rows() {
             if let Err(error) = read(&texts.slice(row, 1), column.sql_type) {
                 let value = texts.as_string_view().value(row);
-                return (row, self.at(*line, column, value, error));
+                let context = at_column(&self.table, places.line(row), &column.name, Some(value));
+                return (row, error.context(context));
             }
         }
         (0, error)
-    }
-
-    fn at(&self, line: u64, column: &ColumnDef, value: &str, error: ErrorReport) -> ErrorReport {
-        let (table, column) = (&self.table, &column.name);
-        error.detail(format!("COPY {table}, line {line}, column {column}: \"{value}\""))
     }
 }
 

@@ -16,8 +16,9 @@ pub(super) async fn copy_in(
     mut copy: Box<dyn CopyIn>,
 ) -> Result<String, Failure> {
     let columns = i16::try_from(copy.columns()).unwrap_or(i16::MAX);
-    let formats = vec![0; usize::from(columns.unsigned_abs())];
-    connection.put(&CopyInResponse::new(0, columns, formats));
+    let format = i8::from(copy.is_binary());
+    let formats = vec![i16::from(format); usize::from(columns.unsigned_abs())];
+    connection.put(&CopyInResponse::new(format, columns, formats));
     if let Err(interrupt) = connection.flush(running).await {
         return Err(give_up(copy, interrupt.into()).await);
     }

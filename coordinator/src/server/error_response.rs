@@ -35,11 +35,12 @@ fn fields(report: &ErrorReport) -> Vec<(u8, String)> {
         (b'M', report.message.clone()),
     ];
     let datanode = report.datanode.as_ref().map(|name| format!("datanode {name}"));
+    let context: Vec<String> = report.context.clone().into_iter().chain(datanode).collect();
     let optional = [
         (b'D', report.detail.clone()),
         (b'H', report.hint.clone()),
         (b'P', report.position.map(|position| position.to_string())),
-        (b'W', datanode),
+        (b'W', (!context.is_empty()).then(|| context.join("\n"))),
     ];
     fields.extend(optional.into_iter().filter_map(|(code, text)| Some((code, text?))));
     for (_, text) in &mut fields {

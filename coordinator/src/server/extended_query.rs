@@ -14,6 +14,7 @@ use super::backend::{Description, Parameter, Session};
 use super::clients::Running;
 use super::conversation::Conversation;
 use super::copy::copy_in;
+use super::copy_out::copy_out;
 use super::decode::{decode_parameters, parameter_type};
 use super::encode::{Format, RowEncoder};
 use super::error_response::protocol_violation;
@@ -208,6 +209,10 @@ impl<S: Session> Conversation<S> {
             }
             Outcome::Done(tag) => Some(tag),
             Outcome::CopyIn(copy) => Some(copy_in(&mut self.connection, &running, copy).await?),
+            Outcome::CopyOut(copy) => {
+                let style = self.session.text_style();
+                Some(copy_out(&mut self.connection, &running, copy, style).await?)
+            }
             Outcome::Empty => None,
         };
         self.put_answer(tag);

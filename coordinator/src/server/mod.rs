@@ -6,7 +6,7 @@
 //! 1. [`serve`] accepts a socket; `startup` refuses encryption, serves cancel requests, and opens
 //!    the session.
 //! 2. `conversation` reads a message and hands it to `simple_query` or `extended_query`; `copy`
-//!    takes COPY data, `rows` sends results, `encode` writes values, `decode` reads parameters.
+//!    takes COPY data, `copy_out` sends it, `rows` sends results, `encode` writes values, `decode` reads parameters.
 //! 3. `connection` does all waiting: a wait for a session, a batch or the socket is broken by a
 //!    cancel (`clients`), by the server's end or by the client's going, and notices pass at once.
 //!
@@ -22,6 +22,7 @@ mod clients;
 mod connection;
 mod conversation;
 mod copy;
+mod copy_out;
 mod decode;
 mod encode;
 mod error_response;
@@ -41,7 +42,8 @@ use std::time::Duration;
 
 pub use backend::{Backend, Description, Parameter, Session, StartupInfo, TransactionStatus};
 pub use clients::Clients;
-pub use encode::{EncodableRows, Format, RowEncoder, TextStyle};
+pub use encode::{CopyEncoder, EncodableRows, Format, RowEncoder, TextStyle};
+pub(crate) use encode::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS};
 pub use listener::serve;
 pub use prepared::{PreparedStatement, PreparedStatements};
 

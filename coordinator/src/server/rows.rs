@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 use futures::StreamExt;
+use kestrel_planner::catalog::SqlType;
 use kestrel_proto::BatchStream;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 use tokio_util::sync::CancellationToken;
@@ -88,6 +89,15 @@ pub(super) fn command_tag(tag: &RowsTag, rows: u64) -> String {
     }
 }
 
+/// A column's type modifier. Each numeric has a precision and a scale here, and in PostgreSQL only
+/// those of columns that were declared with them.
+fn type_modifier(field: &OutputField) -> i32 {
+    match field.sql_type {
+        SqlType::Numeric(..) if field.table_oid == 0 => -1,
+        sql_type => sql_type.typmod(),
+    }
+}
+
 /// What the client is told of a result's columns.
 pub(super) fn row_description(fields: &[OutputField], formats: &[Format]) -> RowDescription {
     let fields = fields.iter().zip(formats).map(|(field, format)| {
@@ -98,7 +108,7 @@ pub(super) fn row_description(fields: &[OutputField], formats: &[Format]) -> Row
             field.column_number,
             field.sql_type.oid(),
             field.sql_type.typlen(),
-            field.sql_type.typmod(),
+            type_modifier(field),
             format.code(),
         )
     });

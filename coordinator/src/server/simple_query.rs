@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::Session;
 use super::conversation::Conversation;
 use super::copy::copy_in;
+use super::copy_out::copy_out;
 use super::encode::{Format, RowEncoder};
 use super::failure::Failure;
 use super::rows::{Cursor, command_tag, row_description};
@@ -49,6 +50,10 @@ impl<S: Session> Conversation<S> {
             }
             Outcome::Done(tag) => Ok(Some(tag)),
             Outcome::CopyIn(copy) => copy_in(&mut self.connection, &running, copy).await.map(Some),
+            Outcome::CopyOut(copy) => {
+                let style = self.session.text_style();
+                copy_out(&mut self.connection, &running, copy, style).await.map(Some)
+            }
             Outcome::Empty => Ok(None),
         }
     }

@@ -15,8 +15,8 @@ use kestrel_planner::{
     error::report,
     operators::conform,
     parse::{
-        CopyDirection, CopyFormat, CopyHeader, CopyStatement, CopyTarget,
-        Statement as ParsedStatement, StatementKind, parse,
+        CopyDirection, CopyFormat, CopyHeader, CopyOptions, CopyStatement, CopyTarget, Identifier,
+        QualifiedName, Statement as ParsedStatement, StatementKind, parse,
     },
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -24,11 +24,15 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientSession, CopyIn, Outcome,
-    insert::{all_columns, sequence_of, serial_columns},
+    ClientSession, CopyIn, Outcome, Statement,
+    copy_to::{forced, named_columns},
+    insert::{sequence_of, serial_columns},
 };
 use crate::{
-    copy::{CopyRows, RecordFormat, Records},
+    copy::{
+        BinaryReader, CopyBatch, CopyReader, CopyRows, Forced, Header, Places, RecordFormat,
+        Records,
+    },
     engine::Engine,
     query::Ingestor,
 };
@@ -41,61 +45,44 @@ pub(super) struct CopyResult(Arc<Mutex<Option<Written>>>);
 type Written = (Arc<TableDef>, Vec<Segment>);
 
 impl ClientSession {
-    /// Prepares to take the client's rows.
-    pub(super) async fn copy(&mut self, copy: &CopyStatement) -> Result<Outcome> {
-        let (CopyDirection::FromClient, CopyTarget::Table { name, columns }) =
-            (copy.direction, &copy.target)
-        else {
-            return Err(ErrorReport::unsupported("COPY … TO is not supported yet"));
-        };
-        self.transaction.check_writable("COPY FROM")?;
-        if copy.options.format == CopyFormat::Binary {
-            return Err(ErrorReport::unsupported("COPY in binary format is not supported yet"));
+    /// COPY: prepares to take the client's rows, or runs to the first ones for it.
+    pub(super) async fn copy(
+        &mut self,
+        copy: &CopyStatement,
+        statement: &Statement,
+        cancel: CancellationToken,
+    ) -> Result<Outcome> {
+        match (copy.direction, &copy.target) {
+            (CopyDirection::FromClient, CopyTarget::Table { name, columns }) => {
+                self.copy_from(name, columns, &copy.options).await
+            }
+            (CopyDirection::FromClient, CopyTarget::Query(_)) => {
+                Err(ErrorReport::internal("a query takes no rows"))
+            }
+            (CopyDirection::ToClient, _) => self.copy_to(copy, statement, cancel).await,
         }
+    }
+
+    async fn copy_from(
+        &mut self,
+        name: &QualifiedName,
+        columns: &[Identifier],
+        options: &CopyOptions,
+    ) -> Result<Outcome> {
+        self.transaction.check_writable("COPY FROM")?;
         let view = self.transaction.view(&self.engine);
         let table = Arc::clone(resolve_table(&view, &self.settings.search_path(), name)?);
-        let positions = if columns.is_empty() {
-            all_columns(&table)
-        } else {
-            let position = |column: &kestrel_planner::parse::Identifier| {
-                table.columns.iter().position(|c| c.name == column.name).ok_or_else(|| {
-                    let message = format!(
-                        "column \"{}\" of relation \"{}\" does not exist",
-                        column.name, table.name
-                    );
-                    ErrorReport::new(SqlState::UNDEFINED_COLUMN, message).position(column.position)
-                })
-            };
-            let positions: Vec<usize> = columns.iter().map(position).collect::<Result<_>>()?;
-            for (at, column) in columns.iter().enumerate() {
-                if positions[..at].contains(&positions[at]) {
-                    let message = format!("column \"{}\" specified more than once", column.name);
-                    return Err(ErrorReport::new(SqlState::DUPLICATE_COLUMN, message)
-                        .position(column.position));
-                }
-            }
-            positions
-        };
+        let positions = named_columns(&table, columns)?;
+        let reader = reader(&table, &positions, options)?;
         self.lock_unique(&table).await?;
         let view = self.transaction.view(&self.engine);
         let defaults = self.defaults(&table, &positions, &view).await?;
         let transaction = self.transaction.will_write(&self.engine);
         let ingestor = Ingestor::start(&self.engine.cluster, &view, &table, transaction)?;
-        let given = positions.iter().map(|at| table.columns[*at].clone()).collect();
-        let options = &copy.options;
-        let format = RecordFormat {
-            csv: options.format == CopyFormat::Csv,
-            delimiter: options.delimiter,
-            null: options.null.clone(),
-            quote: options.quote,
-            escape: options.escape,
-        };
         Ok(Outcome::CopyIn(Box::new(CopyFrom {
             engine: Arc::clone(&self.engine),
             serials: serial_columns(&table, &positions),
-            rows: CopyRows::new(&table.name, given),
-            records: Records::new(format),
-            skip_header: options.header != CopyHeader::None,
+            reader,
             table,
             positions,
             defaults,
@@ -161,17 +148,41 @@ struct CopyFrom {
     defaults: Vec<Option<ScalarValue>>,
     serials: Vec<(usize, (String, String))>,
     view: Arc<Catalog>,
-    records: Records,
-    rows: CopyRows,
-    skip_header: bool,
+    reader: CopyReader,
     ingestor: Option<Ingestor>,
     result: CopyResult,
 }
 
+/// What makes rows of the client's data, which come in these columns of the table.
+fn reader(table: &TableDef, positions: &[usize], options: &CopyOptions) -> Result<CopyReader> {
+    let given: Vec<_> = positions.iter().map(|at| table.columns[*at].clone()).collect();
+    if options.format == CopyFormat::Binary {
+        return Ok(CopyReader::binary(BinaryReader::new(&table.name, given)));
+    }
+    let not_null = forced("FORCE_NOT_NULL", &options.force_not_null, table, positions)?;
+    let null = forced("FORCE_NULL", &options.force_null, table, positions)?;
+    let forced = not_null.into_iter().zip(null);
+    let forced = forced.map(|(not_null, null)| Forced { not_null, null }).collect();
+    let format = RecordFormat {
+        csv: options.format == CopyFormat::Csv,
+        delimiter: options.delimiter,
+        null: options.null.clone(),
+        quote: options.quote,
+        escape: options.escape,
+    };
+    let header = match options.header {
+        CopyHeader::None => Header::None,
+        CopyHeader::Skip => Header::Skip,
+        CopyHeader::Match => Header::Match,
+    };
+    let rows = CopyRows::new(&table.name, given, forced, &options.null);
+    Ok(CopyReader::records(Records::new(&table.name, format), rows, header))
+}
+
 impl CopyFrom {
     async fn flush(&mut self) -> Result<()> {
-        let Some((batch, lines)) = self.rows.take()? else { return Ok(()) };
-        let batch = self.all_columns(&batch)?;
+        let Some(CopyBatch { rows, places }) = self.reader.take()? else { return Ok(()) };
+        let batch = self.all_columns(&rows)?;
         let batch = ClientSession::with_serials(
             &self.engine,
             batch,
@@ -182,7 +193,7 @@ impl CopyFrom {
         .await?;
         let schema = self.table.arrow_schema();
         if let Err(error) = conform(&batch, &schema, &self.table.name) {
-            return Err(self.locate(&batch, &lines, error));
+            return Err(self.locate(&batch, &places, error));
         }
         match &mut self.ingestor {
             Some(ingestor) => ingestor.push(&batch).await,
@@ -190,18 +201,17 @@ impl CopyFrom {
         }
     }
 
-    /// The line of the first row that the table does not take.
-    fn locate(&self, batch: &RecordBatch, lines: &[u64], error: ErrorReport) -> ErrorReport {
+    /// The first row that the table does not take, and what is wrong with it.
+    fn locate(&self, batch: &RecordBatch, places: &Places, error: ErrorReport) -> ErrorReport {
         let schema = self.table.arrow_schema();
-        let bad = (0..batch.num_rows())
-            .find(|row| conform(&batch.slice(*row, 1), &schema, &self.table.name).is_err());
-        let Some(line) = bad.and_then(|row| lines.get(row)) else { return error };
-        let at = format!("COPY {}, line {line}", self.table.name);
-        let detail = match &error.detail {
-            Some(detail) => format!("{detail} {at}"),
-            None => at,
-        };
-        error.detail(detail)
+        let wrong = (0..batch.num_rows()).find_map(|row| {
+            let conformed = conform(&batch.slice(row, 1), &schema, &self.table.name);
+            Some((row, conformed.err()?))
+        });
+        match wrong {
+            Some((row, error)) => error.context(places.context(row)),
+            None => error,
+        }
     }
 
     fn all_columns(&self, batch: &RecordBatch) -> Result<RecordBatch> {
@@ -228,24 +238,24 @@ impl CopyIn for CopyFrom {
         self.positions.len()
     }
 
+    fn is_binary(&self) -> bool {
+        self.reader.is_binary()
+    }
+
     async fn data(&mut self, bytes: Bytes) -> Result<()> {
-        let Self { records, rows, skip_header, .. } = self;
-        let taken = records.push(&bytes, |line, values| {
-            if std::mem::take(skip_header) { Ok(()) } else { rows.push(line, values) }
-        });
-        if taken.is_err() {
+        if let Err(error) = self.reader.push(&bytes) {
             // A row before it may be wrong, too: the first one is to be named.
             self.flush().await?;
+            return Err(error);
         }
-        taken?;
-        if self.rows.is_full() { self.flush().await } else { Ok(()) }
+        if self.reader.is_full() { self.flush().await } else { Ok(()) }
     }
 
     async fn done(mut self: Box<Self>) -> Result<String> {
-        let Self { records, rows, skip_header, .. } = self.as_mut();
-        records.finish(|line, values| {
-            if std::mem::take(skip_header) { Ok(()) } else { rows.push(line, values) }
-        })?;
+        if let Err(error) = self.reader.finish() {
+            self.flush().await?;
+            return Err(error);
+        }
         self.flush().await?;
         let Some(ingestor) = self.ingestor.take() else {
             return Err(ErrorReport::internal("COPY ended twice"));

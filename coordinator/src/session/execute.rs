@@ -46,7 +46,7 @@ impl ClientSession {
             }
             StatementKind::Explain(explain) => self.explain(explain, parameters, cancel).await,
             StatementKind::Ddl(ddl) => self.ddl(ddl, notices).await,
-            StatementKind::Copy(copy) => self.copy(copy).await,
+            StatementKind::Copy(copy) => self.copy(copy, statement, cancel).await,
             StatementKind::Begin(_)
             | StatementKind::Commit { .. }
             | StatementKind::Rollback { .. }

@@ -2,6 +2,7 @@
 
 mod analyze;
 mod copy;
+mod copy_to;
 mod execute;
 mod facts;
 mod insert;
@@ -11,7 +12,7 @@ mod serial;
 mod settings;
 mod transaction;
 
-pub use outcome::{CopyIn, NoticeSender, Outcome, OutputField, RowsTag, Silences};
+pub use outcome::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag, Silences};
 
 use std::sync::Arc;
 
@@ -119,7 +120,7 @@ impl Session for ClientSession {
                 let parameters = bound.parameter_types()?;
                 let plan = self.plan_for_types(&bound.plan, &view, &parameters).await;
                 let plan = plan.map_err(located)?;
-                let fields = select::output_fields(&bound.names, &plan)?;
+                let fields = select::result_fields(&bound, &plan)?;
                 Ok(Description { parameters, fields: Some(fields) })
             }
             StatementKind::Insert(insert) => {

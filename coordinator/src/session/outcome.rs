@@ -4,6 +4,8 @@ use kestrel_planner::catalog::SqlType;
 use kestrel_proto::{BatchStream, ErrorReport, Result, Severity};
 use tokio::sync::mpsc;
 
+use crate::copy::CopyForm;
+
 /// A column of a result, as RowDescription shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputField {
@@ -33,6 +35,8 @@ pub enum Outcome {
     Done(String),
     /// `COPY t FROM STDIN`: the client's data follows.
     CopyIn(Box<dyn CopyIn>),
+    /// `COPY … TO STDOUT`: rows follow, as COPY data.
+    CopyOut(CopyOut),
     /// The statement was empty.
     Empty,
 }
@@ -46,11 +50,27 @@ pub enum RowsTag {
     Fixed(&'static str),
 }
 
+/// What `COPY … TO STDOUT` sends.
+pub struct CopyOut {
+    /// The columns.
+    pub fields: Vec<OutputField>,
+    /// The rows, as those of [`Outcome::Rows`].
+    pub rows: BatchStream,
+    /// How they are written.
+    pub form: CopyForm,
+    /// The columns' names come first.
+    pub header: bool,
+}
+
 /// The receiving end of `COPY … FROM STDIN`.
 #[async_trait::async_trait]
 pub trait CopyIn: Send {
     /// How many columns the client is to send.
     fn columns(&self) -> usize;
+    /// Whether it is to send binary data.
+    fn is_binary(&self) -> bool {
+        false
+    }
     /// Takes data, cut anywhere; waits when the cluster is slower than the client.
     async fn data(&mut self, bytes: bytes::Bytes) -> Result<()>;
     /// CopyDone: commits; the command tag (`COPY n`).

@@ -13,7 +13,7 @@ use chrono::Utc;
 use datafusion::{common::ParamValues, logical_expr::LogicalPlan, sql::sqlparser::ast};
 use futures::stream;
 use kestrel_planner::{
-    bind::{BoundQuery, bind_query, check_no_parameters},
+    bind::{BoundQuery, Origin, bind_query, check_no_parameters, origins},
     catalog::{Catalog, SqlType},
     error::report,
     explain::{self, ExplainOptions},
@@ -67,7 +67,7 @@ impl ClientSession {
     ) -> Result<Outcome> {
         let (bound, view) = self.bind(query, statement, parameters)?;
         let plan = self.plan(&bound.plan, &view).await?;
-        let fields = output_fields(&bound.names, &plan)?;
+        let fields = result_fields(&bound, &plan)?;
         let environment = self.environment(&view, cancel);
         let again = Again {
             engine: Arc::clone(&self.engine),
@@ -158,6 +158,17 @@ impl ClientSession {
         }
         Ok(text_rows("QUERY PLAN", lines, RowsTag::Fixed("EXPLAIN")))
     }
+}
+
+/// The columns of a query's result, with the tables' columns that they are.
+pub(super) fn result_fields(bound: &BoundQuery, plan: &Plan) -> Result<Vec<OutputField>> {
+    let mut fields = output_fields(&bound.names, plan)?;
+    for (field, origin) in fields.iter_mut().zip(origins(&bound.plan)) {
+        if let Some(Origin { table_oid, column_number }) = origin {
+            (field.table_oid, field.column_number) = (table_oid, column_number);
+        }
+    }
+    Ok(fields)
 }
 
 /// The columns of a result.

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::{
 };
 use kestrel_proto::{ErrorReport, SqlState};
 
-use crate::parse::{Statement, StatementKind, Walk, fold_ident};
+use crate::parse::{CopyTarget, Statement, StatementKind, Walk, fold_ident};
 
 /// The report with its position in the whole text, if the statement has a place for it.
 pub fn locate(report: ErrorReport, statement: &Statement) -> ErrorReport {
@@ -109,6 +109,11 @@ impl<'a> Culprit<'a> {
             StatementKind::Query(query) => search.visit(query.as_ref()),
             StatementKind::CreateTableAs(create) => search.visit(create.query.as_ref()),
             StatementKind::Insert(insert) => search.insert(insert),
+            StatementKind::Copy(copy) => {
+                if let CopyTarget::Query(query) = &copy.target {
+                    search.visit(query.as_ref());
+                }
+            }
             _ => {}
         }
         search.found

@@ -4,6 +4,7 @@
 mod check_names;
 mod column_names;
 mod locate;
+mod origin;
 mod parameters;
 mod provider;
 mod subquery_values;
@@ -14,6 +15,7 @@ mod using;
 
 pub use column_names::name_outputs;
 pub use locate::{locate, output_place};
+pub use origin::{Origin, origins};
 pub use parameters::stated_parameter_types;
 pub use provider::{BindContext, Source, SystemRelations};
 pub use table_source::ShardTable;

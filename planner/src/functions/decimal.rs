@@ -37,7 +37,7 @@ pub(crate) fn overflow() -> ErrorReport {
 }
 
 /// `numeric field overflow` of a value that its declared type cannot hold, in PostgreSQL's words.
-pub(crate) fn field_overflow(precision: u8, scale: i8) -> ErrorReport {
+pub fn field_overflow(precision: u8, scale: i8) -> ErrorReport {
     let report = ErrorReport::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow");
     let exponent = i32::from(precision) - i32::from(scale);
     let bound = if exponent == 0 { "1".to_string() } else { format!("10^{exponent}") };

@@ -24,6 +24,7 @@ mod window;
 mod zone;
 
 pub use cast::{assign_to, cast_to, read_text};
+pub use decimal::field_overflow;
 pub use literal::narrow_integer_literal;
 pub(crate) use nullable::{sql_held, sql_nullable};
 pub(crate) use operators::sql_call;

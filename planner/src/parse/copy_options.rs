@@ -7,6 +7,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 use super::{
     copy::CopyDirection,
     cursor::Cursor,
+    encoding::check_is_utf8,
     name::{self, Identifier},
 };
 
@@ -25,8 +26,6 @@ pub struct CopyOptions {
     pub quote: u8,
     /// ESCAPE, of csv: before a quote inside of a quoted value
     pub escape: u8,
-    /// ENCODING; `None`: the client's
-    pub encoding: Option<String>,
     /// FORCE_QUOTE, of csv to the client
     pub force_quote: ForceColumns,
     /// FORCE_NOT_NULL, of csv from the client: the null text is a string there.
@@ -110,6 +109,16 @@ pub(super) fn read(
 fn read_option(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<()> {
     let position = cursor.position();
     let option = cursor.word()?;
+    let wants_value = matches!(
+        option.as_str(),
+        "format" | "delimiter" | "null" | "quote" | "escape" | "encoding"
+    );
+    if wants_value && cursor.at_end() {
+        return Err(ErrorReport::new(
+            SqlState::SYNTAX_ERROR,
+            format!("{option} requires a parameter"),
+        ));
+    }
     match option.as_str() {
         "format" => once(&mut given.format, format(cursor)?, position),
         "delimiter" => once(&mut given.delimiter, text(cursor)?, position),
@@ -117,11 +126,20 @@ fn read_option(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<()> {
         "header" => once(&mut given.header, header(cursor)?, position),
         "quote" => once(&mut given.quote, text(cursor)?, position),
         "escape" => once(&mut given.escape, text(cursor)?, position),
-        "encoding" => once(&mut given.encoding, text(cursor)?, position),
+        "encoding" => once(&mut given.encoding, encoding(cursor, position)?, position),
         "freeze" => once(&mut given.freeze, header(cursor)? != CopyHeader::None, position),
-        "force_quote" => once(&mut given.force_quote, columns(cursor)?, position),
-        "force_not_null" => once(&mut given.force_not_null, columns(cursor)?, position),
-        "force_null" => once(&mut given.force_null, columns(cursor)?, position),
+        "force_quote" => {
+            // Only here may `*` stand for all columns.
+            let columns = match cursor.eat_token(&Token::Mul) {
+                true => ForceColumns::All,
+                false => listed(cursor, &option, position)?,
+            };
+            once(&mut given.force_quote, columns, position)
+        }
+        "force_not_null" => {
+            once(&mut given.force_not_null, listed(cursor, &option, position)?, position)
+        }
+        "force_null" => once(&mut given.force_null, listed(cursor, &option, position)?, position),
         _ => Err(ErrorReport::new(
             SqlState::SYNTAX_ERROR,
             format!("option \"{option}\" not recognized"),
@@ -142,9 +160,6 @@ fn read_old_option(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<()> {
         return once(&mut given.freeze, true, position);
     }
     let columns = |cursor: &mut Cursor<'_>| {
-        if cursor.eat_token(&Token::Mul) {
-            return Ok(ForceColumns::All);
-        }
         let mut columns = vec![cursor.identifier()?];
         while cursor.eat_token(&Token::Comma) {
             columns.push(cursor.identifier()?);
@@ -152,7 +167,11 @@ fn read_old_option(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<()> {
         Ok(ForceColumns::Listed(columns))
     };
     if cursor.eat("FORCE QUOTE") {
-        return once(&mut given.force_quote, columns(cursor)?, position);
+        let columns = match cursor.eat_token(&Token::Mul) {
+            true => ForceColumns::All,
+            false => columns(cursor)?,
+        };
+        return once(&mut given.force_quote, columns, position);
     } else if cursor.eat("FORCE NOT NULL") {
         return once(&mut given.force_not_null, columns(cursor)?, position);
     } else if cursor.eat("FORCE NULL") {
@@ -167,7 +186,8 @@ fn read_old_option(cursor: &mut Cursor<'_>, given: &mut Given) -> Result<()> {
     } else if cursor.eat("ESCAPE") {
         &mut given.escape
     } else if cursor.eat("ENCODING") {
-        &mut given.encoding
+        let encoding = encoding(cursor, position)?;
+        return once(&mut given.encoding, encoding, position);
     } else {
         return cursor.fail();
     };
@@ -224,12 +244,20 @@ fn header(cursor: &mut Cursor<'_>) -> Result<CopyHeader> {
     }
 }
 
-/// `*` or `(a, b)`
-fn columns(cursor: &mut Cursor<'_>) -> Result<ForceColumns> {
-    if cursor.eat_token(&Token::Mul) {
-        return Ok(ForceColumns::All);
+/// `(a, b)`
+fn listed(cursor: &mut Cursor<'_>, option: &str, position: u32) -> Result<ForceColumns> {
+    if cursor.token() != Some(&Token::LParen) {
+        let message = format!("argument to option \"{option}\" must be a list of column names");
+        return Err(invalid(&message).position(position));
     }
     cursor.identifiers().map(ForceColumns::Listed)
+}
+
+/// The name of the client's encoding, which is the only one.
+fn encoding(cursor: &mut Cursor<'_>, position: u32) -> Result<String> {
+    let name = text(cursor)?;
+    check_is_utf8(&name).map_err(|error| error.position(position))?;
+    Ok(name)
 }
 
 impl Given {
@@ -247,10 +275,17 @@ impl Given {
         if csv && delimiter == quote {
             return Err(invalid("COPY delimiter and quote must be different"));
         }
-        if csv && null.as_bytes().contains(&quote) {
-            return Err(invalid("CSV quote character must not appear in the NULL specification"));
-        }
         self.check_force(csv, direction)?;
+        self.check_header(direction)?;
+        let clash = match null.as_bytes() {
+            null if null.contains(&delimiter) => "COPY delimiter",
+            null if csv && null.contains(&quote) => "CSV quote character",
+            _ => "",
+        };
+        if !clash.is_empty() {
+            let message = format!("{clash} must not appear in the NULL specification");
+            return Err(ErrorReport::unsupported(message));
+        }
         let none = || ForceColumns::Listed(Vec::new());
         Ok(CopyOptions {
             format,
@@ -259,7 +294,6 @@ impl Given {
             header: self.header.unwrap_or(CopyHeader::None),
             quote,
             escape,
-            encoding: self.encoding,
             force_quote: self.force_quote.unwrap_or_else(none),
             force_not_null: self.force_not_null.unwrap_or_else(none),
             force_null: self.force_null.unwrap_or_else(none),
@@ -267,16 +301,25 @@ impl Given {
     }
 
     fn check_binary(&self, format: CopyFormat) -> Result<()> {
-        let excluded = [
-            ("DELIMITER", self.delimiter.is_some()),
-            ("NULL", self.null.is_some()),
-            ("HEADER", self.header.is_some_and(|h| h != CopyHeader::None)),
-        ];
+        let excluded = [("DELIMITER", self.delimiter.is_some()), ("NULL", self.null.is_some())];
+        let has_header = self.header.is_some_and(|header| header != CopyHeader::None);
         match excluded.iter().find(|(_, given)| *given) {
             Some((option, _)) if format == CopyFormat::Binary => Err(ErrorReport::new(
                 SqlState::SYNTAX_ERROR,
                 format!("cannot specify {option} in BINARY mode"),
             )),
+            None if format == CopyFormat::Binary && has_header => {
+                Err(ErrorReport::unsupported("cannot specify HEADER in BINARY mode"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_header(&self, direction: CopyDirection) -> Result<()> {
+        match (self.header, direction) {
+            (Some(CopyHeader::Match), CopyDirection::ToClient) => {
+                Err(ErrorReport::unsupported("cannot use \"match\" with HEADER in COPY TO"))
+            }
             _ => Ok(()),
         }
     }
@@ -338,9 +381,6 @@ fn check_delimiter(delimiter: u8, null: &str, csv: bool) -> Result<()> {
     if !csv && is_unsafe {
         let delimiter = char::from(delimiter);
         return Err(invalid(&format!("COPY delimiter cannot be \"{delimiter}\"")));
-    }
-    if null.as_bytes().contains(&delimiter) {
-        return Err(invalid("COPY delimiter must not appear in the NULL specification"));
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ mod cursor;
 mod data_type;
 mod ddl;
 mod dialect;
+mod encoding;
 mod explain;
 mod lexer;
 mod maintenance;

@@ -270,6 +270,10 @@ fn copy_options_in_both_forms() {
     let (direction, text) = options("COPY (SELECT 1) TO STDOUT");
     assert_eq!(direction, CopyDirection::ToClient);
     assert_eq!((text.delimiter, text.null.as_str()), (b'\t', "\\N"));
+}
+
+#[test]
+fn copy_options_are_refused_in_postgresqls_words() {
     check(&[
         ("COPY t FROM STDIN (FORMAT foo)", "22023 @27: COPY format \"foo\" not recognized"),
         ("COPY t FROM STDIN (FOO 1)", "42601 @20: option \"foo\" not recognized"),
@@ -294,6 +298,36 @@ fn copy_options_in_both_forms() {
         ),
         ("COPY t FROM STDIN (FORMAT binary, NULL '')", "42601: cannot specify NULL in BINARY mode"),
         ("COPY t FROM STDIN (HEADER 2)", "42601 @27: header requires a Boolean value or \"match\""),
+        ("COPY t TO STDOUT (HEADER match)", "0A000: cannot use \"match\" with HEADER in COPY TO"),
+        ("COPY t TO STDOUT (FORMAT binary, HEADER)", "0A000: cannot specify HEADER in BINARY mode"),
+        (
+            "COPY t FROM STDIN (FORMAT csv, FORCE_NULL *)",
+            "22023 @32: argument to option \"force_null\" must be a list of column names",
+        ),
+        (
+            "COPY t FROM STDIN (FORMAT csv, FORCE_NOT_NULL a)",
+            "22023 @32: argument to option \"force_not_null\" must be a list of column names",
+        ),
+        (
+            "COPY t TO STDOUT (FORMAT csv, FORCE_NULL (a))",
+            "0A000: COPY force null only available using COPY FROM",
+        ),
+        (
+            "COPY t TO STDOUT (NULL E'a\\tb')",
+            "0A000: COPY delimiter must not appear in the NULL specification",
+        ),
+        (
+            "COPY t TO STDOUT (FORMAT csv, NULL 'a\"b')",
+            "0A000: CSV quote character must not appear in the NULL specification",
+        ),
+        (
+            "COPY t TO STDOUT (ENCODING 'foo')",
+            "22023 @19: argument to option \"encoding\" must be a valid encoding name",
+        ),
+        ("COPY t TO STDOUT ENCODING 'latin1'", "0A000 @18: encoding \"latin1\" is not supported"),
+        ("COPY t TO STDOUT (FORMAT)", "42601: format requires a parameter"),
+        ("COPY t TO STDOUT (DEFAULT 'x')", "42601 @19: option \"default\" not recognized"),
+        ("COPY (SELECT 1) FROM STDIN", "42601 @17: syntax error at or near \"FROM\""),
         ("COPY t FROM '/tmp/x'", "0A000 @13: COPY FROM a file is not supported"),
         ("COPY t TO PROGRAM 'x'", "0A000 @11: COPY TO a program is not supported"),
         ("COPY t FROM STDIN WHERE a > 1", "0A000 @19: COPY FROM … WHERE is not supported"),

@@ -6,6 +6,8 @@ use std::fmt::Write;
 
 use bytes::{BufMut, BytesMut};
 
+use super::integer;
+
 /// What the two widths differ in.
 struct Width {
     /// Bits of the significand, with the implied one.
@@ -14,6 +16,8 @@ struct Width {
     least_exponent: i32,
     /// From this decimal exponent on there is an exponent in the text.
     scientific_from: i32,
+    /// Below this, 10^`scientific_from`, a whole number is shown with all its digits.
+    whole_below: f64,
     /// More digits than this never help.
     most_digits: usize,
     /// A number that lies half-way between two decimals that both read back has at least so many
@@ -25,6 +29,7 @@ const SINGLE: Width = Width {
     significand_bits: 24,
     least_exponent: -149,
     scientific_from: 6,
+    whole_below: 1e6,
     most_digits: 9,
     least_digits_of_halves: 7,
 };
@@ -32,20 +37,49 @@ const DOUBLE: Width = Width {
     significand_bits: 53,
     least_exponent: -1_074,
     scientific_from: 15,
+    whole_below: 1e15,
     most_digits: 17,
     least_digits_of_halves: 16,
 };
 
 /// Appends a real.
 pub(super) fn put_f32(out: &mut BytesMut, value: f32) {
+    let mut shortest = Shortest::default();
+    // It has room for every number.
+    let _ = write!(shortest, "{:e}", value.abs());
     let reads_back = |text: &str| text.parse::<f32>() == Ok(value.abs());
-    put(out, f64::from(value), &SINGLE, format!("{:e}", value.abs()), reads_back);
+    put(out, f64::from(value), &SINGLE, shortest.text(), reads_back);
 }
 
 /// Appends a double precision.
 pub(super) fn put_f64(out: &mut BytesMut, value: f64) {
+    let mut shortest = Shortest::default();
+    let _ = write!(shortest, "{:e}", value.abs());
     let reads_back = |text: &str| text.parse::<f64>() == Ok(value.abs());
-    put(out, value, &DOUBLE, format!("{:e}", value.abs()), reads_back);
+    put(out, value, &DOUBLE, shortest.text(), reads_back);
+}
+
+/// The shortest form of one number, on the stack: `digits` `e` `exponent`.
+#[derive(Default)]
+struct Shortest {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl Shortest {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl Write for Shortest {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        let room = self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
 }
 
 /// `shortest` is Rust's shortest form of the absolute value, `digits` `e` `exponent`.
@@ -53,7 +87,7 @@ fn put(
     out: &mut BytesMut,
     value: f64,
     width: &Width,
-    shortest: String,
+    shortest: &str,
     reads_back: impl Fn(&str) -> bool,
 ) {
     if value.is_nan() {
@@ -66,14 +100,18 @@ fn put(
         return out.put_slice(b"Infinity");
     }
     let value = value.abs();
+    // Whole numbers of few digits have one shortest form: themselves.
+    if value < width.whole_below && value.fract() == 0.0 {
+        return integer::put(out, value as u64, 1);
+    }
     let stands = |text: &String| reads_back(text) && !is_tie(text, value, width);
-    let text = if is_tie(&shortest, value, width) {
+    let better = if is_tie(shortest, value, width) {
         let mut longer = (0..width.most_digits).map(|digits| format!("{value:.digits$e}"));
-        longer.find(stands).unwrap_or(shortest)
+        longer.find(stands)
     } else {
-        even(&shortest, value, width).filter(stands).unwrap_or(shortest)
+        even(shortest, value, width).filter(stands)
     };
-    let (digits, exponent) = split(&text);
+    let (digits, exponent) = split(better.as_deref().unwrap_or(shortest));
     if (-4..width.scientific_from).contains(&exponent) {
         put_positional(out, digits, exponent);
     } else {

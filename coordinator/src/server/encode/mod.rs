@@ -1,9 +1,10 @@
-//! Record batches as DataRow messages, in text and binary format.
+//! Record batches as DataRow and CopyData messages, in text and binary format.
 //!
 //! Each column is looked at once per batch: cast if its Arrow type is not the one its SQL type is
 //! held in, then downcast into [`Values`]. Per cell only a match on that enum is left.
 
 mod binary;
+mod copy_rows;
 mod datetime;
 mod float;
 mod integer;
@@ -14,19 +15,23 @@ mod values;
 
 use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::buffer::NullBuffer;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
 use bytes::{BufMut, BytesMut};
 use kestrel_planner::catalog::SqlType;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
+pub use self::copy_rows::CopyEncoder;
 use self::values::Values;
 use crate::session::OutputField;
 
 /// Microseconds from 1970-01-01, Arrow's day zero, to 2000-01-01, PostgreSQL's.
-pub(super) const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+pub(crate) const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+/// Messages with a row.
+const DATA_ROW: u8 = b'D';
 /// Days from 1970-01-01 to 2000-01-01.
-pub(super) const POSTGRES_EPOCH_DAYS: i32 = 10_957;
+pub(crate) const POSTGRES_EPOCH_DAYS: i32 = 10_957;
 
 /// How a value is written on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,9 +98,14 @@ impl EncodableRows {
 
 struct Column<'a> {
     values: Values<'a>,
-    array: &'a dyn Array,
-    has_nulls: bool,
+    nulls: Option<&'a NullBuffer>,
     format: Format,
+}
+
+impl Column<'_> {
+    fn is_null(&self, row: usize) -> bool {
+        self.nulls.is_some_and(|nulls| nulls.is_null(row))
+    }
 }
 
 impl RowEncoder {
@@ -135,55 +145,70 @@ impl RowEncoder {
         out: &mut BytesMut,
         until_bytes: usize,
     ) -> Result<usize> {
-        let columns = rows.columns.iter().zip(&self.columns);
-        let columns: Vec<Column<'_>> = columns
-            .map(|(array, (field, format))| {
-                Ok(Column {
-                    values: Values::new(array, field.sql_type)?,
-                    array: array.as_ref(),
-                    has_nulls: array.null_count() > 0,
-                    format: *format,
-                })
-            })
-            .collect::<Result<_>>()?;
-        let end = rows.rows.min(from.saturating_add(count));
-        for row in from..end {
-            self.encode_row(&columns, row, out)?;
+        let columns = self.downcast(rows)?;
+        let end_row = rows.rows.min(from.saturating_add(count));
+        for row in from..end_row {
+            let message = begin(DATA_ROW, out);
+            put_fields(&columns, row, &self.style, out);
+            end(message, out)?;
             if out.len() >= until_bytes {
                 return Ok(row + 1 - from);
             }
         }
-        Ok(end - from)
+        Ok(end_row - from)
     }
 
-    fn encode_row(&self, columns: &[Column<'_>], row: usize, out: &mut BytesMut) -> Result<()> {
-        out.put_u8(b'D');
-        let start = out.len();
+    fn downcast<'a>(&self, rows: &'a EncodableRows) -> Result<Vec<Column<'a>>> {
+        let columns = rows.columns.iter().zip(&self.columns);
+        let column = |(array, (field, format)): (&'a ArrayRef, &(OutputField, Format))| {
+            let values = Values::new(array, field.sql_type)?;
+            let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+            Ok(Column { values, nulls, format: *format })
+        };
+        columns.map(column).collect()
+    }
+}
+
+/// Appends the head of a message, whose length [`end`] fills in; where the message begins.
+fn begin(kind: u8, out: &mut BytesMut) -> usize {
+    let start = out.len();
+    out.put_u8(kind);
+    out.put_i32(0);
+    start
+}
+
+/// Ends the message that begins at `start`.
+///
+/// # Errors
+/// 54000: it is longer than a message can be; it is not in `out` then.
+fn end(start: usize, out: &mut BytesMut) -> Result<()> {
+    let length = out.len() - start - 1;
+    if length > i32::MAX as usize {
+        out.truncate(start);
+        return Err(ErrorReport::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("a row of {length} bytes is longer than a message can be"),
+        ));
+    }
+    set_length(out, start + 1, length);
+    Ok(())
+}
+
+/// Appends a row's values, each behind its length: the body of DataRow, and a row of binary COPY.
+fn put_fields(columns: &[Column<'_>], row: usize, style: &TextStyle, out: &mut BytesMut) {
+    out.put_i16(columns.len() as i16);
+    for column in columns {
+        if column.is_null(row) {
+            out.put_i32(-1);
+            continue;
+        }
+        let cell = out.len();
         out.put_i32(0);
-        out.put_i16(columns.len() as i16);
-        for column in columns {
-            if column.has_nulls && column.array.is_null(row) {
-                out.put_i32(-1);
-                continue;
-            }
-            let cell = out.len();
-            out.put_i32(0);
-            match column.format {
-                Format::Text => text::put(&column.values, row, &self.style, out),
-                Format::Binary => binary::put(&column.values, row, out),
-            }
-            set_length(out, cell, out.len() - cell - 4);
+        match column.format {
+            Format::Text => text::put(&column.values, row, style, out),
+            Format::Binary => binary::put(&column.values, row, out),
         }
-        let length = out.len() - start;
-        if length > i32::MAX as usize {
-            out.truncate(start - 1);
-            return Err(ErrorReport::new(
-                SqlState::PROGRAM_LIMIT_EXCEEDED,
-                format!("a row of {length} bytes is longer than a message can be"),
-            ));
-        }
-        set_length(out, start, length);
-        Ok(())
+        set_length(out, cell, out.len() - cell - 4);
     }
 }
 

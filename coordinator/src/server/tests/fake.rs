@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::super::*;
-use crate::session::{CopyIn, NoticeSender, Outcome, OutputField, RowsTag};
+use crate::copy::CopyForm;
+use crate::session::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag};
 
 /// What sessions were asked to do, in order.
 #[derive(Default)]
@@ -209,6 +210,16 @@ impl Session for FakeSession {
             "echo" => Ok(self.echo(parameters)),
             "copy" => {
                 Ok(Outcome::CopyIn(Box::new(FakeCopy { log: Arc::clone(&self.log), text: vec![] })))
+            }
+            // So many rows, three in a batch, as COPY data; 0: rows without end.
+            "copyout" => {
+                let starts = (0..number).step_by(3);
+                let some = stream::iter(starts.map(move |i| Ok(batch(i..number.min(i + 3)))));
+                let endless = stream::repeat_with(|| Ok(batch(0..1_000)));
+                let outcome = if number > 0 { self.rows(some) } else { self.rows(endless) };
+                let Outcome::Rows { fields, rows, .. } = outcome else { return Ok(outcome) };
+                let form = CopyForm::Text { delimiter: b',', null: String::new() };
+                Ok(Outcome::CopyOut(CopyOut { fields, rows, form, header: number == 1 }))
             }
             "begin" | "start" => {
                 self.status = TransactionStatus::Open;

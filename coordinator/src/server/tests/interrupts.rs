@@ -148,6 +148,19 @@ async fn cancel_fails_a_copy() {
 }
 
 #[tokio::test]
+async fn cancel_ends_a_copy_that_sends() {
+    let server = Server::start().await;
+    let mut client = RawClient::connect(server.address).await;
+    client.send(&Query::new("copyout 0".into())).await;
+    assert_eq!(client.next().await, "copy out [0, 0] as 0");
+    assert_eq!(client.next().await, "data \"0,row 0\\n\"");
+    cancel(&server, client.key).await;
+    let lines = client.until_ready().await;
+    assert_eq!(lines[lines.len() - 2..], [CANCELLED, "ready"]);
+    server.log.wait_for("stream dropped").await;
+}
+
+#[tokio::test]
 async fn terminate_closes_the_session() {
     let server = Server::start().await;
     let mut client = RawClient::connect(server.address).await;

@@ -126,6 +126,9 @@ impl RawClient {
             M::DataRow(m) => row(m),
             M::NoData(_) => "no data".into(),
             M::CopyInResponse(m) => format!("copy in {}", m.columns),
+            M::CopyOutResponse(m) => format!("copy out {:?} as {}", m.column_formats, m.format),
+            M::CopyData(m) => format!("data {:?}", String::from_utf8_lossy(&m.data)),
+            M::CopyDone(_) => "copy done".into(),
             other => format!("{other:?}"),
         }
     }

@@ -319,6 +319,33 @@ async fn copy_in_by_extended_query() {
 }
 
 #[tokio::test]
+async fn copy_out_in_both_protocols() {
+    let server = Server::start().await;
+    let client = &mut RawClient::connect(server.address).await;
+    let data = [
+        "copy out [0, 0] as 0",
+        "data \"0,row 0\\n\"",
+        "data \"1,row 1\\n\"",
+        "data \"2,row 2\\n\"",
+        "data \"3,row 3\\n\"",
+        "copy done",
+        "done COPY 4",
+    ];
+    check(client, "copyout 4; a", &[&data[..], &["done A", "ready"]].concat()).await;
+    let header = ["copy out [0, 0] as 0", "data \"n,t\\n\"", "data \"0,row 0\\n\""];
+    check(client, "copyout 1", &[&header[..], &["copy done", "done COPY 1", "ready"]].concat())
+        .await;
+    client.send(&parse("", "copyout 4", &[])).await;
+    client.send(&bind("", "", &[])).await;
+    client.send(&Describe::new(b'P', None)).await;
+    // PostgreSQL, too, sends all rows, whatever the limit is.
+    client.send(&execute("", 2)).await;
+    client.send(&Sync::new()).await;
+    let expected = [&["parsed", "bound", "no data"], &data[..], &["ready"]].concat();
+    assert_eq!(client.until_ready().await, expected);
+}
+
+#[tokio::test]
 async fn what_is_no_protocol_is_refused() {
     let server = Server::start().await;
     // A message with a hole keeps the connection: its length is known.

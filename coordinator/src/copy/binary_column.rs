@@ -1,0 +1,262 @@
+//! A column's values in binary format to an array: what PostgreSQL's receive functions read.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        ArrayRef, BinaryViewBuilder, BooleanBuilder, FixedSizeBinaryBuilder, PrimitiveBuilder,
+        StringViewBuilder,
+    },
+    datatypes::{
+        Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+        IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType,
+        TimestampMicrosecondType,
+    },
+};
+use kestrel_planner::catalog::SqlType;
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::{numeric, place::utf8};
+use crate::server::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS};
+
+/// Days before 2000-01-01 that PostgreSQL's calendar begins: 4714-11-24 BC.
+const FIRST_DAY: i32 = -2_451_545;
+/// The day after its last, counted from 2000-01-01: 5874898-01-01.
+const END_OF_DAYS: i32 = 2_145_031_949;
+/// The same for timestamps, in microseconds: 4714-11-24 BC and 294277-01-01.
+const FIRST_MICROS: i64 = -211_813_488_000_000_000;
+const END_OF_MICROS: i64 = 9_223_371_331_200_000_000;
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+/// Collects a column's values.
+pub(super) struct ColumnBuilder {
+    sql_type: SqlType,
+    values: Values,
+}
+
+enum Values {
+    Int16(PrimitiveBuilder<Int16Type>),
+    Int32(PrimitiveBuilder<Int32Type>),
+    Int64(PrimitiveBuilder<Int64Type>),
+    Real(PrimitiveBuilder<Float32Type>),
+    Double(PrimitiveBuilder<Float64Type>),
+    Numeric(PrimitiveBuilder<Decimal128Type>, u8, i8),
+    Boolean(BooleanBuilder),
+    Text(StringViewBuilder),
+    Date(PrimitiveBuilder<Date32Type>),
+    Time(PrimitiveBuilder<Time64MicrosecondType>),
+    Timestamp(PrimitiveBuilder<TimestampMicrosecondType>),
+    Interval(PrimitiveBuilder<IntervalMonthDayNanoType>),
+    Uuid(FixedSizeBinaryBuilder),
+    Bytea(BinaryViewBuilder),
+}
+
+impl ColumnBuilder {
+    /// No values yet.
+    pub(super) fn new(sql_type: SqlType) -> Self {
+        let values = match sql_type {
+            SqlType::SmallInt => Values::Int16(PrimitiveBuilder::new()),
+            SqlType::Integer => Values::Int32(PrimitiveBuilder::new()),
+            SqlType::BigInt | SqlType::Oid => Values::Int64(PrimitiveBuilder::new()),
+            SqlType::Real => Values::Real(PrimitiveBuilder::new()),
+            SqlType::Double => Values::Double(PrimitiveBuilder::new()),
+            SqlType::Numeric(precision, scale) => {
+                let values = PrimitiveBuilder::new().with_data_type(sql_type.arrow());
+                Values::Numeric(values, precision, scale)
+            }
+            SqlType::Boolean => Values::Boolean(BooleanBuilder::new()),
+            SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Name => {
+                Values::Text(StringViewBuilder::new())
+            }
+            SqlType::Date => Values::Date(PrimitiveBuilder::new()),
+            SqlType::Time => Values::Time(PrimitiveBuilder::new()),
+            SqlType::Timestamp | SqlType::TimestampTz => {
+                Values::Timestamp(PrimitiveBuilder::new().with_data_type(sql_type.arrow()))
+            }
+            SqlType::Interval => Values::Interval(PrimitiveBuilder::new()),
+            SqlType::Uuid => Values::Uuid(FixedSizeBinaryBuilder::new(16)),
+            SqlType::Bytea => Values::Bytea(BinaryViewBuilder::new()),
+        };
+        Self { sql_type, values }
+    }
+
+    /// Takes the next value; `None`: NULL. After an error, one value more or less may be there.
+    ///
+    /// # Errors
+    /// 22P03, 08P01 and those of the type: the bytes are none of its values.
+    pub(super) fn append(&mut self, value: Option<&[u8]>) -> Result<()> {
+        let Some(bytes) = value else {
+            self.append_null();
+            return Ok(());
+        };
+        let input = &mut Input::new(bytes);
+        match &mut self.values {
+            Values::Int16(values) => values.append_value(i16::from_be_bytes(input.take()?)),
+            Values::Int32(values) => values.append_value(input.i32()?),
+            Values::Int64(values) if self.sql_type == SqlType::Oid => {
+                values.append_value(i64::from(u32::from_be_bytes(input.take()?)));
+            }
+            Values::Int64(values) => values.append_value(input.i64()?),
+            Values::Real(values) => values.append_value(f32::from_be_bytes(input.take()?)),
+            Values::Double(values) => values.append_value(f64::from_be_bytes(input.take()?)),
+            Values::Numeric(values, precision, scale) => {
+                values.append_value(numeric::read(input, *precision, *scale)?);
+            }
+            Values::Boolean(values) => {
+                let [byte] = input.take().map_err(|_| no_data("no data left in message"))?;
+                values.append_value(byte != 0);
+            }
+            Values::Text(values) => {
+                values.append_value(limited(utf8(input.rest())?, self.sql_type)?);
+            }
+            Values::Date(values) => values.append_value(date(input.i32()?)?),
+            Values::Time(values) => match input.i64()? {
+                micros @ 0..=MICROS_PER_DAY => values.append_value(micros),
+                _ => return Err(out_of_range("time")),
+            },
+            Values::Timestamp(values) => values.append_value(timestamp(input.i64()?)?),
+            Values::Interval(values) => {
+                let (micros, days, months) = (input.i64()?, input.i32()?, input.i32()?);
+                let nanos = micros.checked_mul(1_000).ok_or_else(|| out_of_range("interval"))?;
+                values.append_value(IntervalMonthDayNano::new(months, days, nanos));
+            }
+            Values::Uuid(values) => {
+                let uuid: [u8; 16] = input.take()?;
+                values.append_value(uuid).map_err(|e| ErrorReport::internal(e.to_string()))?;
+            }
+            Values::Bytea(values) => values.append_value(input.rest()),
+        }
+        input.end()
+    }
+
+    fn append_null(&mut self) {
+        match &mut self.values {
+            Values::Int16(values) => values.append_null(),
+            Values::Int32(values) => values.append_null(),
+            Values::Int64(values) => values.append_null(),
+            Values::Real(values) => values.append_null(),
+            Values::Double(values) => values.append_null(),
+            Values::Numeric(values, ..) => values.append_null(),
+            Values::Boolean(values) => values.append_null(),
+            Values::Text(values) => values.append_null(),
+            Values::Date(values) => values.append_null(),
+            Values::Time(values) => values.append_null(),
+            Values::Timestamp(values) => values.append_null(),
+            Values::Interval(values) => values.append_null(),
+            Values::Uuid(values) => values.append_null(),
+            Values::Bytea(values) => values.append_null(),
+        }
+    }
+
+    /// The values; there are none any more.
+    pub(super) fn finish(&mut self) -> ArrayRef {
+        match &mut self.values {
+            Values::Int16(values) => Arc::new(values.finish()),
+            Values::Int32(values) => Arc::new(values.finish()),
+            Values::Int64(values) => Arc::new(values.finish()),
+            Values::Real(values) => Arc::new(values.finish()),
+            Values::Double(values) => Arc::new(values.finish()),
+            Values::Numeric(values, ..) => Arc::new(values.finish()),
+            Values::Boolean(values) => Arc::new(values.finish()),
+            Values::Text(values) => Arc::new(values.finish()),
+            Values::Date(values) => Arc::new(values.finish()),
+            Values::Time(values) => Arc::new(values.finish()),
+            Values::Timestamp(values) => Arc::new(values.finish()),
+            Values::Interval(values) => Arc::new(values.finish()),
+            Values::Uuid(values) => Arc::new(values.finish()),
+            Values::Bytea(values) => Arc::new(values.finish()),
+        }
+    }
+}
+
+/// The bytes of one value.
+pub(super) struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let Some((head, rest)) = self.0.split_first_chunk() else {
+            return Err(no_data("insufficient data left in message"));
+        };
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16> {
+        self.take().map(u16::from_be_bytes)
+    }
+
+    fn i32(&mut self) -> Result<i32> {
+        self.take().map(i32::from_be_bytes)
+    }
+
+    fn i64(&mut self) -> Result<i64> {
+        self.take().map(i64::from_be_bytes)
+    }
+
+    fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
+    }
+
+    /// All of them must have been read (22P03).
+    pub(super) fn end(&self) -> Result<()> {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(ErrorReport::new(
+                SqlState::INVALID_BINARY_REPRESENTATION,
+                "incorrect binary data format",
+            )),
+        }
+    }
+}
+
+fn no_data(message: &str) -> ErrorReport {
+    ErrorReport::new(SqlState::PROTOCOL_VIOLATION, message)
+}
+
+fn out_of_range(sql_type: &str) -> ErrorReport {
+    ErrorReport::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("{sql_type} out of range"))
+}
+
+/// Days since 2000 to days since 1970. The ends of the range are PostgreSQL's infinities in
+/// either count.
+fn date(days: i32) -> Result<i32> {
+    match days {
+        i32::MIN | i32::MAX => Ok(days),
+        FIRST_DAY..END_OF_DAYS => Ok(days + POSTGRES_EPOCH_DAYS),
+        _ => Err(out_of_range("date")),
+    }
+}
+
+fn timestamp(micros: i64) -> Result<i64> {
+    match micros {
+        i64::MIN | i64::MAX => Ok(micros),
+        // The last 30 years do not fit the other count.
+        FIRST_MICROS..END_OF_MICROS => {
+            micros.checked_add(POSTGRES_EPOCH_MICROS).ok_or_else(|| out_of_range("timestamp"))
+        }
+        _ => Err(out_of_range("timestamp")),
+    }
+}
+
+/// A text as a column of this type holds it: varchar(n) and char(n) cut blanks off that are too
+/// many, and char(n) is held without the blanks at its end.
+fn limited(text: &str, sql_type: SqlType) -> Result<&str> {
+    let (length, is_char) = match sql_type {
+        SqlType::Varchar(Some(length)) => (length as usize, false),
+        SqlType::Char(length) => (length as usize, true),
+        _ => return Ok(text),
+    };
+    let end = text.char_indices().nth(length).map_or(text.len(), |(at, _)| at);
+    let (kept, rest) = text.split_at(end);
+    if rest.bytes().any(|byte| byte != b' ') {
+        return Err(ErrorReport::new(
+            SqlState::STRING_DATA_RIGHT_TRUNCATION,
+            format!("value too long for type {sql_type}"),
+        ));
+    }
+    Ok(if is_char { kept.trim_end_matches(' ') } else { kept })
+}
