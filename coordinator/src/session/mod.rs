@@ -2,10 +2,12 @@
 
 mod analyze;
 mod copy;
+mod ddl;
 mod execute;
 mod facts;
 mod insert;
 mod outcome;
+mod rules;
 mod select;
 mod serial;
 mod settings;
