@@ -84,12 +84,15 @@ impl ClientSession {
     ) -> Result<()> {
         let has_rows = view.table_by_id(before.id).is_some_and(|t| !t.segments.is_empty());
         let new = after.columns.iter().filter(|c| before.column_by_id(c.id).is_none());
-        let new: Vec<_> = new.filter(|_| has_rows).cloned().collect();
+        let new: Vec<_> = new.cloned().collect();
         for column in new {
             let Some(default) = &column.default else { continue };
             let context = self.bind_context(view, None);
             let is_volatile = sequence_of(default).is_some()
                 || bind_constant(default_expr(default)?, &context)?.is_volatile();
+            if is_volatile && !has_rows {
+                continue;
+            }
             if is_volatile {
                 let message = format!(
                     "adding column \"{}\" with another default for every row is not supported",
@@ -102,7 +105,7 @@ impl ClientSession {
             }
             let sql = format!("SELECT ({default})::{}", column.sql_type);
             let value = self.value_of(&sql, view).await?;
-            if value.is_null() && column.not_null {
+            if value.is_null() && column.not_null && has_rows {
                 return Err(contains_nulls(&column.name, &after.name));
             }
             if !value.is_null() {

@@ -1,6 +1,7 @@
 //! One client's session: statements in, outcomes out.
 
 mod analyze;
+mod commit;
 mod copy;
 mod ddl;
 mod execute;

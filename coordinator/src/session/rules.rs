@@ -122,6 +122,12 @@ impl ClientSession {
     pub(super) async fn check_rows(&mut self, check: &RowCheck) -> Result<()> {
         let view = self.transaction.newest_view(&self.engine)?;
         let find = |id: u64| view.table_by_id(id).map(Arc::clone);
+        let (RowCheck::NotNull { table, .. }
+        | RowCheck::Check { table, .. }
+        | RowCheck::Unique { table, .. }) = check;
+        if let Some(table) = find(*table) {
+            self.transaction.note_checked(&self.engine, table);
+        }
         match check {
             RowCheck::NotNull { table, column } => {
                 let Some(table) = find(*table) else { return Ok(()) };

@@ -102,8 +102,9 @@ pub(super) fn constraint_definition(table: &TableDef, key: &KeyDef) -> String {
 }
 
 /// `pg_get_constraintdef` of a CHECK constraint: the condition as it was written.
-pub(super) fn check_definition(check: &CheckDef) -> String {
-    format!("CHECK (({}))", check.condition)
+pub(super) fn check_definition(check: &CheckDef, is_pretty: bool) -> String {
+    let condition = &check.condition;
+    if is_pretty { format!("CHECK ({condition})") } else { format!("CHECK (({condition}))") }
 }
 
 /// `pg_get_viewdef`: the query as it was written.

@@ -258,7 +258,7 @@ impl<'a> Altered<'a> {
         self.add_keys(clauses, &mut names)?;
         let first = self.next_oid;
         let mut next_oid = first;
-        check::add(clauses, &mut self.table, || {
+        check::add(clauses, &[], &mut self.table, || {
             next_oid += 1;
             next_oid - 1
         })?;

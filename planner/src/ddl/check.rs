@@ -7,21 +7,25 @@ use datafusion::sql::sqlparser::ast::{self, Expr, SelectItem, SetExpr, VisitorMu
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use crate::{
-    catalog::{CheckDef, TableDef},
+    catalog::{Catalog, CheckDef, TableDef, resolve_table},
     parse::{
         CheckClause, CreateTable, Identifier, StatementKind, TableElement, Walk, fold_ident, parse,
         quote,
     },
 };
 
-/// Adds the constraints of the clauses to the table. `next_oid` is called once per constraint.
+/// Adds the constraints of the clauses, then the copied ones, to the table. `next_oid` is called
+/// once per constraint.
 pub(super) fn add(
     clauses: &CreateTable,
+    copied: &[CheckClause],
     table: &mut TableDef,
     mut next_oid: impl FnMut() -> u64,
 ) -> Result<()> {
-    for element in &clauses.elements {
-        let TableElement::Check(clause) = element else { continue };
+    fn of_element(element: &TableElement) -> Option<&CheckClause> {
+        if let TableElement::Check(clause) = element { Some(clause) } else { None }
+    }
+    for clause in clauses.elements.iter().filter_map(of_element).chain(copied) {
         let columns = column_ids(clause, table)?;
         let name = match &clause.name {
             Some(name) if is_taken(table, &name.name) => return Err(taken(table, name)),
@@ -34,6 +38,38 @@ pub(super) fn add(
     // PostgreSQL evaluates them in the order of their names.
     table.checks.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(())
+}
+
+/// The constraints that LIKE … INCLUDING CONSTRAINTS copies.
+pub(super) fn copied(
+    clauses: &CreateTable,
+    catalog: &Catalog,
+    search_path: &[String],
+) -> Result<Vec<CheckClause>> {
+    let mut copied = Vec::new();
+    for element in &clauses.elements {
+        let TableElement::Like(like) = element else { continue };
+        if !like.constraints {
+            continue;
+        }
+        let source = resolve_table(catalog, search_path, &like.table)?;
+        let position = like.table.position.unwrap_or(1);
+        let name = |name: &str| Identifier { name: name.into(), position };
+        copied.extend(source.checks.iter().map(|check| {
+            CheckClause {
+                name: Some(name(&check.name)),
+                condition: check.condition.clone(),
+                columns: check
+                    .columns
+                    .iter()
+                    .filter_map(|id| source.column_by_id(*id))
+                    .map(|column| name(&column.name))
+                    .collect(),
+                position,
+            }
+        }));
+    }
+    Ok(copied)
 }
 
 fn column_ids(clause: &CheckClause, table: &TableDef) -> Result<Vec<u32>> {

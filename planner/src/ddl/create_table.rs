@@ -66,7 +66,8 @@ pub(super) fn create_table(
     .distribution(&mut plan.notices)?;
     let mut definition = table_def(id, schema, name, new.columns, distribution);
     (definition.primary_key, definition.unique_keys) = (primary_key, unique_keys);
-    check::add(table, &mut definition, &mut next_oid)?;
+    let copied = check::copied(table, catalog, search_path)?;
+    check::add(table, &copied, &mut definition, &mut next_oid)?;
     foreign_key::check(table, &definition, catalog, search_path, &mut plan.notices)?;
     for sequence in new.sequences {
         let owned_by = sequence.owned_by.map(|(_, column)| (id, column));

@@ -49,35 +49,52 @@ pub(super) struct Dependent {
     pub(super) on: Object,
 }
 
-/// The views that read the `dropped` relations, and those that read these, in the order in which
-/// they are found.
+/// The views that read the `dropped` relations, and those that read these, in PostgreSQL's order
+/// (`findDependentObjects`): each before what reads it, older ones first.
 pub(super) fn views(
     dropped: &[Object],
     catalog: &Catalog,
     search_path: &[String],
 ) -> Vec<Dependent> {
-    let mut found: Vec<Dependent> = Vec::new();
-    let mut next = 0;
-    loop {
-        let known = dropped.len();
-        let on = match dropped.get(next) {
-            Some(object) => object.clone(),
-            None => match found.get(next - known) {
-                Some(dependent) => dependent.object.clone(),
-                None => return found,
-            },
-        };
-        let mut readers: Vec<u64> =
-            catalog.views.values().filter(|v| v.uses(on.id)).map(|v| v.id).collect();
-        readers.sort_unstable();
+    let mut search = Search { dropped, catalog, search_path, found: Vec::new() };
+    for object in dropped {
+        search.readers_of(object);
+    }
+    search.found.reverse();
+    search.found
+}
+
+struct Search<'a> {
+    dropped: &'a [Object],
+    catalog: &'a Catalog,
+    search_path: &'a [String],
+    /// Every view after those that read it.
+    found: Vec<Dependent>,
+}
+
+impl Search<'_> {
+    /// A view reads only what was there before it or replaced it without reading it: this ends.
+    fn readers_of(&mut self, on: &Object) {
+        let views = self.catalog.views.values();
+        let mut readers: Vec<u64> = views.filter(|v| v.uses(on.id)).map(|v| v.id).collect();
+        readers.sort_unstable_by(|a, b| b.cmp(a));
         for id in readers {
-            let is_known = dropped.iter().any(|object| object.id == id)
-                || found.iter().any(|dependent| dependent.object.id == id);
-            if !is_known && let Some(object) = Object::relation(catalog, search_path, id) {
-                found.push(Dependent { object, on: on.clone() });
+            if self.is_known(id) {
+                continue;
+            }
+            let Some(object) = Object::relation(self.catalog, self.search_path, id) else {
+                continue;
+            };
+            self.readers_of(&object);
+            if !self.is_known(id) {
+                self.found.push(Dependent { object, on: on.clone() });
             }
         }
-        next += 1;
+    }
+
+    fn is_known(&self, id: u64) -> bool {
+        self.dropped.iter().any(|object| object.id == id)
+            || self.found.iter().any(|dependent| dependent.object.id == id)
     }
 }
 

@@ -124,11 +124,16 @@ fn alter(cursor: &mut Cursor<'_>, is_view: bool) -> Result<StatementKind> {
     let name = cursor.name()?;
     cursor.eat_token(&datafusion::sql::sqlparser::tokenizer::Token::Mul);
     let end = cursor.range().end;
-    let mut actions = Vec::new();
+    let (mut actions, mut stands_alone) = (Vec::new(), false);
     for mut part in cursor.split_commas() {
-        let action = match alone(&mut part)? {
-            // RENAME and SET SCHEMA stand alone.
-            Some(_) if !actions.is_empty() => return part.fail(),
+        let start = part.clone();
+        let alone = alone(&mut part)?;
+        // RENAME and SET SCHEMA stand alone.
+        if stands_alone || alone.is_some() && !actions.is_empty() {
+            return start.fail();
+        }
+        stands_alone = alone.is_some();
+        let action = match alone {
             Some(action) => Some(action),
             None => action(&mut part, &name)?,
         };

@@ -24,6 +24,8 @@ mod lexer;
 mod maintenance;
 mod name;
 mod nesting;
+#[cfg(test)]
+mod object_tests;
 mod prepare;
 mod set;
 mod statement;

@@ -37,6 +37,8 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("CREATE OR REPLACE RECURSIVE VIEW", view::create_view),
     ("CREATE TEMP VIEW", view::create_view),
     ("CREATE TEMPORARY VIEW", view::create_view),
+    ("CREATE TEMP RECURSIVE", view::create_view),
+    ("CREATE TEMPORARY RECURSIVE", view::create_view),
     ("CREATE OR REPLACE TEMP", view::create_view),
     ("CREATE OR REPLACE TEMPORARY", view::create_view),
     ("CREATE UNIQUE INDEX", index::create_index),

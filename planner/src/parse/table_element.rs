@@ -108,6 +108,8 @@ pub struct LikeClause {
     pub defaults: bool,
     /// INCLUDING INDEXES
     pub indexes: bool,
+    /// INCLUDING CONSTRAINTS
+    pub constraints: bool,
 }
 
 /// Reads the list into the table.
@@ -148,15 +150,17 @@ fn begins_constraint(element: &Cursor<'_>) -> bool {
 /// `LIKE t [INCLUDING | EXCLUDING what]…`
 fn like(element: &mut Cursor<'_>) -> Result<TableElement> {
     element.expect("LIKE")?;
-    let mut like = LikeClause { table: element.name()?, defaults: false, indexes: false };
+    let mut like =
+        LikeClause { table: element.name()?, defaults: false, indexes: false, constraints: false };
     while let Some(on) = element.eat_one_of(&[("INCLUDING", true), ("EXCLUDING", false)]) {
         match element.word()?.as_str() {
-            "all" => (like.defaults, like.indexes) = (on, on),
+            "all" => (like.defaults, like.indexes, like.constraints) = (on, on, on),
+            "constraints" => like.constraints = on,
             "defaults" => like.defaults = on,
             "indexes" => like.indexes = on,
             // Kestrel's tables have none of them.
-            "comments" | "compression" | "constraints" | "generated" | "identity"
-            | "statistics" | "storage" | "encoding" | "reloptions" => {}
+            "comments" | "compression" | "generated" | "identity" | "statistics" | "storage"
+            | "encoding" | "reloptions" => {}
             _ => return element.fail(),
         }
     }

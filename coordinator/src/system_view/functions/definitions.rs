@@ -43,7 +43,8 @@ fn constraint_definition(context: &SystemViewContext, arguments: &[Value]) -> Re
     let Some(oid) = int(arguments, 0) else { return Ok(Value::Null) };
     let mut checks = context.catalog.tables.values().flat_map(|table| &table.checks);
     if let Some(check) = checks.find(|check| check.id.cast_signed() == oid) {
-        return Ok(name::check_definition(check).into());
+        let is_pretty = arguments.get(1) == Some(&Value::Bool(true));
+        return Ok(name::check_definition(check, is_pretty).into());
     }
     Ok(match context.relations().get(oid).map(|r| &r.kind) {
         Some(RelationKind::Index(table, key)) if keys(table).any(|(k, _)| k.id == key.id) => {
