@@ -7,7 +7,7 @@ use kestrel_proto::ErrorReport;
 use crate::parse::quote;
 
 use super::{
-    Catalog, TableDef, ViewDef,
+    Catalog, ColumnDef, TableDef, ViewDef,
     snapshot::{conflict, gone},
 };
 
@@ -108,10 +108,14 @@ impl Catalog {
         schema.name = to.into();
         self.schemas.insert(to.into(), schema);
         self.tables = renamed(std::mem::take(&mut self.tables), from, to, |table| {
-            let table = Arc::make_mut(table);
-            table.schema_name = to.into();
-            move_sequences(table, from, to);
+            Arc::make_mut(table).schema_name = to.into();
         });
+        // A table made LIKE one of these may count with its sequence.
+        for table in self.tables.values_mut() {
+            if table.columns.iter().any(|column| counts_in(column, from)) {
+                move_sequences(Arc::make_mut(table), from, to);
+            }
+        }
         self.views = renamed(std::mem::take(&mut self.views), from, to, |view| {
             Arc::make_mut(view).schema_name = to.into();
         });
@@ -124,13 +128,21 @@ impl Catalog {
 
 /// Serial columns name their sequences with the schema: `nextval('s.t_a_seq'::regclass)`.
 pub(crate) fn move_sequences(table: &mut TableDef, from: &str, to: &str) {
-    let quoted = |schema: &str| format!("nextval('{}.", quote(schema).replace('\'', "''"));
-    let (old, new) = (quoted(from), quoted(to));
+    let (old, new) = (in_schema(from), in_schema(to));
     for column in &mut table.columns {
         if let Some(rest) = column.default.as_deref().and_then(|d| d.strip_prefix(&old)) {
             column.default = Some(format!("{new}{rest}"));
         }
     }
+}
+
+fn counts_in(column: &ColumnDef, schema: &str) -> bool {
+    column.default.as_deref().is_some_and(|default| default.starts_with(&in_schema(schema)))
+}
+
+/// How the default of a serial column begins.
+fn in_schema(schema: &str) -> String {
+    format!("nextval('{}.", quote(schema).replace('\'', "''"))
 }
 
 /// The objects by their new names.

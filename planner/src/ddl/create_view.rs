@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, JoinConstraint, JoinOperator, Query, Select, SelectItem, Visitor,
+    Expr, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr, TableFactor,
+    Visitor,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -160,15 +161,17 @@ impl Used {
     }
 }
 
-impl Visitor for Used {
-    type Break = ();
+/// `TABLE t` is all of its columns.
+fn has_table(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::Table(_) => true,
+        SetExpr::SetOperation { left, right, .. } => has_table(left) || has_table(right),
+        _ => false,
+    }
+}
 
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
-        let is_wildcard = |item: &SelectItem| {
-            matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
-        };
-        self.all |= select.projection.iter().any(is_wildcard);
-        let joins = select.from.iter().flat_map(|from| &from.joins);
+impl Used {
+    fn add_joins(&mut self, joins: &[Join]) {
         for join in joins {
             let constraint = match &join.join_operator {
                 JoinOperator::Join(constraint)
@@ -188,6 +191,30 @@ impl Visitor for Used {
                 }
                 JoinConstraint::On(_) | JoinConstraint::None => {}
             }
+        }
+    }
+}
+
+impl Visitor for Used {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.all |= has_table(&query.body);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        let is_wildcard = |item: &SelectItem| {
+            matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
+        };
+        self.all |= select.projection.iter().any(is_wildcard);
+        select.from.iter().for_each(|from| self.add_joins(&from.joins));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::NestedJoin { table_with_joins, .. } = factor {
+            self.add_joins(&table_with_joins.joins);
         }
         ControlFlow::Continue(())
     }
