@@ -61,7 +61,7 @@ pub(super) fn alter(
             if !alter.if_exists {
                 return Err(ErrorReport::new(SqlState::UNDEFINED_TABLE, message));
             }
-            let message = format!("{message}, skipping");
+            let message = format!("relation \"{}\" does not exist, skipping", name.name);
             plan.notices.push(ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, message));
         }
     }

@@ -54,7 +54,7 @@ fn missing(name: &QualifiedName, catalog: &Catalog, search_path: &[String]) -> E
         }
         Some(error) => error,
         None => {
-            let message = format!("view \"{name}\" does not exist");
+            let message = format!("view \"{}\" does not exist", name.name);
             ErrorReport::new(SqlState::UNDEFINED_TABLE, message)
         }
     }
