@@ -217,3 +217,20 @@ fn refused(dir: &Path, why: String) -> ErrorReport {
         format!("data directory \"{}\" {why}", dir.display()),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catalog_of_an_older_format_is_upgraded() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()).unwrap());
+        let older = "DROP TABLE views; DROP TABLE comments; PRAGMA user_version = 1";
+        Connection::open(dir.path().join(CATALOG_FILE)).unwrap().execute_batch(older).unwrap();
+        let opened = open(dir.path()).unwrap();
+        assert_eq!(opened.epoch, 2);
+        assert_eq!(pragma(&opened.connection, dir.path(), "user_version").unwrap(), FORMAT);
+        assert!(opened.catalog.views.is_empty());
+    }
+}
