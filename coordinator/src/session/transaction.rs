@@ -230,7 +230,7 @@ impl Transaction {
             return Ok(());
         }
         let before = engine.catalog.snapshot();
-        let committed = work.commit(engine).await;
+        let committed = commit(engine, &work.changes, &work.base, &work.checked).await;
         match committed {
             Ok(after) => {
                 engine.garbage.note(&before, &work.changes, after.version);
@@ -257,25 +257,27 @@ impl Transaction {
     }
 }
 
-impl Work {
-    /// Commits, if what the transaction relied on is still so in the version before.
-    async fn commit(&self, engine: &Engine) -> Result<Arc<Catalog>> {
-        let mut last = None;
-        for _ in 0..COMMIT_TRIES {
-            let newest = engine.catalog.snapshot();
-            check_still_so(&self.changes, &self.base, &self.checked, &newest)?;
-            let changes = self.changes.clone();
-            let done = engine.catalog.commit(Some(newest.version), changes, Utc::now()).await;
-            match done {
-                Err(error)
-                    if error.sqlstate == SqlState::SERIALIZATION_FAILURE
-                        && engine.catalog.snapshot().version != newest.version =>
-                {
-                    last = Some(error);
-                }
-                done => return done,
+/// Commits a transaction's changes, if what it relied on is still so in the version before.
+async fn commit(
+    engine: &Engine,
+    changes: &[CatalogChange],
+    base: &Catalog,
+    checked: &[Arc<TableDef>],
+) -> Result<Arc<Catalog>> {
+    let mut last = None;
+    for _ in 0..COMMIT_TRIES {
+        let newest = engine.catalog.snapshot();
+        check_still_so(changes, base, checked, &newest)?;
+        let done = engine.catalog.commit(Some(newest.version), changes.to_vec(), Utc::now()).await;
+        match done {
+            Err(error)
+                if error.sqlstate == SqlState::SERIALIZATION_FAILURE
+                    && engine.catalog.snapshot().version != newest.version =>
+            {
+                last = Some(error);
             }
+            done => return done,
         }
-        Err(last.unwrap_or_else(|| ErrorReport::internal("a commit was not tried")))
     }
+    Err(last.unwrap_or_else(|| ErrorReport::internal("a commit was not tried")))
 }

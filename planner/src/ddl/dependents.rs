@@ -77,7 +77,8 @@ impl Search<'_> {
     fn readers_of(&mut self, on: &Object) {
         let views = self.catalog.views.values();
         let mut readers: Vec<u64> = views.filter(|v| v.uses(on.id)).map(|v| v.id).collect();
-        readers.sort_unstable_by(|a, b| b.cmp(a));
+        readers.sort_unstable();
+        readers.reverse();
         for id in readers {
             if self.is_known(id) {
                 continue;
