@@ -12,6 +12,10 @@ const TABLES: &[&str] = &[
     "CREATE TABLE p (id int, d date DEFAULT '2020-01-01') DISTRIBUTED REPLICATED",
     "CREATE SCHEMA s",
     "CREATE TABLE s.q (id bigserial, x varchar(5) NOT NULL) DISTRIBUTED BY (id)",
+    "CREATE VIEW s.v AS SELECT r.id, n FROM r JOIN h USING (id) WHERE n > 100",
+    "COMMENT ON VIEW s.v IS 'joined'",
+    "COMMENT ON COLUMN h.name IS 'a name'",
+    "CREATE INDEX r_n ON r (n)",
 ];
 
 /// What must be the same before and after.
@@ -24,6 +28,11 @@ const QUESTIONS: &[&str] = &[
     "SELECT schema_name, table_name, distribution, key_columns FROM kestrel.table_distributions \
      ORDER BY 1, 2",
     "SELECT name, buckets FROM kestrel.datanodes ORDER BY name",
+    "SELECT count(*), sum(n) FROM s.v",
+    "SELECT count(*), min(later), max(c) FROM r",
+    "SELECT description FROM pg_description ORDER BY 1",
+    "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint ORDER BY 1",
+    "SELECT indexname::text FROM pg_indexes ORDER BY 1",
 ];
 
 async fn fill(session: &Session) {
@@ -38,6 +47,9 @@ async fn fill(session: &Session) {
             "INSERT INTO r SELECT id, id / 4.0 FROM h WHERE id % 3 = 0",
             "INSERT INTO p (id) SELECT id FROM h WHERE id < 100",
             "INSERT INTO s.q (x) VALUES ('a'), ('b'), ('c')",
+            "ALTER TABLE r ADD COLUMN later text DEFAULT 'then', ADD c int CHECK (c > 0)",
+            "ALTER TABLE p RENAME d TO day",
+            "ALTER TABLE p RENAME day TO d",
         ])
         .await;
 }

@@ -39,6 +39,18 @@ const CASES: &[Case] = &[
         &[("NOTICE", "schema \"nothing\" does not exist, skipping", "")],
     ),
     ("SELECT * FROM t2", &[]),
+    (
+        "CREATE INDEX i ON t2 (a)",
+        &[("NOTICE", "index \"i\" is recorded, but nothing is built", "")],
+    ),
+    ("CREATE VIEW v1 AS SELECT a FROM t2", &[]),
+    ("CREATE VIEW v2 AS SELECT a FROM v1", &[]),
+    ("DROP VIEW IF EXISTS nothing", &[("NOTICE", "view \"nothing\" does not exist, skipping", "")]),
+    (
+        "ALTER TABLE t2 ADD COLUMN IF NOT EXISTS a int",
+        &[("NOTICE", "column \"a\" of relation \"t2\" already exists, skipping", "")],
+    ),
+    ("DROP VIEW v1 CASCADE", &[("NOTICE", "drop cascades to view v2", "")]),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

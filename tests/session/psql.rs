@@ -44,6 +44,33 @@ const CASES: &[Case] = &[
         ],
     ),
     (&["-c", "\\d missing"], &["Did not find any relation named \"missing\"."]),
+    (
+        &["-c", "\\d+ v"],
+        &[
+            "View \"public.v\"",
+            "id | integer | | | | plain | its number",
+            "name | character varying(10) | | | | extended |",
+            "View definition:",
+            "SELECT id, name FROM t WHERE id > 1;",
+        ],
+    ),
+    (&["-c", "\\dv"], &["public | v | view | kestrel", "(1 row)"]),
+    (
+        &["-c", "\\dt+ s.*"],
+        &["s | u | table | kestrel | permanent | columnar | 0 bytes | nobody's"],
+    ),
+    (
+        &["-c", "\\d s.u"],
+        &[
+            "Table \"s.u\"",
+            "Indexes:",
+            "\"u_a_idx\" btree (a)",
+            "Check constraints:",
+            "\"u_a_check\" CHECK (a > 0)",
+        ],
+    ),
+    (&["-c", "\\di s.*"], &["s | u_a_idx | index | kestrel | u", "(1 row)"]),
+    (&["-c", "SELECT * FROM v"], &["2 | none", "(1 row)"]),
     (&["-c", "\\l"], &["List of databases", "kestrel | kestrel | UTF8"]),
     (&["-c", "\\dn"], &["List of schemas", "public", "s"]),
     (&["-c", "\\timing", "-c", "SELECT 1 AS one"], &["Timing is on.", "one", "1", "Time: "]),
@@ -71,7 +98,11 @@ async fn its_commands_work_and_tell_the_truth() {
             "CREATE TABLE distributed_sales (sale_id BIGSERIAL, customer_id INT NOT NULL, \
              sale_date DATE NOT NULL, amount DECIMAL(10,2) NOT NULL) DISTRIBUTED BY (customer_id);",
             "CREATE SCHEMA s",
-            "CREATE TABLE s.u (a int) DISTRIBUTED RANDOMLY",
+            "CREATE TABLE s.u (a int CHECK (a > 0)) DISTRIBUTED RANDOMLY",
+            "CREATE INDEX ON s.u (a)",
+            "COMMENT ON TABLE s.u IS 'nobody''s'",
+            "CREATE VIEW v AS SELECT id, name FROM t WHERE id > 1",
+            "COMMENT ON COLUMN v.id IS 'its number'",
             "INSERT INTO t VALUES (1, 'a', 1.5, '2020-01-01 00:00:00+00')",
             "INSERT INTO t (id) VALUES (2)",
         ])

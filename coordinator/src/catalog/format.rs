@@ -24,7 +24,7 @@ pub(super) const CATALOG_FILE: &str = "catalog.db";
 const APPLICATION_ID: i32 = 0x4b53_544c;
 
 /// Grows when the tables below change; stands in SQLite's `user_version`.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 1 + UPGRADES.len() as i32;
 
 /// One row of `cluster`; the change log; and one row per object: schemas, tables, sequences and
 /// datanodes as JSON (tables without their segments), segments as rows.
@@ -68,6 +68,13 @@ const CREATE: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// What each later format adds to the one before: a catalog of an older format gets it when it is
+/// opened.
+const UPGRADES: &[&str] = &["
+    CREATE TABLE views (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+    CREATE TABLE comments (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+"];
+
 /// What [`open`] found or made.
 pub(super) struct Opened {
     pub(super) connection: Connection,
@@ -100,6 +107,8 @@ pub(super) fn open(dir: &Path) -> Result<Opened> {
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
     if is_new {
         create(&transaction).map_err(|e| sqlite_error("create", e))?;
+    } else {
+        upgrade(&transaction, format).map_err(|e| sqlite_error("upgrade", e))?;
     }
     let (cluster_id, epoch) = next_epoch(&transaction)?;
     let catalog = rows::load(&transaction)?;
@@ -156,8 +165,8 @@ fn check_format(dir: &Path, application_id: i32, format: i32) -> Result<()> {
 
 fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.execute_batch(CREATE)?;
+    upgrade(transaction, 1)?;
     let empty = Catalog::empty();
     transaction.execute(
         "INSERT INTO cluster VALUES (1, ?1, 0, ?2, ?3, ?4)",
@@ -169,6 +178,15 @@ fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         ],
     )?;
     rows::write_schemas(transaction, &Default::default(), &empty.schemas)
+}
+
+/// Brings a catalog of an older format to this one.
+fn upgrade(transaction: &Transaction<'_>, from: i32) -> rusqlite::Result<()> {
+    let done = usize::try_from(from - 1).unwrap_or(0);
+    for upgrade in UPGRADES.iter().skip(done) {
+        transaction.execute_batch(upgrade)?;
+    }
+    transaction.pragma_update(None, "user_version", FORMAT)
 }
 
 fn next_epoch(transaction: &Transaction<'_>) -> Result<(Uuid, u64)> {
@@ -198,4 +216,21 @@ fn refused(dir: &Path, why: String) -> ErrorReport {
         SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         format!("data directory \"{}\" {why}", dir.display()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catalog_of_an_older_format_is_upgraded() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()).unwrap());
+        let older = "DROP TABLE views; DROP TABLE comments; PRAGMA user_version = 1";
+        Connection::open(dir.path().join(CATALOG_FILE)).unwrap().execute_batch(older).unwrap();
+        let opened = open(dir.path()).unwrap();
+        assert_eq!(opened.epoch, 2);
+        assert_eq!(pragma(&opened.connection, dir.path(), "user_version").unwrap(), FORMAT);
+        assert!(opened.catalog.views.is_empty());
+    }
 }

@@ -9,7 +9,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{
-    Catalog, CatalogChange, DatanodeDef, SchemaDef, Segment, SequenceDef, TableDef,
+    Catalog, CatalogChange, CommentDef, DatanodeDef, SchemaDef, Segment, SequenceDef, TableDef,
+    ViewDef,
 };
 use kestrel_proto::{BucketMap, Result, message};
 use prost::Message;
@@ -45,6 +46,8 @@ pub(super) fn load(connection: &Connection) -> Result<Catalog> {
     let schemas: Vec<SchemaDef> = load_objects(connection, "schemas").map_err(fail)?;
     let sequences: Vec<SequenceDef> = load_objects(connection, "sequences").map_err(fail)?;
     let datanodes: Vec<DatanodeDef> = load_objects(connection, "datanodes").map_err(fail)?;
+    let views: Vec<ViewDef> = load_objects(connection, "views").map_err(fail)?;
+    let comments: Vec<CommentDef> = load_objects(connection, "comments").map_err(fail)?;
     let mut tables: Vec<TableDef> = load_objects(connection, "tables").map_err(fail)?;
     let mut segments = load_segments(connection).map_err(fail)?;
     for table in &mut tables {
@@ -58,6 +61,11 @@ pub(super) fn load(connection: &Connection) -> Result<Catalog> {
             .into_iter()
             .map(|t| ((t.schema_name.clone(), t.name.clone()), Arc::new(t)))
             .collect(),
+        views: views
+            .into_iter()
+            .map(|v| ((v.schema_name.clone(), v.name.clone()), Arc::new(v)))
+            .collect(),
+        comments: comments.into_iter().map(|c| (c.id, c)).collect(),
         sequences: sequences
             .into_iter()
             .map(|s| ((s.schema_name.clone(), s.name.clone()), s))
@@ -89,6 +97,10 @@ pub(super) fn write_commit(
     write_schemas(transaction, &before.schemas, &after.schemas)?;
     let sequences = |c: &Catalog| by_id(c.sequences.values().cloned(), |s| s.id);
     write_objects(transaction, "sequences", sequences(before), sequences(after))?;
+    let views = |c: &Catalog| by_id(c.views.values().cloned(), |v| v.id);
+    write_objects(transaction, "views", views(before), views(after))?;
+    let comments = |c: &Catalog| by_id(c.comments.values().cloned(), |c| c.id);
+    write_objects(transaction, "comments", comments(before), comments(after))?;
     let datanodes = |c: &Catalog| by_id(c.datanodes.iter().cloned(), |d| d.id.into());
     write_objects(transaction, "datanodes", datanodes(before), datanodes(after))?;
     write_tables(transaction, before, after)

@@ -4,8 +4,8 @@ use std::{fs, path::Path, sync::Arc, thread};
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{
-    Catalog, CatalogChange, ColumnDef, DatanodeDef, Distribution, KeyDef, SchemaDef, Segment,
-    SequenceDef, SqlType, TableDef,
+    Catalog, CatalogChange, ColumnDef, DatanodeDef, Distribution, KeyDef, NamedRelation, SchemaDef,
+    Segment, SequenceDef, SqlType, TableDef, ViewColumn, ViewDef, ViewRelation,
 };
 use kestrel_proto::SqlState;
 
@@ -36,6 +36,10 @@ fn table(id: u64, name: &str) -> TableDef {
         primary_key: Some(KeyDef { name: format!("{name}_pkey"), id: id + 1, columns: vec![1] }),
         unique_keys: vec![],
         segments: vec![],
+        indexes: vec![],
+        checks: vec![],
+        last_column_id: 0,
+        missing_values: Default::default(),
     }
 }
 
@@ -91,7 +95,34 @@ fn life() -> Vec<Vec<CatalogChange>> {
         vec![DropTable(16390), DropSchema("sales".into())],
         vec![CreateSequence(sequence(16400, i64::MAX, None)), CreateTable(table(16395, "u"))],
         vec![DropTable(16386)],
+        vec![
+            CreateView(view(16398, "v", 16395)),
+            SetComment { object: 16398, column: 0, text: Some("a view".into()) },
+            SetComment { object: 16395, column: 2, text: Some("a price".into()) },
+        ],
+        vec![AlterTable {
+            before: Box::new(table(16395, "u")),
+            after: Box::new(TableDef { last_column_id: 7, ..table(16395, "w") }),
+        }],
+        vec![RenameSchema { from: "public".into(), to: "private".into() }],
+        vec![DropView(16398), SetComment { object: 16395, column: 2, text: None }],
+        vec![CreateView(ViewDef { schema_name: "private".into(), ..view(16399, "x", 16395) })],
     ]
+}
+
+fn view(id: u64, name: &str, of: u64) -> ViewDef {
+    ViewDef {
+        id,
+        schema_name: "public".into(),
+        name: name.into(),
+        columns: table(of, name).columns,
+        query: "SELECT * FROM u".into(),
+        search_path: vec!["public".into()],
+        relations: vec![ViewRelation {
+            named: NamedRelation { schema: None, name: "u".into(), id: of },
+            columns: vec![ViewColumn { id: 1, name: "id".into(), is_used: true }],
+        }],
+    }
 }
 
 fn check_equal(found: &Catalog, expected: &Catalog) {
@@ -293,7 +324,7 @@ fn unfit_directories_are_refused() {
                 sqlite(dir, "PRAGMA user_version = 99");
             },
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "was written by a newer Kestrel (catalog format 99; this one reads up to 1)",
+            "was written by a newer Kestrel (catalog format 99; this one reads up to 2)",
         ),
         (
             |dir| {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
     bind::bind_query,
-    catalog::{Catalog, Segment, TableDef, resolve_table},
+    catalog::{Catalog, Found, Segment, TableDef, find_relation, resolve_table},
     error::report,
     operators::conform,
     parse::{
@@ -71,7 +71,13 @@ impl ClientSession {
     ) -> Result<Outcome> {
         self.transaction.check_writable("COPY FROM")?;
         let view = self.transaction.view(&self.engine);
-        let table = Arc::clone(resolve_table(&view, &self.settings.search_path(), name)?);
+        let search_path = self.settings.search_path();
+        if let Some(Found::View(view)) = find_relation(&view, &search_path, name) {
+            let message = format!("cannot copy to view \"{}\"", view.name);
+            return Err(ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .hint("Copy to the tables that the view reads."));
+        }
+        let table = Arc::clone(resolve_table(&view, &search_path, name)?);
         let positions = named_columns(&table, columns)?;
         let reader = reader(&table, &positions, options)?;
         self.lock_unique(&table).await?;
@@ -123,7 +129,7 @@ impl ClientSession {
         Ok(defaults)
     }
 
-    async fn value_of(&mut self, sql: &str, view: &Arc<Catalog>) -> Result<ScalarValue> {
+    pub(super) async fn value_of(&mut self, sql: &str, view: &Arc<Catalog>) -> Result<ScalarValue> {
         let parsed = parse(sql)?;
         let Some(ParsedStatement { kind: StatementKind::Query(query), .. }) = parsed.first() else {
             return Err(ErrorReport::internal("a default is not an expression"));

@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{Query, SetExpr, Statement as SqlStatement};
 use kestrel_planner::{
-    catalog::{TableDef, find_table},
+    catalog::{Found, TableDef, find_relation, find_table},
     parse::{
         CopyFormat, CopyHeader, CopyOptions, CopyStatement, CopyTarget, ForceColumns, Identifier,
         QualifiedName, StatementKind, parse, quote,
@@ -49,7 +49,13 @@ impl ClientSession {
         force_quote: &ForceColumns,
     ) -> Result<Query> {
         let view = self.transaction.view(&self.engine);
-        let (list, name) = match find_table(&view, &self.settings.search_path(), name) {
+        let search_path = self.settings.search_path();
+        if let Some(Found::View(view)) = find_relation(&view, &search_path, name) {
+            let message = format!("cannot copy from view \"{}\"", view.name);
+            return Err(ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .hint("Try the COPY (SELECT ...) TO variant."));
+        }
+        let (list, name) = match find_table(&view, &search_path, name) {
             Some(table) => {
                 let positions = named_columns(table, columns)?;
                 forced("FORCE_QUOTE", force_quote, table, &positions)?;

@@ -8,7 +8,6 @@ use datafusion::{
 use kestrel_planner::{
     bind::{bind_query, stated_parameter_types},
     catalog::{Catalog, SqlType},
-    ddl,
     error::report,
     parse::{DiscardTarget, IsolationLevel, SetValue, StatementKind, TransactionModes, Variable},
     plan::Plan,
@@ -44,6 +43,7 @@ impl ClientSession {
             StatementKind::CreateTableAs(create) => {
                 self.create_table_as(create, statement, notices, cancel).await
             }
+            StatementKind::CreateView(create) => self.create_view(create, statement, notices).await,
             StatementKind::Explain(explain) => self.explain(explain, parameters, cancel).await,
             StatementKind::Ddl(ddl) => self.ddl(ddl, notices).await,
             StatementKind::Copy(copy) => self.copy(copy, statement, cancel).await,
@@ -61,20 +61,6 @@ impl ClientSession {
             | StatementKind::Nothing(_) => self.setting_command(&statement.kind),
             other => Err(unsupported(other)),
         }
-    }
-
-    async fn ddl(
-        &mut self,
-        statement: &kestrel_planner::parse::DdlStatement,
-        notices: &NoticeSender,
-    ) -> Result<Outcome> {
-        self.transaction.check_writable("DDL")?;
-        self.transaction.lock_ddl(&self.engine).await;
-        let view = self.transaction.view(&self.engine);
-        let plan = ddl::plan(statement, &view, &self.settings.search_path())?;
-        plan.notices.into_iter().for_each(|notice| notices.send(notice));
-        self.transaction.change(&self.engine, plan.changes)?;
-        Ok(Outcome::Done(plan.tag))
     }
 
     async fn transaction_command(

@@ -25,6 +25,10 @@ impl SystemRelations for Views {
     fn relation(&self, schema: &str, name: &str) -> Option<Result<RecordBatch, ErrorReport>> {
         system_view(schema, name).map(|view| view.batch(&self.0))
     }
+
+    fn plannable(&self, query: ast::Query) -> ast::Query {
+        plannable(&query)
+    }
 }
 
 /// A query of the system catalogs in a form that the binder takes; any other as it is.

@@ -8,8 +8,11 @@ use datafusion::{
     sql::sqlparser::ast,
 };
 use kestrel_planner::{
-    bind::{bind_constant, bind_query, output_place},
-    catalog::{Catalog, CatalogChange, ColumnDef, Segment, TableDef, find_table, resolve_table},
+    bind::{bind_constant, output_place},
+    catalog::{
+        Catalog, CatalogChange, ColumnDef, Found, Segment, TableDef, find_relation, find_table,
+        resolve_table,
+    },
     ddl,
     error::report,
     functions,
@@ -71,7 +74,13 @@ impl ClientSession {
             return Err(ErrorReport::unsupported("INSERT INTO a function"));
         };
         let name = QualifiedName::of_ast(name)?;
-        let table = Arc::clone(resolve_table(view, &self.settings.search_path(), &name)?);
+        let search_path = self.settings.search_path();
+        if let Some(Found::View(view)) = find_relation(view, &search_path, &name) {
+            let message = format!("cannot insert into view \"{}\"", view.name);
+            return Err(ErrorReport::unsupported(message)
+                .hint("Insert into the tables that the view reads."));
+        }
+        let table = Arc::clone(resolve_table(view, &search_path, &name)?);
         let columns = target_columns(&table, &insert.columns)?;
         Ok((table, columns))
     }
@@ -169,7 +178,8 @@ impl ClientSession {
         ingestor.finish().await
     }
 
-    /// Makes new segments part of the transaction's view; 23505 if that makes a key double.
+    /// Makes new segments part of the transaction's view; 23514 if a row breaks a CHECK, 23505 if
+    /// a key is double then.
     pub(super) async fn add_segments(
         &mut self,
         table: &Arc<TableDef>,
@@ -179,63 +189,10 @@ impl ClientSession {
         if segments.is_empty() {
             return Ok(());
         }
+        self.check_new_rows(table, &segments).await?;
         let change = CatalogChange::AddSegments { table: table.id, segments };
         self.transaction.change(&self.engine, vec![change])?;
         self.check_unique(table).await
-    }
-
-    /// Of two transactions that write a table with a unique key, the second waits.
-    pub(super) async fn lock_unique(&mut self, table: &TableDef) -> Result<()> {
-        if table.primary_key.is_none() && table.unique_keys.is_empty() {
-            return Ok(());
-        }
-        self.transaction.lock_table(&self.engine, table.id, &table.name).await
-    }
-
-    /// Every key is once there, with the new rows and those of others. Keys contain the
-    /// distribution key, so that each datanode answers for its own rows.
-    async fn check_unique(&mut self, table: &TableDef) -> Result<()> {
-        for key in table.primary_key.iter().chain(&table.unique_keys) {
-            let names: Vec<_> =
-                key.columns.iter().filter_map(|id| table.column_by_id(*id)).collect();
-            let list = |f: &dyn Fn(&str) -> String| {
-                names.iter().map(|c| f(&quoted(&c.name))).collect::<Vec<_>>()
-            };
-            let columns = list(&|name| name.to_string()).join(", ");
-            let texts = list(&|name| format!("{name}::text")).join(", ");
-            let present = list(&|name| format!("{name} IS NOT NULL")).join(" AND ");
-            let (schema, name) = (quoted(&table.schema_name), quoted(&table.name));
-            let sql = format!(
-                "SELECT {texts} FROM {schema}.{name} WHERE {present} GROUP BY {columns} \
-                 HAVING count(*) > 1 LIMIT 1"
-            );
-            let view = self.transaction.newest_view(&self.engine)?;
-            let Some(double) = self.first_row(&sql, &view).await? else { continue };
-            let message =
-                format!("duplicate key value violates unique constraint \"{}\"", key.name);
-            let columns = names.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(ErrorReport::new(SqlState::UNIQUE_VIOLATION, message)
-                .detail(format!("Key ({columns})=({double}) already exists.")));
-        }
-        Ok(())
-    }
-
-    /// The texts of the first row of a query of our own, comma-separated.
-    async fn first_row(&mut self, sql: &str, view: &Arc<Catalog>) -> Result<Option<String>> {
-        let parsed = parse(sql)?;
-        let Some(ParsedStatement { kind: StatementKind::Query(query), .. }) = parsed.first() else {
-            return Err(ErrorReport::internal("a query of our own is none"));
-        };
-        let bound = bind_query(query, &self.bind_context(view, None), &[])?;
-        let plan = self.plan(&bound.plan, view).await?;
-        let environment = self.environment(view, CancellationToken::new());
-        let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
-        let (batches, _) = running.collect().await?;
-        let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(None) };
-        let texts = batch.columns().iter().map(|column| {
-            ScalarValue::try_from_array(column, 0).map(|v| v.to_string()).map_err(report)
-        });
-        Ok(Some(texts.collect::<Result<Vec<_>>>()?.join(", ")))
     }
 
     /// A projection from the query's columns to all the table's, with assignment casts; columns
@@ -335,10 +292,6 @@ fn mismatch(
 
 pub(super) fn all_columns(table: &TableDef) -> Vec<usize> {
     (0..table.columns.len()).collect()
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The columns an INSERT names, in its order. Without names: the first ones.

@@ -1,12 +1,15 @@
 //! One client's session: statements in, outcomes out.
 
 mod analyze;
+mod commit;
 mod copy;
 mod copy_to;
+mod ddl;
 mod execute;
 mod facts;
 mod insert;
 mod outcome;
+mod rules;
 mod select;
 mod serial;
 mod settings;

@@ -45,7 +45,7 @@ impl ClientSession {
         if !parameters.is_empty() {
             let values: Vec<_> = parameters.iter().map(|p| p.value.clone()).collect();
             let plan = bound.plan.with_param_values(ParamValues::from(values)).map_err(report)?;
-            bound = BoundQuery { plan, names: bound.names };
+            bound = BoundQuery { plan, names: bound.names, relations: bound.relations };
         }
         check_no_parameters(&bound.plan)?;
         Ok((bound, view))

@@ -7,14 +7,18 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use kestrel_planner::catalog::{Catalog, CatalogChange};
+use kestrel_planner::catalog::{Catalog, CatalogChange, TableDef};
 use kestrel_proto::{ErrorReport, Result, SqlState, TransactionId};
 use tokio::sync::OwnedMutexGuard;
 
+use super::commit::check_still_so;
 use crate::{
     engine::{Engine, Pin, TableLock, UNIQUE_LOCK_WAIT},
     server::TransactionStatus,
 };
+
+/// How often a commit is tried while others commit before it.
+const COMMIT_TRIES: usize = 100;
 
 /// Where a session stands.
 #[derive(Debug, Default)]
@@ -45,6 +49,8 @@ struct Work {
     /// The snapshot with its own changes.
     view: Arc<Catalog>,
     changes: Vec<CatalogChange>,
+    /// Tables whose rows were looked at for a new rule, as they were then.
+    checked: Vec<Arc<TableDef>>,
     wrote_files: bool,
     _pin: Pin,
     table_locks: Vec<TableLock>,
@@ -108,6 +114,7 @@ impl Transaction {
                 _pin: engine.pins.pin(base.version),
                 base,
                 changes: Vec::new(),
+                checked: Vec::new(),
                 wrote_files: false,
                 table_locks: Vec::new(),
                 ddl_lock: None,
@@ -177,6 +184,12 @@ impl Transaction {
         Ok(Arc::new(view))
     }
 
+    /// The rows of a table obey a rule that the transaction declares: no others may come before it
+    /// has committed.
+    pub(super) fn note_checked(&mut self, engine: &Engine, table: Arc<TableDef>) {
+        self.work(engine).checked.push(table);
+    }
+
     /// BEGIN; `false`: there was one already.
     pub(super) fn begin(&mut self, read_only: bool) -> bool {
         let new = self.status == Status::Implicit;
@@ -218,7 +231,7 @@ impl Transaction {
             return Ok(());
         }
         let before = engine.catalog.snapshot();
-        let committed = engine.catalog.commit(None, work.changes.clone(), Utc::now()).await;
+        let committed = commit(engine, &work.changes, &work.base, &work.checked).await;
         match committed {
             Ok(after) => {
                 engine.garbage.note(&before, &work.changes, after.version);
@@ -247,6 +260,31 @@ impl Transaction {
             engine.drop_transaction(work.id).await;
         }
     }
+}
+
+/// Commits a transaction's changes, if what it relied on is still so in the version before.
+async fn commit(
+    engine: &Engine,
+    changes: &[CatalogChange],
+    base: &Catalog,
+    checked: &[Arc<TableDef>],
+) -> Result<Arc<Catalog>> {
+    let mut last = None;
+    for _ in 0..COMMIT_TRIES {
+        let newest = engine.catalog.snapshot();
+        check_still_so(changes, base, checked, &newest)?;
+        let done = engine.catalog.commit(Some(newest.version), changes.to_vec(), Utc::now()).await;
+        match done {
+            Err(error)
+                if error.sqlstate == SqlState::SERIALIZATION_FAILURE
+                    && engine.catalog.snapshot().version != newest.version =>
+            {
+                last = Some(error);
+            }
+            done => return done,
+        }
+    }
+    Err(last.unwrap_or_else(|| ErrorReport::internal("a commit was not tried")))
 }
 
 /// Whether the next start may find the changes of a commit that has failed so: after an I/O error

@@ -62,6 +62,7 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_constraint", pg_catalog::pg_constraint::rows),
     ("pg_catalog", "pg_database", pg_catalog::pg_database::rows),
     ("pg_catalog", "pg_depend", pg_catalog::pg_depend::rows),
+    ("pg_catalog", "pg_description", pg_catalog::pg_description::pg_description),
     ("pg_catalog", "pg_index", pg_catalog::pg_index::rows),
     ("pg_catalog", "pg_indexes", pg_catalog::pg_indexes::rows),
     ("pg_catalog", "pg_language", pg_catalog::fixed::pg_language),
@@ -72,6 +73,7 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_sequence", pg_catalog::pg_sequence::pg_sequence),
     ("pg_catalog", "pg_sequences", pg_catalog::pg_sequence::pg_sequences),
     ("pg_catalog", "pg_settings", pg_catalog::pg_settings::rows),
+    ("pg_catalog", "pg_shdescription", pg_catalog::pg_description::pg_shdescription),
     ("pg_catalog", "pg_shadow", pg_catalog::pg_roles::pg_user),
     ("pg_catalog", "pg_stat_activity", pg_catalog::pg_stat_activity::rows),
     ("pg_catalog", "pg_stat_all_tables", pg_catalog::pg_stat_tables::rows),
@@ -101,6 +103,7 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("information_schema", "table_constraints", information_schema::constraints::table_constraints),
     ("information_schema", "table_privileges", information_schema::privileges::rows),
     ("information_schema", "tables", information_schema::tables::rows),
+    ("information_schema", "views", information_schema::views::rows),
 ];
 
 /// A system relation that statements can read.

@@ -1,6 +1,6 @@
 //! Names and definitions, as PostgreSQL prints them (ruleutils.c).
 
-use kestrel_planner::catalog::{KeyDef, TableDef};
+use kestrel_planner::catalog::{CheckDef, KeyDef, TableDef, ViewDef};
 
 use super::types;
 
@@ -91,13 +91,25 @@ pub(super) fn parse(text: &str) -> Option<Vec<String>> {
 /// `pg_get_indexdef`; `table_name` as it is to be printed.
 pub(super) fn index_definition(table: &TableDef, key: &KeyDef, table_name: &str) -> String {
     let index = quoted(&key.name);
-    format!("CREATE UNIQUE INDEX {index} ON {table_name} USING btree {}", columns(table, key))
+    let unique = if table.unique_sets().any(|set| set.id == key.id) { "UNIQUE " } else { "" };
+    format!("CREATE {unique}INDEX {index} ON {table_name} USING btree {}", columns(table, key))
 }
 
 /// `pg_get_constraintdef`
 pub(super) fn constraint_definition(table: &TableDef, key: &KeyDef) -> String {
     let is_primary = table.primary_key.as_ref().is_some_and(|k| k.id == key.id);
     format!("{} {}", if is_primary { "PRIMARY KEY" } else { "UNIQUE" }, columns(table, key))
+}
+
+/// `pg_get_constraintdef` of a CHECK constraint: the condition as it was written.
+pub(super) fn check_definition(check: &CheckDef, is_pretty: bool) -> String {
+    let condition = &check.condition;
+    if is_pretty { format!("CHECK ({condition})") } else { format!("CHECK (({condition}))") }
+}
+
+/// `pg_get_viewdef`: the query as it was written.
+pub(super) fn view_definition(view: &ViewDef) -> String {
+    format!(" {};", view.query)
 }
 
 fn columns(table: &TableDef, key: &KeyDef) -> String {

@@ -1,11 +1,12 @@
-//! Every relation by OID and by name: tables, their indexes, sequences, and the system relations.
+//! Every relation by OID and by name: tables, their indexes, views, sequences, and the system
+//! relations.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use kestrel_planner::catalog::{Catalog, KeyDef, TableDef};
+use kestrel_planner::catalog::{Catalog, KeyDef, TableDef, ViewDef};
 
 use super::definition::{DEFINITIONS, Definition};
 
@@ -17,7 +18,8 @@ pub(super) const SYSTEM_SCHEMAS: &[(i64, &str)] =
 #[derive(Clone, Debug)]
 pub(super) enum RelationKind {
     Table(Arc<TableDef>),
-    /// The index that a PRIMARY KEY or UNIQUE constraint of the table shows as.
+    View(Arc<ViewDef>),
+    /// An index of the table, also one that a PRIMARY KEY or UNIQUE constraint shows as.
     Index(Arc<TableDef>, KeyDef),
     Sequence,
     System(&'static Definition),
@@ -48,7 +50,7 @@ impl Relations {
             let oid = table.id.cast_signed();
             let kind = RelationKind::Table(Arc::clone(table));
             let itself = Relation::new(oid, &table.schema_name, &table.name, kind);
-            let indexes = keys(table).map(|(key, _)| {
+            let indexes = indexes(table).map(|Index { key, .. }| {
                 let kind = RelationKind::Index(Arc::clone(table), key.clone());
                 Relation::new(key.id.cast_signed(), &table.schema_name, &key.name, kind)
             });
@@ -57,8 +59,12 @@ impl Relations {
         let sequences = catalog.sequences.values().map(|s| {
             Relation::new(s.id.cast_signed(), &s.schema_name, &s.name, RelationKind::Sequence)
         });
+        let views = catalog.views.values().map(|v| {
+            let kind = RelationKind::View(Arc::clone(v));
+            Relation::new(v.id.cast_signed(), &v.schema_name, &v.name, kind)
+        });
         let by_oid: BTreeMap<_, _> =
-            system.chain(tables).chain(sequences).map(|r| (r.oid, r)).collect();
+            system.chain(tables).chain(views).chain(sequences).map(|r| (r.oid, r)).collect();
         let by_name =
             by_oid.values().map(|r| ((r.schema.clone(), r.name.clone()), r.oid)).collect();
         Self { by_oid, by_name }
@@ -108,6 +114,24 @@ impl Relation {
 pub(super) fn keys(table: &TableDef) -> impl Iterator<Item = (&KeyDef, bool)> {
     let primary = table.primary_key.iter().map(|k| (k, true));
     primary.chain(table.unique_keys.iter().map(|k| (k, false)))
+}
+
+/// An index of a table.
+pub(super) struct Index<'a> {
+    pub(super) key: &'a KeyDef,
+    pub(super) is_primary: bool,
+    pub(super) is_unique: bool,
+}
+
+/// The indexes of a table: those of its keys, and those of CREATE INDEX.
+pub(super) fn indexes(table: &TableDef) -> impl Iterator<Item = Index<'_>> {
+    let of_keys = keys(table).map(|(key, is_primary)| Index { key, is_primary, is_unique: true });
+    let others = table.indexes.iter().map(|index| Index {
+        key: &index.key,
+        is_primary: false,
+        is_unique: index.is_unique,
+    });
+    of_keys.chain(others)
 }
 
 /// All schemas: OID and name.

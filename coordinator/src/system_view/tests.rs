@@ -89,6 +89,10 @@ fn table_t() -> TableDef {
         primary_key: Some(KeyDef { name: "t_pkey".into(), id: 16387, columns: vec![1] }),
         unique_keys: vec![KeyDef { name: "t_a_id_key".into(), id: 16388, columns: vec![2, 1] }],
         segments: vec![],
+        indexes: vec![],
+        checks: vec![],
+        last_column_id: 0,
+        missing_values: Default::default(),
     }
 }
 
@@ -109,6 +113,10 @@ fn table_order() -> TableDef {
         primary_key: None,
         unique_keys: vec![],
         segments: vec![],
+        indexes: vec![],
+        checks: vec![],
+        last_column_id: 0,
+        missing_values: Default::default(),
     }
 }
 

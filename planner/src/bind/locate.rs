@@ -108,6 +108,7 @@ impl<'a> Culprit<'a> {
         match &statement.kind {
             StatementKind::Query(query) => search.visit(query.as_ref()),
             StatementKind::CreateTableAs(create) => search.visit(create.query.as_ref()),
+            StatementKind::CreateView(create) => search.visit(create.query.as_ref()),
             StatementKind::Insert(insert) => search.insert(insert),
             StatementKind::Copy(copy) => {
                 if let CopyTarget::Query(query) = &copy.target {

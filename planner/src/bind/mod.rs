@@ -12,7 +12,9 @@ mod table_source;
 mod types;
 mod unknown_function;
 mod using;
+mod view;
 
+use column_names::OutputNames;
 pub use column_names::name_outputs;
 pub use locate::{locate, output_place};
 pub use origin::{Origin, origins};
@@ -34,8 +36,12 @@ use datafusion::{
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use crate::{catalog::SqlType, error::report, functions};
-use provider::Provider;
+use crate::{
+    catalog::{NamedRelation, SqlType},
+    error::report,
+    functions,
+};
+use provider::{Names, Provider};
 
 /// A query whose names are known and whose types are PostgreSQL's.
 #[derive(Clone, Debug)]
@@ -44,6 +50,8 @@ pub struct BoundQuery {
     pub plan: LogicalPlan,
     /// PostgreSQL's names of the output columns.
     pub names: Vec<String>,
+    /// The catalog's tables and views that the query names; not those within views.
+    pub relations: Vec<NamedRelation>,
 }
 
 impl BoundQuery {
@@ -71,34 +79,52 @@ pub fn bind_query(
     parameter_types: &[Option<SqlType>],
 ) -> Result<BoundQuery> {
     let parameter_types = stated_parameter_types(query, parameter_types, &[]);
-    let mut query = query.clone();
-    check_names::check_names(&query)?;
-    let named = name_outputs(&mut query);
-    using::merged_columns(&mut query, context)?;
-    functions::postgresql_syntax(&mut query, &|name| context.wants_typed_literals(name));
-    let options = ConfigOptions::default();
-    let provider = Provider::new(context, &options);
-    let planner = SqlToRel::new_with_options(&provider, parser_options());
     let parameters = parameter_types
         .iter()
         .map(|t| t.map(|t| -> FieldRef { Arc::new(t.field("", true)) }))
         .collect();
-    let mut planner_context = PlannerContext::new().with_prepare_param_data_types(parameters);
-    let statement = ast::Statement::Query(Box::new(query));
-    let plan = planner
-        .sql_statement_to_plan_with_context(statement, &mut planner_context)
-        .map_err(|error| context.source.report(error))?;
-    let plan = subquery_values::subquery_values(plan)
+    let bound = bind_names(query.clone(), Names::of_statement(context), parameters)?;
+    let plan = subquery_values::subquery_values(bound.plan)
         .and_then(functions::postgresql_plan)
         .map_err(|error| context.source.report(error))?;
-    let names = named.resolve(plan.schema());
-    Ok(BoundQuery { plan, names })
+    let names = bound.outputs.resolve(plan.schema());
+    Ok(BoundQuery { plan, names, relations: bound.relations })
+}
+
+/// A query whose names are known.
+struct BoundNames {
+    plan: LogicalPlan,
+    outputs: OutputNames,
+    relations: Vec<NamedRelation>,
+}
+
+/// Gives the names of a query their meaning.
+fn bind_names(
+    mut query: ast::Query,
+    names: Names<'_>,
+    parameters: Vec<Option<FieldRef>>,
+) -> Result<BoundNames> {
+    check_names::check_names(&query)?;
+    let outputs = name_outputs(&mut query);
+    using::merged_columns(&mut query, names)?;
+    functions::postgresql_syntax(&mut query, &|name| names.context.wants_typed_literals(name));
+    let options = ConfigOptions::default();
+    let provider = Provider::new(names, &options);
+    let plan = {
+        let planner = SqlToRel::new_with_options(&provider, parser_options());
+        let mut planner_context = PlannerContext::new().with_prepare_param_data_types(parameters);
+        let statement = ast::Statement::Query(Box::new(query));
+        planner
+            .sql_statement_to_plan_with_context(statement, &mut planner_context)
+            .map_err(|error| names.report(error))?
+    };
+    Ok(BoundNames { plan, outputs, relations: provider.into_named() })
 }
 
 /// Binds an expression that refers to no column: a DEFAULT.
 pub fn bind_constant(expr: ast::Expr, context: &BindContext) -> Result<Expr> {
     let options = ConfigOptions::default();
-    let provider = Provider::new(context, &options);
+    let provider = Provider::new(Names::of_statement(context), &options);
     let planner = SqlToRel::new_with_options(&provider, parser_options());
     let schema = DFSchema::empty();
     let expr = planner.sql_to_expr(expr, &schema, &mut PlannerContext::new()).map_err(report)?;

@@ -1,8 +1,12 @@
 //! DataFusion's view of a catalog snapshot.
 
-use std::sync::Arc;
+use std::{borrow::Cow, cell::RefCell, sync::Arc};
 
-use arrow::{array::RecordBatch, datatypes::DataType};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, SchemaRef},
+};
+use datafusion::sql::sqlparser::ast;
 use datafusion::{
     catalog::{MemTable, TableProvider},
     common::TableReference,
@@ -10,16 +14,18 @@ use datafusion::{
     datasource::provider_as_source,
     error::{DataFusionError, Result},
     logical_expr::{
-        AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF,
+        AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, TableType, WindowUDF,
         planner::{ContextProvider, ExprPlanner, TypePlanner},
     },
 };
 use kestrel_proto::{ErrorReport, SqlState};
 
-use super::{ShardTable, types::PostgresqlTypes, unknown_function::unknown_function};
+use super::{
+    ShardTable, types::PostgresqlTypes, unknown_function::unknown_function, view::view_plan,
+};
 use crate::{
-    catalog::{Catalog, TableDef},
-    error::{report_at, to_datafusion},
+    catalog::{Catalog, NamedRelation, TableDef, ViewDef},
+    error::{report, report_at, to_datafusion},
     functions::FunctionRegistry,
 };
 
@@ -64,12 +70,19 @@ impl Source {
 pub trait SystemRelations: Send + Sync {
     /// The rows of a relation; `None`: there is none of this name.
     fn relation(&self, schema: &str, name: &str) -> Option<Result<RecordBatch, ErrorReport>>;
+
+    /// A query of them in a form that the binder takes; any other as it is.
+    fn plannable(&self, query: ast::Query) -> ast::Query {
+        query
+    }
 }
 
 /// A relation a name can mean.
 pub enum Relation {
     /// A table.
     Table(Arc<TableDef>),
+    /// A view.
+    View(Arc<ViewDef>),
     /// A system relation, with its rows.
     System(RecordBatch),
 }
@@ -87,7 +100,9 @@ impl BindContext {
             if let Some(rows) = self.system_relations.relation(schema, name) {
                 return Some(rows.map(Relation::System));
             }
-            self.catalog.table(schema, name).map(|t| Ok(Relation::Table(Arc::clone(t))))
+            let view = || self.catalog.view(schema, name).map(|v| Relation::View(Arc::clone(v)));
+            let table = self.catalog.table(schema, name).map(|t| Relation::Table(Arc::clone(t)));
+            table.or_else(view).map(Ok)
         };
         if let Some(schema) = schema {
             let missing = || undefined_table(&format!("{schema}.{name}"));
@@ -104,23 +119,121 @@ fn undefined_table(name: &str) -> ErrorReport {
     ErrorReport::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
 }
 
-/// A [`BindContext`] as DataFusion's SQL planner asks for it.
+/// What names mean in one query: a statement's own, or a view's.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub(super) context: &'a BindContext,
+    /// The view whose query it is.
+    view: Option<&'a ViewDef>,
+}
+
+impl<'a> Names<'a> {
+    /// In the statement itself.
+    pub(super) fn of_statement(context: &'a BindContext) -> Self {
+        Self { context, view: None }
+    }
+
+    /// In a view's query; `context` is that of the statement that reads the view.
+    pub(super) fn of_view(context: &'a BindContext, view: &'a ViewDef) -> Self {
+        Self { context, view: Some(view) }
+    }
+
+    /// What a name means.
+    pub(super) fn relation(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Result<Relation, ErrorReport> {
+        let Some(view) = self.view else { return self.context.relation(schema, name) };
+        let catalog = &self.context.catalog;
+        let Some(known) = view.relation(schema, name) else {
+            let context =
+                BindContext { search_path: view.search_path.clone(), ..self.context.clone() };
+            return context.relation(schema, name);
+        };
+        let table = catalog.table_by_id(known.named.id);
+        let as_known = |table: &Arc<TableDef>| Relation::Table(Arc::new(known.table(table)));
+        let of_view = || {
+            let view = catalog.view_by_id(known.named.id)?;
+            let columns = known.columns_of(&view.columns);
+            Some(Relation::View(Arc::new(ViewDef { columns, ..view.as_ref().clone() })))
+        };
+        table.map(as_known).or_else(of_view).ok_or_else(|| undefined_table(name))
+    }
+
+    /// The report of an error of the binder. A view's text is not the client's: no place in it is
+    /// one in the statement.
+    pub(super) fn report(&self, error: DataFusionError) -> ErrorReport {
+        match self.view {
+            Some(_) => report(error),
+            None => self.context.source.report(error),
+        }
+    }
+}
+
+/// A view, for DataFusion's SQL planner: it puts the plan in the place of the name.
+struct ViewSource {
+    schema: SchemaRef,
+    plan: LogicalPlan,
+}
+
+impl TableSource for ViewSource {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        Some(Cow::Borrowed(&self.plan))
+    }
+}
+
+/// The names' meaning as DataFusion's SQL planner asks for it.
 pub(super) struct Provider<'a> {
+    names: Names<'a>,
     context: &'a BindContext,
     options: &'a ConfigOptions,
+    /// The catalog's relations that were asked for.
+    named: RefCell<Vec<NamedRelation>>,
 }
 
 impl<'a> Provider<'a> {
-    pub(super) fn new(context: &'a BindContext, options: &'a ConfigOptions) -> Self {
-        Self { context, options }
+    pub(super) fn new(names: Names<'a>, options: &'a ConfigOptions) -> Self {
+        Self { names, context: names.context, options, named: RefCell::default() }
+    }
+
+    /// The catalog's relations that were asked for, each name once.
+    pub(super) fn into_named(self) -> Vec<NamedRelation> {
+        self.named.into_inner()
+    }
+
+    fn note(&self, name: &TableReference, id: u64) {
+        let schema = name.schema().map(str::to_string);
+        let named = NamedRelation { schema, name: name.table().into(), id };
+        let mut all = self.named.borrow_mut();
+        if !all.contains(&named) {
+            all.push(named);
+        }
     }
 }
 
 impl ContextProvider for Provider<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
-        let relation = self.context.relation(name.schema(), name.table()).map_err(to_datafusion)?;
+        let relation = self.names.relation(name.schema(), name.table()).map_err(to_datafusion)?;
         let provider: Arc<dyn TableProvider> = match relation {
-            Relation::Table(table) => Arc::new(ShardTable::new(table)),
+            Relation::Table(table) => {
+                self.note(&name, table.id);
+                Arc::new(ShardTable::new(table))
+            }
+            Relation::View(view) => {
+                self.note(&name, view.id);
+                let plan = view_plan(&view, self.context).map_err(to_datafusion)?;
+                let schema = Arc::clone(plan.schema().inner());
+                return Ok(Arc::new(ViewSource { schema, plan }));
+            }
             Relation::System(rows) => Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?),
         };
         Ok(provider_as_source(provider))

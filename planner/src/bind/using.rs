@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use kestrel_proto::{ErrorReport, Result};
 
-use super::{BindContext, provider::Relation};
+use super::provider::{Names as Meanings, Relation};
 use crate::{
     functions::sql_call,
     parse::{Walk, fold_ident, quote},
@@ -22,7 +22,7 @@ use crate::{
 /// Rewrites the names in every SELECT of `query` that has such a join, and in its ORDER BY.
 ///
 /// Errors: 0A000 where `*` stands for columns that only binding could list.
-pub(super) fn merged_columns(query: &mut Query, context: &BindContext) -> Result<()> {
+pub(super) fn merged_columns(query: &mut Query, context: Meanings<'_>) -> Result<()> {
     let mut selects = Selects { context, result: Ok(()) };
     // It breaks off at an error.
     let _ = query.walk_mut(&mut selects);
@@ -30,7 +30,7 @@ pub(super) fn merged_columns(query: &mut Query, context: &BindContext) -> Result
 }
 
 struct Selects<'a> {
-    context: &'a BindContext,
+    context: Meanings<'a>,
     result: Result<()>,
 }
 
@@ -103,7 +103,7 @@ struct Scope {
 }
 
 impl Scope {
-    fn add(&mut self, from: &mut TableWithJoins, context: &BindContext) {
+    fn add(&mut self, from: &mut TableWithJoins, context: Meanings<'_>) {
         let first = self.sources.len();
         self.add_factor(&mut from.relation, context);
         for join in &mut from.joins {
@@ -113,7 +113,7 @@ impl Scope {
         }
     }
 
-    fn add_factor(&mut self, factor: &mut TableFactor, context: &BindContext) {
+    fn add_factor(&mut self, factor: &mut TableFactor, context: Meanings<'_>) {
         match factor {
             TableFactor::NestedJoin { table_with_joins, alias: None } => {
                 self.add(table_with_joins, context);
@@ -128,6 +128,9 @@ impl Scope {
                 let columns = relation.filter(|_| !renamed).map(|relation| match relation {
                     Relation::Table(table) => {
                         table.columns.iter().map(|column| column.name.clone()).collect()
+                    }
+                    Relation::View(view) => {
+                        view.columns.iter().map(|column| column.name.clone()).collect()
                     }
                     Relation::System(rows) => {
                         rows.schema().fields().iter().map(|f| f.name().clone()).collect()

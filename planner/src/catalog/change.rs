@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DatanodeDef, SchemaDef, Segment, SequenceDef, TableDef};
+use super::{DatanodeDef, SchemaDef, Segment, SequenceDef, TableDef, ViewDef};
 
 /// One step from a snapshot to the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,33 @@ pub enum CatalogChange {
     CreateTable(TableDef),
     /// DROP TABLE; the sequences it owns go, too
     DropTable(u64),
+    /// ALTER TABLE, CREATE INDEX, DROP INDEX: all but the table's segments. Both without segments.
+    AlterTable {
+        /// What it was: another change in between is a conflict.
+        before: Box<TableDef>,
+        /// What it becomes, with the same id.
+        after: Box<TableDef>,
+    },
+    /// CREATE VIEW; a view of the same id is replaced.
+    CreateView(ViewDef),
+    /// DROP VIEW
+    DropView(u64),
+    /// ALTER SCHEMA … RENAME, with all that is in it
+    RenameSchema {
+        /// The old name.
+        from: String,
+        /// The new name.
+        to: String,
+    },
+    /// COMMENT
+    SetComment {
+        /// The object's OID.
+        object: u64,
+        /// The column's id; 0: the object itself.
+        column: u32,
+        /// `None`: no comment any more.
+        text: Option<String>,
+    },
     /// Rows appended: new segments become visible.
     AddSegments {
         /// The table.

@@ -1,17 +1,26 @@
 //! The catalog as the planner sees it: an immutable, versioned snapshot, and the changes that lead
 //! from one to the next.
 
+mod apply;
 mod change;
+mod comment;
 mod distribution;
 mod resolve;
 mod snapshot;
 mod sql_type;
 mod table;
+mod view;
 
+pub(crate) use apply::move_sequences;
 pub use change::CatalogChange;
+pub use comment::{CommentDef, DATABASE_OID};
 pub use distribution::Distribution;
+pub use resolve::{
+    Found, SYSTEM_SCHEMAS, creation_schema, find_relation, find_table, is_system_schema,
+    resolve_table,
+};
 pub(crate) use resolve::{RelationKind, relation_kind};
-pub use resolve::{SYSTEM_SCHEMAS, creation_schema, find_table, is_system_schema, resolve_table};
 pub use snapshot::{Catalog, DatanodeDef, SchemaDef, SequenceDef};
 pub use sql_type::{HashClass, SQL_TYPE_METADATA, SqlType};
-pub use table::{ColumnDef, KeyDef, Segment, TableDef};
+pub use table::{CheckDef, ColumnDef, IndexDef, KeyDef, MISSING_VALUE_METADATA, Segment, TableDef};
+pub use view::{NamedRelation, ViewColumn, ViewDef, ViewRelation};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{Catalog, TableDef};
+use super::{Catalog, TableDef, ViewDef};
 use crate::parse::QualifiedName;
 
 /// Schemas that Kestrel itself fills. Nothing can be created, changed or dropped in them.
@@ -18,15 +18,20 @@ pub fn is_system_schema(name: &str) -> bool {
 /// The user's table of this name: in its schema, or in the first one on the search path that has
 /// it. The search path's `$user` names no schema here: the user has none.
 ///
-/// Errors: 42P01, with the name's position if it has one.
+/// Errors: 42P01, and 42809 for a view; with the name's position if it has one.
 pub fn resolve_table<'a>(
     catalog: &'a Catalog,
     search_path: &[String],
     name: &QualifiedName,
 ) -> Result<&'a Arc<TableDef>> {
-    let message = || format!("relation \"{name}\" does not exist");
-    find_table(catalog, search_path, name)
-        .ok_or_else(|| name.locate(ErrorReport::new(SqlState::UNDEFINED_TABLE, message())))
+    let error = |state, message: String| Err(name.locate(ErrorReport::new(state, message)));
+    match find_relation(catalog, search_path, name) {
+        Some(Found::Table(table)) => Ok(table),
+        Some(Found::View(view)) => {
+            error(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", view.name))
+        }
+        None => error(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist")),
+    }
 }
 
 /// As [`resolve_table`]; `None` if there is no such table.
@@ -35,9 +40,44 @@ pub fn find_table<'a>(
     search_path: &[String],
     name: &QualifiedName,
 ) -> Option<&'a Arc<TableDef>> {
+    match find_relation(catalog, search_path, name) {
+        Some(Found::Table(table)) => Some(table),
+        Some(Found::View(_)) | None => None,
+    }
+}
+
+/// What rows can be read from.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'a> {
+    /// A table
+    Table(&'a Arc<TableDef>),
+    /// A view
+    View(&'a Arc<ViewDef>),
+}
+
+impl Found<'_> {
+    /// Its OID.
+    pub fn id(&self) -> u64 {
+        match self {
+            Self::Table(table) => table.id,
+            Self::View(view) => view.id,
+        }
+    }
+}
+
+/// The user's table or view of this name, looked up as [`resolve_table`] does.
+pub fn find_relation<'a>(
+    catalog: &'a Catalog,
+    search_path: &[String],
+    name: &QualifiedName,
+) -> Option<Found<'a>> {
+    let in_schema = |schema: &String| {
+        let table = catalog.table(schema, &name.name).map(Found::Table);
+        table.or_else(|| catalog.view(schema, &name.name).map(Found::View))
+    };
     match &name.schema {
-        Some(schema) => catalog.table(schema, &name.name),
-        None => search_path.iter().find_map(|schema| catalog.table(schema, &name.name)),
+        Some(schema) => in_schema(schema),
+        None => search_path.iter().find_map(in_schema),
     }
 }
 
@@ -75,18 +115,23 @@ pub fn creation_schema<'a>(
     }
 }
 
-/// What has this name among the relations of a schema: tables, sequences and indexes share one
-/// space of names.
+/// What has this name among the relations of a schema: tables, views, sequences and indexes share
+/// one space of names.
 pub(crate) fn relation_kind(catalog: &Catalog, schema: &str, name: &str) -> Option<RelationKind> {
     if catalog.table(schema, name).is_some() {
         return Some(RelationKind::Table);
+    }
+    if catalog.view(schema, name).is_some() {
+        return Some(RelationKind::View);
     }
     if catalog.sequences.contains_key(&(schema.to_string(), name.to_string())) {
         return Some(RelationKind::Sequence);
     }
     let mut tables = catalog.tables.values().filter(|t| t.schema_name == schema);
-    let has_index =
-        |t: &Arc<TableDef>| t.primary_key.iter().chain(&t.unique_keys).any(|key| key.name == name);
+    let has_index = |t: &Arc<TableDef>| {
+        let keys = t.primary_key.iter().chain(&t.unique_keys);
+        keys.chain(t.indexes.iter().map(|index| &index.key)).any(|key| key.name == name)
+    };
     tables.any(has_index).then_some(RelationKind::Index)
 }
 
@@ -95,8 +140,10 @@ pub(crate) fn relation_kind(catalog: &Catalog, schema: &str, name: &str) -> Opti
 pub(crate) enum RelationKind {
     /// A table
     Table,
+    /// A view
+    View,
     /// A sequence
     Sequence,
-    /// The index behind a PRIMARY KEY or UNIQUE constraint
+    /// An index, also one behind a PRIMARY KEY or UNIQUE constraint
     Index,
 }

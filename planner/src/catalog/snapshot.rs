@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use kestrel_proto::{BucketMap, DatanodeId, ErrorReport, SqlState};
 use serde::{Deserialize, Serialize};
 
-use super::{CatalogChange, Segment, TableDef};
+use super::{CatalogChange, CommentDef, Segment, TableDef, ViewDef};
 
 /// OIDs below this are PostgreSQL's own.
 const FIRST_OID: u64 = 16384;
@@ -22,7 +22,11 @@ pub struct Catalog {
     /// By (schema, name).
     pub tables: BTreeMap<(String, String), Arc<TableDef>>,
     /// By (schema, name).
+    pub views: BTreeMap<(String, String), Arc<ViewDef>>,
+    /// By (schema, name).
     pub sequences: BTreeMap<(String, String), SequenceDef>,
+    /// By the object's OID.
+    pub comments: BTreeMap<u64, CommentDef>,
     /// In the order of their ids.
     pub datanodes: Vec<DatanodeDef>,
     /// Which datanode owns which bucket.
@@ -78,7 +82,9 @@ impl Catalog {
             next_oid: FIRST_OID,
             schemas: [(public.name.clone(), public)].into(),
             tables: BTreeMap::new(),
+            views: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            comments: BTreeMap::new(),
             datanodes: Vec::new(),
             bucket_map: Arc::new(BucketMap::even(1, 1)),
         }
@@ -92,6 +98,11 @@ impl Catalog {
     /// The table of this schema and name.
     pub fn table(&self, schema: &str, name: &str) -> Option<&Arc<TableDef>> {
         self.tables.get(&(schema.to_string(), name.to_string()))
+    }
+
+    /// The view of this schema and name.
+    pub fn view(&self, schema: &str, name: &str) -> Option<&Arc<ViewDef>> {
+        self.views.get(&(schema.to_string(), name.to_string()))
     }
 
     /// The table of this id.
@@ -120,21 +131,29 @@ impl Catalog {
                 self.schemas.insert(schema.name.clone(), schema.clone());
             }
             CatalogChange::DropSchema(name) => {
-                self.schemas.remove(name).ok_or_else(|| gone("schema", name))?;
+                let schema = self.schemas.remove(name).ok_or_else(|| gone("schema", name))?;
+                self.comments.remove(&schema.id);
             }
             CatalogChange::CreateTable(table) => {
-                let key = (table.schema_name.clone(), table.name.clone());
-                if self.tables.contains_key(&key) {
-                    return Err(conflict(format!("relation \"{}\" already exists", table.name)));
-                }
+                let key = self.free_name(&table.schema_name, &table.name)?;
+                let checks = table.checks.iter().map(|check| check.id);
+                checks.for_each(|id| self.next_oid = self.next_oid.max(id + 1));
                 let keys = table.primary_key.iter().chain(&table.unique_keys).map(|k| k.id);
                 keys.chain([table.id]).for_each(|id| self.take_oid(id));
                 self.tables.insert(key, Arc::new(table.clone()));
             }
-            CatalogChange::DropTable(id) => {
-                let key = self.table_key(*id)?;
-                self.tables.remove(&key);
-                self.sequences.retain(|_, s| s.owned_by.is_none_or(|(table, _)| table != *id));
+            CatalogChange::DropTable(id) => self.drop_table(*id)?,
+            CatalogChange::AlterTable { before, after } => self.alter_table(before, after)?,
+            CatalogChange::CreateView(view) => self.create_view(view)?,
+            CatalogChange::DropView(id) => {
+                let view = self.view_by_id(*id).ok_or_else(|| gone("view", &id.to_string()))?;
+                let key = (view.schema_name.clone(), view.name.clone());
+                self.views.remove(&key);
+                self.comments.remove(id);
+            }
+            CatalogChange::RenameSchema { from, to } => self.rename_schema(from, to)?,
+            CatalogChange::SetComment { object, column, text } => {
+                self.set_comment(*object, *column, text.clone());
             }
             CatalogChange::AddSegments { table, segments } => {
                 self.edit(*table, |t| t.segments.extend(segments.iter().cloned().map(Arc::new)))?;
@@ -163,7 +182,7 @@ impl Catalog {
         Ok(())
     }
 
-    fn table_key(&self, id: u64) -> Result<(String, String), ErrorReport> {
+    pub(super) fn table_key(&self, id: u64) -> Result<(String, String), ErrorReport> {
         let table = self.table_by_id(id).ok_or_else(|| gone("table", &id.to_string()))?;
         Ok((table.schema_name.clone(), table.name.clone()))
     }
@@ -176,7 +195,7 @@ impl Catalog {
         Ok(())
     }
 
-    fn take_oid(&mut self, id: u64) {
+    pub(super) fn take_oid(&mut self, id: u64) {
         self.next_oid = self.next_oid.max(id + 1);
     }
 
@@ -186,11 +205,11 @@ impl Catalog {
     }
 }
 
-fn conflict(message: String) -> ErrorReport {
+pub(super) fn conflict(message: String) -> ErrorReport {
     ErrorReport::new(SqlState::SERIALIZATION_FAILURE, message)
         .hint("The catalog changed meanwhile. Run the statement again.")
 }
 
-fn gone(kind: &str, name: &str) -> ErrorReport {
+pub(super) fn gone(kind: &str, name: &str) -> ErrorReport {
     conflict(format!("{kind} {name} was dropped by another session"))
 }

@@ -1,6 +1,6 @@
 //! A table: columns, keys, distribution, and the segments that hold its rows.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use kestrel_proto::{DatanodeId, TableId, message};
@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Distribution, SqlType};
 use crate::parse::quote;
+
+/// The key in a scanned field's metadata under which the value stands that files without the
+/// column have in it (`codec::encode_value`).
+pub const MISSING_VALUE_METADATA: &str = "kestrel.missing_value";
 
 /// A table as of one catalog version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +32,19 @@ pub struct TableDef {
     pub unique_keys: Vec<KeyDef>,
     /// The files that hold its rows, on all datanodes.
     pub segments: Vec<Arc<Segment>>,
+    /// CREATE INDEX
+    #[serde(default)]
+    pub indexes: Vec<IndexDef>,
+    /// CHECK constraints, in the order of their names.
+    #[serde(default)]
+    pub checks: Vec<CheckDef>,
+    /// The largest column id there ever was; 0: that of a column that is there.
+    #[serde(default)]
+    pub last_column_id: u32,
+    /// By column id, what rows have in a column that came later than they: its default then
+    /// (`codec::encode_value`). NULL where there is no entry.
+    #[serde(default)]
+    pub missing_values: BTreeMap<u32, String>,
 }
 
 /// A column.
@@ -53,6 +70,28 @@ pub struct KeyDef {
     /// The index's OID.
     pub id: u64,
     /// Column ids, in order.
+    pub columns: Vec<u32>,
+}
+
+/// What CREATE INDEX made. Only a unique one does anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexDef {
+    /// Its name, OID and columns.
+    pub key: KeyDef,
+    /// UNIQUE
+    pub is_unique: bool,
+}
+
+/// A CHECK constraint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckDef {
+    /// Its name.
+    pub name: String,
+    /// Its OID.
+    pub id: u64,
+    /// The condition, as SQL text over the table's columns.
+    pub condition: String,
+    /// The ids of the columns it names.
     pub columns: Vec<u32>,
 }
 
@@ -95,6 +134,24 @@ impl TableDef {
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
+    /// The schema for readers of files: it tells what files have in columns that they lack.
+    pub fn scan_schema(&self) -> SchemaRef {
+        let plain = self.arrow_schema();
+        if self.missing_values.is_empty() {
+            return plain;
+        }
+        let fields = self.columns.iter().zip(plain.fields()).map(|(column, field)| {
+            let mut field = field.as_ref().clone();
+            if let Some(value) = self.missing_values.get(&column.id) {
+                let mut metadata = field.metadata().clone();
+                metadata.insert(MISSING_VALUE_METADATA.to_string(), value.clone());
+                field = field.with_metadata(metadata);
+            }
+            field
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
     /// Column ids, in schema order.
     pub fn column_ids(&self) -> Vec<u32> {
         self.columns.iter().map(|c| c.id).collect()
@@ -113,6 +170,23 @@ impl TableDef {
     /// The position of a column id in the schema.
     pub fn column_index(&self, id: u32) -> Option<usize> {
         self.columns.iter().position(|c| c.id == id)
+    }
+
+    /// What no two rows may have in common: PRIMARY KEY, UNIQUE, CREATE UNIQUE INDEX.
+    pub fn unique_sets(&self) -> impl Iterator<Item = &KeyDef> {
+        let indexes = self.indexes.iter().filter(|index| index.is_unique).map(|index| &index.key);
+        self.primary_key.iter().chain(&self.unique_keys).chain(indexes)
+    }
+
+    /// An id for a new column.
+    pub fn next_column_id(&self) -> u32 {
+        let present = self.columns.iter().map(|c| c.id).max().unwrap_or(0);
+        self.last_column_id.max(present) + 1
+    }
+
+    /// The table without its rows.
+    pub fn without_segments(&self) -> Self {
+        Self { segments: Vec::new(), ..self.clone() }
     }
 
     /// The columns of the distribution key; empty unless the distribution is Hash.

@@ -5,6 +5,7 @@
 //! into the operators of its shard store.
 
 mod converter;
+mod value;
 
 use std::{fmt, sync::Arc};
 
@@ -37,6 +38,7 @@ use kestrel_proto::{
 use prost::Message;
 
 use converter::Converter;
+pub use value::{decode_value, encode_value};
 
 use crate::{
     catalog::HashClass,

@@ -52,11 +52,23 @@ pub(super) fn of_clauses(table: &CreateTable, context: &mut Context<'_, '_>) -> 
         match element {
             TableElement::Column(clause) => new.add_clause(clause, context)?,
             TableElement::Like(like) => new.add_like(like, context)?,
-            TableElement::PrimaryKey(_) | TableElement::Unique(_) | TableElement::ForeignKey(_) => {
-            }
+            TableElement::PrimaryKey(_)
+            | TableElement::Unique(_)
+            | TableElement::Check(_)
+            | TableElement::ForeignKey(_) => {}
         }
     }
     new.check_count()?;
+    Ok(new)
+}
+
+/// One column, of ALTER TABLE … ADD COLUMN.
+pub(super) fn of_clause(
+    clause: &ColumnClause,
+    context: &mut Context<'_, '_>,
+) -> Result<NewColumns> {
+    let mut new = NewColumns::default();
+    new.add_clause(clause, context)?;
     Ok(new)
 }
 

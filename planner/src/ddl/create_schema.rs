@@ -44,7 +44,7 @@ pub(super) fn create_schema(create: &CreateSchema, catalog: &Catalog) -> Result<
     Ok(plan)
 }
 
-fn check_owner(owner: &Identifier) -> Result<()> {
+pub(super) fn check_owner(owner: &Identifier) -> Result<()> {
     let known = [USER, "current_user", "current_role", "session_user"];
     if known.contains(&owner.name.as_str()) {
         return Ok(());

@@ -3,7 +3,7 @@
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
-    DdlPlan,
+    DdlPlan, check,
     columns::{self, Context},
     distribution_key::Declared,
     foreign_key, keys,
@@ -66,6 +66,8 @@ pub(super) fn create_table(
     .distribution(&mut plan.notices)?;
     let mut definition = table_def(id, schema, name, new.columns, distribution);
     (definition.primary_key, definition.unique_keys) = (primary_key, unique_keys);
+    let copied = check::copied(table, catalog, search_path)?;
+    check::add(table, &copied, &mut definition, &mut next_oid)?;
     foreign_key::check(table, &definition, catalog, search_path, &mut plan.notices)?;
     for sequence in new.sequences {
         let owned_by = sequence.owned_by.map(|(_, column)| (id, column));
@@ -93,6 +95,10 @@ pub(super) fn table_def(
         primary_key: None,
         unique_keys: Vec::new(),
         segments: Vec::new(),
+        indexes: Vec::new(),
+        checks: Vec::new(),
+        last_column_id: 0,
+        missing_values: Default::default(),
     }
 }
 

@@ -139,7 +139,7 @@ impl Declared<'_> {
 
     /// Rows with equal keys must meet on one datanode, or no datanode could tell that they are
     /// equal.
-    fn check(&self, distribution: &Distribution) -> Result<()> {
+    pub(super) fn check(&self, distribution: &Distribution) -> Result<()> {
         let keys = self
             .primary_key
             .into_iter()

@@ -2,9 +2,12 @@
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::DdlPlan;
+use super::{
+    DdlPlan,
+    dependents::{self, Dependent, Object},
+};
 use crate::{
-    catalog::{Catalog, CatalogChange, TableDef, is_system_schema},
+    catalog::{Catalog, CatalogChange, is_system_schema},
     parse::DropSchema,
 };
 
@@ -28,45 +31,35 @@ pub(super) fn drop_schema(drop: &DropSchema, catalog: &Catalog) -> Result<DdlPla
             schemas.push(name);
         }
     }
-    let tables: Vec<&TableDef> = catalog
-        .tables
-        .values()
-        .filter(|t| schemas.contains(&t.schema_name.as_str()))
-        .map(AsRef::as_ref)
-        .collect();
-    match tables.as_slice() {
-        [] => {}
-        tables if !drop.cascade => return Err(not_empty(&schemas, tables)),
-        [table] => {
-            let message = format!("drop cascades to table {}", full_name(table));
-            plan.notices.push(ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, message));
-        }
-        tables => {
-            let message = format!("drop cascades to {} other objects", tables.len());
-            let lines = tables.iter().map(|t| format!("drop cascades to table {}", full_name(t)));
-            let detail = lines.collect::<Vec<_>>().join("\n");
-            let notice = ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, message);
-            plan.notices.push(notice.detail(detail));
-        }
-    }
-    plan.changes.extend(tables.iter().map(|t| CatalogChange::DropTable(t.id)));
+    let held = held(&schemas, catalog);
+    let mut relations: Vec<Object> = held.iter().map(|held| held.object.clone()).collect();
+    let mut dependents = held;
+    dependents.extend(dependents::views(&relations, catalog, &[]));
+    let dropped = schemas.iter().map(|schema| of_schema(catalog, schema));
+    let dropped: Vec<Object> = dropped.collect();
+    dependents::settle(&dropped, &dependents, drop.cascade, &mut plan.notices)?;
+    relations = dependents.into_iter().map(|dependent| dependent.object).collect();
+    // Views first: what reads a table goes before the table.
+    let (views, tables): (Vec<_>, Vec<_>) =
+        relations.iter().partition(|object| catalog.view_by_id(object.id).is_some());
+    plan.changes.extend(views.into_iter().chain(tables).map(|object| object.drop(catalog)));
     plan.changes.extend(schemas.into_iter().map(|s| CatalogChange::DropSchema(s.into())));
     Ok(plan)
 }
 
-fn not_empty(schemas: &[&str], tables: &[&TableDef]) -> ErrorReport {
-    let message = match schemas {
-        [schema] => format!("cannot drop schema {schema} because other objects depend on it"),
-        _ => "cannot drop desired object(s) because other objects depend on them".into(),
-    };
-    let lines = tables
-        .iter()
-        .map(|t| format!("table {} depends on schema {}", full_name(t), t.schema_name));
-    ErrorReport::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-        .detail(lines.collect::<Vec<_>>().join("\n"))
-        .hint("Use DROP ... CASCADE to drop the dependent objects too.")
+fn of_schema(catalog: &Catalog, name: &str) -> Object {
+    let id = catalog.schemas.get(name).map_or(0, |schema| schema.id);
+    Object { id, description: format!("schema {name}") }
 }
 
-fn full_name(table: &TableDef) -> String {
-    format!("{}.{}", table.schema_name, table.name)
+/// The tables and views of the schemas.
+fn held(schemas: &[&str], catalog: &Catalog) -> Vec<Dependent> {
+    let tables = catalog.tables.values().map(|t| (t.id, &t.schema_name));
+    let views = catalog.views.values().map(|v| (v.id, &v.schema_name));
+    let held = tables.chain(views).filter(|(_, schema)| schemas.contains(&schema.as_str()));
+    let dependents = held.filter_map(|(id, schema)| {
+        let object = Object::relation(catalog, &[], id)?;
+        Some(Dependent { object, on: of_schema(catalog, schema) })
+    });
+    dependents.collect()
 }

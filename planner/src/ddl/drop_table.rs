@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::DdlPlan;
+use super::{
+    DdlPlan,
+    dependents::{self, Object},
+};
 use crate::{
     catalog::{
         Catalog, CatalogChange, RelationKind, TableDef, find_table, is_system_schema, relation_kind,
@@ -34,11 +37,16 @@ pub(super) fn drop_table(
         }
     }
     check_dependents(&tables, catalog)?;
-    plan.changes = tables.iter().map(|t| CatalogChange::DropTable(t.id)).collect();
+    let object = |t: &&Arc<TableDef>| Object::relation(catalog, search_path, t.id);
+    let dropped: Vec<Object> = tables.iter().filter_map(object).collect();
+    let views = dependents::views(&dropped, catalog, search_path);
+    dependents::settle(&dropped, &views, drop.cascade, &mut plan.notices)?;
+    plan.changes = views.iter().map(|view| view.object.drop(catalog)).collect();
+    plan.changes.extend(tables.iter().map(|t| CatalogChange::DropTable(t.id)));
     Ok(plan)
 }
 
-fn is_missing(error: &ErrorReport) -> bool {
+pub(super) fn is_missing(error: &ErrorReport) -> bool {
     [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(&error.sqlstate)
 }
 
@@ -76,6 +84,7 @@ pub(super) fn not_a_user_table(
             error.hint("The sequence of a serial column goes with its table.")
         }
         RelationKind::Index => error.hint("The index of a key goes with its table."),
+        RelationKind::View => error.hint("Use DROP VIEW to remove a view."),
         RelationKind::Table => error,
     })
 }

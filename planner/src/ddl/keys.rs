@@ -46,9 +46,10 @@ pub(super) fn requests(
         let (is_primary, clause) = match element {
             TableElement::PrimaryKey(clause) => (true, clause),
             TableElement::Unique(clause) => (false, clause),
-            TableElement::Column(_) | TableElement::ForeignKey(_) | TableElement::Like(_) => {
-                continue;
-            }
+            TableElement::Column(_)
+            | TableElement::Check(_)
+            | TableElement::ForeignKey(_)
+            | TableElement::Like(_) => continue,
         };
         let columns = column_ids(clause, is_primary, columns)?;
         let name = clause.name.as_ref().map(|n| n.name.clone());

@@ -3,14 +3,23 @@
 //!
 //! Messages and SQLSTATEs are PostgreSQL's; those about distribution are Greenplum's.
 
+mod alter;
+mod alter_column;
+mod alter_schema;
+mod check;
 mod columns;
+mod comment;
 mod create_schema;
 mod create_table;
 mod create_table_as;
+mod create_view;
+mod dependents;
 mod distribution_key;
 mod drop_schema;
 mod drop_table;
+mod drop_view;
 mod foreign_key;
+mod index;
 mod keys;
 mod names;
 mod storage;
@@ -21,6 +30,7 @@ mod truncate;
 use kestrel_proto::{ErrorReport, Result};
 
 pub use create_table_as::create_table_as;
+pub use create_view::create_view;
 
 use crate::{
     catalog::{Catalog, CatalogChange, TableDef},
@@ -36,12 +46,40 @@ pub struct DdlPlan {
     pub notices: Vec<ErrorReport>,
     /// The command tag.
     pub tag: String,
+    /// What must be true of the rows after the changes, in order.
+    pub row_checks: Vec<RowCheck>,
+}
+
+/// What must be true of a table's rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowCheck {
+    /// No NULL in a column.
+    NotNull {
+        /// The table.
+        table: u64,
+        /// The column's id.
+        column: u32,
+    },
+    /// No row for which a CHECK constraint is false.
+    Check {
+        /// The table.
+        table: u64,
+        /// The constraint's OID.
+        check: u64,
+    },
+    /// No two rows with the same key.
+    Unique {
+        /// The table.
+        table: u64,
+        /// The index's OID.
+        key: u64,
+    },
 }
 
 impl DdlPlan {
     /// With nothing to do yet.
     fn new(tag: &str) -> Self {
-        Self { changes: Vec::new(), notices: Vec::new(), tag: tag.into() }
+        Self { changes: Vec::new(), notices: Vec::new(), tag: tag.into(), row_checks: Vec::new() }
     }
 
     /// The table that the plan creates, if it does.
@@ -70,5 +108,11 @@ pub fn plan(
         DdlStatement::Truncate(truncate) => truncate::truncate(truncate, catalog, search_path),
         DdlStatement::CreateSchema(create) => create_schema::create_schema(create, catalog),
         DdlStatement::DropSchema(drop) => drop_schema::drop_schema(drop, catalog),
+        DdlStatement::AlterSchema(alter) => alter_schema::alter_schema(alter, catalog),
+        DdlStatement::AlterTable(alter) => alter::alter(alter, catalog, search_path),
+        DdlStatement::DropView(drop) => drop_view::drop_view(drop, catalog, search_path),
+        DdlStatement::CreateIndex(create) => index::create_index(create, catalog, search_path),
+        DdlStatement::DropIndex(drop) => index::drop_index(drop, catalog, search_path),
+        DdlStatement::Comment(comment) => comment::comment(comment, catalog, search_path),
     }
 }

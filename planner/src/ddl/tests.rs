@@ -91,6 +91,7 @@ fn print_change(change: &CatalogChange, before: &Catalog) -> String {
     };
     match change {
         CatalogChange::CreateTable(table) => format!("+ {}", print_table(table)),
+        CatalogChange::AlterTable { after, .. } => format!("~ {}", print_table(after)),
         CatalogChange::DropTable(id) => format!("- table {}\n", table_name(id)),
         CatalogChange::RemoveAllSegments { table } => {
             format!("- segments of {}\n", table_name(table))
@@ -123,6 +124,18 @@ fn print_table(table: &TableDef) -> String {
     };
     out.extend(table.primary_key.iter().map(|k| key("primary key", k)));
     out.extend(table.unique_keys.iter().map(|k| key("unique", k)));
+    let mut ids = |kind: &str, name: &str, id: u64, columns: &[u32], more: &str| {
+        let columns: Vec<_> = columns.iter().map(u32::to_string).collect();
+        writeln!(out, "    {kind} {name} #{id} ({}){more}", columns.join(", ")).unwrap();
+    };
+    for check in &table.checks {
+        let condition = format!(" {}", check.condition);
+        ids("check", &check.name, check.id, &check.columns, &condition);
+    }
+    for index in &table.indexes {
+        let kind = if index.is_unique { "unique index" } else { "index" };
+        ids(kind, &index.key.name, index.key.id, &index.key.columns, "");
+    }
     out + &format!("    {}\n", table.distributed_clause())
 }
 

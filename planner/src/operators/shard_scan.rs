@@ -72,7 +72,7 @@ impl ShardScanExec {
         ShardScan {
             table_id: self.table.table_id(),
             table: self.table.name.clone(),
-            schema: self.table.arrow_schema(),
+            schema: self.table.scan_schema(),
             column_ids: self.table.column_ids(),
             projection: self.projection.clone(),
             filters: self.filters.clone(),

@@ -4,10 +4,14 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use kestrel_proto::Result;
 
 use super::{
+    alter::{AlterSchema, AlterTable},
+    comment::Comment,
     create_table::CreateTable,
     cursor::Cursor,
+    index::{CreateIndex, DropIndex},
     name::{Identifier, QualifiedName},
     statement::StatementKind,
+    view::DropView,
 };
 
 /// A statement that changes the catalog and runs no query.
@@ -23,6 +27,18 @@ pub enum DdlStatement {
     CreateSchema(CreateSchema),
     /// DROP SCHEMA
     DropSchema(DropSchema),
+    /// ALTER SCHEMA
+    AlterSchema(AlterSchema),
+    /// ALTER TABLE, ALTER VIEW
+    AlterTable(AlterTable),
+    /// DROP VIEW
+    DropView(DropView),
+    /// CREATE INDEX
+    CreateIndex(CreateIndex),
+    /// DROP INDEX
+    DropIndex(DropIndex),
+    /// COMMENT ON
+    Comment(Comment),
 }
 
 /// DROP TABLE
@@ -100,7 +116,7 @@ pub(super) fn truncate(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
 }
 
 /// `[CASCADE | RESTRICT]`
-fn cascade(cursor: &mut Cursor<'_>) -> bool {
+pub(super) fn cascade(cursor: &mut Cursor<'_>) -> bool {
     let cascade = cursor.eat("CASCADE");
     if !cascade {
         cursor.eat("RESTRICT");
@@ -124,7 +140,7 @@ pub(super) fn create_schema(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
 }
 
 /// A role's name, or one of the words for the session's own.
-fn role(cursor: &mut Cursor<'_>) -> Result<Identifier> {
+pub(super) fn role(cursor: &mut Cursor<'_>) -> Result<Identifier> {
     let position = cursor.position();
     for word in ["current_user", "current_role", "session_user"] {
         if cursor.eat(word) {

@@ -7,6 +7,9 @@
 //! 3. Errors are PostgreSQL's: `syntax error at or near "foo"`, 42601, with a position in the
 //!    whole text. As there, one wrong statement means that none of the text runs.
 
+mod alter;
+mod check_columns;
+mod comment;
 mod copy;
 mod copy_options;
 mod create_table;
@@ -17,10 +20,13 @@ mod ddl;
 mod dialect;
 mod encoding;
 mod explain;
+mod index;
 mod lexer;
 mod maintenance;
 mod name;
 mod nesting;
+#[cfg(test)]
+mod object_tests;
 mod prepare;
 mod set;
 mod statement;
@@ -29,11 +35,14 @@ mod table_element;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod view;
 mod walk;
 
 use cursor::Cursor;
 use kestrel_proto::Result;
 
+pub use alter::{AlterAction, AlterSchema, AlterTable};
+pub use comment::{Comment, CommentTarget};
 pub use copy::{CopyDirection, CopyStatement, CopyTarget};
 pub use copy_options::{CopyFormat, CopyHeader, CopyOptions, ForceColumns};
 pub use create_table::{CreateTable, DistributedBy, UnsupportedClause};
@@ -41,6 +50,7 @@ pub use create_table_as::CreateTableAs;
 pub use data_type::sql_type;
 pub use ddl::{CreateSchema, DdlStatement, DropSchema, DropTable, Truncate};
 pub use explain::{Explain, ExplainFormat};
+pub use index::{CreateIndex, DropIndex};
 pub(crate) use lexer::{MAX_IDENTIFIER_BYTES, clip};
 pub use maintenance::{Maintenance, MaintenanceTarget};
 pub use name::{DATABASE, Identifier, QualifiedName, fold, fold_ident, quote};
@@ -48,9 +58,11 @@ pub use prepare::{DiscardTarget, Execute, Prepare};
 pub use set::{SetValue, SetVariable, Variable};
 pub use statement::{Statement, StatementKind};
 pub use table_element::{
-    ColumnClause, ColumnType, ForeignKeyClause, KeyClause, LikeClause, SerialType, TableElement,
+    CheckClause, ColumnClause, ColumnType, ForeignKeyClause, KeyClause, LikeClause, SerialType,
+    TableElement,
 };
 pub use transaction::{IsolationLevel, SavepointCommand, SetTransaction, TransactionModes};
+pub use view::{CreateView, DropView};
 pub use walk::Walk;
 
 /// The statements of a text, in order; one [`StatementKind::Empty`] if there are none.

@@ -13,6 +13,7 @@ use super::{
     prepare::{DiscardTarget, Execute, Prepare},
     set::{SetVariable, Variable},
     transaction::{SavepointCommand, SetTransaction, TransactionModes},
+    view::CreateView,
 };
 
 /// One statement of a text.
@@ -48,6 +49,8 @@ pub enum StatementKind {
     Ddl(DdlStatement),
     /// CREATE TABLE … AS, SELECT … INTO
     CreateTableAs(Box<CreateTableAs>),
+    /// CREATE VIEW
+    CreateView(Box<CreateView>),
     /// COPY
     Copy(Box<CopyStatement>),
     /// EXPLAIN
@@ -88,7 +91,7 @@ pub enum StatementKind {
     Vacuum(Maintenance),
     /// There is nothing to do: the command tag to answer with (`UNLISTEN`, `CLOSE CURSOR ALL`).
     Nothing(&'static str),
-    /// PostgreSQL has it, Kestrel does not: what to name in the 0A000 (`CREATE VIEW`).
+    /// PostgreSQL has it, Kestrel does not: what to name in the 0A000 (`CREATE TRIGGER`).
     Unsupported(&'static str),
 }
 

@@ -7,15 +7,15 @@ use datafusion::sql::sqlparser::{
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{
-    copy,
+    alter, comment, copy,
     create_table::{self, CreateTable},
     create_table_as::CreateTableAs,
     cursor::Cursor,
-    ddl, explain, maintenance,
+    ddl, explain, index, maintenance,
     name::QualifiedName,
     prepare, set,
     statement::{Statement, StatementKind},
-    transaction,
+    transaction, view,
 };
 
 type Read = fn(&mut Cursor<'_>) -> Result<StatementKind>;
@@ -31,6 +31,18 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("DELETE", modify),
     ("MERGE", modify),
     ("CREATE SCHEMA", ddl::create_schema),
+    ("CREATE VIEW", view::create_view),
+    ("CREATE OR REPLACE VIEW", view::create_view),
+    ("CREATE RECURSIVE VIEW", view::create_view),
+    ("CREATE OR REPLACE RECURSIVE VIEW", view::create_view),
+    ("CREATE TEMP VIEW", view::create_view),
+    ("CREATE TEMPORARY VIEW", view::create_view),
+    ("CREATE TEMP RECURSIVE", view::create_view),
+    ("CREATE TEMPORARY RECURSIVE", view::create_view),
+    ("CREATE OR REPLACE TEMP", view::create_view),
+    ("CREATE OR REPLACE TEMPORARY", view::create_view),
+    ("CREATE UNIQUE INDEX", index::create_index),
+    ("CREATE INDEX", index::create_index),
     ("CREATE TABLE", create_table::create_table),
     ("CREATE TEMP", create_table::create_table),
     ("CREATE TEMPORARY", create_table::create_table),
@@ -39,6 +51,12 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("CREATE UNLOGGED", create_table::create_table),
     ("DROP TABLE", ddl::drop_table),
     ("DROP SCHEMA", ddl::drop_schema),
+    ("DROP VIEW", view::drop_view),
+    ("DROP INDEX", index::drop_index),
+    ("ALTER TABLE", alter::alter_table),
+    ("ALTER VIEW", alter::alter_view),
+    ("ALTER SCHEMA", alter::alter_schema),
+    ("COMMENT ON", comment::comment),
     ("TRUNCATE", ddl::truncate),
     ("COPY", copy::copy),
     ("EXPLAIN", explain::explain),
@@ -70,10 +88,9 @@ const NOTHING: &[(&str, &str)] =
 /// PostgreSQL's and Greenplum's other statements, longer phrases first.
 #[rustfmt::skip]
 const UNSUPPORTED: &[&str] = &[
-    "ALTER TABLE", "ALTER SCHEMA", "ALTER SEQUENCE", "ALTER INDEX", "ALTER VIEW", "ALTER ROLE",
+    "ALTER SEQUENCE", "ALTER INDEX", "ALTER ROLE",
     "ALTER USER", "ALTER DATABASE", "ALTER SYSTEM", "ALTER",
-    "CREATE MATERIALIZED VIEW", "CREATE VIEW", "CREATE OR REPLACE VIEW", "CREATE RECURSIVE VIEW",
-    "CREATE UNIQUE INDEX", "CREATE INDEX", "CREATE SEQUENCE", "CREATE FUNCTION",
+    "CREATE MATERIALIZED VIEW", "CREATE SEQUENCE", "CREATE FUNCTION",
     "CREATE OR REPLACE FUNCTION", "CREATE PROCEDURE", "CREATE OR REPLACE PROCEDURE",
     "CREATE OR REPLACE", "CREATE TRIGGER", "CREATE TYPE", "CREATE DOMAIN", "CREATE EXTENSION",
     "CREATE ROLE", "CREATE USER", "CREATE GROUP", "CREATE DATABASE", "CREATE TABLESPACE",
@@ -83,13 +100,13 @@ const UNSUPPORTED: &[&str] = &[
     "CREATE LANGUAGE", "CREATE OPERATOR", "CREATE POLICY", "CREATE PUBLICATION", "CREATE RULE",
     "CREATE STATISTICS", "CREATE SUBSCRIPTION", "CREATE TEXT SEARCH", "CREATE TRANSFORM",
     "CREATE ACCESS METHOD",
-    "DROP VIEW", "DROP MATERIALIZED VIEW", "DROP INDEX", "DROP SEQUENCE", "DROP FUNCTION",
+    "DROP MATERIALIZED VIEW", "DROP SEQUENCE", "DROP FUNCTION",
     "DROP PROCEDURE", "DROP TRIGGER", "DROP TYPE", "DROP DOMAIN", "DROP EXTENSION", "DROP ROLE",
     "DROP USER", "DROP GROUP", "DROP DATABASE", "DROP TABLESPACE", "DROP FOREIGN TABLE",
     "DROP EXTERNAL TABLE", "DROP OWNED", "DROP SERVER", "DROP STATISTICS", "DROP RULE",
     "DROP POLICY", "DROP AGGREGATE", "DROP CAST", "DROP COLLATION", "DROP OPERATOR",
     "REFRESH MATERIALIZED VIEW", "DECLARE", "FETCH", "MOVE", "CLOSE", "LISTEN", "NOTIFY",
-    "LOCK", "GRANT", "REVOKE", "COMMENT ON", "SECURITY LABEL", "REASSIGN OWNED", "CLUSTER",
+    "LOCK", "GRANT", "REVOKE", "SECURITY LABEL", "REASSIGN OWNED", "CLUSTER",
     "REINDEX", "LOAD", "DO", "CALL", "IMPORT FOREIGN SCHEMA",
 ];
 

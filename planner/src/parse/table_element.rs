@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::{ast, tokenizer::Token};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
+    check_columns,
     create_table::CreateTable,
     cursor::Cursor,
     name::{Identifier, QualifiedName},
@@ -18,6 +19,8 @@ pub enum TableElement {
     PrimaryKey(KeyClause),
     /// UNIQUE
     Unique(KeyClause),
+    /// CHECK
+    Check(CheckClause),
     /// FOREIGN KEY, REFERENCES
     ForeignKey(ForeignKeyClause),
     /// LIKE
@@ -72,6 +75,19 @@ pub struct KeyClause {
     pub position: u32,
 }
 
+/// CHECK
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckClause {
+    /// CONSTRAINT
+    pub name: Option<Identifier>,
+    /// The condition, as it was written.
+    pub condition: String,
+    /// The columns it names, each once.
+    pub columns: Vec<Identifier>,
+    /// Where it stands.
+    pub position: u32,
+}
+
 /// FOREIGN KEY or REFERENCES.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignKeyClause {
@@ -92,6 +108,8 @@ pub struct LikeClause {
     pub defaults: bool,
     /// INCLUDING INDEXES
     pub indexes: bool,
+    /// INCLUDING CONSTRAINTS
+    pub constraints: bool,
 }
 
 /// Reads the list into the table.
@@ -99,17 +117,24 @@ pub(super) fn read(list: &Cursor<'_>, table: &mut CreateTable) -> Result<()> {
     if list.at_end() {
         return Ok(());
     }
-    for mut element in list.split_commas() {
-        if element.is_word("LIKE") {
-            table.elements.push(like(&mut element)?);
-        } else if begins_constraint(&element) {
-            table_constraint(&mut element, table)?;
+    for mut part in list.split_commas() {
+        if part.is_word("LIKE") {
+            table.elements.push(like(&mut part)?);
         } else {
-            column(&mut element, table)?;
+            element(&mut part, table)?;
         }
-        element.expect_end()?;
+        part.expect_end()?;
     }
     Ok(())
+}
+
+/// A column or a constraint.
+pub(super) fn element(element: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
+    if begins_constraint(element) {
+        table_constraint(element, table)
+    } else {
+        column(element, table)
+    }
 }
 
 fn begins_constraint(element: &Cursor<'_>) -> bool {
@@ -125,15 +150,17 @@ fn begins_constraint(element: &Cursor<'_>) -> bool {
 /// `LIKE t [INCLUDING | EXCLUDING what]…`
 fn like(element: &mut Cursor<'_>) -> Result<TableElement> {
     element.expect("LIKE")?;
-    let mut like = LikeClause { table: element.name()?, defaults: false, indexes: false };
+    let mut like =
+        LikeClause { table: element.name()?, defaults: false, indexes: false, constraints: false };
     while let Some(on) = element.eat_one_of(&[("INCLUDING", true), ("EXCLUDING", false)]) {
         match element.word()?.as_str() {
-            "all" => (like.defaults, like.indexes) = (on, on),
+            "all" => (like.defaults, like.indexes, like.constraints) = (on, on, on),
+            "constraints" => like.constraints = on,
             "defaults" => like.defaults = on,
             "indexes" => like.indexes = on,
             // Kestrel's tables have none of them.
-            "comments" | "compression" | "constraints" | "generated" | "identity"
-            | "statistics" | "storage" | "encoding" | "reloptions" => {}
+            "comments" | "compression" | "generated" | "identity" | "statistics" | "storage"
+            | "encoding" | "reloptions" => {}
             _ => return element.fail(),
         }
     }
@@ -155,7 +182,7 @@ fn table_constraint(element: &mut Cursor<'_>, table: &mut CreateTable) -> Result
         let foreign_key = references(element, columns)?;
         table.elements.push(TableElement::ForeignKey(foreign_key));
     } else if element.eat("CHECK") {
-        check(element, table, position)?;
+        check(element, table, name, position)?;
     } else if element.eat("EXCLUDE") {
         table.refuse("EXCLUDE constraints", None, position);
         while !element.at_end() {
@@ -206,12 +233,19 @@ fn unique_nulls(element: &mut Cursor<'_>, table: &mut CreateTable, position: u32
     }
 }
 
-fn check(element: &mut Cursor<'_>, table: &mut CreateTable, position: u32) -> Result<()> {
-    let mut condition = element.parenthesized()?;
-    condition.parse_with(|p| p.parse_expr())?;
-    condition.expect_end()?;
+fn check(
+    element: &mut Cursor<'_>,
+    table: &mut CreateTable,
+    name: Option<Identifier>,
+    position: u32,
+) -> Result<()> {
+    let mut inside = element.parenthesized()?;
+    let condition = inside.text(inside.range()).to_string();
+    let expression = inside.parse_with(|p| p.parse_expr())?;
+    inside.expect_end()?;
     element.eat("NO INHERIT");
-    table.refuse("CHECK constraints", Some("Leave the CHECK out."), position);
+    let columns = check_columns::named(&expression, position)?;
+    table.elements.push(TableElement::Check(CheckClause { name, condition, columns, position }));
     Ok(())
 }
 
@@ -257,7 +291,7 @@ fn attributes(element: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
     }
 }
 
-fn column(element: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
+pub(super) fn column(element: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
     let name = element.identifier()?;
     let type_position = element.position();
     let data_type = column_type(element)?;
@@ -331,7 +365,7 @@ fn column_constraint(
         key_parameters(element, table)?;
         attributes(element, table)
     } else if element.eat("CHECK") {
-        check(element, table, position)
+        check(element, table, constraint, position)
     } else if element.is_word("REFERENCES") {
         let foreign_key = references(element, key().columns)?;
         table.elements.push(TableElement::ForeignKey(foreign_key));

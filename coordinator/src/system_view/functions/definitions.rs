@@ -3,18 +3,16 @@
 use kestrel_proto::Result;
 
 use super::{
-    super::{SystemViewContext, name, relation::RelationKind, rows::Value},
+    super::{
+        SystemViewContext, name,
+        relation::{RelationKind, keys},
+        rows::Value,
+    },
     Function, TEXT, int, lenient, objects, strict, string,
 };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    strict("pg_get_constraintdef", (1, 2), TEXT, |c, arguments| {
-        let found = int(arguments, 0).and_then(|oid| c.relations().get(oid));
-        Ok(match found.map(|r| &r.kind) {
-            Some(RelationKind::Index(table, key)) => name::constraint_definition(table, key).into(),
-            _ => Value::Null,
-        })
-    }),
+    strict("pg_get_constraintdef", (1, 2), TEXT, constraint_definition),
     // Defaults are kept as SQL text.
     strict("pg_get_expr", (2, 3), TEXT, |_, arguments| {
         Ok(string(arguments, 0).map(str::to_string).into())
@@ -32,8 +30,29 @@ pub(super) const FUNCTIONS: &[Function] = &[
     lenient("pg_get_statisticsobjdef_columns", (1, 1), TEXT, nothing),
     lenient("pg_get_triggerdef", (1, 2), TEXT, nothing),
     // The system views are computed: no SELECT defines them.
-    lenient("pg_get_viewdef", (1, 2), TEXT, nothing),
+    strict("pg_get_viewdef", (1, 2), TEXT, |c, arguments| {
+        let found = objects::relation(c, arguments, 0)?;
+        Ok(match found.map(|r| &r.kind) {
+            Some(RelationKind::View(view)) => name::view_definition(view).into(),
+            _ => Value::Null,
+        })
+    }),
 ];
+
+fn constraint_definition(context: &SystemViewContext, arguments: &[Value]) -> Result<Value> {
+    let Some(oid) = int(arguments, 0) else { return Ok(Value::Null) };
+    let mut checks = context.catalog.tables.values().flat_map(|table| &table.checks);
+    if let Some(check) = checks.find(|check| check.id.cast_signed() == oid) {
+        let is_pretty = arguments.get(1) == Some(&Value::Bool(true));
+        return Ok(name::check_definition(check, is_pretty).into());
+    }
+    Ok(match context.relations().get(oid).map(|r| &r.kind) {
+        Some(RelationKind::Index(table, key)) if keys(table).any(|(k, _)| k.id == key.id) => {
+            name::constraint_definition(table, key).into()
+        }
+        _ => Value::Null,
+    })
+}
 
 fn nothing(_: &SystemViewContext, _: &[Value]) -> Result<Value> {
     Ok(Value::Null)

@@ -5,7 +5,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 use super::{
     super::{
         OWNER, OWNER_OID, SystemViewContext, name,
-        pg_catalog::fixed,
+        pg_catalog::{fixed, pg_description},
         relation::{Relation, RelationKind, schema_oid, schemas},
         rows::Value,
         types,
@@ -14,11 +14,11 @@ use super::{
 };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    lenient("col_description", (2, 2), TEXT, |_, _| Ok(Value::Null)),
+    strict("col_description", (2, 2), TEXT, |c, a| Ok(description(c, a, int(a, 1), None))),
     lenient("format_type", (2, 2), TEXT, |_, arguments| {
         Ok(int(arguments, 0).map(|oid| types::format(oid, int(arguments, 1))).into())
     }),
-    lenient("obj_description", (1, 2), TEXT, |_, _| Ok(Value::Null)),
+    strict("obj_description", (1, 2), TEXT, |c, a| Ok(description(c, a, Some(0), string(a, 1)))),
     strict("pg_collation_is_visible", (1, 1), BOOLEAN, always),
     strict("pg_conversion_is_visible", (1, 1), BOOLEAN, always),
     strict("pg_describe_object", (3, 3), TEXT, describe),
@@ -69,7 +69,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         };
         Ok(name_of(c, kind, oid).into())
     }),
-    lenient("shobj_description", (2, 2), TEXT, |_, _| Ok(Value::Null)),
+    strict("shobj_description", (2, 2), TEXT, |c, a| Ok(description(c, a, Some(0), string(a, 1)))),
     strict("to_regclass", (1, 1), OID, |c, arguments| to_reg(c, "regclass", arguments)),
     strict("to_regnamespace", (1, 1), OID, |c, arguments| to_reg(c, "regnamespace", arguments)),
     strict("to_regproc", (1, 1), OID, |c, arguments| to_reg(c, "regproc", arguments)),
@@ -81,6 +81,24 @@ pub(super) const FUNCTIONS: &[Function] = &[
 pub(in super::super) const REG_OID: &str = "kestrel_reg_oid";
 /// `x::regclass` and its like, where it is printed: (`regclass`, x).
 pub(in super::super) const REG_TEXT: &str = "kestrel_reg_text";
+
+/// The comment on an object of a class, or on one of its columns.
+fn description(
+    context: &SystemViewContext,
+    arguments: &[Value],
+    column: Option<i64>,
+    class: Option<&str>,
+) -> Value {
+    let found = || {
+        let object = u64::try_from(int(arguments, 0)?).ok()?;
+        let is_of_class = class.is_none_or(|name| {
+            pg_description::class_oid(name) == Some(pg_description::class(context, object))
+        });
+        let column = u32::try_from(column?).ok()?;
+        context.catalog.comment(object, column).filter(|_| is_of_class)
+    };
+    found().map(str::to_string).into()
+}
 
 /// In `pg_catalog`, which every search path has.
 fn always(_: &SystemViewContext, _: &[Value]) -> Result<Value> {
@@ -175,6 +193,7 @@ fn describe(context: &SystemViewContext, arguments: &[Value]) -> Result<Value> {
         .map(|r| {
             let what = match &r.kind {
                 RelationKind::Table(_) => "table",
+                RelationKind::View(_) => "view",
                 RelationKind::Index(..) => "index",
                 RelationKind::Sequence => "sequence",
                 RelationKind::System(definition) if definition.kind == "r" => "table",

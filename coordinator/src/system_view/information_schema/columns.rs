@@ -18,7 +18,11 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
          is_self_referencing, is_identity, identity_cycle, is_generated, is_updatable",
     );
     for relation in context.relations().iter() {
-        if matches!(relation.kind, RelationKind::Table(_) | RelationKind::System(_)) {
+        let has_columns = matches!(
+            relation.kind,
+            RelationKind::Table(_) | RelationKind::View(_) | RelationKind::System(_)
+        );
+        if has_columns {
             for column in columns(&relation.kind) {
                 push(&mut rows, context, relation, &column);
             }

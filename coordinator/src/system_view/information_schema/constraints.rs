@@ -1,5 +1,5 @@
 //! `information_schema.table_constraints`, `key_column_usage` and `constraint_column_usage`:
-//! PRIMARY KEY and UNIQUE.
+//! PRIMARY KEY and UNIQUE; `table_constraints` has CHECK, too.
 
 use kestrel_planner::catalog::{ColumnDef, KeyDef, TableDef};
 
@@ -30,6 +30,21 @@ pub(in super::super) fn table_constraints(context: &SystemViewContext) -> Rows {
                 "NO",
                 "YES",
                 (!is_primary).then_some("YES"),
+            ]);
+        }
+        for check in &table.checks {
+            rows.push(row![
+                database,
+                &table.schema_name,
+                &check.name,
+                database,
+                &table.schema_name,
+                &table.name,
+                "CHECK",
+                "NO",
+                "NO",
+                "YES",
+                None::<&'static str>,
             ]);
         }
     }

@@ -6,3 +6,4 @@ pub(super) mod privileges;
 pub(super) mod schemata;
 pub(super) mod sequences;
 pub(super) mod tables;
+pub(super) mod views;

@@ -14,7 +14,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
         let (table_type, insertable) = match &relation.kind {
             RelationKind::Table(_) => ("BASE TABLE", "YES"),
             RelationKind::System(definition) if definition.kind == "r" => ("BASE TABLE", "NO"),
-            RelationKind::System(_) => ("VIEW", "NO"),
+            RelationKind::View(_) | RelationKind::System(_) => ("VIEW", "NO"),
             RelationKind::Index(..) | RelationKind::Sequence => continue,
         };
         let database = &context.session.database;

@@ -8,6 +8,7 @@ pub(super) mod pg_class;
 pub(super) mod pg_constraint;
 pub(super) mod pg_database;
 pub(super) mod pg_depend;
+pub(super) mod pg_description;
 pub(super) mod pg_index;
 pub(super) mod pg_indexes;
 pub(super) mod pg_namespace;

@@ -47,6 +47,14 @@ pub(in super::super) fn columns(kind: &RelationKind) -> Vec<Attribute> {
     };
     match kind {
         RelationKind::Table(table) => table.columns.iter().map(|c| of_column(table, c)).collect(),
+        RelationKind::View(view) => {
+            let columns = view.columns.iter().enumerate();
+            let described = columns.map(|(i, c)| Attribute {
+                modifier: c.sql_type.typmod(),
+                ..plain(&c.name, i, c.sql_type.oid().into(), false)
+            });
+            described.collect()
+        }
         RelationKind::Index(table, key) => {
             let columns = key.columns.iter().filter_map(|id| table.column_by_id(*id));
             let numbered = columns.enumerate().map(|(i, c)| Attribute {

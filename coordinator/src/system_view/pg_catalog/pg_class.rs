@@ -1,11 +1,11 @@
-//! `pg_class`: tables, indexes, sequences and system relations.
+//! `pg_class`: tables, views, indexes, sequences and system relations.
 
 use kestrel_planner::catalog::{Catalog, TableDef};
 
 use super::{
     super::{
         OWNER_OID, SystemViewContext,
-        relation::{Relation, RelationKind, keys, row_count, schema_oid},
+        relation::{Relation, RelationKind, indexes, row_count, schema_oid},
         rows::{Rows, row},
     },
     fixed::{BTREE_OID, COLUMNAR_OID},
@@ -17,7 +17,8 @@ const PAGE_BYTES: u64 = 8192;
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
         "oid, relname, relnamespace, relowner, relam, relfilenode, relpages, reltuples, \
-         relhasindex, relpersistence, relkind, relnatts, relispopulated, relreplident",
+         relhasindex, relpersistence, relkind, relnatts, relchecks, relispopulated, \
+         relreplident",
     );
     for relation in context.relations().iter() {
         let shape = Shape::of(&context.catalog, relation);
@@ -34,6 +35,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             "p",
             shape.kind,
             shape.columns,
+            shape.checks,
             true,
             shape.replica_identity,
         ]);
@@ -45,6 +47,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
 struct Shape {
     kind: &'static str,
     columns: usize,
+    checks: usize,
     access_method: i64,
     is_stored: bool,
     has_index: bool,
@@ -58,6 +61,7 @@ impl Shape {
         let nothing = Self {
             kind: "",
             columns: 0,
+            checks: 0,
             access_method: 0,
             is_stored: true,
             has_index: false,
@@ -68,12 +72,16 @@ impl Shape {
             RelationKind::Table(table) => Self {
                 kind: "r",
                 columns: table.columns.len(),
+                checks: table.checks.len(),
                 access_method: COLUMNAR_OID,
-                has_index: keys(table).next().is_some(),
+                has_index: indexes(table).next().is_some(),
                 rows: rows(table),
                 replica_identity: "d",
                 ..nothing
             },
+            RelationKind::View(view) => {
+                Self { kind: "v", columns: view.columns.len(), is_stored: false, ..nothing }
+            }
             RelationKind::Index(table, key) => Self {
                 kind: "i",
                 columns: key.columns.len(),

@@ -1,10 +1,10 @@
-//! `pg_index`: the indexes that keys show as.
+//! `pg_index`: indexes, also those that keys show as.
 
 use kestrel_planner::catalog::ColumnDef;
 
 use super::super::{
     SystemViewContext,
-    relation::keys,
+    relation::{Index, indexes},
     rows::{Rows, row},
     types,
 };
@@ -16,7 +16,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
          indoption",
     );
     for table in context.catalog.tables.values() {
-        for (key, is_primary) in keys(table) {
+        for Index { key, is_primary, is_unique } in indexes(table) {
             let columns: Vec<_> =
                 key.columns.iter().filter_map(|id| table.column_by_id(*id)).collect();
             let each =
@@ -26,7 +26,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
                 table.id,
                 columns.len(),
                 columns.len(),
-                true,
+                is_unique,
                 is_primary,
                 true,
                 true,

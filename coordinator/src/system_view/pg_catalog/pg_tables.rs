@@ -1,8 +1,8 @@
 //! `pg_tables` and `pg_views`.
 
 use super::super::{
-    OWNER, SystemViewContext,
-    relation::{RelationKind, keys},
+    OWNER, SystemViewContext, name,
+    relation::{RelationKind, indexes},
     rows::{Rows, row},
 };
 
@@ -12,11 +12,12 @@ pub(in super::super) fn pg_tables(context: &SystemViewContext) -> Rows {
     );
     for relation in context.relations().iter() {
         let has_indexes = match &relation.kind {
-            RelationKind::Table(table) => keys(table).next().is_some(),
+            RelationKind::Table(table) => indexes(table).next().is_some(),
             RelationKind::System(definition) if definition.kind == "r" => false,
-            RelationKind::System(_) | RelationKind::Index(..) | RelationKind::Sequence => {
-                continue;
-            }
+            RelationKind::System(_)
+            | RelationKind::View(_)
+            | RelationKind::Index(..)
+            | RelationKind::Sequence => continue,
         };
         let (schema, name) = (&relation.schema, &relation.name);
         rows.push(row![schema, name, OWNER, has_indexes, false, false, false]);
@@ -24,13 +25,16 @@ pub(in super::super) fn pg_tables(context: &SystemViewContext) -> Rows {
     rows
 }
 
-/// The system views: they are computed, so no SELECT defines them.
+/// Views. The system's are computed: no SELECT defines them.
 pub(in super::super) fn pg_views(context: &SystemViewContext) -> Rows {
-    let mut rows = Rows::new("schemaname, viewname, viewowner");
+    let mut rows = Rows::new("schemaname, viewname, viewowner, definition");
     for relation in context.relations().iter() {
-        if matches!(&relation.kind, RelationKind::System(definition) if definition.kind == "v") {
-            rows.push(row![&relation.schema, &relation.name, OWNER]);
-        }
+        let definition = match &relation.kind {
+            RelationKind::View(view) => Some(name::view_definition(view)),
+            RelationKind::System(definition) if definition.kind == "v" => None,
+            _ => continue,
+        };
+        rows.push(row![&relation.schema, &relation.name, OWNER, definition]);
     }
     rows
 }

@@ -27,6 +27,8 @@ pub(super) struct ColumnIdAdapterFactory {
     pub(super) table: String,
     /// In the order of the table's columns.
     pub(super) column_ids: Vec<u32>,
+    /// What files have in columns that they lack, in the same order; `None`: NULL.
+    pub(super) missing_values: Vec<Option<ScalarValue>>,
 }
 
 impl PhysicalExprAdapterFactory for ColumnIdAdapterFactory {
@@ -42,6 +44,7 @@ impl PhysicalExprAdapterFactory for ColumnIdAdapterFactory {
             table_schema,
             file_schema,
             positions,
+            missing_values: self.missing_values.clone(),
         }))
     }
 }
@@ -54,6 +57,7 @@ struct ColumnIdAdapter {
     file_schema: SchemaRef,
     /// Where each of the table's columns is in the file.
     positions: Vec<Option<usize>>,
+    missing_values: Vec<Option<ScalarValue>>,
 }
 
 impl PhysicalExprAdapter for ColumnIdAdapter {
@@ -93,6 +97,10 @@ impl ColumnIdAdapter {
     /// A column that the table did not have when the file was written.
     fn added_later(&self, index: usize) -> Result<Arc<dyn PhysicalExpr>> {
         let field = self.table_schema.field(index);
+        if let Some(value) = self.missing_values.get(index).and_then(Option::as_ref) {
+            // The column's type may have become a wider one.
+            return Ok(lit(value.cast_to(field.data_type())?));
+        }
         if !field.is_nullable() {
             return Err(to_datafusion(ErrorReport::new(
                 SqlState::DATA_CORRUPTED,

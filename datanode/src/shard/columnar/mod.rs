@@ -15,6 +15,7 @@ mod files;
 mod footer;
 mod interval;
 mod layout;
+mod missing;
 mod reader;
 mod remove;
 mod scan;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion::{
     common::{
-        Statistics,
+        ScalarValue, Statistics,
         stats::Precision,
         tree_node::{Transformed, TransformedResult, TreeNode},
     },
@@ -32,7 +32,7 @@ use kestrel_proto::{ErrorReport, Result, message::SegmentKind};
 use super::{
     ColumnarSettings,
     adapter::ColumnIdAdapterFactory,
-    layout,
+    layout, missing,
     reader::{Segment, SegmentReaderFactory},
     store::StoreState,
 };
@@ -43,6 +43,8 @@ use crate::error::report;
 /// # Errors
 /// XX000 when `scan` contradicts itself.
 pub(super) fn plan(store: &Arc<StoreState>, scan: &ShardScan) -> Result<Arc<dyn ExecutionPlan>> {
+    let (schema, missing_values) = missing::taken_from(&scan.schema)?;
+    let scan = &ShardScan { schema, ..scan.clone() };
     // Checks that there is one id per column.
     layout::file_schema(&scan.schema, &scan.column_ids)?;
     if scan.segments.is_empty() {
@@ -50,7 +52,7 @@ pub(super) fn plan(store: &Arc<StoreState>, scan: &ShardScan) -> Result<Arc<dyn 
         return Ok(Arc::new(EmptyExec::new(Arc::new(schema))));
     }
     let columns = columns_read(scan);
-    let source = source(store, scan, &columns)?;
+    let source = source(store, scan, &columns, missing_values)?;
     if scan.filters.is_empty() {
         return Ok(source);
     }
@@ -77,14 +79,18 @@ fn source(
     store: &Arc<StoreState>,
     scan: &ShardScan,
     columns: &[usize],
+    missing_values: Vec<Option<ScalarValue>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let readers = SegmentReaderFactory {
         store: Arc::clone(store),
         table_id: scan.table_id,
         table: scan.table.clone(),
     };
-    let adapter =
-        ColumnIdAdapterFactory { table: scan.table.clone(), column_ids: scan.column_ids.clone() };
+    let adapter = ColumnIdAdapterFactory {
+        table: scan.table.clone(),
+        column_ids: scan.column_ids.clone(),
+        missing_values,
+    };
     let parquet = ParquetSource::new(Arc::clone(&scan.schema))
         .with_parquet_file_reader_factory(Arc::new(readers));
     let groups = file_groups(scan, &store.settings)?;

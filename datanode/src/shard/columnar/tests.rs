@@ -29,7 +29,8 @@ use datafusion::{
 };
 use futures::{StreamExt, stream};
 use kestrel_planner::{
-    catalog::SqlType,
+    catalog::{MISSING_VALUE_METADATA, SqlType},
+    codec::encode_value,
     operators::{SegmentTarget, ShardScan, ShardStore},
 };
 use kestrel_proto::{
@@ -432,6 +433,19 @@ async fn columns_follow_their_ids() {
     let error = run(fixture.store.scan(&scan).unwrap()).await.unwrap_err();
     assert_eq!(error.sqlstate, SqlState::DATA_CORRUPTED);
     assert_eq!(error.message, "a segment of table \"t\" lacks column \"e\"");
+
+    // What the default was when it was an integer; now the column is a bigint.
+    let value = encode_value(&ScalarValue::Int32(Some(42))).unwrap();
+    let metadata = HashMap::from([(MISSING_VALUE_METADATA.to_string(), value)]);
+    let later: SchemaRef = Arc::new(Schema::new(vec![
+        Field::new("f", DataType::Int64, false).with_metadata(metadata),
+    ]));
+    let scan = ShardScan { column_ids: vec![6], ..super::tests::scan(&later, &segments) };
+    let found = run(fixture.store.scan(&scan).unwrap()).await.unwrap();
+    assert_eq!(found.column(0).as_primitive::<Int64Type>().values(), &[42; 10]);
+    let none = vec![compare(&later, "f", Operator::Lt, ScalarValue::Int64(Some(42)))];
+    let found = run(fixture.store.scan(&ShardScan { filters: none, ..scan }).unwrap()).await;
+    assert_eq!(found.unwrap().num_rows(), 0);
 }
 
 #[tokio::test]

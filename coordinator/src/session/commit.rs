@@ -1,0 +1,109 @@
+//! What a transaction relied on must still be so when it commits. Statements that write rows and
+//! statements that alter tables do not wait for each other; of two that do not go together, the
+//! second to commit fails and may run again.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use kestrel_planner::catalog::{Catalog, CatalogChange, TableDef};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+/// 40001 if `newest`, what others have committed, breaks one of these:
+///
+/// - rows were written under rules at least as strict as the table's are now (`base`: the
+///   snapshot the transaction began with);
+/// - tables whose rows were `checked` for a new rule have got no other rows.
+pub(super) fn check_still_so(
+    changes: &[CatalogChange],
+    base: &Catalog,
+    checked: &[Arc<TableDef>],
+    newest: &Catalog,
+) -> Result<()> {
+    for change in changes {
+        let CatalogChange::AddSegments { table, .. } = change else { continue };
+        if let (Some(then), Some(now)) = (base.table_by_id(*table), newest.table_by_id(*table))
+            && !Arc::ptr_eq(then, now)
+            && is_stricter(now, then)
+        {
+            return Err(conflict(now, "altered"));
+        }
+    }
+    for table in checked {
+        let known: BTreeSet<_> = table.segments.iter().map(|s| (s.datanode, s.id)).collect();
+        if let Some(now) = newest.table_by_id(table.id)
+            && now.segments.iter().any(|s| !known.contains(&(s.datanode, s.id)))
+        {
+            return Err(conflict(now, "written"));
+        }
+    }
+    Ok(())
+}
+
+/// May a row that was right for `then` be wrong for `now`?
+fn is_stricter(now: &TableDef, then: &TableDef) -> bool {
+    let column = now.columns.iter().any(|column| match then.column_by_id(column.id) {
+        Some(old) => column.not_null && !old.not_null,
+        // Rows without the column have what was its default, if that is one value.
+        None => {
+            (column.not_null || column.default.is_some())
+                && !now.missing_values.contains_key(&column.id)
+        }
+    });
+    let check = now.checks.iter().any(|check| then.checks.iter().all(|old| old.id != check.id));
+    let key = now.unique_sets().any(|key| then.unique_sets().all(|old| old.id != key.id));
+    column || check || key
+}
+
+fn conflict(table: &TableDef, what: &str) -> ErrorReport {
+    ErrorReport::new(
+        SqlState::SERIALIZATION_FAILURE,
+        "could not serialize access due to concurrent update",
+    )
+    .detail(format!("Table \"{}\" was {what} by another transaction meanwhile.", table.name))
+    .hint("Run the transaction again.")
+}
+
+#[cfg(test)]
+mod tests {
+    use kestrel_planner::{
+        catalog::{Catalog, CatalogChange},
+        ddl,
+        parse::{StatementKind, parse},
+    };
+
+    use super::*;
+
+    fn after(catalog: &Catalog, sql: &str) -> Catalog {
+        let statement = parse(sql).unwrap().remove(0);
+        let StatementKind::Ddl(statement) = statement.kind else { panic!("no DDL: {sql}") };
+        let plan = ddl::plan(&statement, catalog, &["public".into()]).unwrap();
+        catalog.apply(&plan.changes).unwrap()
+    }
+
+    #[test]
+    fn rows_of_old_rules_do_not_get_into_stricter_tables() {
+        let base = after(
+            &Catalog::empty(),
+            "CREATE TABLE t (a int PRIMARY KEY, b int, c varchar(3)) DISTRIBUTED BY (a)",
+        );
+        let id = base.table("public", "t").unwrap().id;
+        let changes = [CatalogChange::AddSegments { table: id, segments: vec![] }];
+        let cases = [
+            ("ALTER TABLE t ALTER b SET NOT NULL", false),
+            ("ALTER TABLE t ADD CHECK (b > 0)", false),
+            ("ALTER TABLE t ADD UNIQUE (a, b)", false),
+            ("CREATE UNIQUE INDEX ON t (a, c)", false),
+            ("ALTER TABLE t ADD d int NOT NULL", false),
+            ("ALTER TABLE t ADD d int", true),
+            ("ALTER TABLE t DROP b", true),
+            ("ALTER TABLE t RENAME b TO x", true),
+            ("ALTER TABLE t RENAME TO u", true),
+            ("ALTER TABLE t ALTER c TYPE text", true),
+            ("ALTER TABLE t ALTER b SET DEFAULT 7", true),
+            ("CREATE INDEX ON t (b)", true),
+        ];
+        for (sql, fits) in cases {
+            let newest = after(&base, sql);
+            assert_eq!(check_still_so(&changes, &base, &[], &newest).is_ok(), fits, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Statements that change the catalog.
+
+use std::sync::Arc;
+
+use kestrel_planner::{
+    bind::bind_constant,
+    catalog::{Catalog, CatalogChange, TableDef},
+    codec::encode_value,
+    ddl,
+    error::report,
+    parse::{CreateView, DdlStatement},
+};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::{
+    ClientSession, NoticeSender, Outcome, Statement,
+    insert::{default_expr, sequence_of},
+    select::output_fields,
+};
+
+impl ClientSession {
+    /// DDL that runs no query.
+    pub(super) async fn ddl(
+        &mut self,
+        statement: &DdlStatement,
+        notices: &NoticeSender,
+    ) -> Result<Outcome> {
+        self.transaction.check_writable("DDL")?;
+        self.transaction.lock_ddl(&self.engine).await;
+        let view = self.transaction.view(&self.engine);
+        let mut plan = ddl::plan(statement, &view, &self.settings.search_path())?;
+        plan.notices.into_iter().for_each(|notice| notices.send(notice));
+        let mut with_conditions = Vec::new();
+        for change in &mut plan.changes {
+            match change {
+                CatalogChange::AlterTable { before, after } => {
+                    self.fill_missing(before, after, &view).await?;
+                    if before.checks != after.checks {
+                        with_conditions.push(after.id);
+                    }
+                }
+                CatalogChange::CreateTable(table) if !table.checks.is_empty() => {
+                    with_conditions.push(table.id);
+                }
+                _ => {}
+            }
+        }
+        self.transaction.change(&self.engine, plan.changes)?;
+        with_conditions.into_iter().try_for_each(|table| self.check_meaning(table))?;
+        for check in &plan.row_checks {
+            self.check_rows(check).await?;
+        }
+        Ok(Outcome::Done(plan.tag))
+    }
+
+    /// CREATE VIEW
+    pub(super) async fn create_view(
+        &mut self,
+        create: &CreateView,
+        statement: &Statement,
+        notices: &NoticeSender,
+    ) -> Result<Outcome> {
+        self.transaction.check_writable("CREATE VIEW")?;
+        self.transaction.lock_ddl(&self.engine).await;
+        let (bound, view) = self.bind(&create.query, statement, &[])?;
+        let plan = self.plan(&bound.plan, &view).await?;
+        let columns: Vec<_> = output_fields(&bound.names, &plan)?
+            .into_iter()
+            .map(|field| (field.name, field.sql_type))
+            .collect();
+        let search_path = self.settings.search_path();
+        let plan = ddl::create_view(create, &columns, &bound.relations, &view, &search_path)?;
+        plan.notices.into_iter().for_each(|notice| notices.send(notice));
+        self.transaction.change(&self.engine, plan.changes)?;
+        Ok(Outcome::Done(plan.tag))
+    }
+
+    /// What the rows that are there have in new columns: the default's value, now.
+    async fn fill_missing(
+        &mut self,
+        before: &TableDef,
+        after: &mut TableDef,
+        view: &Arc<Catalog>,
+    ) -> Result<()> {
+        let has_rows = view.table_by_id(before.id).is_some_and(|t| !t.segments.is_empty());
+        let new = after.columns.iter().filter(|c| before.column_by_id(c.id).is_none());
+        let new: Vec<_> = new.cloned().collect();
+        for column in new {
+            let Some(default) = &column.default else { continue };
+            let context = self.bind_context(view, None);
+            let is_volatile = sequence_of(default).is_some()
+                || bind_constant(default_expr(default)?, &context)?.is_volatile();
+            if is_volatile && !has_rows {
+                continue;
+            }
+            if is_volatile {
+                let message = format!(
+                    "adding column \"{}\" with another default for every row is not supported",
+                    column.name
+                );
+                return Err(ErrorReport::unsupported(message).hint(
+                    "Make a new table with CREATE TABLE ... AS SELECT ..., or add the column \
+                     while the table is empty.",
+                ));
+            }
+            let sql = format!("SELECT ({default})::{}", column.sql_type);
+            let value = self.value_of(&sql, view).await?;
+            if value.is_null() && column.not_null && has_rows {
+                return Err(contains_nulls(&column.name, &after.name));
+            }
+            if !value.is_null() {
+                let value = value.cast_to(&column.sql_type.arrow()).map_err(report)?;
+                after.missing_values.insert(column.id, encode_value(&value)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A column that is to be NOT NULL has NULLs.
+pub(super) fn contains_nulls(column: &str, table: &str) -> ErrorReport {
+    let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
+    ErrorReport::new(SqlState::NOT_NULL_VIOLATION, message)
+}

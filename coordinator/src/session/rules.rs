@@ -1,0 +1,230 @@
+//! What a table's rows must obey: keys, CHECK and, where it is declared later, NOT NULL. Rows are
+//! asked with queries of our own.
+
+use std::sync::Arc;
+
+use datafusion::{logical_expr::LogicalPlan, scalar::ScalarValue};
+use kestrel_planner::{
+    bind::bind_query,
+    catalog::{Catalog, KeyDef, Segment, SqlType, TableDef},
+    ddl::RowCheck,
+    error::report,
+    parse::{Statement as ParsedStatement, StatementKind, parse},
+};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+use tokio_util::sync::CancellationToken;
+
+use super::{ClientSession, ddl::contains_nulls};
+
+impl ClientSession {
+    /// Of two transactions that write a table with a unique key, the second waits.
+    pub(super) async fn lock_unique(&mut self, table: &TableDef) -> Result<()> {
+        if table.unique_sets().next().is_none() {
+            return Ok(());
+        }
+        self.transaction.lock_table(&self.engine, table.id, &table.name).await
+    }
+
+    /// Every key is once there, with the new rows and those of others. Keys contain the
+    /// distribution key, so that each datanode answers for its own rows.
+    pub(super) async fn check_unique(&mut self, table: &TableDef) -> Result<()> {
+        for key in table.unique_sets() {
+            let view = self.transaction.newest_view(&self.engine)?;
+            let Some(double) = self.double(table, key, &view).await? else { continue };
+            let message =
+                format!("duplicate key value violates unique constraint \"{}\"", key.name);
+            return Err(ErrorReport::new(SqlState::UNIQUE_VIOLATION, message)
+                .detail(format!("Key {double} already exists.")));
+        }
+        Ok(())
+    }
+
+    /// `(a, b)=(1, 2)` for a key that two rows have.
+    async fn double(
+        &mut self,
+        table: &TableDef,
+        key: &KeyDef,
+        view: &Arc<Catalog>,
+    ) -> Result<Option<String>> {
+        let names: Vec<_> = key.columns.iter().filter_map(|id| table.column_by_id(*id)).collect();
+        let list = |f: &dyn Fn(&str) -> String| {
+            names.iter().map(|c| f(&quoted(&c.name))).collect::<Vec<_>>()
+        };
+        let columns = list(&|name| name.to_string()).join(", ");
+        let texts = list(&|name| format!("{name}::text")).join(", ");
+        let present = list(&|name| format!("{name} IS NOT NULL")).join(" AND ");
+        let sql = format!(
+            "SELECT {texts} FROM {} WHERE {present} GROUP BY {columns} HAVING count(*) > 1 LIMIT 1",
+            qualified(table)
+        );
+        let double = self.first_row(&sql, view).await?;
+        let columns = names.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
+        Ok(double.map(|double| format!("({columns})=({double})")))
+    }
+
+    /// No new row may make a CHECK constraint false: 23514.
+    pub(super) async fn check_new_rows(
+        &mut self,
+        table: &TableDef,
+        segments: &[Segment],
+    ) -> Result<()> {
+        if table.checks.is_empty() {
+            return Ok(());
+        }
+        let view = self.transaction.view(&self.engine);
+        let only_new = with_table(&view, table.id, |table| {
+            table.segments = segments.iter().cloned().map(Arc::new).collect();
+        });
+        let texts: Vec<_> = table.columns.iter().map(|c| shown(&c.name, c.sql_type)).collect();
+        for check in &table.checks {
+            let sql = format!(
+                "SELECT {} FROM {} WHERE NOT ({}\n) LIMIT 1",
+                texts.join(", "),
+                qualified(table),
+                check.condition
+            );
+            let Some(row) = self.first_row(&sql, &only_new).await? else { continue };
+            let message = format!(
+                "new row for relation \"{}\" violates check constraint \"{}\"",
+                table.name, check.name
+            );
+            return Err(ErrorReport::new(SqlState::CHECK_VIOLATION, message)
+                .detail(format!("Failing row contains ({row}).")));
+        }
+        Ok(())
+    }
+
+    /// The conditions of a table's CHECK constraints must mean something.
+    pub(super) fn check_meaning(&mut self, table: u64) -> Result<()> {
+        let view = self.transaction.view(&self.engine);
+        let Some(table) = view.table_by_id(table) else { return Ok(()) };
+        for check in &table.checks {
+            let sql = format!("SELECT ({}\n) FROM {}", check.condition, qualified(table));
+            let query = query_of(&sql)?;
+            let bound = bind_query(&query, &self.bind_context(&view, None), &[])
+                .map_err(|error| ErrorReport { position: None, ..error })?;
+            if has_aggregate(&bound.plan) {
+                let message = "aggregate functions are not allowed in check constraints";
+                return Err(ErrorReport::new(SqlState::GROUPING_ERROR, message));
+            }
+            let field = bound.plan.schema().field(0);
+            let found = SqlType::of_field(field);
+            if found != Some(SqlType::Boolean) && !field.data_type().is_null() {
+                let found = found.map_or_else(|| field.data_type().to_string(), |t| t.to_string());
+                let message = format!("argument of CHECK must be type boolean, not type {found}");
+                return Err(ErrorReport::new(SqlState::DATATYPE_MISMATCH, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a DDL statement has declared must be true of the rows that are there.
+    pub(super) async fn check_rows(&mut self, check: &RowCheck) -> Result<()> {
+        let view = self.transaction.newest_view(&self.engine)?;
+        let find = |id: u64| view.table_by_id(id).map(Arc::clone);
+        let (RowCheck::NotNull { table, .. }
+        | RowCheck::Check { table, .. }
+        | RowCheck::Unique { table, .. }) = check;
+        if let Some(table) = find(*table) {
+            self.transaction.note_checked(&self.engine, table);
+        }
+        match check {
+            RowCheck::NotNull { table, column } => {
+                let Some(table) = find(*table) else { return Ok(()) };
+                let Some(column) = table.column_by_id(*column) else { return Ok(()) };
+                // While it is asked about, the column may have NULLs.
+                let view = with_table(&view, table.id, |table| {
+                    let columns = table.columns.iter_mut().filter(|c| c.id == column.id);
+                    columns.for_each(|c| c.not_null = false);
+                });
+                let (from, name) = (qualified(&table), quoted(&column.name));
+                let sql = format!("SELECT 1 FROM {from} WHERE {name} IS NULL LIMIT 1");
+                match self.first_row(&sql, &view).await? {
+                    Some(_) => Err(contains_nulls(&column.name, &table.name)),
+                    None => Ok(()),
+                }
+            }
+            RowCheck::Check { table, check } => {
+                let Some(table) = find(*table) else { return Ok(()) };
+                let Some(check) = table.checks.iter().find(|c| c.id == *check) else {
+                    return Ok(());
+                };
+                let (from, condition) = (qualified(&table), &check.condition);
+                let sql = format!("SELECT 1 FROM {from} WHERE NOT ({condition}\n) LIMIT 1");
+                if self.first_row(&sql, &view).await?.is_none() {
+                    return Ok(());
+                }
+                let message = format!(
+                    "check constraint \"{}\" of relation \"{}\" is violated by some row",
+                    check.name, table.name
+                );
+                Err(ErrorReport::new(SqlState::CHECK_VIOLATION, message))
+            }
+            RowCheck::Unique { table, key } => {
+                let Some(table) = find(*table) else { return Ok(()) };
+                self.lock_unique(&table).await?;
+                let Some(key) = table.unique_sets().find(|k| k.id == *key) else { return Ok(()) };
+                let view = self.transaction.newest_view(&self.engine)?;
+                let Some(double) = self.double(&table, key, &view).await? else { return Ok(()) };
+                let message = format!("could not create unique index \"{}\"", key.name);
+                Err(ErrorReport::new(SqlState::UNIQUE_VIOLATION, message)
+                    .detail(format!("Key {double} is duplicated.")))
+            }
+        }
+    }
+
+    /// The texts of the first row of a query of our own, comma-separated.
+    async fn first_row(&mut self, sql: &str, view: &Arc<Catalog>) -> Result<Option<String>> {
+        let query = query_of(sql)?;
+        let bound = bind_query(&query, &self.bind_context(view, None), &[])?;
+        let plan = self.plan(&bound.plan, view).await?;
+        let environment = self.environment(view, CancellationToken::new());
+        let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
+        let (batches, _) = running.collect().await?;
+        let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(None) };
+        let texts = batch.columns().iter().map(|column| {
+            ScalarValue::try_from_array(column, 0).map(|v| v.to_string()).map_err(report)
+        });
+        Ok(Some(texts.collect::<Result<Vec<_>>>()?.join(", ")))
+    }
+}
+
+fn query_of(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Query> {
+    match parse(sql)?.into_iter().next() {
+        Some(ParsedStatement { kind: StatementKind::Query(query), .. }) => Ok(*query),
+        _ => Err(ErrorReport::internal("a query of our own is none")),
+    }
+}
+
+/// The snapshot with another definition of one table.
+fn with_table(view: &Catalog, id: u64, edit: impl FnOnce(&mut TableDef)) -> Arc<Catalog> {
+    let mut catalog = view.clone();
+    if let Some(table) = catalog.tables.values_mut().find(|table| table.id == id) {
+        edit(Arc::make_mut(table));
+    }
+    Arc::new(catalog)
+}
+
+fn has_aggregate(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_))
+        || plan.inputs().into_iter().any(has_aggregate)
+}
+
+/// A column as the detail of an error shows it.
+fn shown(name: &str, sql_type: SqlType) -> String {
+    let name = quoted(name);
+    match sql_type {
+        SqlType::Boolean => {
+            format!("CASE WHEN {name} THEN 't' WHEN NOT {name} THEN 'f' ELSE 'null' END")
+        }
+        _ => format!("COALESCE({name}::text, 'null')"),
+    }
+}
+
+fn qualified(table: &TableDef) -> String {
+    format!("{}.{}", quoted(&table.schema_name), quoted(&table.name))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

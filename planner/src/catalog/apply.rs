@@ -1,0 +1,163 @@
+//! Changes of single objects in a snapshot.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use kestrel_proto::ErrorReport;
+
+use crate::parse::quote;
+
+use super::{
+    Catalog, ColumnDef, TableDef, ViewDef,
+    snapshot::{conflict, gone},
+};
+
+impl Catalog {
+    /// The key of a new table or view; 40001 if the name was taken meanwhile.
+    pub(super) fn free_name(
+        &self,
+        schema: &str,
+        name: &str,
+    ) -> Result<(String, String), ErrorReport> {
+        let key = (schema.to_string(), name.to_string());
+        if self.tables.contains_key(&key) || self.views.contains_key(&key) {
+            return Err(conflict(format!("relation \"{name}\" already exists")));
+        }
+        Ok(key)
+    }
+
+    pub(super) fn drop_table(&mut self, id: u64) -> Result<(), ErrorReport> {
+        let key = self.table_key(id)?;
+        let Some(table) = self.tables.remove(&key) else { return Ok(()) };
+        let of_table = |table: &u64| *table == id;
+        let owned = |s: &super::SequenceDef| s.owned_by.is_some_and(|(table, _)| of_table(&table));
+        let sequences: Vec<_> =
+            self.sequences.values().filter(|s| owned(s)).map(|s| s.id).collect();
+        self.sequences.retain(|_, s| !owned(s));
+        let keys = table.primary_key.iter().chain(&table.unique_keys).map(|key| key.id);
+        let indexes = table.indexes.iter().map(|index| index.key.id);
+        for object in keys.chain(indexes).chain(sequences).chain([id]) {
+            self.comments.remove(&object);
+        }
+        Ok(())
+    }
+
+    pub(super) fn alter_table(
+        &mut self,
+        before: &TableDef,
+        after: &TableDef,
+    ) -> Result<(), ErrorReport> {
+        let key = self.table_key(after.id)?;
+        let found = self.tables.get(&key).map(|table| table.without_segments());
+        if found.as_ref() != Some(before) {
+            return Err(conflict(format!("table \"{}\" was changed meanwhile", before.name)));
+        }
+        let Some(old) = self.tables.remove(&key) else { return Ok(()) };
+        let new_key = self.free_name(&after.schema_name, &after.name)?;
+        let table = TableDef { segments: old.segments.clone(), ..after.clone() };
+        let checks = table.checks.iter().map(|check| check.id);
+        let indexes = table.indexes.iter().map(|index| index.key.id);
+        let keys = table.primary_key.iter().chain(&table.unique_keys).map(|key| key.id);
+        let ids: Vec<u64> = checks.chain(indexes).chain(keys).collect();
+        ids.into_iter().for_each(|id| self.take_oid(id));
+        self.follow(&table);
+        self.tables.insert(new_key, Arc::new(table));
+        Ok(())
+    }
+
+    /// What belongs to a table goes where the table goes: its sequences, and the comments on what
+    /// it still has.
+    fn follow(&mut self, table: &TableDef) {
+        let sequences = std::mem::take(&mut self.sequences);
+        for (_, mut sequence) in sequences {
+            match sequence.owned_by.filter(|(owner, _)| *owner == table.id) {
+                Some((_, column)) if table.column_by_id(column).is_none() => continue,
+                Some(_) => sequence.schema_name.clone_from(&table.schema_name),
+                None => {}
+            }
+            let key = (sequence.schema_name.clone(), sequence.name.clone());
+            self.sequences.insert(key, sequence);
+        }
+        if let Some(comments) = self.comments.get_mut(&table.id) {
+            comments.texts.retain(|id, _| *id == 0 || table.column_by_id(*id).is_some());
+            if comments.texts.is_empty() {
+                self.comments.remove(&table.id);
+            }
+        }
+    }
+
+    pub(super) fn create_view(&mut self, view: &ViewDef) -> Result<(), ErrorReport> {
+        if let Some(old) = self.view_by_id(view.id) {
+            let key = (old.schema_name.clone(), old.name.clone());
+            self.views.remove(&key);
+        }
+        let missing = view.relations.iter().find(|r| self.columns_by_id(r.named.id).is_none());
+        if let Some(relation) = missing {
+            return Err(gone("relation", &relation.named.name));
+        }
+        let key = self.free_name(&view.schema_name, &view.name)?;
+        self.take_oid(view.id);
+        self.views.insert(key, Arc::new(view.clone()));
+        Ok(())
+    }
+
+    pub(super) fn rename_schema(&mut self, from: &str, to: &str) -> Result<(), ErrorReport> {
+        if self.schemas.contains_key(to) {
+            return Err(conflict(format!("schema \"{to}\" already exists")));
+        }
+        let mut schema = self.schemas.remove(from).ok_or_else(|| gone("schema", from))?;
+        schema.name = to.into();
+        self.schemas.insert(to.into(), schema);
+        self.tables = renamed(std::mem::take(&mut self.tables), from, to, |table| {
+            Arc::make_mut(table).schema_name = to.into();
+        });
+        // A table made LIKE one of these may count with its sequence.
+        for table in self.tables.values_mut() {
+            if table.columns.iter().any(|column| counts_in(column, from)) {
+                move_sequences(Arc::make_mut(table), from, to);
+            }
+        }
+        self.views = renamed(std::mem::take(&mut self.views), from, to, |view| {
+            Arc::make_mut(view).schema_name = to.into();
+        });
+        self.sequences = renamed(std::mem::take(&mut self.sequences), from, to, |sequence| {
+            sequence.schema_name = to.into();
+        });
+        Ok(())
+    }
+}
+
+/// Serial columns name their sequences with the schema: `nextval('s.t_a_seq'::regclass)`.
+pub(crate) fn move_sequences(table: &mut TableDef, from: &str, to: &str) {
+    let (old, new) = (in_schema(from), in_schema(to));
+    for column in &mut table.columns {
+        if let Some(rest) = column.default.as_deref().and_then(|d| d.strip_prefix(&old)) {
+            column.default = Some(format!("{new}{rest}"));
+        }
+    }
+}
+
+fn counts_in(column: &ColumnDef, schema: &str) -> bool {
+    column.default.as_deref().is_some_and(|default| default.starts_with(&in_schema(schema)))
+}
+
+/// How the default of a serial column begins.
+fn in_schema(schema: &str) -> String {
+    format!("nextval('{}.", quote(schema).replace('\'', "''"))
+}
+
+/// The objects by their new names.
+fn renamed<T>(
+    objects: BTreeMap<(String, String), T>,
+    from: &str,
+    to: &str,
+    mut rename: impl FnMut(&mut T),
+) -> BTreeMap<(String, String), T> {
+    let moved = objects.into_iter().map(|((schema, name), mut object)| {
+        if schema != from {
+            return ((schema, name), object);
+        }
+        rename(&mut object);
+        ((to.to_string(), name), object)
+    });
+    moved.collect()
+}

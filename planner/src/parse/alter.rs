@@ -1,0 +1,256 @@
+//! ALTER TABLE, ALTER VIEW, ALTER SCHEMA.
+
+use datafusion::sql::sqlparser::ast;
+use kestrel_proto::Result;
+
+use super::{
+    create_table::CreateTable,
+    cursor::Cursor,
+    ddl::{DdlStatement, cascade, role},
+    name::{Identifier, QualifiedName},
+    statement::StatementKind,
+    table_element,
+};
+
+/// ALTER TABLE, ALTER VIEW
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterTable {
+    /// ALTER VIEW
+    pub is_view: bool,
+    /// IF EXISTS
+    pub if_exists: bool,
+    /// The table or view.
+    pub name: QualifiedName,
+    /// In order.
+    pub actions: Vec<AlterAction>,
+}
+
+/// One action of ALTER TABLE.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AlterAction {
+    /// RENAME TO
+    Rename(Identifier),
+    /// RENAME COLUMN
+    RenameColumn {
+        /// The old name.
+        from: Identifier,
+        /// The new name.
+        to: Identifier,
+    },
+    /// SET SCHEMA
+    SetSchema(Identifier),
+    /// OWNER TO
+    Owner(Identifier),
+    /// ADD: a column with its constraints, or a constraint
+    Add {
+        /// IF NOT EXISTS
+        if_not_exists: bool,
+        /// What is added, as CREATE TABLE has it.
+        elements: Box<CreateTable>,
+    },
+    /// DROP COLUMN
+    DropColumn {
+        /// The column.
+        column: Identifier,
+        /// IF EXISTS
+        if_exists: bool,
+        /// CASCADE
+        cascade: bool,
+    },
+    /// DROP CONSTRAINT
+    DropConstraint {
+        /// The constraint.
+        name: Identifier,
+        /// IF EXISTS
+        if_exists: bool,
+    },
+    /// ALTER COLUMN … SET DEFAULT; `None`: DROP DEFAULT
+    SetDefault {
+        /// The column.
+        column: Identifier,
+        /// As it was written.
+        default: Option<String>,
+    },
+    /// ALTER COLUMN … SET NOT NULL, DROP NOT NULL
+    SetNotNull {
+        /// The column.
+        column: Identifier,
+        /// SET
+        not_null: bool,
+    },
+    /// ALTER COLUMN … TYPE
+    SetType {
+        /// The column.
+        column: Identifier,
+        /// The new type.
+        data_type: ast::DataType,
+        /// Where it stands.
+        position: u32,
+        /// USING
+        has_using: bool,
+    },
+}
+
+/// ALTER SCHEMA
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterSchema {
+    /// Its name.
+    pub name: Identifier,
+    /// RENAME TO; `None`: OWNER TO
+    pub new_name: Option<Identifier>,
+    /// OWNER TO
+    pub owner: Option<Identifier>,
+}
+
+/// First words of PostgreSQL's and Greenplum's other actions.
+const UNSUPPORTED: &[&str] = &[
+    "ATTACH", "CLUSTER", "DETACH", "DISABLE", "ENABLE", "EXCHANGE", "EXPAND", "FORCE", "INHERIT",
+    "NO", "NOT", "OF", "REPLICA", "RESET", "SET", "SPLIT", "TRUNCATE", "VALIDATE",
+];
+
+pub(super) fn alter_table(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
+    cursor.expect("ALTER TABLE")?;
+    alter(cursor, false)
+}
+
+pub(super) fn alter_view(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
+    cursor.expect("ALTER VIEW")?;
+    alter(cursor, true)
+}
+
+fn alter(cursor: &mut Cursor<'_>, is_view: bool) -> Result<StatementKind> {
+    let if_exists = cursor.eat("IF EXISTS");
+    cursor.eat("ONLY");
+    let name = cursor.name()?;
+    cursor.eat_token(&datafusion::sql::sqlparser::tokenizer::Token::Mul);
+    let end = cursor.range().end;
+    let (mut actions, mut stands_alone) = (Vec::new(), false);
+    for mut part in cursor.split_commas() {
+        let start = part.clone();
+        let alone = alone(&mut part)?;
+        // RENAME and SET SCHEMA stand alone.
+        if stands_alone || alone.is_some() && !actions.is_empty() {
+            return start.fail();
+        }
+        stands_alone = alone.is_some();
+        let action = match alone {
+            Some(action) => Some(action),
+            None => action(&mut part, &name)?,
+        };
+        let Some(action) = action else {
+            *cursor = cursor.over(end..end);
+            let what = if is_view { "ALTER VIEW" } else { "ALTER TABLE" };
+            return Ok(StatementKind::Unsupported(what));
+        };
+        part.expect_end()?;
+        actions.push(action);
+    }
+    *cursor = cursor.over(end..end);
+    let alter = AlterTable { is_view, if_exists, name, actions };
+    Ok(StatementKind::Ddl(DdlStatement::AlterTable(alter)))
+}
+
+/// RENAME and SET SCHEMA.
+fn alone(part: &mut Cursor<'_>) -> Result<Option<AlterAction>> {
+    if part.eat("SET SCHEMA") {
+        return part.identifier().map(AlterAction::SetSchema).map(Some);
+    }
+    if part.are_words("RENAME CONSTRAINT") || !part.eat("RENAME") {
+        return Ok(None);
+    }
+    if part.eat("TO") {
+        return part.identifier().map(AlterAction::Rename).map(Some);
+    }
+    part.eat("COLUMN");
+    let from = part.identifier()?;
+    part.expect("TO")?;
+    Ok(Some(AlterAction::RenameColumn { from, to: part.identifier()? }))
+}
+
+/// The other actions; `None` for what Kestrel does not have.
+fn action(part: &mut Cursor<'_>, table: &QualifiedName) -> Result<Option<AlterAction>> {
+    if part.eat("OWNER TO") {
+        return role(part).map(AlterAction::Owner).map(Some);
+    }
+    if part.eat("ADD") {
+        return add(part, table).map(Some);
+    }
+    if part.eat("DROP CONSTRAINT") {
+        let if_exists = part.eat("IF EXISTS");
+        let name = part.identifier()?;
+        cascade(part);
+        return Ok(Some(AlterAction::DropConstraint { name, if_exists }));
+    }
+    if part.eat("DROP") {
+        part.eat("COLUMN");
+        let if_exists = part.eat("IF EXISTS");
+        let column = part.identifier()?;
+        let cascade = cascade(part);
+        return Ok(Some(AlterAction::DropColumn { column, if_exists, cascade }));
+    }
+    if part.eat("ALTER") {
+        part.eat("COLUMN");
+        return alter_column(part);
+    }
+    let known = UNSUPPORTED.iter().any(|word| part.is_word(word));
+    if known || part.are_words("RENAME CONSTRAINT") { Ok(None) } else { part.fail() }
+}
+
+fn add(part: &mut Cursor<'_>, table: &QualifiedName) -> Result<AlterAction> {
+    let mut elements = Box::new(CreateTable::new(table.clone()));
+    let says_column = part.eat("COLUMN");
+    let if_not_exists = part.eat("IF NOT EXISTS");
+    if says_column || if_not_exists {
+        table_element::column(part, &mut elements)?;
+    } else {
+        table_element::element(part, &mut elements)?;
+    }
+    Ok(AlterAction::Add { if_not_exists, elements })
+}
+
+fn alter_column(part: &mut Cursor<'_>) -> Result<Option<AlterAction>> {
+    let column = part.identifier()?;
+    if part.eat("SET DEFAULT") {
+        let range = part.range();
+        let text = part.text(range).to_string();
+        part.parse_with(|p| p.parse_expr())?;
+        return Ok(Some(AlterAction::SetDefault { column, default: Some(text) }));
+    }
+    if part.eat("DROP DEFAULT") {
+        return Ok(Some(AlterAction::SetDefault { column, default: None }));
+    }
+    if part.eat("SET NOT NULL") {
+        return Ok(Some(AlterAction::SetNotNull { column, not_null: true }));
+    }
+    if part.eat("DROP NOT NULL") {
+        return Ok(Some(AlterAction::SetNotNull { column, not_null: false }));
+    }
+    if part.eat("TYPE") || part.eat("SET DATA TYPE") {
+        let position = part.position();
+        let data_type = part.parse_with(|p| p.parse_data_type())?;
+        if part.eat("COLLATE") {
+            part.name()?;
+        }
+        let has_using = part.eat("USING");
+        if has_using {
+            part.parse_with(|p| p.parse_expr())?;
+        }
+        return Ok(Some(AlterAction::SetType { column, data_type, position, has_using }));
+    }
+    let known = ["SET", "RESET", "ADD", "DROP", "RESTART"].iter().any(|word| part.is_word(word));
+    if known { Ok(None) } else { part.fail() }
+}
+
+pub(super) fn alter_schema(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
+    cursor.expect("ALTER SCHEMA")?;
+    let name = cursor.identifier()?;
+    let (mut new_name, mut owner) = (None, None);
+    if cursor.eat("RENAME") {
+        cursor.expect("TO")?;
+        new_name = Some(cursor.identifier()?);
+    } else {
+        cursor.expect("OWNER TO")?;
+        owner = Some(role(cursor)?);
+    }
+    Ok(StatementKind::Ddl(DdlStatement::AlterSchema(AlterSchema { name, new_name, owner })))
+}
