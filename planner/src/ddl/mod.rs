@@ -13,6 +13,7 @@ mod drop_table;
 mod foreign_key;
 mod keys;
 mod names;
+mod role;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ mod truncate;
 use kestrel_proto::{ErrorReport, Result};
 
 pub use create_table_as::create_table_as;
+pub use role::{RoleContext, plan_role};
 
 use crate::{
     catalog::{Catalog, CatalogChange, TableDef},
