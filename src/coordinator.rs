@@ -7,12 +7,13 @@ use kestrel_datanode::exchange::ExchangeSettings;
 
 use crate::{
     Result,
+    clients::{ClientArguments, check_listen, serve},
     cluster::{ClusterOptions, DatanodePlacement, NetworkOptions},
     config::{CoordinatorSettings, Settings, required, rpc_settings, tls_files},
     memory::default_limit,
     output::Console,
     shutdown::Shutdown,
-    up::{PORT, RPC_PORT, check_loopback, is_up, start_cluster, stop_cluster},
+    up::{PORT, RPC_PORT, is_up, start_cluster, stop_cluster},
 };
 
 /// Metrics and health of the coordinator.
@@ -29,7 +30,7 @@ pub(crate) async fn run_coordinator(
         console.step(&format!("datanodes register at {address}"));
     }
     console.result(&is_up(cluster.address()));
-    shutdown.requested().await;
+    serve(&cluster, shutdown).await?;
     stop_cluster(cluster, shutdown, &console).await;
     Ok(())
 }
@@ -44,6 +45,7 @@ fn options(settings: CoordinatorSettings) -> Result<ClusterOptions> {
         datanode_timeout: or(settings.datanode_timeout, default.datanode_timeout),
         retry_wait: or(settings.retry_wait, default.retry_wait),
     };
+    let clients = ClientArguments::from(&settings).options()?;
     let network = NetworkOptions {
         rpc_listen: settings.rpc_listen.unwrap_or(local(RPC_PORT)),
         secret_file: settings.secret_file,
@@ -55,10 +57,12 @@ fn options(settings: CoordinatorSettings) -> Result<ClusterOptions> {
         ),
         cluster,
     };
+    let data = required(settings.data, "data")?;
     Ok(ClusterOptions {
-        data: required(settings.data, "data")?,
+        listen: check_listen(settings.listen.unwrap_or(local(PORT)), &clients, &data)?,
+        clients,
+        data,
         datanodes: settings.datanodes,
-        listen: check_loopback(settings.listen.unwrap_or(local(PORT)))?,
         memory_limit: settings.memory_limit.map_or_else(default_limit, |size| size.0),
         cache_size: None,
         placement: DatanodePlacement::Elsewhere,
