@@ -46,8 +46,8 @@ pub(super) fn fixed_settings(options: &ServeOptions) -> Vec<(&'static str, Strin
 fn span(span: Duration) -> String {
     let ms = span.as_millis();
     match ms {
-        _ if ms % 60_000 == 0 => format!("{}min", ms / 60_000),
-        _ if ms % 1000 == 0 => format!("{}s", ms / 1000),
+        _ if ms.is_multiple_of(60_000) => format!("{}min", ms / 60_000),
+        _ if ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
         _ => format!("{ms}ms"),
     }
 }

@@ -68,7 +68,7 @@ impl Backend for EngineBackend {
     async fn connect(&self, startup: StartupInfo) -> Result<ClientSession> {
         let mut settings = Settings::default();
         for (name, value) in &self.fixed_settings {
-            settings.fix(*name, value.clone());
+            settings.fix(name, value.clone());
         }
         if !role::is_superuser(&self.engine, &startup.user) {
             settings.fix("is_superuser", "off".into());

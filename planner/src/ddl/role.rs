@@ -148,10 +148,8 @@ fn check_alter(
     // Its own password is all that a role may change of itself.
     let others = RoleOptions { password: None, ..options.clone() };
     let own_password = role.name == context.user && others == RoleOptions::default();
-    if !may_create_roles(catalog, context) && !(own_password && options.password.is_some()) {
-        return Err(denied("permission denied"));
-    }
-    Ok(())
+    let may = may_create_roles(catalog, context) || (own_password && options.password.is_some());
+    if may { Ok(()) } else { Err(denied("permission denied")) }
 }
 
 fn check_rename(
