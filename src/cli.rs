@@ -35,7 +35,7 @@ enum Command {
     /// Start a cluster, load TPC-H, run and check its 22 queries, and stay up
     Demo(DemoArguments),
     /// Start a cluster on a directory and serve it
-    Up(UpArguments),
+    Up(Box<UpArguments>),
     /// Start a coordinator, whose datanodes are started elsewhere
     Coordinator(Box<CoordinatorSettings>),
     /// Start one datanode of a cluster
@@ -133,7 +133,7 @@ async fn execute(command: Command) -> Result<()> {
     let mut shutdown = Shutdown::install()?;
     match command {
         Command::Demo(arguments) => run_demo(arguments, &mut shutdown).await,
-        Command::Up(arguments) => run_up(arguments, &mut shutdown).await,
+        Command::Up(arguments) => run_up(*arguments, &mut shutdown).await,
         Command::Coordinator(settings) => run_coordinator(*settings, &mut shutdown).await,
         Command::Datanode(settings) => run_datanode(*settings, &mut shutdown).await,
         Command::Tpch(command) => shutdown.unless_requested(run_command(command)).await,

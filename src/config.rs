@@ -12,6 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     CommandError, Result,
+    clients::parse_count,
     setting_values::{CompressionName, DatanodeCount, Listen, Size, Span},
 };
 
@@ -87,6 +88,30 @@ settings! {
         /// Where metrics and health are shown [default: 127.0.0.1:9433]
         #[arg(long)]
         metrics_listen: Listen,
+        /// Which clients may connect, and how: pg_hba.conf's rules [default: DATA/hba.conf]
+        #[arg(long)]
+        hba_file: PathBuf,
+        /// The certificate that clients see (PEM); with --client-tls-key: they may encrypt
+        #[arg(long)]
+        client_tls_certificate: PathBuf,
+        /// Its key (PEM)
+        #[arg(long)]
+        client_tls_key: PathBuf,
+        /// Clients at once [default: 100]
+        #[arg(long, value_parser = parse_count)]
+        max_connections: usize,
+        /// Of these, kept for superusers [default: 3]
+        #[arg(long)]
+        superuser_reserved_connections: usize,
+        /// Clients that have not shown yet who they are, besides [default: 100]
+        #[arg(long, value_parser = parse_count)]
+        max_unauthenticated_connections: usize,
+        /// How long that may take [default: 1min]
+        #[arg(long)]
+        authentication_timeout: Span,
+        /// The longest message of a client [default: 1GB]
+        #[arg(long)]
+        max_message_size: Size,
         /// Memory for queries, such as 4GB [default: half of the machine's]
         #[arg(long)]
         memory_limit: Size,

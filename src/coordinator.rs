@@ -7,13 +7,14 @@ use kestrel_datanode::exchange::ExchangeSettings;
 
 use crate::{
     Result,
+    clients::{ClientArguments, check_listen, serve},
     cluster::{ClusterOptions, DatanodePlacement, NetworkOptions},
     config::{CoordinatorSettings, Settings, required, rpc_settings, tls_files},
     memory::default_limit,
     output::Console,
     setting_values::{Listen, Span},
     shutdown::Shutdown,
-    up::{PORT, RPC_PORT, check_loopback, is_up, start_cluster, stop_cluster},
+    up::{PORT, RPC_PORT, is_up, start_cluster, stop_cluster},
 };
 
 /// Metrics and health of the coordinator.
@@ -30,7 +31,7 @@ pub(crate) async fn run_coordinator(
         console.step(&format!("datanodes register at {address}"));
     }
     console.result(&is_up(cluster.address()));
-    shutdown.requested().await;
+    serve(&cluster, shutdown).await?;
     stop_cluster(cluster, shutdown, &console).await;
     Ok(())
 }
@@ -47,6 +48,7 @@ fn options(settings: CoordinatorSettings) -> Result<ClusterOptions> {
         datanode_timeout: or(settings.datanode_timeout, default.datanode_timeout),
         retry_wait: or(settings.retry_wait, default.retry_wait),
     };
+    let clients = ClientArguments::from(&settings).options()?;
     let network = NetworkOptions {
         rpc_listen: listen(settings.rpc_listen, RPC_PORT),
         secret_file: settings.secret_file,
@@ -58,10 +60,12 @@ fn options(settings: CoordinatorSettings) -> Result<ClusterOptions> {
         ),
         cluster,
     };
+    let data = required(settings.data, "data")?;
     Ok(ClusterOptions {
-        data: required(settings.data, "data")?,
+        listen: check_listen(listen(settings.listen, PORT), &clients, &data)?,
+        clients,
+        data,
         datanodes: settings.datanodes.map(|count| count.0),
-        listen: check_loopback(listen(settings.listen, PORT))?,
         memory_limit: settings.memory_limit.map_or_else(default_limit, |size| size.0),
         cache_size: None,
         placement: DatanodePlacement::Elsewhere,

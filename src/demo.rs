@@ -8,7 +8,7 @@ use clap::Args;
 use kestrel_datanode::exchange::ExchangeSettings;
 
 use crate::client::Client;
-use crate::cluster::{Cluster, ClusterOptions};
+use crate::cluster::{ClientOptions, Cluster, ClusterOptions};
 use crate::memory::default_limit;
 use crate::output::Console;
 use crate::setting_values::DatanodeCount;
@@ -67,6 +67,7 @@ pub(crate) async fn run_demo(arguments: DemoArguments, shutdown: &mut Shutdown) 
         data,
         datanodes: arguments.datanodes.map(|count| count.0),
         listen,
+        clients: ClientOptions::default(),
         memory_limit: default_limit(),
         cache_size: None,
         placement: placement(arguments.processes, listen)?,

@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod client;
+mod clients;
 pub mod cluster;
 mod config;
 mod coordinator;

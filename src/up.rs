@@ -1,12 +1,13 @@
 //! `kestrel up`: a cluster that serves until it is told to stop; and what `demo` shares with it.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use kestrel_datanode::exchange::ExchangeSettings;
 
+use crate::clients::{ClientArguments, check_listen, serve};
 use crate::cluster::{Cluster, ClusterOptions, DatanodePlacement, NetworkOptions};
 use crate::coordinator::METRICS_PORT;
 use crate::memory::{default_limit, parse_size};
@@ -54,6 +55,8 @@ pub(crate) struct UpArguments {
     #[arg(long, value_parser = parse_listen)]
     metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
+    clients: ClientArguments,
+    #[command(flatten)]
     later: LaterArguments,
 }
 
@@ -87,10 +90,12 @@ pub(crate) async fn run_up(arguments: UpArguments, shutdown: &mut Shutdown) -> R
         let text = "--cache-size is a part of --memory-limit and cannot be larger";
         return Err(CommandError::usage(text));
     }
+    let clients = arguments.clients.options()?;
     let options = ClusterOptions {
+        listen: check_listen(arguments.listen, &clients, &arguments.data)?,
+        clients,
         data: arguments.data,
         datanodes: arguments.datanodes.map(|count| count.0),
-        listen: check_loopback(arguments.listen)?,
         memory_limit,
         cache_size: arguments.cache_size,
         placement: placement(arguments.processes, arguments.listen)?,
@@ -100,7 +105,7 @@ pub(crate) async fn run_up(arguments: UpArguments, shutdown: &mut Shutdown) -> R
     };
     let cluster = start_cluster(options, shutdown).await?;
     console.result(&is_up(cluster.address()));
-    shutdown.requested().await;
+    serve(&cluster, shutdown).await?;
     stop_cluster(cluster, shutdown, &console).await;
     Ok(())
 }
@@ -127,13 +132,18 @@ pub(crate) fn placement(processes: bool, listen: SocketAddr) -> Result<DatanodeP
 
 /// Where the datanodes of `up` and `demo` register.
 pub(crate) fn network(listen: SocketAddr) -> NetworkOptions {
-    let rpc_listen = SocketAddr::new(listen.ip(), beside(listen, RPC_PORT));
+    let rpc_listen = SocketAddr::new(inside(listen), beside(listen, RPC_PORT));
     NetworkOptions { rpc_listen, ..NetworkOptions::default() }
 }
 
 /// Where the coordinator of `up` and `demo` shows metrics and health.
 pub(crate) fn metrics(listen: SocketAddr) -> SocketAddr {
-    SocketAddr::new(listen.ip(), beside(listen, METRICS_PORT))
+    SocketAddr::new(inside(listen), beside(listen, METRICS_PORT))
+}
+
+/// What is not for clients stays on this machine, wherever they come from.
+fn inside(listen: SocketAddr) -> IpAddr {
+    if listen.ip().is_loopback() { listen.ip() } else { Ipv4Addr::LOCALHOST.into() }
 }
 
 /// Starts a cluster, or stops trying when a signal comes.
@@ -167,13 +177,13 @@ pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     first.ok_or_else(|| format!("'{text}' is not an address with a port, such as {DEFAULT_LISTEN}"))
 }
 
-/// Nobody is asked for a password yet, so nobody from outside may come.
+/// The demo asks nobody for a password, so nobody from outside may come.
 pub(crate) fn check_loopback(listen: SocketAddr) -> Result<SocketAddr> {
     if listen.ip().is_loopback() {
         return Ok(listen);
     }
     Err(CommandError::usage(format!(
-        "refusing to listen on {listen}: without authentication only a loopback address will do, \
+        "refusing to listen on {listen}: the demo asks for no password, so only a loopback address will do, \
          such as {DEFAULT_LISTEN}"
     )))
 }

@@ -13,6 +13,8 @@ mod leaks;
 #[cfg(test)]
 mod recovery;
 #[cfg(test)]
+mod security;
+#[cfg(test)]
 mod session;
 #[cfg(test)]
 mod slt;

@@ -1,5 +1,6 @@
 //! A Kestrel cluster: its coordinator in this process, its datanodes here or in other processes.
 
+mod clients;
 mod datanode;
 mod fragments;
 mod listeners;
@@ -9,7 +10,9 @@ mod processes;
 mod remote;
 
 pub use datanode::DatanodeProcess;
-pub use options::{ClusterOptions, DatanodeOptions, DatanodePlacement, NetworkOptions};
+pub use options::{
+    ClientOptions, ClusterOptions, DatanodeOptions, DatanodePlacement, NetworkOptions,
+};
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -18,11 +21,7 @@ use datafusion::{
     prelude::SessionConfig,
 };
 use kestrel_coordinator::{
-    catalog::CatalogHandle,
-    cluster::Member,
-    engine::Engine,
-    query,
-    server::{ServeOptions, serve},
+    access::Gate, catalog::CatalogHandle, cluster::Member, engine::Engine, query, server::serve,
     session::EngineBackend,
 };
 use kestrel_datanode::{LocalDatanode, memory_pool};
@@ -51,6 +50,7 @@ pub struct Cluster {
     rpc_address: Option<SocketAddr>,
     metrics_address: Option<SocketAddr>,
     engine: Arc<Engine>,
+    gate: Arc<Gate>,
     /// Ends the server.
     shutdown: CancellationToken,
     server: JoinHandle<()>,
@@ -95,7 +95,9 @@ impl Cluster {
             }
         };
         let cluster = query_cluster(&options, &datanodes, &functions, &fragments, &catalog)?;
-        let serve_options = ServeOptions::default();
+        let serve_options = clients::serve_options(&options.clients, &options.data, &catalog)?;
+        let gate = Arc::clone(&serve_options.gate);
+        let fixed_settings = clients::fixed_settings(&serve_options);
         let engine = Engine::new(catalog, cluster, Arc::clone(&serve_options.clients));
         let (shutdown, watchers_shutdown) = (CancellationToken::new(), CancellationToken::new());
         let mut watchers = JoinSet::new();
@@ -115,8 +117,8 @@ impl Cluster {
             let page = Arc::new(CoordinatorPage::new(Arc::clone(&engine), here));
             watchers.spawn(http::serve(listener, page, watchers_shutdown.clone()));
         }
-        let backend = Arc::new(EngineBackend::new(Arc::clone(&engine)));
-        let served = serve(listeners.clients, backend, serve_options, shutdown.clone());
+        let backend = EngineBackend::new(Arc::clone(&engine)).with_fixed_settings(fixed_settings);
+        let served = serve(listeners.clients, Arc::new(backend), serve_options, shutdown.clone());
         let server = tokio::spawn(async move {
             let _ = served.await;
         });
@@ -125,6 +127,7 @@ impl Cluster {
             rpc_address,
             metrics_address,
             engine,
+            gate,
             shutdown,
             server,
             watchers,
@@ -152,6 +155,14 @@ impl Cluster {
     /// The process of a datanode that this one has started, if it runs.
     pub fn process_id(&self, datanode: DatanodeId) -> Option<u32> {
         self.processes.as_ref()?.process_id(datanode)
+    }
+
+    /// Reads the rule file again, for clients that come from now on.
+    ///
+    /// # Errors
+    /// F0000, 58P01 and 58030; the old rules stay.
+    pub fn reload(&self) -> Result<()> {
+        self.gate.reload()
     }
 
     /// What runs and is held on each datanode.

@@ -2,11 +2,15 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use kestrel_coordinator::cluster::ClusterSettings;
+use kestrel_coordinator::{
+    access::{ClientTlsFiles, RULE_FILE, RuleSource},
+    cluster::ClusterSettings,
+    server::ServeOptions,
+};
 use kestrel_datanode::exchange::ExchangeSettings;
 use kestrel_proto::rpc::{Compression, RpcSettings, TlsFiles};
 
@@ -19,6 +23,8 @@ pub struct ClusterOptions {
     pub datanodes: Option<u32>,
     /// Where clients connect; port 0: any free port.
     pub listen: SocketAddr,
+    /// Which clients come in, and how many.
+    pub clients: ClientOptions,
     /// Bytes of memory for queries and cache together.
     pub memory_limit: usize,
     /// The cache's part of them; `None`: the cluster decides.
@@ -31,6 +37,50 @@ pub struct ClusterOptions {
     pub exchange: ExchangeSettings,
     /// Where metrics and health are shown; `None`: nowhere.
     pub metrics_listen: Option<SocketAddr>,
+}
+
+/// Which clients come in, and how many.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// The rules; `None`: `hba.conf` in the data directory, if it is there.
+    pub rule_file: Option<PathBuf>,
+    /// Lets clients encrypt.
+    pub tls: Option<ClientTlsFiles>,
+    /// So many at once, at most.
+    pub max_connections: usize,
+    /// So many of these places are kept for superusers.
+    pub reserved_connections: usize,
+    /// So many that have not shown yet who they are, besides.
+    pub max_unauthenticated: usize,
+    /// How long that may take.
+    pub authentication_timeout: Duration,
+    /// The longest message that is taken from a client.
+    pub max_message_bytes: usize,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        let default = ServeOptions::default();
+        Self {
+            rule_file: None,
+            tls: None,
+            max_connections: default.max_connections,
+            reserved_connections: default.reserved_connections,
+            max_unauthenticated: default.max_unauthenticated,
+            authentication_timeout: default.authentication_timeout,
+            max_message_bytes: default.max_message_bytes,
+        }
+    }
+}
+
+impl ClientOptions {
+    /// Where the rules of the cluster in this directory are.
+    pub fn rules(&self, data: &Path) -> RuleSource {
+        match &self.rule_file {
+            Some(file) => RuleSource::Required(file.clone()),
+            None => RuleSource::Optional(data.join(RULE_FILE)),
+        }
+    }
 }
 
 /// Where the datanodes of a cluster are.

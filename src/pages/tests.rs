@@ -27,7 +27,7 @@ use uuid::Uuid;
 use super::DatanodePage;
 use crate::{
     client::Client,
-    cluster::{Cluster, ClusterOptions, DatanodePlacement, NetworkOptions},
+    cluster::{ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions},
     http::Page,
 };
 
@@ -40,6 +40,7 @@ async fn cluster(directory: &TempDir) -> Cluster {
         data: directory.path().to_path_buf(),
         datanodes: Some(2),
         listen: any_port,
+        clients: ClientOptions::default(),
         memory_limit: 512 << 20,
         cache_size: None,
         placement: DatanodePlacement::OneProcess,

@@ -61,14 +61,53 @@ print("ok")
 
 #[tokio::test(flavor = "multi_thread")]
 async fn psycopg_sends_parameters_and_gets_values() {
-    if !run_python("import psycopg", "").await.0 {
-        let required = std::env::var("KESTREL_TEST_REQUIRE").unwrap_or_default();
-        assert!(!required.contains("psycopg"), "missing: pip install 'psycopg[binary]'");
-        println!("skipped: python3 has no psycopg; pip install 'psycopg[binary]'");
+    if !has_psycopg().await {
         return;
     }
     let cluster = TestCluster::start(3).await;
     let (ok, text) = run_python(PSYCOPG, &cluster.url()).await;
+    assert!(ok && text.trim_end().ends_with("ok"), "{text}");
+    cluster.stop().await;
+}
+
+/// Whether there is one; the test is to be skipped otherwise.
+async fn has_psycopg() -> bool {
+    let (has, _) = run_python("import psycopg", "").await;
+    if !has {
+        let required = std::env::var("KESTREL_TEST_REQUIRE").unwrap_or_default();
+        assert!(!required.contains("psycopg"), "missing: pip install 'psycopg[binary]'");
+        println!("skipped: python3 has no psycopg; pip install 'psycopg[binary]'");
+    }
+    has
+}
+
+const LOGIN: &str = r#"
+import sys
+import psycopg
+
+url = sys.argv[1]
+with psycopg.connect(url.replace("kestrel@", "ann:pencil@")) as connection:
+    assert connection.execute("SELECT current_user").fetchone() == ("ann",)
+    assert connection.info.parameter_status("is_superuser") == "off"
+try:
+    psycopg.connect(url.replace("kestrel@", "ann:Pencil@"))
+    raise AssertionError("it came in")
+except psycopg.OperationalError as error:
+    assert 'password authentication failed for user "ann"' in str(error), error
+print("ok")
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psycopg_knows_its_password() {
+    if !has_psycopg().await {
+        return;
+    }
+    let cluster = TestCluster::start(1).await;
+    cluster.session().await.run_all(["CREATE USER ann PASSWORD 'pencil'"]).await;
+    let rules = cluster.directory.path().join("hba.conf");
+    std::fs::write(rules, "host all all 127.0.0.1/32 scram-sha-256\n").unwrap();
+    cluster.cluster.reload().unwrap();
+    let (ok, text) = run_python(LOGIN, &cluster.url()).await;
     assert!(ok && text.trim_end().ends_with("ok"), "{text}");
     cluster.stop().await;
 }

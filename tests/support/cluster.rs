@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use kestrel::cluster::{Cluster, ClusterOptions, DatanodePlacement, NetworkOptions};
+use kestrel::cluster::{ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions};
 use kestrel_datanode::exchange::ExchangeSettings;
 use tempfile::TempDir;
 
@@ -91,6 +91,7 @@ pub(crate) fn options(
         data: directory.path().to_path_buf(),
         datanodes,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        clients: ClientOptions::default(),
         memory_limit: MEMORY_LIMIT,
         cache_size: None,
         placement,

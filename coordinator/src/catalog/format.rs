@@ -1,7 +1,8 @@
 //! The catalog's file: opening, recognising and creating it.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File, Permissions},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::Path,
 };
 
@@ -16,6 +17,7 @@ use super::{
     lock::LOCK_FILE,
     rows,
 };
+use crate::access::{MockNonce, RULE_FILE};
 
 /// The file in the data directory.
 pub(super) const CATALOG_FILE: &str = "catalog.db";
@@ -25,6 +27,10 @@ const APPLICATION_ID: i32 = 0x4b53_544c;
 
 /// Grows when the tables below change; stands in SQLite's `user_version`.
 const FORMAT: i32 = 1 + UPGRADES.len() as i32;
+
+/// Only the owner reads what passwords are checked against.
+const MODE_OF_FILES: u32 = 0o600;
+const MODE_OF_DIRECTORY: u32 = 0o700;
 
 /// One row of `cluster`; the change log; and one row per object: schemas, tables, sequences and
 /// datanodes as JSON (tables without their segments), segments as rows.
@@ -70,10 +76,21 @@ const CREATE: &str = "
 
 /// What each later format adds to the one before: a catalog of an older format gets it when it is
 /// opened.
-const UPGRADES: &[&str] = &["
+const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[add_views, add_roles];
+
+const CREATE_VIEWS: &str = "
     CREATE TABLE views (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
     CREATE TABLE comments (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
-"];
+";
+
+/// Roles as JSON, and one row of `security`.
+const CREATE_ROLES: &str = "
+    CREATE TABLE roles (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+    CREATE TABLE security (
+        singleton INTEGER PRIMARY KEY CHECK (singleton = 1),
+        mock_nonce BLOB NOT NULL
+    ) STRICT;
+";
 
 /// What [`open`] found or made.
 pub(super) struct Opened {
@@ -82,6 +99,8 @@ pub(super) struct Opened {
     /// This start's; already durable.
     pub(super) epoch: u64,
     pub(super) catalog: Catalog,
+    /// What makes up salts for roles that are not there.
+    pub(super) mock_nonce: MockNonce,
 }
 
 /// Opens the catalog in `dir`, which is locked; creates it where there is none.
@@ -112,18 +131,21 @@ pub(super) fn open(dir: &Path) -> Result<Opened> {
     }
     let (cluster_id, epoch) = next_epoch(&transaction)?;
     let catalog = rows::load(&transaction)?;
+    let mock_nonce = mock_nonce(&transaction)?;
     transaction.commit().map_err(|e| sqlite_error("open", e))?;
     if is_new {
         // SQLite syncs the files, not the directory entry of the database itself.
         File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io_error("sync", dir, &e))?;
     }
-    Ok(Opened { connection, cluster_id, epoch, catalog })
+    restrict(dir)?;
+    Ok(Opened { connection, cluster_id, epoch, catalog, mock_nonce })
 }
 
 /// Creates `dir` where it is missing. Somebody else's directory is refused before anything is
 /// written there.
 pub(super) fn prepare_directory(dir: &Path) -> Result<()> {
-    fs::create_dir_all(dir).map_err(|e| io_error("create directory", dir, &e))?;
+    let made = DirBuilder::new().recursive(true).mode(MODE_OF_DIRECTORY).create(dir);
+    made.map_err(|e| io_error("create directory", dir, &e))?;
     if dir.join(CATALOG_FILE).exists() { Ok(()) } else { check_empty(dir) }
 }
 
@@ -134,11 +156,13 @@ fn pragma(connection: &Connection, dir: &Path, name: &str) -> Result<i32> {
 /// A new catalog only goes where nothing else is: a directory full of other files is a wrong path,
 /// and shards without their catalog are a lost catalog. Neither must become a fresh cluster.
 fn check_empty(dir: &Path) -> Result<()> {
+    // The rules may have been put there before the first start.
     let entries = fs::read_dir(dir).map_err(|e| io_error("read directory", dir, &e))?;
     for entry in entries {
         let name = entry.map_err(|e| io_error("read directory", dir, &e))?.file_name();
         let name = name.to_string_lossy();
-        if name != LOCK_FILE && name != "lost+found" && !name.starts_with(CATALOG_FILE) {
+        let is_known = [LOCK_FILE, RULE_FILE, "lost+found"].contains(&&*name);
+        if !is_known && !name.starts_with(CATALOG_FILE) {
             return Err(refused(dir, format!("is not empty (\"{name}\") and has no catalog"))
                 .hint("Name an empty or a new directory, or one that Kestrel has made."));
         }
@@ -183,10 +207,38 @@ fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 /// Brings a catalog of an older format to this one.
 fn upgrade(transaction: &Transaction<'_>, from: i32) -> rusqlite::Result<()> {
     let done = usize::try_from(from - 1).unwrap_or(0);
-    for upgrade in UPGRADES.iter().skip(done) {
-        transaction.execute_batch(upgrade)?;
-    }
+    UPGRADES.iter().skip(done).try_for_each(|upgrade| upgrade(transaction))?;
     transaction.pragma_update(None, "user_version", FORMAT)
+}
+
+fn add_views(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(CREATE_VIEWS)
+}
+
+fn add_roles(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(CREATE_ROLES)?;
+    let nonce: [u8; 32] = rand::random();
+    transaction.execute("INSERT INTO security VALUES (1, ?1)", params![nonce.as_slice()])?;
+    rows::write_roles(transaction, &Default::default(), &Catalog::empty().roles)
+}
+
+fn mock_nonce(transaction: &Transaction<'_>) -> Result<MockNonce> {
+    let nonce: Vec<u8> = transaction
+        .query_row("SELECT mock_nonce FROM security", [], |row| row.get(0))
+        .map_err(|e| sqlite_error("read", e))?;
+    nonce.try_into().map(MockNonce).map_err(|_| corrupted("nonce", "it has another length"))
+}
+
+/// Keeps others from the files, in a directory that was made by somebody else, too.
+fn restrict(dir: &Path) -> Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let path = dir.join(format!("{CATALOG_FILE}{suffix}"));
+        if path.exists() {
+            fs::set_permissions(&path, Permissions::from_mode(MODE_OF_FILES))
+                .map_err(|e| io_error("restrict", &path, &e))?;
+        }
+    }
+    Ok(())
 }
 
 fn next_epoch(transaction: &Transaction<'_>) -> Result<(Uuid, u64)> {

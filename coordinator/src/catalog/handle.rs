@@ -9,6 +9,7 @@ use tokio::task;
 use uuid::Uuid;
 
 use super::{CatalogStore, LogEntry};
+use crate::access::MockNonce;
 
 /// A [`CatalogStore`] whose disk work runs on the runtime's blocking threads. Cloning shares it.
 ///
@@ -34,6 +35,11 @@ impl CatalogHandle {
     /// See [`CatalogStore::epoch`].
     pub fn epoch(&self) -> u64 {
         self.store.epoch()
+    }
+
+    /// See [`CatalogStore::mock_nonce`].
+    pub fn mock_nonce(&self) -> &MockNonce {
+        self.store.mock_nonce()
     }
 
     /// See [`CatalogStore::next_transaction_id`].

@@ -9,8 +9,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{
-    Catalog, CatalogChange, CommentDef, DatanodeDef, SchemaDef, Segment, SequenceDef, TableDef,
-    ViewDef,
+    Catalog, CatalogChange, CommentDef, DatanodeDef, RoleDef, SchemaDef, Segment, SequenceDef,
+    TableDef, ViewDef,
 };
 use kestrel_proto::{BucketMap, Result, message};
 use prost::Message;
@@ -48,6 +48,7 @@ pub(super) fn load(connection: &Connection) -> Result<Catalog> {
     let datanodes: Vec<DatanodeDef> = load_objects(connection, "datanodes").map_err(fail)?;
     let views: Vec<ViewDef> = load_objects(connection, "views").map_err(fail)?;
     let comments: Vec<CommentDef> = load_objects(connection, "comments").map_err(fail)?;
+    let roles: Vec<RoleDef> = load_objects(connection, "roles").map_err(fail)?;
     let mut tables: Vec<TableDef> = load_objects(connection, "tables").map_err(fail)?;
     let mut segments = load_segments(connection).map_err(fail)?;
     for table in &mut tables {
@@ -70,6 +71,7 @@ pub(super) fn load(connection: &Connection) -> Result<Catalog> {
             .into_iter()
             .map(|s| ((s.schema_name.clone(), s.name.clone()), s))
             .collect(),
+        roles: roles.into_iter().map(|r| (r.name.clone(), r)).collect(),
         datanodes,
         bucket_map: Arc::new(bucket_map),
     })
@@ -103,7 +105,18 @@ pub(super) fn write_commit(
     write_objects(transaction, "comments", comments(before), comments(after))?;
     let datanodes = |c: &Catalog| by_id(c.datanodes.iter().cloned(), |d| d.id.into());
     write_objects(transaction, "datanodes", datanodes(before), datanodes(after))?;
+    write_roles(transaction, &before.roles, &after.roles)?;
     write_tables(transaction, before, after)
+}
+
+/// Writes the roles that differ.
+pub(super) fn write_roles(
+    transaction: &Transaction<'_>,
+    before: &BTreeMap<String, RoleDef>,
+    after: &BTreeMap<String, RoleDef>,
+) -> rusqlite::Result<()> {
+    let roles = |r: &BTreeMap<_, RoleDef>| by_id(r.values().cloned(), |r| r.id);
+    write_objects(transaction, "roles", roles(before), roles(after))
 }
 
 /// Writes the schemas that differ.

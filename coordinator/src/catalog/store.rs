@@ -22,6 +22,7 @@ use super::{
     lock::DirectoryLock,
     rows::{self, LogEntry},
 };
+use crate::access::MockNonce;
 
 /// Transaction ids count from `epoch << TRANSACTION_BITS`: 34 years of 1000 a second, in each of 16
 /// million starts.
@@ -40,6 +41,7 @@ pub struct CatalogStore {
     cluster_id: Uuid,
     epoch: u64,
     next_transaction: AtomicU64,
+    mock_nonce: MockNonce,
     _lock: DirectoryLock,
 }
 
@@ -66,6 +68,7 @@ impl CatalogStore {
             cluster_id: opened.cluster_id,
             epoch: opened.epoch,
             next_transaction: AtomicU64::new((opened.epoch << TRANSACTION_BITS) + 1),
+            mock_nonce: opened.mock_nonce,
             _lock: lock,
         })
     }
@@ -78,6 +81,11 @@ impl CatalogStore {
     /// Grows with every open. File names and fragments carry it.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Made when the cluster was: what makes up salts for roles that are not there.
+    pub fn mock_nonce(&self) -> &MockNonce {
+        &self.mock_nonce
     }
 
     /// A transaction id that no other transaction of this cluster has or had.

@@ -1,11 +1,11 @@
 //! The durable catalog, against its own rules.
 
-use std::{fs, path::Path, sync::Arc, thread};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{
-    Catalog, CatalogChange, ColumnDef, DatanodeDef, Distribution, KeyDef, NamedRelation, SchemaDef,
-    Segment, SequenceDef, SqlType, TableDef, ViewColumn, ViewDef, ViewRelation,
+    Catalog, CatalogChange, ColumnDef, DatanodeDef, Distribution, KeyDef, NamedRelation, RoleDef,
+    SchemaDef, Segment, SequenceDef, SqlType, TableDef, Verifier, ViewColumn, ViewDef, ViewRelation,
 };
 use kestrel_proto::SqlState;
 
@@ -107,6 +107,12 @@ fn life() -> Vec<Vec<CatalogChange>> {
         vec![RenameSchema { from: "public".into(), to: "private".into() }],
         vec![DropView(16398), SetComment { object: 16395, column: 2, text: None }],
         vec![CreateView(ViewDef { schema_name: "private".into(), ..view(16399, "x", 16395) })],
+        vec![CreateRole(RoleDef::new(16397, "a")), CreateRole(RoleDef::new(16398, "b"))],
+        vec![AlterRole(RoleDef {
+            verifier: Some(Verifier::new("SCRAM-SHA-256$…")),
+            ..RoleDef::new(16397, "c")
+        })],
+        vec![DropRole(16398)],
     ]
 }
 
@@ -172,6 +178,24 @@ fn log_replayed_from_empty_is_the_state() {
         }
         check_equal(&replayed, &store.snapshot());
     }
+}
+
+#[test]
+fn a_catalog_without_roles_gets_the_first_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = CatalogStore::open(dir.path()).unwrap();
+    let nonce = store.mock_nonce().0;
+    drop(store);
+    assert_eq!(CatalogStore::open(dir.path()).unwrap().mock_nonce().0, nonce, "it stays");
+    sqlite(dir.path(), "DROP TABLE roles; DROP TABLE security; PRAGMA user_version = 1");
+    let store = CatalogStore::open(dir.path()).unwrap();
+    check_equal(&store.snapshot(), &Catalog::empty());
+    assert_ne!(store.mock_nonce().0, nonce);
+    for file in [CATALOG_FILE, "catalog.db-wal"] {
+        let mode = fs::metadata(dir.path().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    store.commit(None, vec![CatalogChange::CreateRole(RoleDef::new(16384, "a"))], now()).unwrap();
 }
 
 /// A crash leaves the write-ahead log cut anywhere: what is whole in it is the state.
@@ -324,7 +348,7 @@ fn unfit_directories_are_refused() {
                 sqlite(dir, "PRAGMA user_version = 99");
             },
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "was written by a newer Kestrel (catalog format 99; this one reads up to 2)",
+            "was written by a newer Kestrel (catalog format 99; this one reads up to 3)",
         ),
         (
             |dir| {

@@ -3,7 +3,7 @@
 //!
 //! The life of a session:
 //!
-//! 1. [`Backend::connect`] when a client has told who it is.
+//! 1. [`Backend::connect`] when a client has shown who it is.
 //! 2. Per query string (simple protocol) or per group of messages up to a Sync (extended):
 //!    [`Session::begin_batch`], then [`Session::parse`], [`Session::describe`] and
 //!    [`Session::execute`] as the client asks, [`Session::statement_failed`] for each error it is
@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use datafusion::scalar::ScalarValue;
-use kestrel_planner::catalog::SqlType;
+use kestrel_planner::catalog::{RoleDef, SqlType};
 use kestrel_proto::{ErrorReport, Result};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,9 @@ use crate::session::{NoticeSender, Outcome, OutputField};
 pub trait Backend: Send + Sync + 'static {
     /// A client's session.
     type Session: Session;
+
+    /// The role of this name, if there is one: whoever wants to log in is asked for it first.
+    fn role(&self, name: &str) -> Option<RoleDef>;
 
     /// Opens a session. An error is shown as FATAL, and the connection ends.
     async fn connect(&self, startup: StartupInfo) -> Result<Self::Session>;

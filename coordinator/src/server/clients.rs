@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use kestrel_planner::catalog::RoleDef;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -28,10 +29,20 @@ struct State {
 pub(super) struct Client {
     pub(super) process_id: i32,
     pub(super) secret: i32,
+    role: String,
     /// What stops the statement that runs now.
     running: Mutex<Option<CancellationToken>>,
     /// Ends the connection.
     terminate: CancellationToken,
+}
+
+/// Who wants a place, and how many there are.
+#[derive(Clone, Debug)]
+pub(super) struct Admission<'a> {
+    pub(super) role: &'a RoleDef,
+    pub(super) max_connections: usize,
+    /// The last places, which are kept for superusers.
+    pub(super) reserved_connections: usize,
 }
 
 /// A client's place among [`Clients`]; given back when dropped.
@@ -107,15 +118,10 @@ impl Clients {
     /// Takes one more in.
     ///
     /// # Errors
-    /// FATAL 53300: there are `max_connections` already.
-    pub(super) fn register(self: &Arc<Self>, max_connections: usize) -> Result<Registered> {
+    /// FATAL 53300: there is no place for it.
+    pub(super) fn register(self: &Arc<Self>, admission: &Admission<'_>) -> Result<Registered> {
         let mut state = self.state.lock();
-        if state.by_process_id.len() >= max_connections {
-            return Err(fatal(
-                ErrorReport::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already")
-                    .detail(format!("max_connections is {max_connections}.")),
-            ));
-        }
+        state.check(admission).map_err(fatal)?;
         let mut process_id = state.last_process_id;
         loop {
             process_id = process_id.checked_add(1).unwrap_or(1);
@@ -127,6 +133,7 @@ impl Clients {
         let client = Arc::new(Client {
             process_id,
             secret: rand::random(),
+            role: admission.role.name.clone(),
             running: Mutex::new(None),
             terminate: CancellationToken::new(),
         });
@@ -136,6 +143,36 @@ impl Clients {
 
     fn get(&self, process_id: i32) -> Option<Arc<Client>> {
         self.state.lock().by_process_id.get(&process_id).cloned()
+    }
+}
+
+impl State {
+    /// Whether there is a place, in PostgreSQL's words.
+    fn check(&self, admission: &Admission<'_>) -> Result<()> {
+        let Admission { role, max_connections, reserved_connections } = admission;
+        let full = |message: String| ErrorReport::new(SqlState::TOO_MANY_CONNECTIONS, message);
+        let taken = self.by_process_id.len();
+        if taken >= *max_connections {
+            return Err(full("sorry, too many clients already".into())
+                .detail(format!("max_connections is {max_connections}.")));
+        }
+        if role.superuser {
+            return Ok(());
+        }
+        // A negative limit is none.
+        if let Ok(limit) = usize::try_from(role.connection_limit) {
+            let own = self.by_process_id.values().filter(|client| client.role == role.name);
+            if own.count() >= limit {
+                return Err(full(format!("too many connections for role \"{}\"", role.name)));
+            }
+        }
+        if taken >= max_connections.saturating_sub(*reserved_connections) {
+            return Err(full(
+                "remaining connection slots are reserved for non-replication superuser connections"
+                    .into(),
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -196,10 +233,41 @@ impl Drop for Running {
 mod tests {
     use super::*;
 
+    fn register(
+        clients: &Arc<Clients>,
+        role: &RoleDef,
+        max_connections: usize,
+    ) -> Result<Registered> {
+        clients.register(&Admission { role, max_connections, reserved_connections: 1 })
+    }
+
+    fn place(clients: &Arc<Clients>, max_connections: usize) -> Result<Registered> {
+        register(clients, &RoleDef::initial(), max_connections)
+    }
+
+    #[test]
+    fn roles_have_their_own_limits_and_superusers_a_place() {
+        let clients = Clients::new();
+        let ann = RoleDef { connection_limit: 1, ..RoleDef::new(1, "ann") };
+        let bob = RoleDef { connection_limit: 0, ..RoleDef::new(2, "bob") };
+        let zoe = RoleDef::new(3, "zoe");
+        let refused = |role: &RoleDef| register(&clients, role, 3).unwrap_err().message;
+        let _first = register(&clients, &ann, 3).unwrap();
+        assert_eq!(refused(&ann), "too many connections for role \"ann\"");
+        assert_eq!(refused(&bob), "too many connections for role \"bob\"");
+        let _second = register(&clients, &zoe, 3).unwrap();
+        let reserved =
+            "remaining connection slots are reserved for non-replication superuser connections";
+        assert_eq!(refused(&zoe), reserved);
+        let limited = RoleDef { connection_limit: 0, ..RoleDef::initial() };
+        let _third = register(&clients, &limited, 3).unwrap();
+        assert_eq!(refused(&limited), "sorry, too many clients already");
+    }
+
     #[test]
     fn only_the_secret_cancels() {
         let clients = Clients::new();
-        let client = clients.register(2).unwrap();
+        let client = place(&clients, 2).unwrap();
         let running = client.running(CancellationToken::new());
         clients.cancel_with_secret(client.process_id(), client.secret().wrapping_add(1));
         assert!(!running.cancel.is_cancelled());
@@ -210,7 +278,7 @@ mod tests {
     #[test]
     fn a_cancel_between_statements_is_lost() {
         let clients = Clients::new();
-        let client = clients.register(1).unwrap();
+        let client = place(&clients, 1).unwrap();
         drop(client.running(CancellationToken::new()));
         assert!(clients.cancel(client.process_id()));
         assert!(!client.running(CancellationToken::new()).cancel.is_cancelled());
@@ -219,12 +287,12 @@ mod tests {
     #[test]
     fn places_are_counted_and_given_back() {
         let clients = Clients::new();
-        let first = clients.register(1).unwrap();
-        let error = clients.register(1).unwrap_err();
+        let first = place(&clients, 1).unwrap();
+        let error = place(&clients, 1).unwrap_err();
         assert_eq!(error.sqlstate, SqlState::TOO_MANY_CONNECTIONS);
         let process_id = first.process_id();
         drop(first);
         assert!(!clients.terminate(process_id));
-        assert_ne!(clients.register(1).unwrap().process_id(), process_id);
+        assert_ne!(place(&clients, 1).unwrap().process_id(), process_id);
     }
 }

@@ -13,17 +13,17 @@ use std::time::Duration;
 use bytes::BytesMut;
 use kestrel_proto::{ErrorReport, Result};
 use pgwire::messages::Message;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::CANCEL_GRACE;
 use super::clients::{Clients, Running};
-use super::error_response::{error_response, fatal, notice_response};
+use super::error_response::{error_response, fatal, notice_response, protocol_violation};
 use super::failure::{Failure, Interrupt};
-use super::frontend::{FirstPacket, Frame};
+use super::frontend::{FirstPacket, Frame, MAX_MESSAGE_BYTES};
+use super::socket::{self, ReadSide, WriteSide};
+use crate::access::{ChannelBinding, ClientTls};
 use crate::session::NoticeSender;
 
 /// Output is sent when there is this much of it …
@@ -36,6 +36,9 @@ const READ_AHEAD_BYTES: usize = 256 * 1024;
 const LOOK_AFTER_CLIENT: Duration = Duration::from_secs(1);
 /// How long the last words to a client may take.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// The longest message of a client that has not shown yet who it is (PostgreSQL's
+/// PG_MAX_SASL_MESSAGE_LENGTH).
+const MAX_SASL_BYTES: usize = 1024;
 /// Memory that an unusual message or row leaves behind in a buffer is kept up to here.
 const KEPT_BYTES: usize = 1024 * 1024;
 
@@ -46,15 +49,24 @@ pub(super) struct Connection {
     clients: Arc<Clients>,
     notices: mpsc::UnboundedReceiver<ErrorReport>,
     notice_sender: NoticeSender,
+    max_message_bytes: usize,
+    encryption: Encryption,
+}
+
+/// How the connection is encrypted.
+enum Encryption {
+    None,
+    /// With this binding, if the certificate has one.
+    Tls(Option<ChannelBinding>),
 }
 
 struct Reader {
-    socket: OwnedReadHalf,
+    socket: ReadSide,
     buffer: BytesMut,
 }
 
 struct Writer {
-    socket: OwnedWriteHalf,
+    socket: WriteSide,
     output: BytesMut,
     /// When the output is to be sent; `None`: when somebody says so.
     flush_at: Option<Instant>,
@@ -63,7 +75,7 @@ struct Writer {
 impl Connection {
     /// Over this socket; `clients` count the errors.
     pub(super) fn new(socket: TcpStream, clients: Arc<Clients>) -> Self {
-        let (read, write) = socket.into_split();
+        let (read, write) = socket::sides(socket);
         let (notice_sender, notices) = mpsc::unbounded_channel();
         let notice_sender = NoticeSender::new(notice_sender);
         Self {
@@ -72,6 +84,43 @@ impl Connection {
             clients,
             notices,
             notice_sender,
+            max_message_bytes: MAX_MESSAGE_BYTES,
+            encryption: Encryption::None,
+        }
+    }
+
+    /// The same, taking messages of at most so many bytes.
+    pub(super) fn with_max_message_bytes(self, max_message_bytes: usize) -> Self {
+        Self { max_message_bytes, ..self }
+    }
+
+    /// Agrees to encrypt, and takes the client's handshake.
+    pub(super) async fn encrypt(&mut self, tls: &ClientTls) -> Result<(), Failure> {
+        if !self.reader.buffer.is_empty() {
+            // It would be taken for something that came encrypted.
+            let error = protocol_violation("received unencrypted data after SSL request").detail(
+                "This could be either a client-software bug or evidence of an attempted \
+                 man-in-the-middle attack.",
+            );
+            return Err(fatal(error).into());
+        }
+        self.answer(b'S').await?;
+        let (reader, writer) = (&mut self.reader.socket, &mut self.writer.socket);
+        socket::encrypt(reader, writer, &tls.acceptor).await.map_err(Failure::Gone)?;
+        self.encryption = Encryption::Tls(tls.binding.clone());
+        Ok(())
+    }
+
+    /// Whether nobody between here and the client can read along.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.encryption, Encryption::Tls(_))
+    }
+
+    /// What binds a password's proof to this encrypted connection.
+    pub(super) fn channel_binding(&self) -> Option<&ChannelBinding> {
+        match &self.encryption {
+            Encryption::None => None,
+            Encryption::Tls(binding) => binding.as_ref(),
         }
     }
 
@@ -172,7 +221,7 @@ impl Connection {
     /// The client's next message. Output waits until it is due.
     pub(super) async fn read(&mut self, running: &Running) -> Result<Frame, Failure> {
         loop {
-            if let Some(frame) = Frame::take(&mut self.reader.buffer)? {
+            if let Some(frame) = Frame::take(&mut self.reader.buffer, self.max_message_bytes)? {
                 return Ok(frame);
             }
             let notice = tokio::select! {
@@ -195,6 +244,23 @@ impl Connection {
                 return Ok(packet);
             }
             self.reader.read().await.map_err(Failure::Gone)?;
+        }
+    }
+
+    /// Sends what there is to send, and reads the answer of a client that is being asked who it
+    /// is.
+    pub(super) async fn read_sasl(&mut self) -> Result<Frame, Failure> {
+        self.writer.flush().await.map_err(Failure::Gone)?;
+        loop {
+            match Frame::take(&mut self.reader.buffer, MAX_SASL_BYTES)? {
+                Some(frame) if frame.kind == b'p' => return Ok(frame),
+                Some(frame) => {
+                    let message =
+                        format!("expected SASL response, got message type {}", frame.kind);
+                    return Err(fatal(protocol_violation(message)).into());
+                }
+                None => self.reader.read().await.map_err(Failure::Gone)?,
+            }
         }
     }
 
@@ -267,11 +333,9 @@ impl Reader {
                 }
             }
             sleep(LOOK_AFTER_CLIENT).await;
-            match self.socket.ready(Interest::READABLE).await {
-                Ok(ready) if ready.is_read_closed() => {
-                    return io::ErrorKind::ConnectionReset.into();
-                }
-                Ok(_) => {}
+            match self.socket.has_closed().await {
+                Ok(true) => return io::ErrorKind::ConnectionReset.into(),
+                Ok(false) => {}
                 Err(error) => return error,
             }
         }
@@ -299,6 +363,7 @@ impl Writer {
                 return Err(io::ErrorKind::WriteZero.into());
             }
         }
+        self.socket.flush().await?;
         self.flush_at = None;
         if self.output.capacity() > KEPT_BYTES {
             self.output = BytesMut::new();

@@ -12,8 +12,11 @@ use pgwire::messages::startup::Startup;
 
 use super::error_response::{fatal, protocol_violation};
 
-/// The longest message taken from a client, in bytes.
-const MAX_MESSAGE_BYTES: usize = 0x3fff_ffff;
+/// The longest message taken from a client unless it is told otherwise, in bytes (PostgreSQL's
+/// PQ_LARGE_MESSAGE_LIMIT).
+pub(super) const MAX_MESSAGE_BYTES: usize = 0x3fff_ffff;
+/// Of messages that carry no data (PostgreSQL's PQ_SMALL_MESSAGE_LIMIT).
+const MAX_SHORT_MESSAGE_BYTES: usize = 10_000;
 /// The longest startup packet (PostgreSQL's MAX_STARTUP_PACKET_LENGTH).
 const MAX_STARTUP_BYTES: usize = 10_000;
 
@@ -27,17 +30,20 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Takes a whole message out of `buffer`; `None`: more bytes are needed.
+    /// Takes a whole message of at most `max_bytes` out of `buffer`; `None`: more bytes are
+    /// needed.
     ///
     /// # Errors
-    /// FATAL 08P01: not a message.
-    pub(super) fn take(buffer: &mut BytesMut) -> Result<Option<Self>> {
+    /// FATAL 08P01: not a message, or too long a one.
+    pub(super) fn take(buffer: &mut BytesMut, max_bytes: usize) -> Result<Option<Self>> {
         let Some(kind) = buffer.first().copied() else { return Ok(None) };
         if !b"BCDEFHPQSXcdfp".contains(&kind) {
             return Err(fatal(protocol_violation(format!("invalid frontend message type {kind}"))));
         }
         let Some(length) = length(&buffer[1..]) else { return Ok(None) };
-        if !(4..=MAX_MESSAGE_BYTES).contains(&length) {
+        let is_short = b"CDEHSXc".contains(&kind);
+        let most = if is_short { max_bytes.min(MAX_SHORT_MESSAGE_BYTES) } else { max_bytes };
+        if !(4..=most).contains(&length) {
             return Err(fatal(protocol_violation("invalid message length")));
         }
         if buffer.len() <= length {
@@ -110,17 +116,36 @@ impl Frame {
         Ok(Execute::new(name, rows))
     }
 
+    /// SASLInitialResponse.
+    pub(super) fn sasl_initial_response(self) -> Result<SaslInitialResponse> {
+        let mut body = Body(self.body);
+        let mechanism = body.text()?;
+        let length = usize::try_from(body.take(4)?.get_i32());
+        let data = body.take(length.map_err(|_| insufficient())?)?;
+        body.finish()?;
+        Ok(SaslInitialResponse { mechanism, data })
+    }
+
     /// CopyFail: why.
     pub(super) fn copy_fail(self) -> Result<String> {
         self.query()
     }
 }
 
+/// A client's choice of a mechanism, and its first message.
+#[derive(Debug)]
+pub(super) struct SaslInitialResponse {
+    pub(super) mechanism: String,
+    pub(super) data: Bytes,
+}
+
 /// What a connection may begin with.
 #[derive(Debug)]
 pub(super) enum FirstPacket {
-    /// A wish for encryption, by TLS or GSSAPI.
-    Encryption,
+    /// A wish for encryption by TLS.
+    Tls,
+    /// A wish for encryption by GSSAPI.
+    Gssapi,
     /// Cancel the statement of another connection.
     Cancel {
         /// The other's number.
@@ -151,7 +176,8 @@ impl FirstPacket {
         buffer.advance(4);
         let mut body = Body(buffer.split_to(length - 4).freeze());
         match body.take(4)?.get_u32() {
-            TLS | GSSAPI => Ok(Some(Self::Encryption)),
+            TLS => Ok(Some(Self::Tls)),
+            GSSAPI => Ok(Some(Self::Gssapi)),
             CANCEL => {
                 let process_id = body.take(4).map_err(fatal)?.get_i32();
                 let secret = body.take(4).map_err(fatal)?.get_i32();
@@ -263,21 +289,27 @@ mod tests {
     #[test]
     fn frames_are_cut_at_their_length() {
         let mut buffer = BytesMut::from(&b"Q\0\0\0\x06a\0S\0\0\0"[..]);
-        let first = Frame::take(&mut buffer).unwrap().unwrap();
+        let first = Frame::take(&mut buffer, MAX_MESSAGE_BYTES).unwrap().unwrap();
         assert_eq!(first.query().unwrap(), "a");
-        assert!(Frame::take(&mut buffer).unwrap().is_none());
+        assert!(Frame::take(&mut buffer, MAX_MESSAGE_BYTES).unwrap().is_none());
         buffer.extend_from_slice(&[4]);
-        assert_eq!(Frame::take(&mut buffer).unwrap().unwrap().kind, b'S');
+        assert_eq!(Frame::take(&mut buffer, MAX_MESSAGE_BYTES).unwrap().unwrap().kind, b'S');
         assert!(buffer.is_empty());
     }
 
     #[test]
     fn broken_messages_are_refused() {
         for bytes in [&b"Q\0\0\0\x03"[..], b"Q\xff\xff\xff\xff", b"!\0\0\0\x04", b"\x16\x03\x01"] {
-            let error = Frame::take(&mut BytesMut::from(bytes)).unwrap_err();
+            let error = Frame::take(&mut BytesMut::from(bytes), MAX_MESSAGE_BYTES).unwrap_err();
             assert_eq!(error.sqlstate, SqlState::PROTOCOL_VIOLATION, "{bytes:?}");
         }
+        let long = &b"S\0\0\x40\0"[..];
+        assert!(Frame::take(&mut BytesMut::from(long), MAX_MESSAGE_BYTES).is_err(), "a long Sync");
+        assert!(Frame::take(&mut BytesMut::from(&b"Q\0\0\x01\0"[..]), 255).is_err());
+        assert!(Frame::take(&mut BytesMut::from(&b"Q\0\0\x01\0"[..]), 256).unwrap().is_none());
         let codes = [
+            frame(b'p', b"SCRAM-SHA-256\0\xff\xff\xff\xff").sasl_initial_response().unwrap_err(),
+            frame(b'p', b"SCRAM-SHA-256\0\0\0\0\x05a").sasl_initial_response().unwrap_err(),
             frame(b'Q', b"select 1").query().unwrap_err(),
             frame(b'Q', b"a\0b\0").query().unwrap_err(),
             frame(b'P', b"\0select\0\0\x02\0\0\0\x17").parse().unwrap_err(),
@@ -296,9 +328,15 @@ mod tests {
     }
 
     #[test]
+    fn sasl_answers() {
+        let answer = frame(b'p', b"SCRAM-SHA-256\0\0\0\0\x02n,").sasl_initial_response().unwrap();
+        assert_eq!((answer.mechanism.as_str(), &answer.data[..]), ("SCRAM-SHA-256", &b"n,"[..]));
+    }
+
+    #[test]
     fn first_packets() {
         let mut buffer = BytesMut::from(&b"\0\0\0\x08\x04\xd2\x16\x2f"[..]);
-        assert!(matches!(FirstPacket::take(&mut buffer), Ok(Some(FirstPacket::Encryption))));
+        assert!(matches!(FirstPacket::take(&mut buffer), Ok(Some(FirstPacket::Tls))));
         let mut buffer = BytesMut::from(&b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x07\0\0\0\x09"[..]);
         let packet = FirstPacket::take(&mut buffer).unwrap();
         assert!(matches!(packet, Some(FirstPacket::Cancel { process_id: 7, secret: 9 })));

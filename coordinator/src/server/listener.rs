@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kestrel_proto::{ErrorReport, SqlState};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,8 +22,6 @@ use super::failure::Failure;
 use super::startup;
 use super::{CANCEL_GRACE, ServeOptions};
 
-/// How long a client may take to say who it is (PostgreSQL's authentication_timeout).
-const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,6 +35,8 @@ pub async fn serve<B: Backend>(
     shutdown: CancellationToken,
 ) {
     let mut tasks = JoinSet::new();
+    let strangers =
+        Arc::new(Semaphore::new(options.max_unauthenticated.min(Semaphore::MAX_PERMITS)));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -45,16 +46,16 @@ pub async fn serve<B: Backend>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            // Clients that have not said yet who they are count here only.
-            Ok((_, peer)) if tasks.len() >= options.max_connections.saturating_mul(2) => {
-                tracing::warn!(%peer, "too many connections, one was dropped");
-            }
-            Ok((socket, peer)) => {
-                let span = tracing::info_span!("client", %peer);
-                let (backend, options) = (Arc::clone(&backend), options.clone());
-                let client = serve_client(socket, peer, backend, options, shutdown.clone());
-                tasks.spawn(client.instrument(span));
-            }
+            Ok((socket, peer)) => match Arc::clone(&strangers).try_acquire_owned() {
+                Ok(place) => {
+                    let span = tracing::info_span!("client", %peer);
+                    let (backend, options) = (Arc::clone(&backend), options.clone());
+                    let stranger = Stranger { socket, peer, place };
+                    let client = serve_client(stranger, backend, options, shutdown.clone());
+                    tasks.spawn(client.instrument(span));
+                }
+                Err(_) => tracing::warn!(%peer, "too many clients log in at once, one was dropped"),
+            },
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -63,6 +64,14 @@ pub async fn serve<B: Backend>(
     }
     drop(listener);
     drain(&mut tasks, &options).await;
+}
+
+/// A client that has not shown yet who it is.
+struct Stranger {
+    socket: TcpStream,
+    peer: SocketAddr,
+    /// Among those.
+    place: OwnedSemaphorePermit,
 }
 
 async fn drain(tasks: &mut JoinSet<()>, options: &ServeOptions) {
@@ -82,16 +91,17 @@ async fn all(tasks: &mut JoinSet<()>) {
 }
 
 async fn serve_client<B: Backend>(
-    socket: TcpStream,
-    peer: SocketAddr,
+    stranger: Stranger,
     backend: Arc<B>,
     options: ServeOptions,
     shutdown: CancellationToken,
 ) {
+    let Stranger { socket, peer, place } = stranger;
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let mut connection = Connection::new(socket, Arc::clone(&options.clients));
+    let mut connection = Connection::new(socket, Arc::clone(&options.clients))
+        .with_max_message_bytes(options.max_message_bytes);
     let begin = guarded(begin(&mut connection, peer, &*backend, &options));
     let begun = tokio::select! {
         biased;
@@ -99,7 +109,7 @@ async fn serve_client<B: Backend>(
             SqlState::CANNOT_CONNECT_NOW,
             "the database system is shutting down",
         )))),
-        begun = timeout(STARTUP_TIMEOUT, begin) => {
+        begun = timeout(options.authentication_timeout, begin) => {
             begun.unwrap_or(Err(Failure::Gone(io::ErrorKind::TimedOut.into())))
         }
     };
@@ -111,6 +121,7 @@ async fn serve_client<B: Backend>(
             connection.close(Some(&report)).await;
         }
         Ok(Some((client, session, user))) => {
+            drop(place);
             let span = tracing::info_span!("session", process_id = client.process_id(), %user);
             let conversation = Conversation::new(connection, client, session, user, shutdown);
             conversation.hold().instrument(span).await;
@@ -125,13 +136,12 @@ async fn begin<B: Backend>(
     backend: &B,
     options: &ServeOptions,
 ) -> Result<Option<(Registered, B::Session, String)>, Failure> {
-    let Some(startup) = startup::negotiate(connection, &options.clients).await? else {
+    let Some(startup) = startup::negotiate(connection, options).await? else {
         return Ok(None);
     };
     startup::put_negotiation(connection, &startup);
-    let limit = options.max_connections;
     let (client, session, info) =
-        startup::connect(startup, peer, backend, &options.clients, limit).await?;
+        startup::connect(connection, startup, peer, backend, options).await?;
     startup::put_welcome(connection, &client);
     Ok(Some((client, session, info.user)))
 }

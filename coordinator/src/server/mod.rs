@@ -3,8 +3,8 @@
 //!
 //! One task serves one client, from its first packet to its last:
 //!
-//! 1. [`serve`] accepts a socket; `startup` refuses encryption, serves cancel requests, and opens
-//!    the session.
+//! 1. [`serve`] accepts a socket; `startup` encrypts it if the client wishes, serves cancel
+//!    requests, lets `authentication` ask who the client is, and opens the session.
 //! 2. `conversation` reads a message and hands it to `simple_query` or `extended_query`; `copy`
 //!    takes COPY data, `copy_out` sends it, `rows` sends results, `encode` writes values, `decode` reads parameters.
 //! 3. `connection` does all waiting: a wait for a session, a batch or the socket is broken by a
@@ -17,6 +17,7 @@
 //! To change all that, every handler would have to be replaced, and the wait for the socket is
 //! still not ours.
 
+mod authentication;
 mod backend;
 mod clients;
 mod connection;
@@ -33,12 +34,15 @@ mod listener;
 mod prepared;
 mod rows;
 mod simple_query;
+mod socket;
 mod startup;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::access::Gate;
 
 pub use backend::{Backend, Description, Parameter, Session, StartupInfo, TransactionStatus};
 pub use clients::Clients;
@@ -79,6 +83,16 @@ pub const CANCEL_GRACE: Duration = Duration::from_secs(10);
 pub struct ServeOptions {
     /// So many clients at once, at most; more are refused with 53300.
     pub max_connections: usize,
+    /// So many of these places are kept for superusers.
+    pub reserved_connections: usize,
+    /// So many that have not shown yet who they are, besides; more are dropped.
+    pub max_unauthenticated: usize,
+    /// How long a client may take to show that.
+    pub authentication_timeout: Duration,
+    /// The longest message that is taken from a client.
+    pub max_message_bytes: usize,
+    /// Who may come in.
+    pub gate: Arc<Gate>,
     /// At the end, how long running statements may go on.
     pub drain: Duration,
     /// Who is connected: shared with those who may cancel or end others' statements.
@@ -87,6 +101,15 @@ pub struct ServeOptions {
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { max_connections: 100, drain: Duration::from_secs(5), clients: Clients::new() }
+        Self {
+            max_connections: 100,
+            reserved_connections: 3,
+            max_unauthenticated: 100,
+            authentication_timeout: Duration::from_secs(60),
+            max_message_bytes: frontend::MAX_MESSAGE_BYTES,
+            gate: Arc::new(Gate::for_this_machine()),
+            drain: Duration::from_secs(5),
+            clients: Clients::new(),
+        }
     }
 }

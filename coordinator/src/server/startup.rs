@@ -1,34 +1,38 @@
-//! How a connection begins: encryption refused, cancel requests served, who the client is.
+//! How a connection begins: encryption, cancel requests, who the client is, its session.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use pgwire::messages::startup::{
     Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey, Startup,
 };
 
+use super::authentication::authenticate;
 use super::backend::{Backend, StartupInfo};
-use super::clients::{Clients, Registered};
+use super::clients::{Admission, Registered};
 use super::connection::Connection;
 use super::error_response::{fatal, protocol_violation};
 use super::failure::Failure;
 use super::frontend::FirstPacket;
-use super::{DATABASE, DEFAULT_USER, PARAMETERS};
+use super::{DATABASE, DEFAULT_USER, PARAMETERS, ServeOptions};
 
 /// Serves what comes before a session. `None`: there will be none, the connection is done.
 pub(super) async fn negotiate(
     connection: &mut Connection,
-    clients: &Clients,
+    options: &ServeOptions,
 ) -> Result<Option<Startup>, Failure> {
     /// One for TLS and one for GSSAPI; libpq asks for both.
     const MOST_WISHES: usize = 2;
     for _ in 0..=MOST_WISHES {
         match connection.read_first().await? {
-            FirstPacket::Encryption => connection.answer(b'N').await?,
+            FirstPacket::Tls => match &options.gate.tls {
+                Some(tls) if !connection.is_encrypted() => connection.encrypt(tls).await?,
+                _ => connection.answer(b'N').await?,
+            },
+            FirstPacket::Gssapi => connection.answer(b'N').await?,
             FirstPacket::Cancel { process_id, secret } => {
-                clients.cancel_with_secret(process_id, secret);
+                options.clients.cancel_with_secret(process_id, secret);
                 return Ok(None);
             }
             FirstPacket::Startup(startup) => return Ok(Some(startup)),
@@ -37,24 +41,33 @@ pub(super) async fn negotiate(
     Err(fatal(protocol_violation("encryption was asked for again and again")).into())
 }
 
-/// Takes the client in and opens its session.
+/// Asks the client who it is, takes it in and opens its session.
 ///
 /// # Errors
-/// FATAL: 53300, 3D000, 0A000, or what the backend says.
+/// FATAL: 28000, 28P01, 53300, 3D000, 0A000, or what the backend says.
 pub(super) async fn connect<B: Backend>(
+    connection: &mut Connection,
     startup: Startup,
     peer: SocketAddr,
     backend: &B,
-    clients: &Arc<Clients>,
-    max_connections: usize,
-) -> Result<(Registered, B::Session, StartupInfo)> {
-    let client = clients.register(max_connections)?;
-    let info = startup_info(startup, peer, client.process_id()).map_err(fatal)?;
+    options: &ServeOptions,
+) -> Result<(Registered, B::Session, StartupInfo), Failure> {
+    let mut info = startup_info(startup, peer).map_err(fatal)?;
+    let role = authenticate(connection, &info, backend, &options.gate).await?;
+    let client = options.clients.register(&Admission {
+        role: &role,
+        max_connections: options.max_connections,
+        reserved_connections: options.reserved_connections,
+    })?;
+    info.process_id = client.process_id();
+    // Only who is known is told what is there.
+    check_database(&info.database).map_err(fatal)?;
     let session = backend.connect(info.clone()).await.map_err(fatal)?;
     Ok((client, session, info))
 }
 
-fn startup_info(startup: Startup, peer: SocketAddr, process_id: i32) -> Result<StartupInfo> {
+/// All but the process id, which only a client has that was let in.
+fn startup_info(startup: Startup, peer: SocketAddr) -> Result<StartupInfo> {
     let mut parameters = startup.parameters;
     let mut taken = |name: &str| parameters.remove(name).filter(|value| !value.is_empty());
     let user = taken("user").unwrap_or_else(|| DEFAULT_USER.to_string());
@@ -64,22 +77,24 @@ fn startup_info(startup: Startup, peer: SocketAddr, process_id: i32) -> Result<S
     if replication.is_some_and(|value| !matches!(value.as_str(), "false" | "off" | "no" | "0")) {
         return Err(ErrorReport::unsupported("replication connections are not supported"));
     }
-    if database != DATABASE {
-        return Err(ErrorReport::new(
-            SqlState::INVALID_CATALOG_NAME,
-            format!("database \"{database}\" does not exist"),
-        )
-        .hint(format!("The database of a Kestrel cluster is \"{DATABASE}\".")));
-    }
     let parameters = parameters.into_iter().filter(|(name, _)| !name.starts_with("_pq_."));
     Ok(StartupInfo {
-        process_id,
+        process_id: 0,
         peer,
         user,
         database,
         application_name,
         parameters: parameters.collect(),
     })
+}
+
+fn check_database(database: &str) -> Result<()> {
+    if database == DATABASE {
+        return Ok(());
+    }
+    let message = format!("database \"{database}\" does not exist");
+    Err(ErrorReport::new(SqlState::INVALID_CATALOG_NAME, message)
+        .hint(format!("The database of a Kestrel cluster is \"{DATABASE}\".")))
 }
 
 /// Tells the client that its protocol is newer than ours, if it is.
@@ -135,7 +150,7 @@ mod tests {
         for (name, value) in parameters {
             startup.parameters.insert(name.to_string(), value.to_string());
         }
-        startup_info(startup, ([127, 0, 0, 1], 1).into(), 7)
+        startup_info(startup, ([127, 0, 0, 1], 1).into())
     }
 
     #[test]
@@ -147,7 +162,8 @@ mod tests {
 
     #[test]
     fn other_databases_do_not_exist() {
-        let error = info(&[("user", "a"), ("database", "x")]).unwrap_err();
+        let info_of_x = info(&[("user", "a"), ("database", "x")]).unwrap();
+        let error = check_database(&info_of_x.database).unwrap_err();
         assert_eq!(error.sqlstate, SqlState::INVALID_CATALOG_NAME);
         assert_eq!(error.message, "database \"x\" does not exist");
         let error = info(&[("replication", "database")]).unwrap_err();

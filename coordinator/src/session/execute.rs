@@ -46,6 +46,7 @@ impl ClientSession {
             StatementKind::CreateView(create) => self.create_view(create, statement, notices).await,
             StatementKind::Explain(explain) => self.explain(explain, parameters, cancel).await,
             StatementKind::Ddl(ddl) => self.ddl(ddl, notices).await,
+            StatementKind::Role(role) => self.role(role, notices).await,
             StatementKind::Copy(copy) => self.copy(copy, statement, cancel).await,
             StatementKind::Begin(_)
             | StatementKind::Commit { .. }

@@ -9,6 +9,7 @@ mod execute;
 mod facts;
 mod insert;
 mod outcome;
+mod role;
 mod rules;
 mod select;
 mod serial;
@@ -23,7 +24,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kestrel_planner::{
     bind::{bind_query, locate},
-    catalog::SqlType,
+    catalog::{RoleDef, SqlType},
     parse::{self, StatementKind},
 };
 use kestrel_proto::{ErrorReport, Result};
@@ -45,12 +46,18 @@ pub type Statement = parse::Statement;
 /// Makes sessions over one engine.
 pub struct EngineBackend {
     engine: Arc<Engine>,
+    fixed_settings: Vec<(&'static str, String)>,
 }
 
 impl EngineBackend {
     /// Sessions of this engine.
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+        Self { engine, fixed_settings: Vec::new() }
+    }
+
+    /// The same, whose sessions show these values of settings that nobody can change.
+    pub fn with_fixed_settings(self, fixed_settings: Vec<(&'static str, String)>) -> Self {
+        Self { fixed_settings, ..self }
     }
 }
 
@@ -58,8 +65,18 @@ impl EngineBackend {
 impl Backend for EngineBackend {
     type Session = ClientSession;
 
+    fn role(&self, name: &str) -> Option<RoleDef> {
+        self.engine.catalog.snapshot().roles.get(name).cloned()
+    }
+
     async fn connect(&self, startup: StartupInfo) -> Result<ClientSession> {
         let mut settings = Settings::default();
+        for (name, value) in &self.fixed_settings {
+            settings.fix(name, value.clone());
+        }
+        if !role::is_superuser(&self.engine, &startup.user) {
+            settings.fix("is_superuser", "off".into());
+        }
         if !startup.application_name.is_empty() {
             settings.set("application_name", std::slice::from_ref(&startup.application_name))?;
         }
@@ -193,7 +210,12 @@ impl Session for ClientSession {
 
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let name = self.settings.get("application_name").unwrap_or_default();
-        vec![("application_name", name)]
+        let is_superuser = role::is_superuser(&self.engine, &self.startup.user);
+        let mut differing = vec![("application_name", name)];
+        if !is_superuser {
+            differing.push(("is_superuser", "off".into()));
+        }
+        differing
     }
 
     fn prepared_statements(&mut self) -> &mut PreparedStatements<Statement> {

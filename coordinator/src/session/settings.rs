@@ -46,6 +46,7 @@ const LEVELS: &[&str] =
 /// All settings, by name.
 const SETTINGS: &[Setting] = &[
     setting("application_name", "", Kind::Text, "Name of the client's application."),
+    setting("authentication_timeout", "1min", Kind::ReadOnly, "Longest time of a login."),
     setting("bytea_output", "hex", Kind::Fixed, "Output format of bytea."),
     setting("client_encoding", "UTF8", Kind::Fixed, "Encoding of the client."),
     setting("client_min_messages", "notice", Kind::OneOf(LEVELS), "Least severe message sent."),
@@ -59,12 +60,21 @@ const SETTINGS: &[Setting] = &[
     setting("is_superuser", "on", Kind::ReadOnly, "Whether the user is a superuser."),
     setting("lc_collate", "C", Kind::ReadOnly, "Order of text."),
     setting("lc_ctype", "C.UTF-8", Kind::ReadOnly, "Classes of characters."),
+    setting("max_connections", "100", Kind::ReadOnly, "Most clients at once."),
+    setting("password_encryption", "scram-sha-256", Kind::Fixed, "How passwords are kept."),
     setting("search_path", "\"$user\", public", Kind::Text, "Where names are looked up."),
     setting("server_encoding", "UTF8", Kind::ReadOnly, "Encoding of the database."),
     setting("server_version", SERVER_VERSION, Kind::ReadOnly, "Version of the server."),
     setting("server_version_num", "150000", Kind::ReadOnly, "Version as a number."),
+    setting("ssl", "off", Kind::ReadOnly, "Whether clients may encrypt."),
     setting("standard_conforming_strings", "on", Kind::Fixed, "Backslashes are literal."),
     setting("statement_timeout", "0", Kind::Milliseconds, "Longest time of a statement; 0: none."),
+    setting(
+        "superuser_reserved_connections",
+        "3",
+        Kind::ReadOnly,
+        "Connections kept for superusers.",
+    ),
     setting("timezone", "UTC", Kind::Fixed, "Time zone."),
     setting("transaction_isolation", "read committed", Kind::Text, "Isolation level."),
     setting("transaction_read_only", "off", Kind::Bool, "Whether the transaction may write."),
@@ -74,13 +84,16 @@ const SETTINGS: &[Setting] = &[
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     values: BTreeMap<&'static str, String>,
+    /// Those that the session cannot change.
+    fixed: BTreeMap<&'static str, String>,
 }
 
 impl Settings {
     /// The value of a setting; `None`: there is none of this name.
     pub(super) fn get(&self, name: &str) -> Option<String> {
         let setting = find(name)?;
-        Some(self.values.get(setting.name).map_or(setting.default, String::as_str).to_string())
+        let value = self.fixed.get(setting.name).or_else(|| self.values.get(setting.name));
+        Some(value.map_or(setting.default, String::as_str).to_string())
     }
 
     /// SHOW.
@@ -124,6 +137,11 @@ impl Settings {
         };
         self.values.insert(setting.name, value);
         Ok(())
+    }
+
+    /// The server says what the value is.
+    pub(super) fn fix(&mut self, name: &'static str, value: String) {
+        self.fixed.insert(name, value);
     }
 
     /// RESET.

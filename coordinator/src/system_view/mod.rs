@@ -32,15 +32,16 @@ mod types;
 use std::sync::Arc;
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use kestrel_planner::catalog::{INITIAL_ROLE, INITIAL_ROLE_ID};
 use kestrel_proto::Result;
 
 pub use context::{Queries, SessionFacts, SettingFacts, SystemViewContext};
 use definition::{DEFINITIONS, Definition};
 use rows::Rows;
 
-/// The one role; it owns everything.
-const OWNER: &str = "kestrel";
-const OWNER_OID: i64 = 10;
+/// The role that owns everything.
+const OWNER: &str = INITIAL_ROLE;
+const OWNER_OID: i64 = INITIAL_ROLE_ID.cast_signed();
 const DATABASE_OID: i64 = 5;
 
 /// Computes a view's rows.
@@ -74,7 +75,7 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_sequences", pg_catalog::pg_sequence::pg_sequences),
     ("pg_catalog", "pg_settings", pg_catalog::pg_settings::rows),
     ("pg_catalog", "pg_shdescription", pg_catalog::pg_description::pg_shdescription),
-    ("pg_catalog", "pg_shadow", pg_catalog::pg_roles::pg_user),
+    ("pg_catalog", "pg_shadow", pg_catalog::pg_roles::pg_shadow),
     ("pg_catalog", "pg_stat_activity", pg_catalog::pg_stat_activity::rows),
     ("pg_catalog", "pg_stat_all_tables", pg_catalog::pg_stat_tables::rows),
     ("pg_catalog", "pg_stat_user_tables", pg_catalog::pg_stat_tables::rows),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DatanodeDef, SchemaDef, Segment, SequenceDef, TableDef, ViewDef};
+use super::{DatanodeDef, RoleDef, SchemaDef, Segment, SequenceDef, TableDef, ViewDef};
 
 /// One step from a snapshot to the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,12 @@ pub enum CatalogChange {
     },
     /// CREATE SEQUENCE, or the sequence of a SERIAL column
     CreateSequence(SequenceDef),
+    /// CREATE ROLE
+    CreateRole(RoleDef),
+    /// ALTER ROLE: the role of this id becomes this one
+    AlterRole(RoleDef),
+    /// DROP ROLE
+    DropRole(u64),
     /// The cluster's datanodes; buckets are dealt out evenly.
     SetDatanodes {
         /// All of them, in the order of their ids.

@@ -6,6 +6,7 @@ mod change;
 mod comment;
 mod distribution;
 mod resolve;
+mod role;
 mod snapshot;
 mod sql_type;
 mod table;
@@ -20,6 +21,7 @@ pub use resolve::{
     resolve_table,
 };
 pub(crate) use resolve::{RelationKind, relation_kind};
+pub use role::{INITIAL_ROLE, INITIAL_ROLE_ID, RoleDef, Verifier};
 pub use snapshot::{Catalog, DatanodeDef, SchemaDef, SequenceDef};
 pub use sql_type::{HashClass, SQL_TYPE_METADATA, SqlType};
 pub use table::{CheckDef, ColumnDef, IndexDef, KeyDef, MISSING_VALUE_METADATA, Segment, TableDef};

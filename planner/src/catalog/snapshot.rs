@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use kestrel_proto::{BucketMap, DatanodeId, ErrorReport, SqlState};
 use serde::{Deserialize, Serialize};
 
-use super::{CatalogChange, CommentDef, Segment, TableDef, ViewDef};
+use super::{CatalogChange, CommentDef, RoleDef, Segment, TableDef, ViewDef};
 
 /// OIDs below this are PostgreSQL's own.
 const FIRST_OID: u64 = 16384;
@@ -27,6 +27,8 @@ pub struct Catalog {
     pub sequences: BTreeMap<(String, String), SequenceDef>,
     /// By the object's OID.
     pub comments: BTreeMap<u64, CommentDef>,
+    /// By name.
+    pub roles: BTreeMap<String, RoleDef>,
     /// In the order of their ids.
     pub datanodes: Vec<DatanodeDef>,
     /// Which datanode owns which bucket.
@@ -74,9 +76,10 @@ pub struct DatanodeDef {
 }
 
 impl Catalog {
-    /// The catalog of a new cluster: schema `public`, no table, no datanode.
+    /// The catalog of a new cluster: schema `public`, the first role, no table, no datanode.
     pub fn empty() -> Self {
         let public = SchemaDef { id: 2200, name: "public".into() };
+        let role = RoleDef::initial();
         Self {
             version: 0,
             next_oid: FIRST_OID,
@@ -85,6 +88,7 @@ impl Catalog {
             views: BTreeMap::new(),
             sequences: BTreeMap::new(),
             comments: BTreeMap::new(),
+            roles: [(role.name.clone(), role)].into(),
             datanodes: Vec::new(),
             bucket_map: Arc::new(BucketMap::even(1, 1)),
         }
@@ -166,6 +170,22 @@ impl Catalog {
                 let key = (sequence.schema_name.clone(), sequence.name.clone());
                 self.sequences.insert(key, sequence.clone());
             }
+            CatalogChange::CreateRole(role) => {
+                if self.roles.contains_key(&role.name) {
+                    return Err(conflict(format!("role \"{}\" already exists", role.name)));
+                }
+                self.take_oid(role.id);
+                self.roles.insert(role.name.clone(), role.clone());
+            }
+            CatalogChange::AlterRole(role) => {
+                let name = self.role_name(role.id)?;
+                self.roles.remove(&name);
+                self.roles.insert(role.name.clone(), role.clone());
+            }
+            CatalogChange::DropRole(id) => {
+                let name = self.role_name(*id)?;
+                self.roles.remove(&name);
+            }
             CatalogChange::SetDatanodes { datanodes, bucket_map_version } => {
                 self.datanodes = datanodes.clone();
                 let count = datanodes.len() as u32;
@@ -185,6 +205,11 @@ impl Catalog {
     pub(super) fn table_key(&self, id: u64) -> Result<(String, String), ErrorReport> {
         let table = self.table_by_id(id).ok_or_else(|| gone("table", &id.to_string()))?;
         Ok((table.schema_name.clone(), table.name.clone()))
+    }
+
+    fn role_name(&self, id: u64) -> Result<String, ErrorReport> {
+        let role = self.roles.values().find(|role| role.id == id);
+        role.map(|role| role.name.clone()).ok_or_else(|| gone("role", &id.to_string()))
     }
 
     fn edit(&mut self, id: u64, edit: impl FnOnce(&mut TableDef)) -> Result<(), ErrorReport> {

@@ -76,7 +76,7 @@ fn alter_view(view: &mut ViewDef, action: &AlterAction, catalog: &Catalog) -> Re
         AlterAction::SetSchema(schema) => {
             view.schema_name = new_schema(catalog, &view.schema_name, &view.name, schema)?;
         }
-        AlterAction::Owner(owner) => check_owner(owner)?,
+        AlterAction::Owner(owner) => check_owner(owner, catalog)?,
         AlterAction::RenameColumn { from, to } => {
             alter_column::rename(&mut view.columns, &view.name, from, to)?;
         }
@@ -190,7 +190,7 @@ impl<'a> Altered<'a> {
                 Ok(())
             }
             AlterAction::SetSchema(new) => self.set_schema(&schema, new),
-            AlterAction::Owner(owner) => check_owner(owner),
+            AlterAction::Owner(owner) => check_owner(owner, self.catalog),
             AlterAction::RenameColumn { from, to } => self.rename_column(from, to),
             AlterAction::Add { if_not_exists, elements } => self.add(elements, *if_not_exists),
             AlterAction::DropColumn { column, if_exists, cascade } => {

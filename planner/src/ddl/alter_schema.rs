@@ -21,7 +21,7 @@ pub(super) fn alter_schema(alter: &AlterSchema, catalog: &Catalog) -> Result<Ddl
         return error(SqlState::INVALID_SCHEMA_NAME, message);
     }
     if let Some(owner) = &alter.owner {
-        check_owner(owner)?;
+        check_owner(owner, catalog)?;
     }
     let Some(to) = alter.new_name.as_ref().map(|name| name.name.as_str()) else {
         return Ok(plan);

@@ -8,13 +8,13 @@ use crate::{
     parse::{CreateSchema, Identifier},
 };
 
-/// The only user.
+/// The role that owns everything.
 const USER: &str = "kestrel";
 
 pub(super) fn create_schema(create: &CreateSchema, catalog: &Catalog) -> Result<DdlPlan> {
     let mut plan = DdlPlan::new("CREATE SCHEMA");
     if let Some(owner) = &create.owner {
-        check_owner(owner)?;
+        check_owner(owner, catalog)?;
     }
     if let Some(position) = create.elements {
         let error = ErrorReport::unsupported("CREATE SCHEMA with elements is not supported");
@@ -44,10 +44,14 @@ pub(super) fn create_schema(create: &CreateSchema, catalog: &Catalog) -> Result<
     Ok(plan)
 }
 
-pub(super) fn check_owner(owner: &Identifier) -> Result<()> {
+pub(super) fn check_owner(owner: &Identifier, catalog: &Catalog) -> Result<()> {
     let known = [USER, "current_user", "current_role", "session_user"];
     if known.contains(&owner.name.as_str()) {
         return Ok(());
+    }
+    if catalog.roles.contains_key(&owner.name) {
+        let message = format!("only \"{USER}\" owns objects yet");
+        return Err(ErrorReport::unsupported(message).position(owner.position));
     }
     let message = format!("role \"{}\" does not exist", owner.name);
     Err(ErrorReport::new(SqlState::UNDEFINED_OBJECT, message).position(owner.position))

@@ -22,6 +22,7 @@ mod foreign_key;
 mod index;
 mod keys;
 mod names;
+mod role;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use kestrel_proto::{ErrorReport, Result};
 
 pub use create_table_as::create_table_as;
 pub use create_view::create_view;
+pub use role::{RoleContext, plan_role};
 
 use crate::{
     catalog::{Catalog, CatalogChange, TableDef},

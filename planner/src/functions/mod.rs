@@ -23,6 +23,7 @@ mod tests;
 mod window;
 mod zone;
 
+pub(crate) use cast::parse_timestamp_tz;
 pub use cast::{assign_to, cast_to, read_text};
 pub use decimal::field_overflow;
 pub use literal::narrow_integer_literal;

@@ -11,6 +11,7 @@ use super::{
     lexer::to_position,
     maintenance::Maintenance,
     prepare::{DiscardTarget, Execute, Prepare},
+    role::RoleStatement,
     set::{SetVariable, Variable},
     transaction::{SavepointCommand, SetTransaction, TransactionModes},
     view::CreateView,
@@ -19,7 +20,7 @@ use super::{
 /// One statement of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
-    /// Its own text, without the `;`.
+    /// Its own text, without the `;`, and with stars for a password.
     pub sql: String,
     /// Characters before it in the whole text. Spans in the syntax tree count from the statement's
     /// own beginning; error positions count from the text's: [`Statement::position`].
@@ -47,6 +48,8 @@ pub enum StatementKind {
     Merge(Box<ast::Merge>),
     /// CREATE TABLE, DROP TABLE, …: what changes the catalog and runs no query.
     Ddl(DdlStatement),
+    /// CREATE ROLE, ALTER ROLE, DROP ROLE
+    Role(Box<RoleStatement>),
     /// CREATE TABLE … AS, SELECT … INTO
     CreateTableAs(Box<CreateTableAs>),
     /// CREATE VIEW

@@ -13,7 +13,7 @@ use super::{
     cursor::Cursor,
     ddl, explain, index, maintenance,
     name::QualifiedName,
-    prepare, set,
+    prepare, role, set,
     statement::{Statement, StatementKind},
     transaction, view,
 };
@@ -58,6 +58,14 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("ALTER SCHEMA", alter::alter_schema),
     ("COMMENT ON", comment::comment),
     ("TRUNCATE", ddl::truncate),
+    ("CREATE ROLE", role::create),
+    ("CREATE USER", role::create),
+    ("CREATE GROUP", role::create),
+    ("ALTER ROLE", role::alter),
+    ("ALTER USER", role::alter),
+    ("DROP ROLE", role::drop),
+    ("DROP USER", role::drop),
+    ("DROP GROUP", role::drop),
     ("COPY", copy::copy),
     ("EXPLAIN", explain::explain),
     ("SET", set::set),
@@ -88,21 +96,20 @@ const NOTHING: &[(&str, &str)] =
 /// PostgreSQL's and Greenplum's other statements, longer phrases first.
 #[rustfmt::skip]
 const UNSUPPORTED: &[&str] = &[
-    "ALTER SEQUENCE", "ALTER INDEX", "ALTER ROLE",
-    "ALTER USER", "ALTER DATABASE", "ALTER SYSTEM", "ALTER",
+    "ALTER SEQUENCE", "ALTER INDEX", "ALTER DATABASE", "ALTER SYSTEM", "ALTER",
     "CREATE MATERIALIZED VIEW", "CREATE SEQUENCE", "CREATE FUNCTION",
     "CREATE OR REPLACE FUNCTION", "CREATE PROCEDURE", "CREATE OR REPLACE PROCEDURE",
     "CREATE OR REPLACE", "CREATE TRIGGER", "CREATE TYPE", "CREATE DOMAIN", "CREATE EXTENSION",
-    "CREATE ROLE", "CREATE USER", "CREATE GROUP", "CREATE DATABASE", "CREATE TABLESPACE",
+    "CREATE DATABASE", "CREATE TABLESPACE",
     "CREATE FOREIGN TABLE", "CREATE EXTERNAL TABLE", "CREATE READABLE", "CREATE WRITABLE",
     "CREATE EXTERNAL", "CREATE RESOURCE", "CREATE FOREIGN", "CREATE SERVER", "CREATE AGGREGATE",
     "CREATE CAST", "CREATE COLLATION", "CREATE CONVERSION", "CREATE EVENT TRIGGER",
     "CREATE LANGUAGE", "CREATE OPERATOR", "CREATE POLICY", "CREATE PUBLICATION", "CREATE RULE",
     "CREATE STATISTICS", "CREATE SUBSCRIPTION", "CREATE TEXT SEARCH", "CREATE TRANSFORM",
     "CREATE ACCESS METHOD",
-    "DROP MATERIALIZED VIEW", "DROP SEQUENCE", "DROP FUNCTION",
-    "DROP PROCEDURE", "DROP TRIGGER", "DROP TYPE", "DROP DOMAIN", "DROP EXTENSION", "DROP ROLE",
-    "DROP USER", "DROP GROUP", "DROP DATABASE", "DROP TABLESPACE", "DROP FOREIGN TABLE",
+    "DROP MATERIALIZED VIEW", "DROP SEQUENCE", "DROP FUNCTION", "DROP PROCEDURE", "DROP TRIGGER",
+    "DROP TYPE", "DROP DOMAIN", "DROP EXTENSION", "DROP DATABASE", "DROP TABLESPACE",
+    "DROP FOREIGN TABLE",
     "DROP EXTERNAL TABLE", "DROP OWNED", "DROP SERVER", "DROP STATISTICS", "DROP RULE",
     "DROP POLICY", "DROP AGGREGATE", "DROP CAST", "DROP COLLATION", "DROP OPERATOR",
     "REFRESH MATERIALIZED VIEW", "DECLARE", "FETCH", "MOVE", "CLOSE", "LISTEN", "NOTIFY",
@@ -112,10 +119,13 @@ const UNSUPPORTED: &[&str] = &[
 
 /// Reads one statement to its end.
 pub(super) fn statement(mut cursor: Cursor<'_>) -> Result<Statement> {
-    let sql = cursor.text(cursor.range()).to_string();
+    let mut sql = cursor.text(cursor.range()).to_string();
     let offset = cursor.character();
     let kind = kind(&mut cursor)?;
     cursor.expect_end()?;
+    if let StatementKind::Role(role) = &kind {
+        sql = role.redact(&sql);
+    }
     Ok(Statement { sql, offset, notices: Vec::new(), kind })
 }
 

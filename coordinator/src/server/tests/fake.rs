@@ -8,12 +8,13 @@ use arrow::datatypes::{Field, Schema};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use kestrel_planner::catalog::SqlType;
+use kestrel_planner::catalog::{RoleDef, SqlType};
 use kestrel_proto::{BatchStream, ErrorReport, Result, SqlState};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::super::*;
+use crate::access::make_verifier;
 use crate::copy::CopyForm;
 use crate::session::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag};
 
@@ -49,6 +50,12 @@ pub(super) struct FakeBackend {
 #[async_trait]
 impl Backend for FakeBackend {
     type Session = FakeSession;
+
+    /// Everybody is there, and has the password "secret".
+    fn role(&self, name: &str) -> Option<RoleDef> {
+        let verifier = make_verifier("secret").ok();
+        Some(RoleDef { name: name.into(), verifier, ..RoleDef::initial() })
+    }
 
     async fn connect(&self, startup: StartupInfo) -> Result<FakeSession> {
         if startup.user == "nobody" {

@@ -3,6 +3,7 @@
 mod drivers;
 mod fake;
 mod interrupts;
+mod login;
 mod raw;
 mod scripts;
 

@@ -1,10 +1,11 @@
 //! Objects by OID and by name.
 
+use kestrel_planner::catalog::RoleDef;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     super::{
-        OWNER, OWNER_OID, SystemViewContext, name,
+        SystemViewContext, name,
         pg_catalog::{fixed, pg_description},
         relation::{Relation, RelationKind, schema_oid, schemas},
         rows::Value,
@@ -24,7 +25,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     strict("pg_describe_object", (3, 3), TEXT, describe),
     strict("pg_function_is_visible", (1, 1), BOOLEAN, always),
     strict("pg_get_serial_sequence", (2, 2), TEXT, serial_sequence),
-    strict("pg_get_userbyid", (1, 1), NAME, |_, arguments| Ok(role_name(int(arguments, 0)))),
+    strict("pg_get_userbyid", (1, 1), NAME, |c, a| Ok(role_name(c, int(a, 0)))),
     strict("pg_is_other_temp_schema", (1, 1), BOOLEAN, |_, _| Ok(false.into())),
     strict("pg_opclass_is_visible", (1, 1), BOOLEAN, always),
     strict("pg_operator_is_visible", (1, 1), BOOLEAN, always),
@@ -136,7 +137,10 @@ fn oid_of(context: &SystemViewContext, kind: &str, text: &str) -> Option<i64> {
         // A modifier is no part of the type.
         "regtype" => Some(types::by_sql_name(text.split('(').next()?.trim())?.oid),
         "regnamespace" => schema_oid(&context.catalog, &name::parse(text)?.pop()?),
-        "regrole" => (name::parse(text)?.pop()? == OWNER).then_some(OWNER_OID),
+        "regrole" => {
+            let role = context.catalog.roles.get(&*name::parse(text)?.pop()?)?;
+            Some(role.id.cast_signed())
+        }
         _ => fixed::procedure_oid(&name::parse(text.split('(').next()?)?.pop()?),
     }
 }
@@ -149,7 +153,7 @@ fn name_of(context: &SystemViewContext, kind: &str, oid: i64) -> String {
         "regnamespace" => {
             schemas(&context.catalog).find(|(o, _)| *o == oid).map(|(_, n)| name::quoted(n))
         }
-        "regrole" => (oid == OWNER_OID).then(|| OWNER.to_string()),
+        "regrole" => role(context, Some(oid)).map(|role| name::quoted(&role.name)),
         _ => fixed::procedure_name(oid).map(str::to_string),
     };
     found.unwrap_or_else(|| oid.to_string())
@@ -180,10 +184,15 @@ fn to_reg(context: &SystemViewContext, kind: &str, arguments: &[Value]) -> Resul
     Ok(int(arguments, 0).or_else(|| oid_of(context, kind, name)).into())
 }
 
-fn role_name(oid: Option<i64>) -> Value {
-    match oid {
-        Some(OWNER_OID) => OWNER.into(),
-        oid => format!("unknown (OID={})", oid.unwrap_or(0)).into(),
+fn role(context: &SystemViewContext, oid: Option<i64>) -> Option<&RoleDef> {
+    let oid = oid?.cast_unsigned();
+    context.catalog.roles.values().find(|role| role.id == oid)
+}
+
+fn role_name(context: &SystemViewContext, oid: Option<i64>) -> Value {
+    match role(context, oid) {
+        Some(role) => (&role.name).into(),
+        None => format!("unknown (OID={})", oid.unwrap_or(0)).into(),
     }
 }
 

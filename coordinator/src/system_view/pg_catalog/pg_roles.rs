@@ -1,36 +1,133 @@
-//! Roles: `pg_authid`, and the views `pg_roles`, `pg_user` and `pg_shadow`. There is one role, and
-//! it may do everything.
+//! Roles: `pg_authid`, and the views `pg_roles`, `pg_user` and `pg_shadow`.
+
+use chrono::{DateTime, Utc};
+use kestrel_planner::catalog::RoleDef;
 
 use super::super::{
-    OWNER, OWNER_OID, SystemViewContext,
-    rows::{Rows, row},
+    SystemViewContext,
+    rows::{Rows, Value, row},
 };
 
-/// As `pg_roles` and `pg_shadow` show a password.
+/// As `pg_roles` and `pg_user` show a password.
 const HIDDEN: &str = "********";
 
-pub(in super::super) fn pg_authid(_: &SystemViewContext) -> Rows {
-    let mut rows = Rows::new(
-        "oid, rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, \
-         rolreplication, rolbypassrls, rolconnlimit",
-    );
-    rows.push(row![OWNER_OID, OWNER, true, true, true, true, true, false, true, -1]);
+/// Only superusers see what passwords are checked against.
+pub(in super::super) fn pg_authid(context: &SystemViewContext) -> Rows {
+    let mut rows = Rows::new(ROLE_COLUMNS);
+    for role in context.catalog.roles.values() {
+        rows.push(role_row(role, verifier(context, role)));
+    }
     rows
 }
 
-pub(in super::super) fn pg_roles(_: &SystemViewContext) -> Rows {
-    let mut rows = Rows::new(
-        "oid, rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, \
-         rolreplication, rolbypassrls, rolconnlimit, rolpassword",
-    );
-    rows.push(row![OWNER_OID, OWNER, true, true, true, true, true, false, true, -1, HIDDEN]);
+pub(in super::super) fn pg_roles(context: &SystemViewContext) -> Rows {
+    let mut rows = Rows::new(ROLE_COLUMNS);
+    for role in context.catalog.roles.values() {
+        rows.push(role_row(role, HIDDEN.into()));
+    }
     rows
 }
 
-/// Also `pg_shadow`, which has the same columns.
-pub(in super::super) fn pg_user(_: &SystemViewContext) -> Rows {
-    let mut rows =
-        Rows::new("usename, usesysid, usecreatedb, usesuper, userepl, usebypassrls, passwd");
-    rows.push(row![OWNER, OWNER_OID, true, true, false, true, HIDDEN]);
+pub(in super::super) fn pg_user(context: &SystemViewContext) -> Rows {
+    users(context, |_| HIDDEN.into())
+}
+
+pub(in super::super) fn pg_shadow(context: &SystemViewContext) -> Rows {
+    users(context, |role| verifier(context, role))
+}
+
+const ROLE_COLUMNS: &str = "oid, rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, \
+                            rolcanlogin, rolreplication, rolbypassrls, rolconnlimit, rolpassword, \
+                            rolvaliduntil";
+
+fn role_row(role: &RoleDef, password: Value) -> [Value; 12] {
+    row![
+        role.id,
+        &role.name,
+        role.superuser,
+        role.inherit,
+        role.create_role,
+        role.create_db,
+        role.login,
+        role.replication,
+        role.bypass_rls,
+        role.connection_limit,
+        password,
+        valid_until(role),
+    ]
+}
+
+/// The roles that may log in.
+fn users(context: &SystemViewContext, password: impl Fn(&RoleDef) -> Value) -> Rows {
+    let mut rows = Rows::new(
+        "usename, usesysid, usecreatedb, usesuper, userepl, usebypassrls, passwd, valuntil",
+    );
+    for role in context.catalog.roles.values().filter(|role| role.login) {
+        rows.push(row![
+            &role.name,
+            role.id,
+            role.create_db,
+            role.superuser,
+            role.replication,
+            role.bypass_rls,
+            password(role),
+            valid_until(role),
+        ]);
+    }
     rows
+}
+
+fn verifier(context: &SystemViewContext, role: &RoleDef) -> Value {
+    let own = context.catalog.roles.get(&context.session.user);
+    match &role.verifier {
+        Some(verifier) if own.is_some_and(|own| own.superuser) => {
+            verifier.as_str().to_string().into()
+        }
+        Some(_) => HIDDEN.into(),
+        None => Value::Null,
+    }
+}
+
+fn valid_until(role: &RoleDef) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(role.valid_until_us?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kestrel_planner::catalog::{Catalog, CatalogChange, Verifier};
+
+    use super::*;
+    use crate::system_view::{SessionFacts, system_view, tests::text};
+
+    #[test]
+    fn only_superusers_see_verifiers() {
+        let ann = RoleDef {
+            login: true,
+            verifier: Some(Verifier::new("SCRAM-SHA-256$…")),
+            valid_until_us: Some(0),
+            ..RoleDef::new(16384, "ann")
+        };
+        let staff = CatalogChange::CreateRole(RoleDef::new(16385, "staff"));
+        let catalog = Catalog::empty().apply(&[CatalogChange::CreateRole(ann), staff]).unwrap();
+        let catalog = Arc::new(catalog);
+        let shown = |user: &str, view: &str, column: &str| -> Vec<String> {
+            let session = SessionFacts { user: user.into(), ..SessionFacts::default() };
+            let context = SystemViewContext::new(Arc::clone(&catalog), session, Utc::now());
+            let batch = system_view("pg_catalog", view).unwrap().batch(&context).unwrap();
+            let index = batch.schema().index_of(column).unwrap();
+            let column = batch.project(&[index]).unwrap();
+            text(&column).into_iter().flatten().collect()
+        };
+        let null = "~";
+        assert_eq!(shown("kestrel", "pg_roles", "rolname"), ["ann", "kestrel", "staff"]);
+        assert_eq!(shown("kestrel", "pg_user", "usename"), ["ann", "kestrel"]);
+        let seen = ["SCRAM-SHA-256$…", null, null];
+        assert_eq!(shown("kestrel", "pg_authid", "rolpassword"), seen);
+        assert_eq!(shown("ann", "pg_authid", "rolpassword"), [HIDDEN, null, null]);
+        assert_eq!(shown("kestrel", "pg_shadow", "passwd"), ["SCRAM-SHA-256$…", null]);
+        assert_eq!(shown("ann", "pg_shadow", "passwd"), [HIDDEN, null]);
+        assert_eq!(shown("kestrel", "pg_roles", "rolpassword"), [HIDDEN; 3]);
+    }
 }

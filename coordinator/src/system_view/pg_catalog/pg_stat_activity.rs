@@ -1,7 +1,7 @@
 //! `pg_stat_activity`: the session that asks.
 
 use super::super::{
-    DATABASE_OID, OWNER_OID, SystemViewContext,
+    DATABASE_OID, SystemViewContext,
     rows::{Rows, row},
 };
 
@@ -15,7 +15,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
         DATABASE_OID,
         &session.database,
         session.backend_pid,
-        OWNER_OID,
+        context.catalog.roles.get(&session.user).map(|role| role.id),
         &session.user,
         &session.application_name,
         session.client_address.clone(),

@@ -35,6 +35,11 @@ pub(crate) use numeric::ToNumeric;
 use super::{arithmetic::types::Class, operand, sql_name, zone::Zone};
 use crate::{catalog::SqlType, error::to_datafusion};
 
+/// The text of a timestamptz: microseconds since 1970. Without a zone it is UTC.
+pub(crate) fn parse_timestamp_tz(text: &str) -> Result<i64, ErrorReport> {
+    datetime::timestamp_tz(text, Zone::parse("UTC")?)
+}
+
 /// Whether the SQL text asked for the cast, or a value goes into a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CastKind {
