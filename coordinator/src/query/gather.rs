@@ -264,13 +264,15 @@ fn note(ended: Ended, kinds: &MotionKinds, summary: &Mutex<QuerySummary>) -> Res
     Ok(())
 }
 
-async fn until(deadline: Option<Instant>) {
+/// Waits for this moment; without one for ever.
+pub(crate) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
 }
 
-pub(super) fn canceled(why: &str) -> ErrorReport {
+/// The error of a statement that something has ended (57014).
+pub(crate) fn canceled(why: &str) -> ErrorReport {
     ErrorReport::new(SqlState::QUERY_CANCELED, format!("canceling statement due to {why}"))
 }

@@ -17,6 +17,7 @@
 //! To change all that, every handler would have to be replaced, and the wait for the socket is
 //! still not ours.
 
+mod activity;
 mod backend;
 mod clients;
 mod connection;
@@ -29,6 +30,7 @@ mod extended_query;
 mod failure;
 mod frontend;
 mod listener;
+mod portals;
 mod prepared;
 mod rows;
 mod simple_query;
@@ -39,11 +41,16 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use backend::{Backend, Description, Parameter, Session, StartupInfo, TransactionStatus};
+pub use activity::{Activity, ActivityState};
+pub use backend::{
+    Backend, Description, IdleLimit, Parameter, Session, StartupInfo, TransactionStatus,
+};
 pub use clients::Clients;
+pub use decode::parameter_of_text;
 pub use encode::{EncodableRows, Format, RowEncoder, TextStyle};
 pub use listener::serve;
-pub use prepared::{PreparedStatement, PreparedStatements};
+pub use portals::{CursorTraits, Portal, PortalState, Portals, SharedCursor};
+pub use prepared::{PreparedStatement, PreparedStatements, check_unchanged};
 
 /// The only database.
 pub const DATABASE: &str = "kestrel";

@@ -50,6 +50,7 @@ pub(super) async fn connect<B: Backend>(
 ) -> Result<(Registered, B::Session, StartupInfo)> {
     let client = clients.register(max_connections)?;
     let info = startup_info(startup, peer, client.process_id()).map_err(fatal)?;
+    client.enters(&info);
     let session = backend.connect(info.clone()).await.map_err(fatal)?;
     Ok((client, session, info))
 }
