@@ -1,6 +1,8 @@
 //! What a client sees in a session, beyond the rows of its queries.
 
+mod activity;
 mod copy;
+mod cursors;
 mod drivers;
 mod errors;
 mod extended;
