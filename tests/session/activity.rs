@@ -92,7 +92,7 @@ async fn a_session_cancels_and_ends_another() {
     assert_eq!(looking.value("SELECT pg_cancel_backend(987654)").await, "f");
     let notices = looking.notices();
     let messages: Vec<_> = notices.iter().map(|notice| notice.message()).collect();
-    assert_eq!(messages, ["PID 987654 is not a PostgreSQL server process"]);
+    assert_eq!(messages, ["PID 987654 is not a PostgreSQL backend process"]);
     assert_eq!(looking.value("SELECT pg_terminate_backend(NULL)").await, "NULL");
     cluster.stop().await;
 }

@@ -173,7 +173,7 @@ impl Control {
     /// Warns when there was no such client.
     fn found(&self, is_there: bool, process_id: i32) -> bool {
         if let (false, Some(notices)) = (is_there, &self.notices) {
-            let message = format!("PID {process_id} is not a PostgreSQL server process");
+            let message = format!("PID {process_id} is not a PostgreSQL backend process");
             notices.send(ErrorReport::warning(SqlState::WARNING, message));
         }
         is_there

@@ -93,7 +93,8 @@ impl ClientSession {
     ) -> Result<Executed> {
         let prepared = self.prepared.get(&execute.name)?.clone();
         let expected = prepared.description.parameters.clone();
-        if execute.arguments.len() != expected.len() {
+        // Nor does PostgreSQL look at arguments where it expects none.
+        if !expected.is_empty() && execute.arguments.len() != expected.len() {
             let message =
                 format!("wrong number of parameters for prepared statement \"{}\"", execute.name);
             return Err(ErrorReport::new(SqlState::SYNTAX_ERROR, message).detail(format!(
