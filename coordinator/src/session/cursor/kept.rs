@@ -1,8 +1,11 @@
 //! Rows that a cursor keeps, so that it can go back to them.
 
+use std::sync::Arc;
+
 use arrow::{
-    array::{RecordBatch, UInt32Array},
+    array::{ArrayRef, AsArray, RecordBatch, UInt32Array},
     compute::take_record_batch,
+    datatypes::DataType,
 };
 use datafusion::execution::memory_pool::MemoryReservation;
 use futures::stream;
@@ -36,6 +39,7 @@ impl KeptRows {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        let batch = on_its_own(&batch)?;
         self.memory.try_grow(batch.get_array_memory_size()).map_err(report)?;
         self.ends.push(self.rows() + batch.num_rows() as u64);
         self.batches.push(batch);
@@ -59,9 +63,7 @@ impl KeptRows {
         let Some(batch) = self.batches.get(index) else { return Ok(None) };
         let end = (before - self.start(index)) as usize;
         let start = end - at_most(end, limit);
-        let indices = UInt32Array::from_iter_values((start as u32..end as u32).rev());
-        let reversed = take_record_batch(batch, &indices).map_err(|error| report(error.into()))?;
-        Ok(Some(reversed))
+        taken(batch, (start as u32..end as u32).rev()).map(Some)
     }
 
     /// All of them, once.
@@ -77,6 +79,33 @@ impl KeptRows {
     fn start(&self, index: usize) -> u64 {
         index.checked_sub(1).map_or(0, |before| self.ends[before])
     }
+}
+
+/// A copy of the rows. A batch is often a slice of a much larger one, which it keeps alive, and whose
+/// memory would be counted for each slice again.
+fn on_its_own(batch: &RecordBatch) -> Result<RecordBatch> {
+    let copy = taken(batch, 0..batch.num_rows() as u32)?;
+    if copy.num_columns() == 0 {
+        return Ok(copy);
+    }
+    let columns = copy.columns().iter().map(|column| -> ArrayRef {
+        match column.data_type() {
+            DataType::Utf8View => Arc::new(column.as_string_view().gc()),
+            DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
+            _ => Arc::clone(column),
+        }
+    });
+    RecordBatch::try_new(copy.schema(), columns.collect()).map_err(|error| report(error.into()))
+}
+
+/// These rows of a batch, in this order.
+fn taken(batch: &RecordBatch, rows: impl Iterator<Item = u32>) -> Result<RecordBatch> {
+    let indices = UInt32Array::from_iter_values(rows);
+    if batch.num_columns() == 0 {
+        // Rows without columns are all the same.
+        return Ok(batch.slice(0, indices.len()));
+    }
+    take_record_batch(batch, &indices).map_err(|error| report(error.into()))
 }
 
 /// The smaller one.

@@ -205,7 +205,7 @@ fn forward_only() -> ErrorReport {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, AsArray, Int32Array};
+    use arrow::array::{ArrayRef, AsArray, Int32Array, StringViewArray};
     use arrow::datatypes::Int32Type;
     use datafusion::execution::memory_pool::{
         GreedyMemoryPool, MemoryConsumer, MemoryPool, UnboundedMemoryPool,
@@ -277,6 +277,19 @@ mod tests {
         assert_eq!(numbers(cursor.forward(2).await.unwrap()), [1, 2]);
         cursor.hold(memory(UnboundedMemoryPool::default())).await.unwrap();
         assert_eq!(numbers(cursor.backward(1).unwrap()), [1]);
+    }
+
+    #[tokio::test]
+    async fn slices_of_one_batch_are_counted_once() {
+        let texts: Vec<String> = (0..8000).map(|n| format!("{n:0>100}")).collect();
+        let column: ArrayRef = Arc::new(StringViewArray::from_iter_values(texts));
+        let whole = RecordBatch::try_from_iter([("x", column)]).unwrap();
+        let slices: Vec<_> = (0..100).map(|n| Ok(whole.slice(n * 80, 80))).collect();
+        let pool = GreedyMemoryPool::new(4 * whole.get_array_memory_size());
+        let mut cursor = RowCursor::scrollable(Box::pin(stream::iter(slices)), memory(pool));
+        while cursor.forward(u64::MAX).await.unwrap().is_some() {}
+        let last = cursor.backward(1).unwrap().unwrap();
+        assert_eq!(last.column(0).as_string_view().value(0), format!("{:0>100}", 7999));
     }
 
     #[tokio::test]
