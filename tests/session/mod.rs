@@ -1,7 +1,9 @@
 //! What a client sees in a session, beyond the rows of its queries.
 
+mod activity;
 mod copy;
 mod copy_out;
+mod cursors;
 mod drivers;
 mod errors;
 mod extended;

@@ -307,14 +307,15 @@ fn panicked(panic: &(dyn Any + Send)) -> ErrorReport {
 }
 
 /// Comes at the deadline; never, without one.
-pub(super) async fn until(deadline: Option<Instant>) {
+pub(crate) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
 }
 
-pub(super) fn canceled(why: &str) -> ErrorReport {
+/// The error of a statement that something has ended (57014).
+pub(crate) fn canceled(why: &str) -> ErrorReport {
     ErrorReport::new(SqlState::QUERY_CANCELED, format!("canceling statement due to {why}"))
 }
 

@@ -20,6 +20,7 @@ mod slice_zero;
 
 pub use environment::{Cluster, QueryEnvironment};
 pub use gather::{QuerySummary, RunningQuery, run};
+pub(crate) use gather::{canceled, until};
 pub use ingest::Ingestor;
 pub use motions::{Carried, MotionTotals};
 pub use noted::NotedQuery;

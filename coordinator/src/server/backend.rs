@@ -11,6 +11,7 @@
 //! 3. [`Session::close`] when the client has left.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use datafusion::scalar::ScalarValue;
@@ -18,7 +19,7 @@ use kestrel_planner::catalog::{RoleDef, SqlType};
 use kestrel_proto::{ErrorReport, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::{PreparedStatements, TextStyle};
+use super::{Format, Portals, PreparedStatements, TextStyle};
 use crate::session::{NoticeSender, Outcome, OutputField};
 
 /// Makes sessions.
@@ -121,12 +122,36 @@ pub trait Session: Sized + Send + 'static {
         TextStyle::default()
     }
 
+    /// The format of a statement's rows in the simple protocol: those of BINARY cursors are binary.
+    fn simple_format(&self, statement: &Self::Statement) -> Format {
+        let _ = statement;
+        Format::Text
+    }
+
+    /// How long the client may now stay silent. Asked when it is told that it may go on.
+    fn idle_limit(&self) -> Option<IdleLimit> {
+        None
+    }
+
+    /// The session's portals, those of the protocol and those of DECLARE: the session keeps them,
+    /// so that its FETCH and CLOSE see them and its transactions end them.
+    fn portals(&mut self) -> &mut Portals<Self::Statement>;
+
     /// The session's prepared statements, those of the protocol and those of PREPARE: the
     /// session keeps them, so that its PREPARE, EXECUTE, DEALLOCATE and DISCARD see them.
     fn prepared_statements(&mut self) -> &mut PreparedStatements<Self::Statement>;
 
     /// The client has left: rolls back, gives everything back.
     async fn close(self);
+}
+
+/// How long a client may stay silent, and what it is told when it has (FATAL).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdleLimit {
+    /// From the moment when it was told that it may go on.
+    pub after: Duration,
+    /// The last words.
+    pub report: ErrorReport,
 }
 
 /// What is known of a statement before it runs.

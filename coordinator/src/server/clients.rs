@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use chrono::Utc;
 use kestrel_planner::catalog::RoleDef;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::activity::Activity;
+use super::backend::{StartupInfo, TransactionStatus};
 use super::error_response::fatal;
 
 /// All clients of a server, by their process id (the number that BackendKeyData tells them).
@@ -34,6 +37,8 @@ pub(super) struct Client {
     running: Mutex<Option<CancellationToken>>,
     /// Ends the connection.
     terminate: CancellationToken,
+    /// `None` until it has said who it is.
+    activity: Mutex<Option<Activity>>,
 }
 
 /// Who wants a place, and how many there are.
@@ -75,6 +80,15 @@ impl Clients {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What each of them is doing, by process id.
+    pub fn activities(&self) -> Vec<Activity> {
+        let clients: Vec<_> = self.state.lock().by_process_id.values().cloned().collect();
+        let activities = clients.iter().filter_map(|client| client.activity.lock().clone());
+        let mut activities: Vec<_> = activities.collect();
+        activities.sort_by_key(|activity| activity.process_id);
+        activities
     }
 
     /// How many errors of each SQLSTATE clients were sent.
@@ -136,6 +150,7 @@ impl Clients {
             role: admission.role.name.clone(),
             running: Mutex::new(None),
             terminate: CancellationToken::new(),
+            activity: Mutex::new(None),
         });
         state.by_process_id.insert(process_id, Arc::clone(&client));
         Ok(Registered { clients: Arc::clone(self), client })
@@ -193,6 +208,29 @@ impl Registered {
     /// What a CancelRequest must know.
     pub(super) fn secret(&self) -> i32 {
         self.client.secret
+    }
+
+    /// The client has said who it is.
+    pub(super) fn enters(&self, info: &StartupInfo) {
+        *self.client.activity.lock() = Some(Activity::new(info, Utc::now()));
+    }
+
+    /// What the client asks for begins.
+    pub(super) fn begins(&self, sql: &str) {
+        if let Some(activity) = &mut *self.client.activity.lock() {
+            activity.begins(sql, Utc::now());
+        }
+    }
+
+    /// The client is told that it may go on. `parameters`: those of its session.
+    pub(super) fn rests(&self, status: TransactionStatus, parameters: &[(&str, String)]) {
+        if let Some(activity) = &mut *self.client.activity.lock() {
+            activity.rests(status, Utc::now());
+            let name = parameters.iter().find(|(name, _)| *name == "application_name");
+            if let Some((_, name)) = name {
+                activity.application_name.clone_from(name);
+            }
+        }
     }
 
     /// A statement begins, or goes on, under this token.

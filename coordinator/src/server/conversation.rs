@@ -1,20 +1,18 @@
 //! One client's conversation: reads a message, serves it, says when it is ready for the next.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 use kestrel_proto::{ErrorReport, Severity};
 use pgwire::messages::response::ReadyForQuery;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::CANCEL_GRACE;
-use super::backend::{Parameter, Session, TransactionStatus};
+use super::backend::{IdleLimit, Parameter, Session, TransactionStatus};
 use super::clients::{Registered, Running};
 use super::connection::Connection;
 use super::error_response::{fatal, protocol_violation};
-use super::extended_query::Portal;
 use super::failure::{Failure, Interrupt, shutdown};
 use super::frontend::Frame;
 use super::startup::ReportedParameters;
@@ -25,12 +23,13 @@ pub(super) struct Conversation<S: Session> {
     pub(super) connection: Connection,
     pub(super) client: Registered,
     pub(super) session: S,
-    pub(super) portals: HashMap<String, Portal<S::Statement>>,
     user: String,
     reported: ReportedParameters,
     shutdown: CancellationToken,
     /// Between the session's `begin_batch` and `end_batch`.
     batch_is_open: bool,
+    /// How long the client may be silent now; `None` in the middle of what it asks.
+    idle_limit: Option<IdleLimit>,
     /// After an error in the extended protocol: messages up to Sync are not served.
     skips_to_sync: bool,
 }
@@ -49,11 +48,11 @@ impl<S: Session> Conversation<S> {
             connection,
             client,
             session,
-            portals: HashMap::new(),
             user,
             reported: ReportedParameters::default(),
             shutdown,
             batch_is_open: false,
+            idle_limit: None,
             skips_to_sync: false,
         }
     }
@@ -61,7 +60,8 @@ impl<S: Session> Conversation<S> {
     /// Serves the client until it leaves or has to.
     pub(super) async fn hold(mut self) {
         let end = guarded(self.serve()).await;
-        self.portals.clear();
+        // What the client has not fetched ends now, not when it has taken its last words.
+        self.session.portals().clear();
         let last = match end {
             Ok(()) => None,
             Err(Failure::Report(report)) => Some(report),
@@ -100,10 +100,12 @@ impl<S: Session> Conversation<S> {
 
     async fn next_frame(&mut self) -> Result<Frame, Failure> {
         let idle = self.client.idle();
+        let limit = self.idle_limit.take();
         tokio::select! {
             biased;
             () = self.shutdown.cancelled() => Err(shutdown().into()),
             frame = self.connection.read(&idle) => frame,
+            report = silence(limit) => Err(fatal(report).into()),
         }
     }
 
@@ -159,10 +161,12 @@ impl<S: Session> Conversation<S> {
         }
         let status = self.session.transaction_status();
         if status != TransactionStatus::Open {
-            // Portals live as long as their transaction.
-            self.portals.clear();
+            // The portal that has ended the transaction was put back after it.
+            self.session.portals().end_transaction();
         }
         let differing = self.session.parameters();
+        self.client.rests(status, &differing);
+        self.idle_limit = self.session.idle_limit();
         self.reported.put_changes(&mut self.connection, &self.user, differing);
         self.connection.put_notices();
         self.connection.put(&ReadyForQuery::new(wire_status(status)));
@@ -201,6 +205,17 @@ impl<S: Session> Conversation<S> {
             (Ok(done @ Outcome::Done(_)), Some(Interrupt::Cancelled)) => Ok(done),
             (_, Some(interrupt)) => Err(interrupt.into()),
         }
+    }
+}
+
+/// Returns when the client has been silent for too long; without a limit never.
+async fn silence(limit: Option<IdleLimit>) -> ErrorReport {
+    match limit {
+        Some(limit) => {
+            sleep(limit.after).await;
+            limit.report
+        }
+        None => std::future::pending().await,
     }
 }
 

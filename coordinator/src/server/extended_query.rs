@@ -1,16 +1,18 @@
 //! The extended protocol: statements prepared once, bound to parameters, fetched in pieces.
 
-use std::mem;
+use std::sync::Arc;
 
+use chrono::Utc;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{
     Bind, BindComplete, Close, CloseComplete, Describe, Execute, Parse, ParseComplete,
     PortalSuspended,
 };
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::backend::{Description, Parameter, Session};
+use super::backend::{Description, Session};
 use super::clients::Running;
 use super::conversation::Conversation;
 use super::copy::copy_in;
@@ -19,32 +21,16 @@ use super::decode::{decode_parameters, parameter_type};
 use super::encode::{Format, RowEncoder};
 use super::error_response::protocol_violation;
 use super::failure::Failure;
-use super::prepared::PreparedStatement;
-use super::rows::{Cursor, command_tag, row_description};
-use crate::session::{Outcome, OutputField, RowsTag};
-
-/// A statement with its parameters, and how far it has run.
-pub(super) struct Portal<S> {
-    /// `None`: the empty statement.
-    statement: Option<S>,
-    parameters: Vec<Parameter>,
-    fields: Option<Vec<OutputField>>,
-    formats: Vec<Format>,
-    state: PortalState,
-}
-
-enum PortalState {
-    Bound,
-    /// Some rows are sent; the stream is kept for the rest.
-    Suspended(Cursor),
-    /// All is done; the tag of a statement that returned rows.
-    Finished(Option<RowsTag>),
-}
+use super::portals::{CursorTraits, Portal, PortalState};
+use super::prepared::{PreparedStatement, check_unchanged};
+use super::rows::{command_tag, row_description, send};
+use crate::session::{Outcome, RowCursor};
 
 impl<S: Session> Conversation<S> {
     /// Parse.
     pub(super) async fn parse(&mut self, message: Parse) -> Result<(), Failure> {
         self.begin_batch();
+        self.client.begins(&message.query);
         let types = message.type_oids.iter().map(|oid| parameter_type(*oid));
         let types: Vec<_> = types.collect::<Result<_>>()?;
         let mut statements = self.session.parse(&message.query)?;
@@ -64,7 +50,13 @@ impl<S: Session> Conversation<S> {
                 self.connection.attend(&running, work).await??
             }
         };
-        let prepared = PreparedStatement { statement, sql: message.query, description };
+        let prepared = PreparedStatement {
+            statement,
+            sql: message.query,
+            description,
+            prepared_at: Utc::now(),
+            from_sql: false,
+        };
         let name = message.name.unwrap_or_default();
         self.session.prepared_statements().insert(&name, prepared)?;
         self.connection.put(&ParseComplete::new());
@@ -99,16 +91,13 @@ impl<S: Session> Conversation<S> {
         let codes = &message.result_column_format_codes;
         let formats = formats_of_result(codes, columns)?;
         let statement = prepared.statement.clone();
+        let traits = CursorTraits::of_protocol(prepared.sql.clone());
         let portal = message.portal_name.unwrap_or_default();
-        if !portal.is_empty() && self.portals.contains_key(&portal) {
-            return Err(ErrorReport::new(
-                SqlState::DUPLICATE_CURSOR,
-                format!("cursor \"{portal}\" already exists"),
-            )
-            .into());
-        }
+        let portals = self.session.portals();
+        portals.check_free(&portal)?;
         let state = PortalState::Bound;
-        self.portals.insert(portal, Portal { statement, parameters, fields, formats, state });
+        let bound = Portal { statement, parameters, fields, formats, state, traits };
+        portals.put(portal, bound);
         self.connection.put(&BindComplete::new());
         Ok(())
     }
@@ -127,7 +116,8 @@ impl<S: Session> Conversation<S> {
                 (fields.clone(), vec![Format::Text; columns])
             }
             b'P' => {
-                let portal = self.portals.get(&name).ok_or_else(|| unknown_portal(&name))?;
+                let portals = self.session.portals();
+                let portal = portals.get(&name).ok_or_else(|| unknown_portal(&name))?;
                 (portal.fields.clone(), portal.formats.clone())
             }
             other => {
@@ -150,7 +140,7 @@ impl<S: Session> Conversation<S> {
                 self.session.prepared_statements().remove(&name);
             }
             b'P' => {
-                self.portals.remove(&name);
+                self.session.portals().remove(&name);
             }
             other => {
                 let message = format!("invalid CLOSE message subtype {other}");
@@ -166,18 +156,16 @@ impl<S: Session> Conversation<S> {
         self.begin_batch();
         let name = message.name.unwrap_or_default();
         let limit = u64::try_from(message.max_rows).ok().filter(|rows| *rows > 0);
-        let mut portal = self.portals.remove(&name).ok_or_else(|| unknown_portal(&name))?;
-        match mem::replace(&mut portal.state, PortalState::Finished(None)) {
+        let portal = self.session.portals().remove(&name);
+        let mut portal = portal.ok_or_else(|| unknown_portal(&name))?;
+        self.client.begins(&portal.traits.sql);
+        match &portal.state {
             PortalState::Bound => self.run_portal(&mut portal, limit).await?,
-            PortalState::Suspended(cursor) => {
-                let running = self.client.running(cursor.cancel.clone());
-                self.fetch(&mut portal, cursor, &running, limit).await?;
+            PortalState::Open { cancel, .. } => {
+                let running = self.client.running(cancel.clone());
+                self.fetch(&portal, &running, limit).await?;
             }
-            PortalState::Finished(Some(tag)) => {
-                self.put_answer(Some(command_tag(&tag, 0)));
-                portal.state = PortalState::Finished(Some(tag));
-            }
-            PortalState::Finished(None) => {
+            PortalState::Finished => {
                 return Err(ErrorReport::new(
                     SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
                     format!("portal \"{name}\" cannot be run"),
@@ -185,7 +173,7 @@ impl<S: Session> Conversation<S> {
                 .into());
             }
         }
-        self.portals.insert(name, portal);
+        self.session.portals().put(name, portal);
         Ok(())
     }
 
@@ -195,6 +183,7 @@ impl<S: Session> Conversation<S> {
         limit: Option<u64>,
     ) -> Result<(), Failure> {
         let Some(statement) = &portal.statement else {
+            portal.state = PortalState::Finished;
             self.put_answer(None);
             return Ok(());
         };
@@ -202,10 +191,9 @@ impl<S: Session> Conversation<S> {
         let tag = match self.execute(statement, &portal.parameters, &running).await? {
             Outcome::Rows { fields, rows, tag } => {
                 check_unchanged(portal.fields.as_deref(), &fields)?;
-                let style = self.session.text_style();
-                let encoder = RowEncoder::new(&fields, &portal.formats, style);
-                let cursor = Cursor::new(rows, encoder, tag, running.cancel.clone());
-                return self.fetch(portal, cursor, &running, limit).await;
+                let rows = Arc::new(Mutex::new(RowCursor::forward_only(rows)));
+                portal.state = PortalState::Open { rows, tag, cancel: running.cancel.clone() };
+                return self.fetch(portal, &running, limit).await;
             }
             Outcome::Done(tag) => Some(tag),
             Outcome::CopyIn(copy) => Some(copy_in(&mut self.connection, &running, copy).await?),
@@ -215,25 +203,30 @@ impl<S: Session> Conversation<S> {
             }
             Outcome::Empty => None,
         };
+        portal.state = PortalState::Finished;
         self.put_answer(tag);
         Ok(())
     }
 
+    /// Sends rows of an open portal.
     async fn fetch(
         &mut self,
-        portal: &mut Portal<S::Statement>,
-        mut cursor: Cursor,
+        portal: &Portal<S::Statement>,
         running: &Running,
         limit: Option<u64>,
     ) -> Result<(), Failure> {
-        let sent = cursor.send(&mut self.connection, running, limit).await?;
+        let PortalState::Open { rows, tag, .. } = &portal.state else {
+            return Err(ErrorReport::internal("a portal without rows was fetched from").into());
+        };
+        let fields = portal.fields.as_deref().unwrap_or_default();
+        let encoder = RowEncoder::new(fields, &portal.formats, self.session.text_style());
+        let mut rows = rows.lock().await;
+        let sent = send(&mut self.connection, running, &mut rows, &encoder, limit).await?;
         if sent.is_suspended {
             self.connection.put_notices();
             self.connection.put(&PortalSuspended::new());
-            portal.state = PortalState::Suspended(cursor);
         } else {
-            self.put_answer(Some(command_tag(&cursor.tag, sent.rows)));
-            portal.state = PortalState::Finished(Some(cursor.tag));
+            self.put_answer(Some(command_tag(tag, sent.rows)));
         }
         Ok(())
     }
@@ -255,17 +248,6 @@ fn formats_of_result(codes: &[i16], columns: usize) -> Result<Vec<Format>> {
     formats(codes, columns, || {
         format!("bind message has {} result formats but query has {columns} columns", codes.len())
     })
-}
-
-/// The client reads the rows as they were described to it, so they must be so still.
-fn check_unchanged(described: Option<&[OutputField]>, fields: &[OutputField]) -> Result<()> {
-    let oids = |fields: &[OutputField]| -> Vec<u32> {
-        fields.iter().map(|field| field.sql_type.oid()).collect()
-    };
-    match described {
-        Some(described) if oids(described) == oids(fields) => Ok(()),
-        _ => Err(ErrorReport::unsupported("cached plan must not change result type")),
-    }
 }
 
 fn unknown_portal(name: &str) -> ErrorReport {

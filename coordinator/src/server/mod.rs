@@ -17,6 +17,7 @@
 //! To change all that, every handler would have to be replaced, and the wait for the socket is
 //! still not ours.
 
+mod activity;
 mod authentication;
 mod backend;
 mod clients;
@@ -31,6 +32,7 @@ mod extended_query;
 mod failure;
 mod frontend;
 mod listener;
+mod portals;
 mod prepared;
 mod rows;
 mod simple_query;
@@ -44,12 +46,17 @@ use std::time::Duration;
 
 use crate::access::Gate;
 
-pub use backend::{Backend, Description, Parameter, Session, StartupInfo, TransactionStatus};
+pub use activity::{Activity, ActivityState};
+pub use backend::{
+    Backend, Description, IdleLimit, Parameter, Session, StartupInfo, TransactionStatus,
+};
 pub use clients::Clients;
+pub use decode::parameter_of_text;
 pub use encode::{CopyEncoder, EncodableRows, Format, RowEncoder, TextStyle};
 pub(crate) use encode::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS};
 pub use listener::serve;
-pub use prepared::{PreparedStatement, PreparedStatements};
+pub use portals::{CursorTraits, Portal, PortalState, Portals, SharedCursor};
+pub use prepared::{PreparedStatement, PreparedStatements, check_unchanged};
 
 /// The only database.
 pub const DATABASE: &str = "kestrel";

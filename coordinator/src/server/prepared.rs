@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::backend::Description;
+use crate::session::OutputField;
 
 /// A session's prepared statements by name; the unnamed one stands under the empty name.
 #[derive(Debug)]
@@ -21,6 +23,10 @@ pub struct PreparedStatement<S> {
     pub sql: String,
     /// Its parameters and columns, as they were when it was prepared.
     pub description: Description,
+    /// When that was.
+    pub prepared_at: DateTime<Utc>,
+    /// By PREPARE, not by the protocol.
+    pub from_sql: bool,
 }
 
 impl<S> Default for PreparedStatements<S> {
@@ -76,5 +82,19 @@ impl<S> PreparedStatements<S> {
             name => format!("prepared statement \"{name}\" does not exist"),
         };
         ErrorReport::new(SqlState::INVALID_SQL_STATEMENT_NAME, message)
+    }
+}
+
+/// The client reads the rows as they were described to it, so they must be so still.
+///
+/// # Errors
+/// 0A000: they are not.
+pub fn check_unchanged(described: Option<&[OutputField]>, fields: &[OutputField]) -> Result<()> {
+    let oids = |fields: &[OutputField]| -> Vec<u32> {
+        fields.iter().map(|field| field.sql_type.oid()).collect()
+    };
+    match described {
+        Some(described) if oids(described) == oids(fields) => Ok(()),
+        _ => Err(ErrorReport::unsupported("cached plan must not change result type")),
     }
 }

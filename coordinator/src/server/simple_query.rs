@@ -8,18 +8,19 @@ use super::backend::Session;
 use super::conversation::Conversation;
 use super::copy::copy_in;
 use super::copy_out::copy_out;
-use super::encode::{Format, RowEncoder};
+use super::encode::RowEncoder;
 use super::failure::Failure;
-use super::rows::{Cursor, command_tag, row_description};
-use crate::session::Outcome;
+use super::rows::{command_tag, row_description, send};
+use crate::session::{Outcome, RowCursor};
 
 impl<S: Session> Conversation<S> {
     /// Query. The first error ends the string; it is one implicit transaction.
     pub(super) async fn simple_query(&mut self, sql: String) -> Result<(), Failure> {
         // As in PostgreSQL, a query string takes the place of the unnamed statement and portal.
         self.session.prepared_statements().remove("");
-        self.portals.remove("");
+        self.session.portals().remove("");
         self.begin_batch();
+        self.client.begins(&sql);
         let statements = self.session.parse(&sql)?;
         let Some((last, before)) = statements.split_last() else {
             self.connection.put(&EmptyQueryResponse::new());
@@ -39,14 +40,16 @@ impl<S: Session> Conversation<S> {
     /// Runs a statement; its command tag, or `None` for an empty one.
     async fn run(&mut self, statement: &S::Statement) -> Result<Option<String>, Failure> {
         let running = self.client.running(CancellationToken::new());
+        // Asked first: what it executes may close its cursor.
+        let format = self.session.simple_format(statement);
         match self.execute(statement, &[], &running).await? {
             Outcome::Rows { fields, rows, tag } => {
-                let formats = vec![Format::Text; fields.len()];
+                let formats = vec![format; fields.len()];
                 self.connection.put(&row_description(&fields, &formats));
                 let encoder = RowEncoder::new(&fields, &formats, self.session.text_style());
-                let mut cursor = Cursor::new(rows, encoder, tag, running.cancel.clone());
-                let sent = cursor.send(&mut self.connection, &running, None).await?;
-                Ok(Some(command_tag(&cursor.tag, sent.rows)))
+                let mut rows = RowCursor::forward_only(rows);
+                let sent = send(&mut self.connection, &running, &mut rows, &encoder, None).await?;
+                Ok(Some(command_tag(&tag, sent.rows)))
             }
             Outcome::Done(tag) => Ok(Some(tag)),
             Outcome::CopyIn(copy) => copy_in(&mut self.connection, &running, copy).await.map(Some),

@@ -60,6 +60,7 @@ pub(super) async fn connect<B: Backend>(
         reserved_connections: options.reserved_connections,
     })?;
     info.process_id = client.process_id();
+    client.enters(&info);
     // Only who is known is told what is there.
     check_database(&info.database).map_err(fatal)?;
     let session = backend.connect(info.clone()).await.map_err(fatal)?;

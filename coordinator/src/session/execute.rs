@@ -48,18 +48,27 @@ impl ClientSession {
             StatementKind::Ddl(ddl) => self.ddl(ddl, notices).await,
             StatementKind::Role(role) => self.role(role, notices).await,
             StatementKind::Copy(copy) => self.copy(copy, statement, cancel).await,
+            StatementKind::Prepare(prepare) => self.prepare(prepare, statement).await,
+            StatementKind::Execute(execute) => {
+                self.execute_prepared(execute, (statement, parameters), notices, cancel).await
+            }
+            StatementKind::DeclareCursor(declare) => {
+                self.declare_cursor(declare, statement, parameters, cancel).await
+            }
+            StatementKind::Fetch(fetch) => self.fetch(fetch, cancel).await,
+            StatementKind::Close(name) => self.close_cursor(name.as_deref()),
             StatementKind::Begin(_)
             | StatementKind::Commit { .. }
             | StatementKind::Rollback { .. }
             | StatementKind::SetTransaction(_) => {
-                self.transaction_command(&statement.kind, notices).await
+                self.transaction_command(&statement.kind, notices, &cancel).await
             }
             StatementKind::Set(_)
             | StatementKind::Show(_)
             | StatementKind::Reset(_)
             | StatementKind::Discard(_)
             | StatementKind::Deallocate(_)
-            | StatementKind::Nothing(_) => self.setting_command(&statement.kind),
+            | StatementKind::Nothing(_) => self.setting_command(&statement.kind, notices),
             other => Err(unsupported(other)),
         }
     }
@@ -68,6 +77,7 @@ impl ClientSession {
         &mut self,
         kind: &StatementKind,
         notices: &NoticeSender,
+        cancel: &CancellationToken,
     ) -> Result<Outcome> {
         let warn = |state, message: &str| notices.send(ErrorReport::warning(state, message));
         let tag = match kind {
@@ -87,7 +97,7 @@ impl ClientSession {
                 "SET"
             }
             StatementKind::Commit { .. } if self.transaction.has_failed() => {
-                self.transaction.rollback(&self.engine).await;
+                self.rollback().await;
                 "ROLLBACK"
             }
             StatementKind::Commit { .. } => {
@@ -97,7 +107,7 @@ impl ClientSession {
                         "there is no transaction in progress",
                     );
                 }
-                self.transaction.commit(&self.engine).await?;
+                self.commit(cancel).await?;
                 "COMMIT"
             }
             _ => {
@@ -107,19 +117,27 @@ impl ClientSession {
                         "there is no transaction in progress",
                     );
                 }
-                self.transaction.rollback(&self.engine).await;
+                self.rollback().await;
                 "ROLLBACK"
             }
         };
         Ok(Outcome::Done(tag.into()))
     }
 
-    fn setting_command(&mut self, kind: &StatementKind) -> Result<Outcome> {
+    fn setting_command(&mut self, kind: &StatementKind, notices: &NoticeSender) -> Result<Outcome> {
         let tag = match kind {
             StatementKind::Set(set) => {
                 match &set.value {
                     SetValue::Default => self.settings.reset(&set.name)?,
+                    SetValue::Values(values) if set.local => {
+                        self.settings.set_local(&set.name, values)?;
+                    }
                     SetValue::Values(values) => self.settings.set(&set.name, values)?,
+                }
+                if set.local && !self.is_in_block() {
+                    let message = "SET LOCAL can only be used in transaction blocks";
+                    let state = SqlState::NO_ACTIVE_SQL_TRANSACTION;
+                    notices.send(ErrorReport::warning(state, message));
                 }
                 "SET"
             }
@@ -132,13 +150,7 @@ impl ClientSession {
                 "RESET"
             }
             StatementKind::Show(variable) => return self.show(variable),
-            StatementKind::Discard(target) => {
-                if *target == DiscardTarget::All {
-                    self.settings.reset_all();
-                    self.prepared.clear();
-                }
-                "DISCARD ALL"
-            }
+            StatementKind::Discard(target) => self.discard(*target)?,
             StatementKind::Deallocate(None) => {
                 self.prepared.clear();
                 "DEALLOCATE ALL"
@@ -153,6 +165,25 @@ impl ClientSession {
             other => return Err(unsupported(other)),
         };
         Ok(Outcome::Done(tag.into()))
+    }
+
+    /// DISCARD; its tag. No plan, sequence value or temporary table is kept between statements.
+    fn discard(&mut self, target: DiscardTarget) -> Result<&'static str> {
+        match target {
+            DiscardTarget::All if self.is_in_block() => Err(ErrorReport::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "DISCARD ALL cannot run inside a transaction block",
+            )),
+            DiscardTarget::All => {
+                self.portals.clear();
+                self.settings.reset_all();
+                self.prepared.clear();
+                Ok("DISCARD ALL")
+            }
+            DiscardTarget::Plans => Ok("DISCARD PLANS"),
+            DiscardTarget::Sequences => Ok("DISCARD SEQUENCES"),
+            DiscardTarget::Temp => Ok("DISCARD TEMP"),
+        }
     }
 
     fn show(&self, variable: &Variable) -> Result<Outcome> {
@@ -233,8 +264,6 @@ fn unsupported(kind: &StatementKind) -> ErrorReport {
         StatementKind::Delete(_) => "DELETE",
         StatementKind::Merge(_) => "MERGE",
         StatementKind::Savepoint(_) => "SAVEPOINT",
-        StatementKind::Prepare(_) => "PREPARE",
-        StatementKind::Execute(_) => "EXECUTE",
         StatementKind::Analyze(_) => "ANALYZE",
         StatementKind::Vacuum(_) => "VACUUM",
         _ => "this statement",

@@ -9,13 +9,16 @@ use kestrel_planner::{
     bind::{BindContext, Source, SystemRelations},
     catalog::Catalog,
 };
-use kestrel_proto::{Datanode, ErrorReport};
+use kestrel_proto::{Datanode, ErrorReport, SqlState};
 
-use super::{ClientSession, Statement};
+use super::{ClientSession, NoticeSender, Statement, settings::Settings};
 use crate::{
     cluster::Member,
-    server::{DATABASE, SERVER_VERSION},
-    system_view::{SessionFacts, SystemViewContext, functions, rewrite, system_view},
+    server::{Activity, Clients, DATABASE, SERVER_VERSION},
+    system_view::{
+        CursorFacts, PreparedFacts, SessionControl, SessionFacts, SystemViewContext, functions,
+        rewrite, system_view,
+    },
 };
 
 /// System relations over one snapshot.
@@ -87,6 +90,101 @@ impl ClientSession {
         context.datanode_states = members.iter().map(state).collect();
         let queries = self.engine.queries.clone();
         context.queries = LazyLock::new(Box::new(move || queries.records()));
+        context.activities = self.activities();
+        context.cursors = self.cursors();
+        context.prepared_statements = self.prepared_facts();
+        context.control = Some(Arc::new(Control {
+            settings: self.settings.clone(),
+            clients: Arc::clone(&self.engine.clients),
+            notices: self.notices.clone(),
+        }));
         context
+    }
+
+    /// What all clients are doing. Of itself this session knows the newest.
+    fn activities(&self) -> Vec<Activity> {
+        let mut activities = self.engine.clients.activities();
+        let own = activities.iter_mut().find(|a| a.process_id == self.startup.process_id);
+        if let Some(own) = own {
+            own.application_name = self.settings.get("application_name").unwrap_or_default();
+        }
+        activities
+    }
+
+    /// The prepared statements of this session; the unnamed one is not shown.
+    fn prepared_facts(&self) -> Vec<PreparedFacts> {
+        let named = self.prepared.iter().filter(|(name, _)| !name.is_empty());
+        let mut facts: Vec<_> = named
+            .map(|(name, prepared)| PreparedFacts {
+                name: name.to_string(),
+                statement: prepared.sql.clone(),
+                prepared_at: prepared.prepared_at,
+                parameter_types: prepared.description.parameters.clone(),
+                from_sql: prepared.from_sql,
+            })
+            .collect();
+        facts.sort_by(|a, b| a.name.cmp(&b.name));
+        facts
+    }
+
+    /// The cursors of this session; the unnamed portal is none.
+    fn cursors(&self) -> Vec<CursorFacts> {
+        let named = self.portals.iter().filter(|(name, _)| !name.is_empty());
+        let mut cursors: Vec<_> = named
+            .map(|(name, portal)| CursorFacts {
+                name: name.to_string(),
+                statement: portal.traits.sql.clone(),
+                is_holdable: portal.traits.is_holdable,
+                is_binary: portal.traits.is_binary,
+                is_scrollable: portal.traits.is_scrollable,
+                created_at: portal.traits.created_at,
+            })
+            .collect();
+        cursors.sort_by(|a, b| a.name.cmp(&b.name));
+        cursors
+    }
+}
+
+/// What the functions of a statement may do to sessions.
+#[derive(Debug)]
+struct Control {
+    settings: Settings,
+    clients: Arc<Clients>,
+    notices: Option<NoticeSender>,
+}
+
+impl Control {
+    /// Warns when there was no such client.
+    fn found(&self, is_there: bool, process_id: i32) -> bool {
+        if let (false, Some(notices)) = (is_there, &self.notices) {
+            let message = format!("PID {process_id} is not a PostgreSQL backend process");
+            notices.send(ErrorReport::warning(SqlState::WARNING, message));
+        }
+        is_there
+    }
+}
+
+impl SessionControl for Control {
+    fn set(&self, name: &str, value: &str) -> Result<String, ErrorReport> {
+        self.settings.set(name, &[value.to_string()])?;
+        self.settings.show(name)
+    }
+
+    fn set_local(&self, name: &str, value: &str) -> Result<String, ErrorReport> {
+        self.settings.set_local(name, &[value.to_string()])?;
+        self.settings.show(name)
+    }
+
+    fn reset(&self, name: &str) -> Result<String, ErrorReport> {
+        self.settings.reset(name)?;
+        self.settings.show(name)
+    }
+
+    fn cancel(&self, process_id: i32) -> bool {
+        self.found(self.clients.cancel(process_id), process_id)
+    }
+
+    fn terminate(&self, process_id: i32) -> bool {
+        self.found(self.clients.terminate(process_id), process_id)
     }
 }

@@ -4,11 +4,13 @@ mod analyze;
 mod commit;
 mod copy;
 mod copy_to;
+mod cursor;
 mod ddl;
 mod execute;
 mod facts;
 mod insert;
 mod outcome;
+mod prepare;
 mod role;
 mod rules;
 mod select;
@@ -16,6 +18,7 @@ mod serial;
 mod settings;
 mod transaction;
 
+pub use cursor::RowCursor;
 pub use outcome::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag, Silences};
 
 use std::sync::Arc;
@@ -33,8 +36,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     engine::Engine,
     server::{
-        Backend, Description, Parameter, PreparedStatements, Session, StartupInfo,
-        TransactionStatus,
+        Backend, Description, Format, IdleLimit, Parameter, Portals, PreparedStatements, Session,
+        StartupInfo, TransactionStatus,
     },
 };
 use settings::Settings;
@@ -70,7 +73,7 @@ impl Backend for EngineBackend {
     }
 
     async fn connect(&self, startup: StartupInfo) -> Result<ClientSession> {
-        let mut settings = Settings::default();
+        let settings = Settings::default();
         for (name, value) in &self.fixed_settings {
             settings.fix(name, value.clone());
         }
@@ -85,12 +88,16 @@ impl Backend for EngineBackend {
                 settings.set(name, std::slice::from_ref(value))?;
             }
         }
+        settings.keep_as_defaults();
         Ok(ClientSession {
             engine: Arc::clone(&self.engine),
             startup,
             settings,
             transaction: Transaction::default(),
             prepared: PreparedStatements::default(),
+            portals: Portals::default(),
+            notices: None,
+            string_is_block: false,
             started_at: Utc::now(),
             batch_failed: false,
             copied: copy::CopyResult::default(),
@@ -105,6 +112,11 @@ pub struct ClientSession {
     settings: Settings,
     transaction: Transaction,
     prepared: PreparedStatements<Statement>,
+    portals: Portals<Statement>,
+    /// Where the statement that runs sends its notices.
+    notices: Option<NoticeSender>,
+    /// The query string has more than one statement, which makes it a transaction block.
+    string_is_block: bool,
     started_at: DateTime<Utc>,
     batch_failed: bool,
     copied: copy::CopyResult,
@@ -115,8 +127,10 @@ impl Session for ClientSession {
     type Statement = Statement;
 
     fn parse(&mut self, sql: &str) -> Result<Vec<Statement>> {
-        let statements = parse::parse(sql)?;
-        Ok(statements.into_iter().filter(|s| s.kind != StatementKind::Empty).collect())
+        let mut statements = parse::parse(sql)?;
+        statements.retain(|statement| statement.kind != StatementKind::Empty);
+        self.string_is_block = statements.len() > 1;
+        Ok(statements)
     }
 
     async fn describe(
@@ -156,6 +170,19 @@ impl Session for ClientSession {
                 let fields = Some(execute::show_fields(variable));
                 Ok(Description { parameters: Vec::new(), fields })
             }
+            StatementKind::DeclareCursor(declare) => {
+                // The rows are FETCH's.
+                let described = self.describe(&declare.query, parameter_types).await?;
+                Ok(Description { parameters: described.parameters, fields: None })
+            }
+            StatementKind::Fetch(fetch) if !fetch.only_moves => {
+                Ok(Description { parameters: Vec::new(), fields: self.cursor_fields(&fetch.name) })
+            }
+            StatementKind::Execute(execute) => {
+                let prepared = self.prepared.get(&execute.name);
+                let fields = prepared.ok().and_then(|p| p.description.fields.clone());
+                Ok(Description { parameters: Vec::new(), fields })
+            }
             _ => Ok(Description::default()),
         }
     }
@@ -168,6 +195,7 @@ impl Session for ClientSession {
         cancel: CancellationToken,
     ) -> Result<Outcome> {
         let notices = notices.silenced(self.settings.silences());
+        self.notices = Some(notices.clone());
         statement.notices.iter().for_each(|notice| notices.send(notice.clone()));
         self.absorb_copy().await?;
         let outcome = self.run(statement, parameters, &notices, cancel).await;
@@ -176,6 +204,7 @@ impl Session for ClientSession {
 
     fn begin_batch(&mut self) {
         self.batch_failed = false;
+        self.string_is_block = false;
     }
 
     async fn end_batch(&mut self) -> Result<()> {
@@ -184,7 +213,7 @@ impl Session for ClientSession {
             if absorbed.is_err() {
                 self.transaction.fail();
                 if !self.transaction.in_block() {
-                    self.transaction.rollback(&self.engine).await;
+                    self.rollback().await;
                 }
             }
             absorbed?;
@@ -193,15 +222,17 @@ impl Session for ClientSession {
             return Ok(());
         }
         if std::mem::take(&mut self.batch_failed) {
-            self.transaction.rollback(&self.engine).await;
+            self.rollback().await;
             return Ok(());
         }
-        self.transaction.commit(&self.engine).await
+        // Whoever declares a cursor WITH HOLD outside of a block has waited for its rows already.
+        self.commit(&CancellationToken::new()).await
     }
 
     fn statement_failed(&mut self, _: &ErrorReport) {
         self.batch_failed = true;
         self.transaction.fail();
+        self.portals.end_transaction();
     }
 
     fn transaction_status(&self) -> TransactionStatus {
@@ -218,11 +249,35 @@ impl Session for ClientSession {
         differing
     }
 
+    fn simple_format(&self, statement: &Statement) -> Format {
+        let StatementKind::Fetch(fetch) = &statement.kind else { return Format::Text };
+        match self.portals.get(&fetch.name) {
+            Some(portal) if portal.traits.is_binary => Format::Binary,
+            _ => Format::Text,
+        }
+    }
+
+    fn idle_limit(&self) -> Option<IdleLimit> {
+        self.settings.idle_limit(self.transaction.in_block())
+    }
+
+    fn portals(&mut self) -> &mut Portals<Statement> {
+        &mut self.portals
+    }
+
     fn prepared_statements(&mut self) -> &mut PreparedStatements<Statement> {
         &mut self.prepared
     }
 
     async fn close(mut self) {
-        self.transaction.rollback(&self.engine).await;
+        self.portals.clear();
+        self.rollback().await;
+    }
+}
+
+impl ClientSession {
+    /// In a transaction block? A query string of more than one statement is one.
+    fn is_in_block(&self) -> bool {
+        self.transaction.in_block() || self.string_is_block
     }
 }

@@ -11,7 +11,7 @@ use arrow::{
 };
 use chrono::Utc;
 use datafusion::{common::ParamValues, logical_expr::LogicalPlan, sql::sqlparser::ast};
-use futures::stream;
+use futures::{StreamExt, stream};
 use kestrel_planner::{
     bind::{BoundQuery, Origin, bind_query, check_no_parameters, origins},
     catalog::{Catalog, SqlType},
@@ -65,25 +65,27 @@ impl ClientSession {
         parameters: &[Parameter],
         cancel: CancellationToken,
     ) -> Result<Outcome> {
+        let (fields, start) = self.plan_select(query, statement, parameters, cancel).await?;
+        let rows = start.begin().await?.into_stream();
+        Ok(Outcome::Rows { fields, rows, tag: RowsTag::Counted("SELECT") })
+    }
+
+    /// Plans a query; the columns of its rows, and what begins it.
+    pub(super) async fn plan_select(
+        &mut self,
+        query: &ast::Query,
+        statement: &Statement,
+        parameters: &[Parameter],
+        cancel: CancellationToken,
+    ) -> Result<(Vec<OutputField>, Start)> {
         let (bound, view) = self.bind(query, statement, parameters)?;
         let plan = self.plan(&bound.plan, &view).await?;
         let fields = result_fields(&bound, &plan)?;
         let environment = self.environment(&view, cancel);
-        let again = Again {
-            engine: Arc::clone(&self.engine),
-            plan: bound.plan,
-            view: Arc::clone(&view),
-            environment: environment.clone(),
-        };
-        let mut noted = self.note(&environment, &statement.sql);
-        let (running, again) = match run(&self.engine.cluster, &plan, &environment).await {
-            Ok(running) => (running, Some(again)),
-            Err(error) => (noted.part(again.after(error).await)?, None),
-        };
-        noted.runs(&running);
         let pin = self.engine.pins.pin(view.version);
-        let watched = Watched { running, noted, again, _pin: pin };
-        Ok(Outcome::Rows { fields, rows: watched.into_stream(), tag: RowsTag::Counted("SELECT") })
+        let again = Again { engine: Arc::clone(&self.engine), plan: bound.plan, view, environment };
+        let session_pid = self.startup.process_id;
+        Ok((fields, Start { plan, again, session_pid, text: statement.sql.clone(), pin }))
     }
 
     /// Starts a plan, and notes that.
@@ -129,11 +131,23 @@ impl ClientSession {
         parameters: &[Parameter],
         cancel: CancellationToken,
     ) -> Result<Outcome> {
-        let StatementKind::Query(query) = &explain.statement.kind else {
+        let executed = match &explain.statement.kind {
+            StatementKind::Execute(execute) => {
+                let cancel = cancel.clone();
+                let statement = explain.statement.as_ref();
+                Some(self.executed(execute, statement, parameters, cancel).await?)
+            }
+            _ => None,
+        };
+        let (statement, parameters) = match &executed {
+            Some(executed) => (&executed.statement, executed.parameters.as_slice()),
+            None => (explain.statement.as_ref(), parameters),
+        };
+        let StatementKind::Query(query) = &statement.kind else {
             return Err(ErrorReport::unsupported("EXPLAIN of anything but a query"));
         };
         let started = Instant::now();
-        let (bound, view) = self.bind(query, &explain.statement, parameters)?;
+        let (bound, view) = self.bind(query, statement, parameters)?;
         let plan = self.plan(&bound.plan, &view).await?;
         let planning_ms = started.elapsed().as_secs_f64() * 1000.0;
         let options = ExplainOptions { costs: explain.costs, verbose: explain.verbose };
@@ -149,7 +163,7 @@ impl ClientSession {
             let mut environment = self.environment(&view, cancel);
             environment.collect_metrics = true;
             let started = Instant::now();
-            let text = &explain.statement.sql;
+            let text = &statement.sql;
             let (running, mut noted) = self.start(&plan, &environment, text).await?;
             let (_, summary) = noted.part(running.collect().await)?;
             noted.finish();
@@ -194,6 +208,48 @@ pub(super) fn text_rows(name: &str, lines: Vec<String>, tag: RowsTag) -> Outcome
     let field =
         OutputField { name: name.into(), sql_type: SqlType::Text, table_oid: 0, column_number: 0 };
     Outcome::Rows { fields: vec![field], rows: Box::pin(stream::iter([batch])), tag }
+}
+
+/// A query that is planned and has not begun.
+pub(super) struct Start {
+    plan: Plan,
+    again: Again,
+    session_pid: i32,
+    text: String,
+    /// The snapshot is to be there when it begins.
+    pin: Pin,
+}
+
+impl Start {
+    /// Its end is not bound: others see to that.
+    pub(super) fn without_deadline(&mut self) {
+        self.again.environment.deadline = None;
+    }
+
+    /// Runs it to its first rows.
+    async fn begin(self) -> Result<Watched> {
+        let Self { plan, again, session_pid, text, pin } = self;
+        let engine = Arc::clone(&again.engine);
+        let environment = again.environment.clone();
+        let mut noted = NotedQuery::start(&engine.queries, &environment, session_pid, &text);
+        let (running, again) = match run(&engine.cluster, &plan, &environment).await {
+            Ok(running) => (running, Some(again)),
+            Err(error) => (noted.part(again.after(error).await)?, None),
+        };
+        noted.runs(&running);
+        Ok(Watched { running, noted, again, _pin: pin })
+    }
+
+    /// Its rows; it begins when the first one is asked for.
+    pub(super) fn when_asked(self) -> BatchStream {
+        let begun = stream::once(self.begin());
+        Box::pin(begun.flat_map(|begun| -> BatchStream {
+            match begun {
+                Ok(watched) => watched.into_stream(),
+                Err(error) => Box::pin(stream::iter([Err(error)])),
+            }
+        }))
+    }
 }
 
 /// A query's rows on their way to the client.

@@ -2,14 +2,16 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Arc, LazyLock, OnceLock},
 };
 
 use chrono::{DateTime, Utc};
-use kestrel_planner::catalog::Catalog;
+use kestrel_planner::catalog::{Catalog, SqlType};
+use kestrel_proto::Result;
 
 use super::relation::Relations;
-use crate::query::QueryRecord;
+use crate::{query::QueryRecord, server::Activity};
 
 /// Queries, looked up when a view first shows them: most statements show none.
 pub type Queries = LazyLock<Vec<QueryRecord>, Box<dyn FnOnce() -> Vec<QueryRecord> + Send>>;
@@ -27,7 +29,62 @@ pub struct SystemViewContext {
     pub queries: Queries,
     /// `down`, … by datanode id; who is not in it is `up`.
     pub datanode_states: BTreeMap<u32, String>,
+    /// What all clients are doing.
+    pub activities: Vec<Activity>,
+    /// The session's cursors.
+    pub cursors: Vec<CursorFacts>,
+    /// The session's prepared statements.
+    pub prepared_statements: Vec<PreparedFacts>,
+    /// What functions do; `None`: nothing.
+    pub control: Option<Arc<dyn SessionControl>>,
     relations: OnceLock<Relations>,
+}
+
+/// What functions may do to this session and to others.
+pub trait SessionControl: fmt::Debug + Send + Sync {
+    /// Sets a setting; its value then, as SHOW shows it.
+    fn set(&self, name: &str, value: &str) -> Result<String>;
+    /// Sets a setting until the transaction ends; its value then.
+    fn set_local(&self, name: &str, value: &str) -> Result<String>;
+    /// Gives a setting its default; its value then.
+    fn reset(&self, name: &str) -> Result<String>;
+    /// Cancels what a client runs; whether there is such a client. Whoever asks for one that is
+    /// not there is warned.
+    fn cancel(&self, process_id: i32) -> bool;
+    /// Ends a client's connection; the same.
+    fn terminate(&self, process_id: i32) -> bool;
+}
+
+/// A prepared statement, as `pg_prepared_statements` shows it.
+#[derive(Clone, Debug)]
+pub struct PreparedFacts {
+    /// Its name.
+    pub name: String,
+    /// The text that prepared it.
+    pub statement: String,
+    /// When that was.
+    pub prepared_at: DateTime<Utc>,
+    /// The types of its parameters.
+    pub parameter_types: Vec<SqlType>,
+    /// By PREPARE, not by the protocol.
+    pub from_sql: bool,
+}
+
+/// A cursor, as `pg_cursors` shows it.
+#[derive(Clone, Debug)]
+pub struct CursorFacts {
+    /// Its name.
+    pub name: String,
+    /// The text that declared it.
+    pub statement: String,
+    /// WITH HOLD
+    pub is_holdable: bool,
+    /// BINARY
+    pub is_binary: bool,
+    /// SCROLL
+    pub is_scrollable: bool,
+    /// When it was declared.
+    pub created_at: DateTime<Utc>,
 }
 
 /// A session, as it shows in `pg_stat_activity`, `pg_settings` and the session functions.
@@ -71,6 +128,10 @@ pub struct SettingFacts {
     pub name: String,
     /// Its value in this session, with unit if SHOW prints one.
     pub value: String,
+    /// The same as a number of `unit`s, if it has one.
+    pub setting: String,
+    /// `ms`
+    pub unit: Option<&'static str>,
     /// The value RESET gives.
     pub reset_value: String,
     /// The built-in value.
@@ -88,6 +149,10 @@ impl SystemViewContext {
             now,
             queries: LazyLock::new(Box::new(Vec::new)),
             datanode_states: BTreeMap::new(),
+            activities: Vec::new(),
+            cursors: Vec::new(),
+            prepared_statements: Vec::new(),
+            control: None,
             relations: OnceLock::new(),
         }
     }

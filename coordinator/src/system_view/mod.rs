@@ -35,7 +35,10 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use kestrel_planner::catalog::{INITIAL_ROLE, INITIAL_ROLE_ID};
 use kestrel_proto::Result;
 
-pub use context::{Queries, SessionFacts, SettingFacts, SystemViewContext};
+pub use context::{
+    CursorFacts, PreparedFacts, Queries, SessionControl, SessionFacts, SettingFacts,
+    SystemViewContext,
+};
 use definition::{DEFINITIONS, Definition};
 use rows::Rows;
 
@@ -61,6 +64,7 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_class", pg_catalog::pg_class::rows),
     ("pg_catalog", "pg_collation", pg_catalog::fixed::pg_collation),
     ("pg_catalog", "pg_constraint", pg_catalog::pg_constraint::rows),
+    ("pg_catalog", "pg_cursors", pg_catalog::pg_cursors::rows),
     ("pg_catalog", "pg_database", pg_catalog::pg_database::rows),
     ("pg_catalog", "pg_depend", pg_catalog::pg_depend::rows),
     ("pg_catalog", "pg_description", pg_catalog::pg_description::pg_description),
@@ -69,6 +73,7 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_language", pg_catalog::fixed::pg_language),
     ("pg_catalog", "pg_namespace", pg_catalog::pg_namespace::rows),
     ("pg_catalog", "pg_opclass", pg_catalog::fixed::pg_opclass),
+    ("pg_catalog", "pg_prepared_statements", pg_catalog::pg_prepared_statements::rows),
     ("pg_catalog", "pg_proc", pg_catalog::fixed::pg_proc),
     ("pg_catalog", "pg_roles", pg_catalog::pg_roles::pg_roles),
     ("pg_catalog", "pg_sequence", pg_catalog::pg_sequence::pg_sequence),

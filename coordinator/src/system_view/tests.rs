@@ -19,7 +19,10 @@ use kestrel_proto::QueryId;
 use uuid::Uuid;
 
 use super::*;
-use crate::query::{QueryRecord, QueryState};
+use crate::{
+    query::{QueryRecord, QueryState},
+    server::{Activity, ActivityState},
+};
 
 /// The schema of `testdata/schema.sql`, on two datanodes.
 pub(super) fn catalog() -> Catalog {
@@ -140,6 +143,8 @@ pub(super) fn context() -> Arc<SystemViewContext> {
     let setting = |name: &str, value: &str| SettingFacts {
         name: name.into(),
         value: value.into(),
+        setting: value.into(),
+        unit: None,
         reset_value: value.into(),
         boot_value: value.into(),
         description: String::new(),
@@ -158,6 +163,33 @@ pub(super) fn context() -> Arc<SystemViewContext> {
     let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     let mut context = SystemViewContext::new(Arc::new(catalog()), session, now);
     context.datanode_states.insert(1, "down".into());
+    context.activities.push(Activity {
+        process_id: 42,
+        user: "kestrel".into(),
+        application_name: "psql".into(),
+        peer: ([127, 0, 0, 1], 5).into(),
+        backend_start: now,
+        xact_start: None,
+        query_start: None,
+        state_change: now,
+        state: ActivityState::Active,
+        query: "SELECT 1".into(),
+    });
+    context.cursors.push(CursorFacts {
+        name: "c".into(),
+        statement: "DECLARE c CURSOR FOR SELECT 1".into(),
+        is_holdable: false,
+        is_binary: false,
+        is_scrollable: true,
+        created_at: now,
+    });
+    context.prepared_statements.push(PreparedFacts {
+        name: "p".into(),
+        statement: "PREPARE p AS SELECT $1 + 1.5, $2".into(),
+        prepared_at: now,
+        parameter_types: vec![SqlType::Numeric(38, 10), SqlType::Text],
+        from_sql: true,
+    });
     let query = QueryRecord {
         id: QueryId(Uuid::nil()),
         session_pid: 43,
@@ -242,6 +274,11 @@ fn views_tell_what_is() {
         (
             "pg_catalog.pg_stat_user_tables schemaname, relname, n_live_tup",
             &["public|t|100", "sales|Order|5"],
+        ),
+        ("pg_catalog.pg_cursors name, is_holdable, is_scrollable", &["c|f|t"]),
+        (
+            "pg_catalog.pg_prepared_statements name, parameter_types, from_sql, generic_plans",
+            &["p|{numeric,text}|t|0"],
         ),
         ("pg_catalog.pg_sequence seqrelid, seqtypid, seqmax", &["16385|20|9223372036854775807"]),
         (

@@ -19,8 +19,14 @@ pub fn locate(report: ErrorReport, statement: &Statement) -> ErrorReport {
     if report.position.is_some() {
         return report;
     }
-    if let StatementKind::Explain(explain) = &statement.kind {
-        return locate(report, &explain.statement);
+    let inner = match &statement.kind {
+        StatementKind::Explain(explain) => Some(explain.statement.as_ref()),
+        StatementKind::Prepare(prepare) => Some(&prepare.statement),
+        StatementKind::DeclareCursor(declare) => Some(&declare.query),
+        _ => None,
+    };
+    if let Some(inner) = inner {
+        return locate(report, inner);
     }
     let place = Culprit::of(&report).and_then(|culprit| culprit.find(statement));
     let position = place.and_then(|place| statement.position(place));

@@ -7,6 +7,7 @@ use super::{
     copy::CopyStatement,
     create_table_as::CreateTableAs,
     ddl::DdlStatement,
+    declare_cursor::{DeclareCursor, Fetch},
     explain::Explain,
     lexer::to_position,
     maintenance::Maintenance,
@@ -88,11 +89,17 @@ pub enum StatementKind {
     Deallocate(Option<String>),
     /// DISCARD
     Discard(DiscardTarget),
+    /// DECLARE … CURSOR
+    DeclareCursor(Box<DeclareCursor>),
+    /// FETCH, MOVE
+    Fetch(Fetch),
+    /// CLOSE; `None`: all
+    Close(Option<String>),
     /// ANALYZE
     Analyze(Maintenance),
     /// VACUUM
     Vacuum(Maintenance),
-    /// There is nothing to do: the command tag to answer with (`UNLISTEN`, `CLOSE CURSOR ALL`).
+    /// There is nothing to do: the command tag to answer with (`UNLISTEN`).
     Nothing(&'static str),
     /// PostgreSQL has it, Kestrel does not: what to name in the 0A000 (`CREATE TRIGGER`).
     Unsupported(&'static str),

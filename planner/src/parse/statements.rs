@@ -11,7 +11,7 @@ use super::{
     create_table::{self, CreateTable},
     create_table_as::CreateTableAs,
     cursor::Cursor,
-    ddl, explain, index, maintenance,
+    ddl, declare_cursor, explain, index, maintenance,
     name::QualifiedName,
     prepare, role, set,
     statement::{Statement, StatementKind},
@@ -83,15 +83,18 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("EXECUTE", prepare::execute),
     ("DEALLOCATE", prepare::deallocate),
     ("DISCARD", prepare::discard),
+    ("DECLARE", declare_cursor::declare),
+    ("FETCH", declare_cursor::fetch),
+    ("MOVE", declare_cursor::r#move),
+    ("CLOSE", declare_cursor::close),
     ("ANALYZE", maintenance::analyze),
     ("ANALYSE", maintenance::analyze),
     ("VACUUM", maintenance::vacuum),
 ];
 
-/// Statements with nothing to do, and their command tags: Kestrel keeps no cursor open across
-/// statements, sends no notification and has no checkpoint to wait for.
-const NOTHING: &[(&str, &str)] =
-    &[("CLOSE ALL", "CLOSE CURSOR ALL"), ("UNLISTEN", "UNLISTEN"), ("CHECKPOINT", "CHECKPOINT")];
+/// Statements with nothing to do, and their command tags: Kestrel sends no notification and has no
+/// checkpoint to wait for.
+const NOTHING: &[(&str, &str)] = &[("UNLISTEN", "UNLISTEN"), ("CHECKPOINT", "CHECKPOINT")];
 
 /// PostgreSQL's and Greenplum's other statements, longer phrases first.
 #[rustfmt::skip]
@@ -112,7 +115,7 @@ const UNSUPPORTED: &[&str] = &[
     "DROP FOREIGN TABLE",
     "DROP EXTERNAL TABLE", "DROP OWNED", "DROP SERVER", "DROP STATISTICS", "DROP RULE",
     "DROP POLICY", "DROP AGGREGATE", "DROP CAST", "DROP COLLATION", "DROP OPERATOR",
-    "REFRESH MATERIALIZED VIEW", "DECLARE", "FETCH", "MOVE", "CLOSE", "LISTEN", "NOTIFY",
+    "REFRESH MATERIALIZED VIEW", "LISTEN", "NOTIFY",
     "LOCK", "GRANT", "REVOKE", "SECURITY LABEL", "REASSIGN OWNED", "CLUSTER",
     "REINDEX", "LOAD", "DO", "CALL", "IMPORT FOREIGN SCHEMA",
 ];

@@ -229,7 +229,7 @@ fn commands() {
         ("PREPARE p (int, text) AS SELECT $1, $2", "Prepare p [Int(None), Text]"),
         ("DEALLOCATE PREPARE ALL", "Deallocate(None)"),
         ("DISCARD TEMP", "Discard(Temp)"),
-        ("UNLISTEN *; CLOSE ALL", "Nothing(\"UNLISTEN\"); Nothing(\"CLOSE CURSOR ALL\")"),
+        ("UNLISTEN *; CLOSE ALL", "Nothing(\"UNLISTEN\"); Close(None)"),
         (
             "EXPLAIN ANALYZE VERBOSE SELECT 1",
             "Explain analyze=true verbose=true costs=true Text [Query SELECT 1]",
@@ -521,4 +521,58 @@ fn split_for_mutation(sql: &str) -> Vec<String> {
         }
     }
     pieces
+}
+
+#[test]
+fn cursors() {
+    let fetch = |name: &str, direction: &str, count: i64, only_moves: bool| {
+        format!(
+            "Fetch(Fetch {{ name: \"{name}\", direction: {direction}, count: {count}, \
+             only_moves: {only_moves} }})"
+        )
+    };
+    let cases = [
+        ("FETCH c", fetch("c", "Forward", 1, false)),
+        ("FETCH FROM \"C\"", fetch("C", "Forward", 1, false)),
+        ("FETCH next", fetch("next", "Forward", 1, false)),
+        ("FETCH NEXT c", fetch("c", "Forward", 1, false)),
+        ("FETCH PRIOR IN c", fetch("c", "Backward", 1, false)),
+        ("FETCH FIRST c", fetch("c", "Absolute", 1, false)),
+        ("FETCH LAST FROM c", fetch("c", "Absolute", -1, false)),
+        ("FETCH ABSOLUTE -3 c", fetch("c", "Absolute", -3, false)),
+        ("FETCH RELATIVE +3 FROM c", fetch("c", "Relative", 3, false)),
+        ("FETCH 5 c", fetch("c", "Forward", 5, false)),
+        ("FETCH -5 FROM c", fetch("c", "Forward", -5, false)),
+        ("FETCH ALL c", fetch("c", "Forward", FETCH_ALL, false)),
+        ("FETCH FORWARD c", fetch("c", "Forward", 1, false)),
+        ("FETCH FORWARD 7 IN c", fetch("c", "Forward", 7, false)),
+        ("FETCH FORWARD ALL IN c", fetch("c", "Forward", FETCH_ALL, false)),
+        ("FETCH BACKWARD FROM c", fetch("c", "Backward", 1, false)),
+        ("MOVE BACKWARD ALL c", fetch("c", "Backward", FETCH_ALL, true)),
+        ("MOVE 3 c", fetch("c", "Forward", 3, true)),
+        ("CLOSE c", "Close(Some(\"c\"))".to_string()),
+    ];
+    for (sql, expected) in &cases {
+        assert_eq!(outcome(sql), *expected, "{sql}");
+    }
+    check(&[
+        ("FETCH 3000000000 c", "42601 @7: syntax error at or near \"3000000000\""),
+        ("FETCH ABSOLUTE c", "42601 @16: syntax error at or near \"c\""),
+        ("FETCH", "42601 @6: syntax error at end of input"),
+        (
+            "DECLARE c CURSOR FOR INSERT INTO t VALUES (1)",
+            "42601 @22: syntax error at or near \"INSERT\"",
+        ),
+        ("DECLARE c NO CURSOR FOR SELECT 1", "42601 @14: syntax error at or near \"CURSOR\""),
+        (
+            "DECLARE c SCROLL NO SCROLL CURSOR FOR SELECT 1",
+            "42P11: cannot specify both SCROLL and NO SCROLL",
+        ),
+    ]);
+    let parsed = parse("DECLARE c NO SCROLL BINARY INSENSITIVE CURSOR WITH HOLD FOR SELECT 'é', x");
+    let StatementKind::DeclareCursor(declare) = parsed.unwrap().remove(0).kind else {
+        panic!("no DECLARE");
+    };
+    assert_eq!((declare.binary, declare.scroll, declare.hold), (true, false, true));
+    assert_eq!((declare.query.sql.as_str(), declare.query.offset), ("SELECT 'é', x", 60));
 }

@@ -67,13 +67,34 @@ pub(super) fn decode_parameters(
             (Some(bytes), Format::Text) => text::decode(*sql_type, &utf8(bytes)?, style),
             (Some(bytes), Format::Binary) => binary::decode(*sql_type, bytes, index + 1),
         }?;
-        let sql_type = match value {
-            ScalarValue::Decimal128(_, precision, scale) => SqlType::Numeric(precision, scale),
-            _ => *sql_type,
-        };
-        Ok(Parameter { sql_type, value })
+        Ok(parameter_of(*sql_type, value))
     });
     parameters.collect()
+}
+
+/// A value that is written as text in a statement, read as this type's input function reads it.
+///
+/// # Errors
+/// 22P02, 22003, 22007, …: it is none of this type.
+pub fn parameter_of_text(
+    sql_type: SqlType,
+    text: Option<&str>,
+    style: &TextStyle,
+) -> Result<Parameter> {
+    let value = match text {
+        Some(text) => text::decode(sql_type, text, style),
+        None => null(sql_type),
+    }?;
+    Ok(parameter_of(sql_type, value))
+}
+
+/// numeric gets the precision and scale of the value itself.
+fn parameter_of(sql_type: SqlType, value: ScalarValue) -> Parameter {
+    let sql_type = match value {
+        ScalarValue::Decimal128(_, precision, scale) => SqlType::Numeric(precision, scale),
+        _ => sql_type,
+    };
+    Parameter { sql_type, value }
 }
 
 fn null(sql_type: SqlType) -> Result<ScalarValue> {

@@ -68,6 +68,8 @@ impl Backend for FakeBackend {
             zone: "UTC".to_string(),
             application_name: startup.application_name,
             prepared: PreparedStatements::default(),
+            portals: Portals::default(),
+            idle_ms: None,
         })
     }
 }
@@ -78,6 +80,9 @@ pub(super) struct FakeSession {
     zone: String,
     application_name: String,
     prepared: PreparedStatements<String>,
+    portals: Portals<String>,
+    /// How long the client may be silent.
+    idle_ms: Option<u64>,
 }
 
 fn field(name: &str, sql_type: SqlType) -> OutputField {
@@ -240,6 +245,10 @@ impl Session for FakeSession {
                 self.zone = argument.to_string();
                 Ok(Outcome::Done("SET".into()))
             }
+            "idle" => {
+                self.idle_ms = Some(number as u64);
+                Ok(Outcome::Done("SET".into()))
+            }
             "panic" => panic!("on purpose"),
             _ => Ok(Outcome::Done(statement.to_uppercase())),
         }
@@ -268,6 +277,16 @@ impl Session for FakeSession {
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let name = self.application_name.clone();
         vec![("TimeZone", self.zone.clone()), ("application_name", name)]
+    }
+
+    fn idle_limit(&self) -> Option<IdleLimit> {
+        let after = Duration::from_millis(self.idle_ms?);
+        let report = ErrorReport::new(SqlState::IDLE_SESSION_TIMEOUT, "silent for too long");
+        Some(IdleLimit { after, report })
+    }
+
+    fn portals(&mut self) -> &mut Portals<String> {
+        &mut self.portals
     }
 
     fn prepared_statements(&mut self) -> &mut PreparedStatements<String> {

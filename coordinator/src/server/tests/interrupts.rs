@@ -242,3 +242,35 @@ async fn others_may_cancel_and_terminate() {
     assert_eq!(client.until_ready().await, [ENDED, "closed by server"]);
     assert!(!server.clients.cancel(client.key.0 + 1));
 }
+
+#[tokio::test]
+async fn a_silent_client_is_sent_away() {
+    let server = Server::start().await;
+    let mut client = RawClient::connect(server.address).await;
+    assert_eq!(client.query("idle 200").await, ["done SET", "ready"]);
+    // In the middle of a group of messages nobody counts.
+    client.send(&Parse::new(None, "rows 1".into(), vec![])).await;
+    client.send(&Flush::new()).await;
+    assert_eq!(client.next().await, "parsed");
+    sleep(Duration::from_millis(400)).await;
+    client.send(&Sync::new()).await;
+    assert_eq!(client.until_ready().await, ["ready"]);
+    let silent = Instant::now();
+    assert_eq!(client.next().await, "error FATAL 57P05 silent for too long");
+    assert!(silent.elapsed() >= Duration::from_millis(150));
+    assert_eq!(client.next().await, "closed by server");
+}
+
+#[tokio::test]
+async fn activity_is_what_clients_are_doing() {
+    let server = Server::start().await;
+    let mut client = RawClient::connect(server.address).await;
+    client.send(&Query::new("hang".into())).await;
+    server.log.wait_for("execute hang").await;
+    let [activity] = server.clients.activities().try_into().unwrap();
+    assert_eq!((activity.state, activity.query.as_str()), (ActivityState::Active, "hang"));
+    cancel(&server, client.key).await;
+    assert_eq!(client.until_ready().await, [CANCELLED, "ready"]);
+    let [activity] = server.clients.activities().try_into().unwrap();
+    assert_eq!((activity.state, activity.xact_start), (ActivityState::Idle, None));
+}

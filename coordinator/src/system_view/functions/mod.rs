@@ -9,6 +9,7 @@ mod definitions;
 mod objects;
 mod privileges;
 mod session;
+mod signals;
 mod sizes;
 mod text;
 
@@ -47,6 +48,7 @@ const FUNCTIONS: &[&[Function]] = &[
     objects::FUNCTIONS,
     privileges::FUNCTIONS,
     session::FUNCTIONS,
+    signals::FUNCTIONS,
     sizes::FUNCTIONS,
     text::FUNCTIONS,
 ];
@@ -73,6 +75,8 @@ struct Function {
     returns: Returns,
     /// NULL for any NULL argument, without asking.
     is_strict: bool,
+    /// It does something: it must run when the statement does, and not while that is planned.
+    has_effect: bool,
     evaluate: Evaluate,
 }
 
@@ -101,7 +105,7 @@ const fn strict(
     returns: Returns,
     evaluate: Evaluate,
 ) -> Function {
-    Function { name, arguments, returns, is_strict: true, evaluate }
+    Function { name, arguments, returns, is_strict: true, has_effect: false, evaluate }
 }
 
 /// A function that looks at NULLs itself.
@@ -111,7 +115,17 @@ const fn lenient(
     returns: Returns,
     evaluate: Evaluate,
 ) -> Function {
-    Function { name, arguments, returns, is_strict: false, evaluate }
+    Function { name, arguments, returns, is_strict: false, has_effect: false, evaluate }
+}
+
+/// A function that does something; it looks at NULLs itself.
+const fn effect(
+    name: &'static str,
+    arguments: (usize, usize),
+    returns: Returns,
+    evaluate: Evaluate,
+) -> Function {
+    Function { name, arguments, returns, is_strict: false, has_effect: true, evaluate }
 }
 
 /// As many arguments as one likes.
@@ -133,7 +147,11 @@ impl SystemFunction {
             most => TypeSignature::OneOf((least..=most).map(of_length).collect()),
         };
         // Stable: a function is made for one statement.
-        let signature = Signature::new(arguments, Volatility::Stable);
+        let volatility = match function.has_effect {
+            true => Volatility::Volatile,
+            false => Volatility::Stable,
+        };
+        let signature = Signature::new(arguments, volatility);
         Self { function, context, signature }
     }
 

@@ -7,7 +7,7 @@ use super::super::{
 
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
-        "name, setting, category, short_desc, context, vartype, source, boot_val, reset_val, \
+        "name, setting, unit, category, short_desc, context, vartype, source, boot_val, reset_val, \
          pending_restart",
     );
     for setting in &context.session.settings {
@@ -15,10 +15,11 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             Some(_) => "Kestrel",
             None => "Client Connection Defaults",
         };
-        let is_default = setting.value == setting.boot_value;
+        let is_default = setting.setting == setting.boot_value;
         rows.push(row![
             &setting.name,
-            &setting.value,
+            &setting.setting,
+            setting.unit,
             category,
             &setting.description,
             "user",

@@ -1,4 +1,4 @@
-//! `pg_stat_activity`: the session that asks.
+//! `pg_stat_activity`: who is connected, and what they do.
 
 use super::super::{
     DATABASE_OID, SystemViewContext,
@@ -10,23 +10,24 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
         "datid, datname, pid, usesysid, usename, application_name, client_addr, client_port, \
          backend_start, xact_start, query_start, state_change, state, query, backend_type",
     );
-    let session = &context.session;
-    rows.push(row![
-        DATABASE_OID,
-        &session.database,
-        session.backend_pid,
-        context.catalog.roles.get(&session.user).map(|role| role.id),
-        &session.user,
-        &session.application_name,
-        session.client_address.clone(),
-        session.client_port,
-        session.session_start,
-        session.transaction_start,
-        context.now,
-        context.now,
-        "active",
-        &session.query,
-        "client backend",
-    ]);
+    for activity in &context.activities {
+        rows.push(row![
+            DATABASE_OID,
+            &context.session.database,
+            activity.process_id,
+            context.catalog.roles.get(&activity.user).map(|role| role.id),
+            &activity.user,
+            &activity.application_name,
+            activity.peer.ip().to_string(),
+            i32::from(activity.peer.port()),
+            activity.backend_start,
+            activity.xact_start,
+            activity.query_start,
+            activity.state_change,
+            activity.state.as_str(),
+            &activity.query,
+            "client backend",
+        ]);
+    }
     rows
 }

@@ -1,0 +1,144 @@
+//! A session's portals: those of Bind, and those of DECLARE, which SQL calls cursors. Their names
+//! are of one space, and each can be fetched from both ways.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::backend::Parameter;
+use super::encode::Format;
+use crate::session::{OutputField, RowCursor, RowsTag};
+
+/// A session's portals by name; the unnamed one stands under the empty name.
+#[derive(Debug)]
+pub struct Portals<S> {
+    by_name: HashMap<String, Portal<S>>,
+}
+
+/// A statement with its parameters, and how far it has run.
+#[derive(Debug)]
+pub struct Portal<S> {
+    /// `None`: the empty statement.
+    pub statement: Option<S>,
+    /// The values of `$1`, ….
+    pub parameters: Vec<Parameter>,
+    /// The columns of its rows; `None`: it returns no rows.
+    pub fields: Option<Vec<OutputField>>,
+    /// The format of each column.
+    pub formats: Vec<Format>,
+    /// How far it has run.
+    pub state: PortalState,
+    /// What `pg_cursors` tells of it.
+    pub traits: CursorTraits,
+}
+
+/// How far a portal has run.
+#[derive(Clone, Debug)]
+pub enum PortalState {
+    /// Not at all.
+    Bound,
+    /// It has rows, some of which may have been fetched.
+    Open {
+        /// The rows.
+        rows: SharedCursor,
+        /// How its command tag is made.
+        tag: RowsTag,
+        /// What stops it.
+        cancel: CancellationToken,
+    },
+    /// It has run, and cannot run again.
+    Finished,
+}
+
+/// A cursor that a FETCH under way reads as well as the portal.
+pub type SharedCursor = Arc<Mutex<RowCursor>>;
+
+/// What kind of cursor a portal is.
+#[derive(Clone, Debug)]
+pub struct CursorTraits {
+    /// The text it was made by.
+    pub sql: String,
+    /// When.
+    pub created_at: DateTime<Utc>,
+    /// WITH HOLD: it is to outlive its transaction.
+    pub is_holdable: bool,
+    /// It has outlived it: no end of a transaction concerns it any more.
+    pub is_held: bool,
+    /// BINARY
+    pub is_binary: bool,
+    /// SCROLL
+    pub is_scrollable: bool,
+}
+
+impl CursorTraits {
+    /// Of a portal that Bind makes.
+    pub fn of_protocol(sql: String) -> Self {
+        Self {
+            sql,
+            created_at: Utc::now(),
+            is_holdable: false,
+            is_held: false,
+            is_binary: false,
+            is_scrollable: false,
+        }
+    }
+}
+
+impl<S> Default for Portals<S> {
+    fn default() -> Self {
+        Self { by_name: HashMap::new() }
+    }
+}
+
+impl<S> Portals<S> {
+    /// The portal of this name.
+    pub fn get(&self, name: &str) -> Option<&Portal<S>> {
+        self.by_name.get(name)
+    }
+
+    /// The portal of this name.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Portal<S>> {
+        self.by_name.get_mut(name)
+    }
+
+    /// # Errors
+    /// 42P03: the name is taken. The unnamed portal gives way to the next one.
+    pub fn check_free(&self, name: &str) -> Result<()> {
+        if name.is_empty() || !self.by_name.contains_key(name) {
+            return Ok(());
+        }
+        Err(ErrorReport::new(
+            SqlState::DUPLICATE_CURSOR,
+            format!("cursor \"{name}\" already exists"),
+        ))
+    }
+
+    /// Keeps a portal under a name that is free, or in the place of the one before.
+    pub fn put(&mut self, name: String, portal: Portal<S>) {
+        self.by_name.insert(name, portal);
+    }
+
+    /// Takes a portal out; `None`: there is none of this name.
+    pub fn remove(&mut self, name: &str) -> Option<Portal<S>> {
+        self.by_name.remove(name)
+    }
+
+    /// Forgets them all: CLOSE ALL, the session's end.
+    pub fn clear(&mut self) {
+        self.by_name.clear();
+    }
+
+    /// A transaction has ended: what was not held is gone.
+    pub fn end_transaction(&mut self) {
+        self.by_name.retain(|_, portal| portal.traits.is_held);
+    }
+
+    /// All of them, by name, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Portal<S>)> {
+        self.by_name.iter().map(|(name, portal)| (name.as_str(), portal))
+    }
+}

@@ -1,0 +1,68 @@
+//! What the end of a transaction does to cursors: most of them end, those WITH HOLD get their rows
+//! first (PostgreSQL's `PreCommit_Portals`).
+
+use kestrel_proto::Result;
+use tokio_util::sync::CancellationToken;
+
+use super::super::ClientSession;
+use crate::server::{PortalState, SharedCursor};
+
+impl ClientSession {
+    /// Makes the transaction durable and visible, or undoes it when that fails.
+    pub(in super::super) async fn commit(&mut self, cancel: &CancellationToken) -> Result<()> {
+        let held = match self.hold_cursors(cancel).await {
+            Ok(held) => held,
+            Err(error) => {
+                self.rollback().await;
+                return Err(error);
+            }
+        };
+        let committed = self.transaction.commit(&self.engine).await;
+        for name in &held {
+            match &committed {
+                Ok(()) => self.mark_held(name),
+                Err(_) => drop(self.portals.remove(name)),
+            }
+        }
+        self.portals.end_transaction();
+        match &committed {
+            Ok(()) => self.settings.commit(),
+            Err(_) => self.settings.rollback(),
+        }
+        committed
+    }
+
+    /// Undoes the transaction.
+    pub(in super::super) async fn rollback(&mut self) {
+        self.portals.end_transaction();
+        self.settings.rollback();
+        self.transaction.rollback(&self.engine).await;
+    }
+
+    /// Reads the rows of the cursors that are to outlive the transaction; their names.
+    async fn hold_cursors(&mut self, cancel: &CancellationToken) -> Result<Vec<String>> {
+        let holdable = self.portals.iter().filter_map(|(name, portal)| match &portal.state {
+            PortalState::Open { rows, .. }
+                if portal.traits.is_holdable && !portal.traits.is_held =>
+            {
+                Some((name.to_string(), SharedCursor::clone(rows)))
+            }
+            _ => None,
+        });
+        let holdable: Vec<_> = holdable.collect();
+        let mut names = Vec::with_capacity(holdable.len());
+        for (name, rows) in holdable {
+            let memory = self.cursor_memory(&name);
+            let hold = async { rows.lock().await.hold(memory).await };
+            self.within(cancel, hold).await?;
+            names.push(name);
+        }
+        Ok(names)
+    }
+
+    fn mark_held(&mut self, name: &str) {
+        if let Some(portal) = self.portals.get_mut(name) {
+            portal.traits.is_held = true;
+        }
+    }
+}
