@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::Utc;
-use kestrel_planner::catalog::RoleDef;
+use kestrel_planner::{catalog::RoleDef, parse::without_passwords};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -218,7 +218,7 @@ impl Registered {
     /// What the client asks for begins.
     pub(super) fn begins(&self, sql: &str) {
         if let Some(activity) = &mut *self.client.activity.lock() {
-            activity.begins(sql, Utc::now());
+            activity.begins(&without_passwords(sql), Utc::now());
         }
     }
 

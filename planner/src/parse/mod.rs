@@ -40,6 +40,8 @@ mod transaction;
 mod view;
 mod walk;
 
+use std::borrow::Cow;
+
 use cursor::Cursor;
 use kestrel_proto::Result;
 
@@ -76,8 +78,7 @@ pub use walk::Walk;
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
     let lexed = lexer::lex(sql).map_err(|error| {
         // A string without an end may be a password.
-        let concerns_roles = sql.to_ascii_lowercase().contains("password");
-        if concerns_roles { role::hide(error) } else { error }
+        if mentions_password(sql) { role::hide(error) } else { error }
     })?;
     let mut parsed = Vec::new();
     for range in lexed.statements() {
@@ -96,4 +97,22 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
         });
     }
     Ok(parsed)
+}
+
+/// A text as others may see it: with stars for passwords.
+pub fn without_passwords(sql: &str) -> Cow<'_, str> {
+    if !mentions_password(sql) {
+        return sql.into();
+    }
+    match parse(sql) {
+        Ok(statements) => {
+            let texts: Vec<_> = statements.into_iter().map(|statement| statement.sql).collect();
+            texts.join("; ").into()
+        }
+        Err(_) => "(not shown: it may hold a password)".into(),
+    }
+}
+
+fn mentions_password(sql: &str) -> bool {
+    sql.to_ascii_lowercase().contains("password")
 }

@@ -349,7 +349,11 @@ mod tests {
             let (text, statement) = role(sql);
             assert!(!text.contains("top"), "{text}");
             assert!(!format!("{statement:?}").contains("top"), "{statement:?}");
+            let shown = crate::parse::without_passwords(sql);
+            assert!(shown.starts_with(&sql[..6]) && !shown.contains("top"), "{shown}");
         }
+        let shown = crate::parse::without_passwords("ALTER ROLE a PASSWORD 'top secret");
+        assert!(!shown.contains("top"), "{shown}");
         for sql in [
             "CREATE ROLE a PASSWORD 'top secret' 'top secret'",
             "CREATE ROLE a PASSWORD = 'top secret'",
