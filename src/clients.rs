@@ -12,7 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     CommandError, Result,
     cluster::{ClientOptions, Cluster},
-    config::{CoordinatorSettings, Size, Span},
+    config::CoordinatorSettings,
+    setting_values::{Size, Span},
     shutdown::Shutdown,
     up::DEFAULT_LISTEN,
 };

@@ -5,7 +5,8 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{
     Catalog, CatalogChange, ColumnDef, DatanodeDef, Distribution, KeyDef, NamedRelation, RoleDef,
-    SchemaDef, Segment, SequenceDef, SqlType, TableDef, Verifier, ViewColumn, ViewDef, ViewRelation,
+    SchemaDef, Segment, SequenceDef, SqlType, TableDef, Verifier, ViewColumn, ViewDef,
+    ViewRelation,
 };
 use kestrel_proto::SqlState;
 

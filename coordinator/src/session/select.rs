@@ -84,8 +84,8 @@ impl ClientSession {
         let environment = self.environment(&view, cancel);
         let pin = self.engine.pins.pin(view.version);
         let again = Again { engine: Arc::clone(&self.engine), plan: bound.plan, view, environment };
-        let session_pid = self.startup.process_id;
-        Ok((fields, Start { plan, again, session_pid, text: statement.sql.clone(), pin }))
+        let session = (self.startup.process_id, self.startup.user.clone());
+        Ok((fields, Start { plan, again, session, text: statement.sql.clone(), pin }))
     }
 
     /// Starts a plan, and notes that.
@@ -214,7 +214,8 @@ pub(super) fn text_rows(name: &str, lines: Vec<String>, tag: RowsTag) -> Outcome
 pub(super) struct Start {
     plan: Plan,
     again: Again,
-    session_pid: i32,
+    /// Process id and user.
+    session: (i32, String),
     text: String,
     /// The snapshot is to be there when it begins.
     pin: Pin,
@@ -228,10 +229,10 @@ impl Start {
 
     /// Runs it to its first rows.
     async fn begin(self) -> Result<Watched> {
-        let Self { plan, again, session_pid, text, pin } = self;
+        let Self { plan, again, session: (pid, user), text, pin } = self;
         let engine = Arc::clone(&again.engine);
         let environment = again.environment.clone();
-        let mut noted = NotedQuery::start(&engine.queries, &environment, session_pid, &text);
+        let mut noted = NotedQuery::start(&engine.queries, &environment, pid, &user, &text);
         let (running, again) = match run(&engine.cluster, &plan, &environment).await {
             Ok(running) => (running, Some(again)),
             Err(error) => (noted.part(again.after(error).await)?, None),
