@@ -3,10 +3,6 @@
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio::runtime::{Handle, Runtime};
 
-/// Tasks that a thread runs before it looks at those that other threads have woken, such as a query
-/// that is cancelled. A sort leaves hundreds of its own, of some milliseconds each.
-const TASKS_BEFORE_OTHERS: u32 = 2;
-
 /// A runtime must not be dropped where that would block another one, so it ends in the background.
 pub(super) struct FragmentRuntime {
     runtime: Option<Runtime>,
@@ -19,7 +15,6 @@ impl FragmentRuntime {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("kestrel-fragment")
-            .global_queue_interval(TASKS_BEFORE_OTHERS)
             .build()
             .map_err(|error| {
                 ErrorReport::new(SqlState::SYSTEM_ERROR, format!("cannot start threads: {error}"))

@@ -174,6 +174,11 @@ impl Cluster {
         Ok(health)
     }
 
+    /// Bytes that queries have reserved in the coordinator's process.
+    pub fn reserved_bytes(&self) -> usize {
+        self.engine.cluster.state.runtime_env().memory_pool.reserved()
+    }
+
     /// Ends sessions and queries, and stops.
     pub async fn stop(mut self) {
         // Who stops this process may have stopped the datanodes', too.

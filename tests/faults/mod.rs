@@ -40,17 +40,21 @@ fn check_lost(case: &str, failure: &Failure, datanode: &str, took: Duration) {
     assert!(took < ERROR_WITHIN, "{case}: the error took {took:?}: {text}");
 }
 
-/// Waits until no datanode runs or holds anything.
+/// Waits until no datanode runs or holds anything, and the coordinator holds no memory.
 async fn check_clean(cluster: &Cluster, case: &str) {
     let nothing = DatanodeHealth::default();
     let started = Instant::now();
     loop {
         let health = cluster.health().await;
         let clean = health.as_ref().is_ok_and(|all| all.iter().all(|h| *h == nothing));
-        if clean {
+        let reserved = cluster.reserved_bytes();
+        if clean && reserved == 0 {
             return;
         }
-        assert!(started.elapsed() < CLEAN_WITHIN, "{case}: left behind: {health:?}");
+        assert!(
+            started.elapsed() < CLEAN_WITHIN,
+            "{case}: left behind: {health:?}, {reserved} bytes"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

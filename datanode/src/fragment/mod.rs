@@ -8,7 +8,6 @@
 mod check;
 mod config;
 mod decode;
-mod drain;
 mod memory;
 mod registry;
 mod report;

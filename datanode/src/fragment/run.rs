@@ -9,24 +9,26 @@ use datafusion::{
         TaskContext,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
-    physical_plan::ExecutionPlan,
+    physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream},
     prelude::SessionConfig,
 };
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use kestrel_planner::operators::{Hands, ShardStore, optimized, physical_rules};
 use kestrel_proto::{
     DatanodeId, ErrorReport, QueryId, Result, SqlState, TransactionId,
     message::{Fragment, FragmentReport},
 };
 use prost::Message;
-use tokio::{runtime::Handle, task::JoinError};
+use tokio::{
+    runtime::Handle,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     FragmentDecoder,
     check::{FragmentId, Here, check, check_epoch},
     config::with_settings,
-    drain::drain,
     memory::QuotaPool,
     registry::{Registered, Registry},
     report,
@@ -250,6 +252,30 @@ fn optimize(
     optimized(plan, optimize).map_err(report_of)
 }
 
+/// Runs every execution partition of the root; the first error stops the others.
+async fn drain(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<()> {
+    let partitions = plan.output_partitioning().partition_count();
+    let open = |partition| plan.execute(partition, Arc::clone(context)).map_err(report_of);
+    if partitions == 1 {
+        return exhaust(open(0)?).await;
+    }
+    let mut tasks = JoinSet::new();
+    for partition in 0..partitions {
+        tasks.spawn(exhaust(open(partition)?));
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap_or_else(|error| Err(died(error)))?;
+    }
+    Ok(())
+}
+
+async fn exhaust(mut rows: SendableRecordBatchStream) -> Result<()> {
+    while let Some(batch) = rows.next().await {
+        batch.map_err(report_of)?;
+    }
+    Ok(())
+}
+
 /// Comes after that time; never, when it is 0.
 async fn elapsed(milliseconds: u64) {
     match milliseconds {
@@ -262,7 +288,7 @@ fn canceled(message: &str) -> ErrorReport {
     ErrorReport::new(SqlState::QUERY_CANCELED, message)
 }
 
-pub(super) fn died(error: JoinError) -> ErrorReport {
+fn died(error: JoinError) -> ErrorReport {
     match error.try_into_panic() {
         Ok(panic) => panicked(panic.as_ref()),
         Err(error) => ErrorReport::internal(format!("a fragment was stopped: {error}")),
