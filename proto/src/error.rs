@@ -46,6 +46,19 @@ impl Severity {
     }
 }
 
+/// What an error is about, by name, for programs. Empty: not known, or nothing of that kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErrorObject {
+    /// The schema of the table.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+    /// Its column.
+    pub column: String,
+    /// Its constraint.
+    pub constraint: String,
+}
+
 /// An error, warning or notice for the client.
 ///
 /// `message`: lower case, no period. `detail`: full sentences. `hint`: what to do, for advice
@@ -69,6 +82,8 @@ pub struct ErrorReport {
     /// What was being worked on, line by line: `COPY t, line 3`. Only the coordinator knows, so
     /// the wire form does not have it.
     pub context: Option<String>,
+    /// What it is about (PostgreSQL's `errtable`, `errtablecol`, `errtableconstraint`, relcache.c).
+    pub object: Option<Box<ErrorObject>>,
 }
 
 /// The `Result` of everything that can fail in a client's sight.
@@ -115,6 +130,7 @@ impl ErrorReport {
             position: None,
             datanode: None,
             context: None,
+            object: None,
         }
     }
 
@@ -142,6 +158,28 @@ impl ErrorReport {
         self
     }
 
+    /// Says which column of which table it is about.
+    pub fn about_column(mut self, table: &str, column: &str) -> Self {
+        let object = self.object.get_or_insert_default();
+        (object.table, object.column) = (table.to_string(), column.to_string());
+        self
+    }
+
+    /// Says which constraint of which table it is about.
+    pub fn about_constraint(mut self, table: &str, constraint: &str) -> Self {
+        let object = self.object.get_or_insert_default();
+        (object.table, object.constraint) = (table.to_string(), constraint.to_string());
+        self
+    }
+
+    /// Says which schema the table is in that it is about, if it is about one.
+    pub fn in_schema(mut self, schema: &str) -> Self {
+        if let Some(object) = &mut self.object {
+            object.schema = schema.to_string();
+        }
+        self
+    }
+
     /// Names the datanode, unless one is named already.
     pub fn on_datanode(mut self, datanode: impl Into<String>) -> Self {
         self.datanode.get_or_insert_with(|| datanode.into());
@@ -150,6 +188,7 @@ impl ErrorReport {
 
     /// The wire form.
     pub fn to_message(&self) -> message::ErrorReport {
+        let object = self.object.as_deref().cloned().unwrap_or_default();
         message::ErrorReport {
             severity: self.severity.as_str().into(),
             sqlstate: self.sqlstate.as_str().into(),
@@ -158,12 +197,22 @@ impl ErrorReport {
             hint: self.hint.clone().unwrap_or_default(),
             position: self.position.unwrap_or_default(),
             datanode: self.datanode.clone().unwrap_or_default(),
+            schema_name: object.schema,
+            table_name: object.table,
+            column_name: object.column,
+            constraint_name: object.constraint,
         }
     }
 
     /// From the wire form. An SQLSTATE this build does not know becomes XX000.
     pub fn from_message(message: message::ErrorReport) -> Self {
         let text = |s: String| (!s.is_empty()).then_some(s);
+        let object = ErrorObject {
+            schema: message.schema_name,
+            table: message.table_name,
+            column: message.column_name,
+            constraint: message.constraint_name,
+        };
         Self {
             severity: Severity::parse(&message.severity),
             sqlstate: SqlState::parse(&message.sqlstate).unwrap_or(SqlState::INTERNAL_ERROR),
@@ -173,6 +222,7 @@ impl ErrorReport {
             position: (message.position != 0).then_some(message.position),
             datanode: text(message.datanode),
             context: None,
+            object: (object != ErrorObject::default()).then(|| Box::new(object)),
         }
     }
 }

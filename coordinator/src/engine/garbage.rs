@@ -27,6 +27,16 @@ impl Garbage {
         files.extend(segments.map(|s| (version, DatanodeId(s.datanode), s.file.clone())));
     }
 
+    /// Notes the files of changes that no catalog version will ever have.
+    pub fn note_undone(&self, changes: &[CatalogChange]) {
+        let segments = changes.iter().filter_map(|change| match change {
+            CatalogChange::AddSegments { segments, .. } => Some(segments),
+            _ => None,
+        });
+        let segments = segments.flatten();
+        self.files.lock().extend(segments.map(|s| (0, DatanodeId(s.datanode), s.file.clone())));
+    }
+
     /// Takes the files that are not in any version that is read: `oldest_read` or later.
     pub fn take_older_than(&self, oldest_read: Option<u64>) -> BTreeMap<DatanodeId, Vec<String>> {
         let mut taken: BTreeMap<DatanodeId, Vec<String>> = BTreeMap::new();

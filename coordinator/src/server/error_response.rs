@@ -36,11 +36,17 @@ fn fields(report: &ErrorReport) -> Vec<(u8, String)> {
     ];
     let datanode = report.datanode.as_ref().map(|name| format!("datanode {name}"));
     let context: Vec<String> = report.context.clone().into_iter().chain(datanode).collect();
+    let object = report.object.as_deref().cloned().unwrap_or_default();
+    let named = |name: String| (!name.is_empty()).then_some(name);
     let optional = [
         (b'D', report.detail.clone()),
         (b'H', report.hint.clone()),
         (b'P', report.position.map(|position| position.to_string())),
         (b'W', (!context.is_empty()).then(|| context.join("\n"))),
+        (b's', named(object.schema)),
+        (b't', named(object.table)),
+        (b'c', named(object.column)),
+        (b'n', named(object.constraint)),
     ];
     fields.extend(optional.into_iter().filter_map(|(code, text)| Some((code, text?))));
     for (_, text) in &mut fields {
@@ -60,14 +66,27 @@ mod tests {
             .detail("d")
             .hint("h")
             .position(8)
-            .on_datanode("dn2");
+            .on_datanode("dn2")
+            .about_column("t", "a")
+            .in_schema("public");
         let text: Vec<String> = error_response(&report)
             .fields
             .iter()
             .map(|(code, text)| format!("{}={text}", *code as char))
             .collect();
-        let expected =
-            ["S=ERROR", "V=ERROR", "C=42P01", "M=nope", "D=d", "H=h", "P=8", "W=datanode dn2"];
+        let expected = [
+            "S=ERROR",
+            "V=ERROR",
+            "C=42P01",
+            "M=nope",
+            "D=d",
+            "H=h",
+            "P=8",
+            "W=datanode dn2",
+            "s=public",
+            "t=t",
+            "c=a",
+        ];
         assert_eq!(text, expected);
     }
 }

@@ -54,6 +54,7 @@ impl<S: Session> Conversation<S> {
             statement,
             sql: message.query,
             description,
+            declared: message.type_oids,
             prepared_at: Utc::now(),
             from_sql: false,
         };
@@ -109,9 +110,8 @@ impl<S: Session> Conversation<S> {
         let (fields, formats) = match message.target_type {
             b'S' => {
                 let prepared = self.session.prepared_statements().get(&name)?;
-                let Description { parameters, fields } = &prepared.description;
-                let oids = parameters.iter().map(|parameter| parameter.oid()).collect();
-                self.connection.put(&ParameterDescription::new(oids));
+                let fields = &prepared.description.fields;
+                self.connection.put(&ParameterDescription::new(prepared.parameter_oids()));
                 let columns = fields.as_ref().map_or(0, Vec::len);
                 (fields.clone(), vec![Format::Text; columns])
             }

@@ -16,7 +16,9 @@ use crate::session::{OutputField, RowCursor, RowsTag};
 /// A session's portals by name; the unnamed one stands under the empty name.
 #[derive(Debug)]
 pub struct Portals<S> {
-    by_name: HashMap<String, Portal<S>>,
+    /// Each with its number, in the order they were opened.
+    by_name: HashMap<String, (u64, Portal<S>)>,
+    opened: u64,
 }
 
 /// A statement with its parameters, and how far it has run.
@@ -90,19 +92,19 @@ impl CursorTraits {
 
 impl<S> Default for Portals<S> {
     fn default() -> Self {
-        Self { by_name: HashMap::new() }
+        Self { by_name: HashMap::new(), opened: 0 }
     }
 }
 
 impl<S> Portals<S> {
     /// The portal of this name.
     pub fn get(&self, name: &str) -> Option<&Portal<S>> {
-        self.by_name.get(name)
+        self.by_name.get(name).map(|(_, portal)| portal)
     }
 
     /// The portal of this name.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Portal<S>> {
-        self.by_name.get_mut(name)
+        self.by_name.get_mut(name).map(|(_, portal)| portal)
     }
 
     /// # Errors
@@ -119,12 +121,13 @@ impl<S> Portals<S> {
 
     /// Keeps a portal under a name that is free, or in the place of the one before.
     pub fn put(&mut self, name: String, portal: Portal<S>) {
-        self.by_name.insert(name, portal);
+        self.opened += 1;
+        self.by_name.insert(name, (self.opened, portal));
     }
 
     /// Takes a portal out; `None`: there is none of this name.
     pub fn remove(&mut self, name: &str) -> Option<Portal<S>> {
-        self.by_name.remove(name)
+        self.by_name.remove(name).map(|(_, portal)| portal)
     }
 
     /// Forgets them all: CLOSE ALL, the session's end.
@@ -134,11 +137,21 @@ impl<S> Portals<S> {
 
     /// A transaction has ended: what was not held is gone.
     pub fn end_transaction(&mut self) {
-        self.by_name.retain(|_, portal| portal.traits.is_held);
+        self.end_since(0);
+    }
+
+    /// How many were ever opened: those of now, for [`Self::end_since`].
+    pub fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// Ends what was opened after the first `opened`, and is not held.
+    pub fn end_since(&mut self, opened: u64) {
+        self.by_name.retain(|_, (number, portal)| *number <= opened || portal.traits.is_held);
     }
 
     /// All of them, by name, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Portal<S>)> {
-        self.by_name.iter().map(|(name, portal)| (name.as_str(), portal))
+        self.by_name.iter().map(|(name, (_, portal))| (name.as_str(), portal))
     }
 }

@@ -3,10 +3,14 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use kestrel_planner::catalog::SqlType;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::backend::Description;
 use crate::session::OutputField;
+
+/// `unknown`: a type that is to be found out.
+const UNKNOWN_OID: u32 = 705;
 
 /// A session's prepared statements by name; the unnamed one stands under the empty name.
 #[derive(Debug)]
@@ -23,10 +27,25 @@ pub struct PreparedStatement<S> {
     pub sql: String,
     /// Its parameters and columns, as they were when it was prepared.
     pub description: Description,
+    /// The OIDs of the parameters' types that the client declared; 0, or none: it did not.
+    pub declared: Vec<u32>,
     /// When that was.
     pub prepared_at: DateTime<Utc>,
     /// By PREPARE, not by the protocol.
     pub from_sql: bool,
+}
+
+impl<S> PreparedStatement<S> {
+    /// The OIDs of its parameters' types: a type that the client declared is that, also where we
+    /// hold it as another.
+    pub fn parameter_oids(&self) -> Vec<u32> {
+        let known = self.description.parameters.iter().enumerate();
+        let oid = |(at, known): (usize, &SqlType)| match self.declared.get(at) {
+            None | Some(0 | UNKNOWN_OID) => known.oid(),
+            Some(declared) => *declared,
+        };
+        known.map(oid).collect()
+    }
 }
 
 impl<S> Default for PreparedStatements<S> {

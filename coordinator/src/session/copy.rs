@@ -199,7 +199,8 @@ impl CopyFrom {
         .await?;
         let schema = self.table.arrow_schema();
         if let Err(error) = conform(&batch, &schema, &self.table.name) {
-            return Err(self.locate(&batch, &places, error));
+            let error = self.locate(&batch, &places, error);
+            return Err(error.in_schema(&self.table.schema_name));
         }
         match &mut self.ingestor {
             Some(ingestor) => ingestor.push(&batch).await,

@@ -120,5 +120,5 @@ impl ClientSession {
 /// A column that is to be NOT NULL has NULLs.
 pub(super) fn contains_nulls(column: &str, table: &str) -> ErrorReport {
     let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
-    ErrorReport::new(SqlState::NOT_NULL_VIOLATION, message)
+    ErrorReport::new(SqlState::NOT_NULL_VIOLATION, message).about_column(table, column)
 }

@@ -9,7 +9,10 @@ use kestrel_planner::{
     bind::{bind_query, stated_parameter_types},
     catalog::{Catalog, SqlType},
     error::report,
-    parse::{DiscardTarget, IsolationLevel, SetValue, StatementKind, TransactionModes, Variable},
+    parse::{
+        DiscardTarget, IsolationLevel, SavepointCommand, SetValue, StatementKind, TransactionModes,
+        Variable,
+    },
     plan::Plan,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -30,8 +33,7 @@ impl ClientSession {
         notices: &NoticeSender,
         cancel: CancellationToken,
     ) -> Result<Outcome> {
-        if !matches!(statement.kind, StatementKind::Commit { .. } | StatementKind::Rollback { .. })
-        {
+        if !ends_failure(&statement.kind) {
             self.transaction.check_usable()?;
         }
         match &statement.kind {
@@ -62,6 +64,9 @@ impl ClientSession {
             | StatementKind::Rollback { .. }
             | StatementKind::SetTransaction(_) => {
                 self.transaction_command(&statement.kind, notices, &cancel).await
+            }
+            StatementKind::Savepoint(command) => {
+                Ok(Outcome::Done(self.savepoint(command).await?.into()))
             }
             StatementKind::Set(_)
             | StatementKind::Show(_)
@@ -249,6 +254,16 @@ pub(super) fn show_fields(variable: &Variable) -> Vec<OutputField> {
     vec![OutputField { name: name.into(), sql_type, table_oid: 0, column_number: 0 }]
 }
 
+/// Whether a statement may run in a transaction block that has failed.
+fn ends_failure(kind: &StatementKind) -> bool {
+    matches!(
+        kind,
+        StatementKind::Commit { .. }
+            | StatementKind::Rollback { .. }
+            | StatementKind::Savepoint(SavepointCommand::RollbackTo(_))
+    )
+}
+
 fn check_modes(modes: &TransactionModes) -> Result<()> {
     if modes.isolation == Some(IsolationLevel::Serializable) {
         return Err(ErrorReport::unsupported("isolation level SERIALIZABLE is not supported")
@@ -263,7 +278,6 @@ fn unsupported(kind: &StatementKind) -> ErrorReport {
         StatementKind::Update(_) => "UPDATE",
         StatementKind::Delete(_) => "DELETE",
         StatementKind::Merge(_) => "MERGE",
-        StatementKind::Savepoint(_) => "SAVEPOINT",
         StatementKind::Analyze(_) => "ANALYZE",
         StatementKind::Vacuum(_) => "VACUUM",
         _ => "this statement",

@@ -156,6 +156,7 @@ impl ClientSession {
                 (noted, self.ingest(running, ingestor, (table, &serials), view).await)
             }
         };
+        let written = written.map_err(|error| error.in_schema(&table.schema_name));
         let (segments, rows) = noted.part(written)?;
         noted.part(self.add_segments(table, segments).await)?;
         noted.finish_written(rows);

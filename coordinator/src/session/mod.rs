@@ -13,6 +13,7 @@ mod outcome;
 mod prepare;
 mod role;
 mod rules;
+mod savepoint;
 mod select;
 mod serial;
 mod settings;
@@ -40,6 +41,7 @@ use crate::{
         StartupInfo, TransactionStatus,
     },
 };
+use savepoint::Savepoints;
 use settings::Settings;
 use transaction::Transaction;
 
@@ -94,6 +96,7 @@ impl Backend for EngineBackend {
             startup,
             settings,
             transaction: Transaction::default(),
+            savepoints: Savepoints::new(),
             prepared: PreparedStatements::default(),
             portals: Portals::default(),
             notices: None,
@@ -111,6 +114,7 @@ pub struct ClientSession {
     startup: StartupInfo,
     settings: Settings,
     transaction: Transaction,
+    savepoints: Savepoints,
     prepared: PreparedStatements<Statement>,
     portals: Portals<Statement>,
     /// Where the statement that runs sends its notices.
@@ -232,7 +236,8 @@ impl Session for ClientSession {
     fn statement_failed(&mut self, _: &ErrorReport) {
         self.batch_failed = true;
         self.transaction.fail();
-        self.portals.end_transaction();
+        // What is older than the last savepoint can be gone back to.
+        self.portals.end_since(self.savepoints.last().map_or(0, |savepoint| savepoint.portals));
     }
 
     fn transaction_status(&self) -> TransactionStatus {

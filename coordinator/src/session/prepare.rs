@@ -51,6 +51,7 @@ impl ClientSession {
             sql: statement.sql.clone(),
             description,
             prepared_at: Utc::now(),
+            declared: Vec::new(),
             from_sql: true,
         };
         self.prepared.insert(&prepare.name, prepared)?;

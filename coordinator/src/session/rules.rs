@@ -33,7 +33,7 @@ impl ClientSession {
             let Some(double) = self.double(table, key, &view).await? else { continue };
             let message =
                 format!("duplicate key value violates unique constraint \"{}\"", key.name);
-            return Err(ErrorReport::new(SqlState::UNIQUE_VIOLATION, message)
+            return Err(broken(SqlState::UNIQUE_VIOLATION, message, table, &key.name)
                 .detail(format!("Key {double} already exists.")));
         }
         Ok(())
@@ -88,7 +88,7 @@ impl ClientSession {
                 "new row for relation \"{}\" violates check constraint \"{}\"",
                 table.name, check.name
             );
-            return Err(ErrorReport::new(SqlState::CHECK_VIOLATION, message)
+            return Err(broken(SqlState::CHECK_VIOLATION, message, table, &check.name)
                 .detail(format!("Failing row contains ({row}).")));
         }
         Ok(())
@@ -158,7 +158,7 @@ impl ClientSession {
                     "check constraint \"{}\" of relation \"{}\" is violated by some row",
                     check.name, table.name
                 );
-                Err(ErrorReport::new(SqlState::CHECK_VIOLATION, message))
+                Err(broken(SqlState::CHECK_VIOLATION, message, &table, &check.name))
             }
             RowCheck::Unique { table, key } => {
                 let Some(table) = find(*table) else { return Ok(()) };
@@ -167,7 +167,7 @@ impl ClientSession {
                 let view = self.transaction.newest_view(&self.engine)?;
                 let Some(double) = self.double(&table, key, &view).await? else { return Ok(()) };
                 let message = format!("could not create unique index \"{}\"", key.name);
-                Err(ErrorReport::new(SqlState::UNIQUE_VIOLATION, message)
+                Err(broken(SqlState::UNIQUE_VIOLATION, message, &table, &key.name)
                     .detail(format!("Key {double} is duplicated.")))
             }
         }
@@ -187,6 +187,13 @@ impl ClientSession {
         });
         Ok(Some(texts.collect::<Result<Vec<_>>>()?.join(", ")))
     }
+}
+
+/// Rows do not obey a constraint of their table.
+fn broken(state: SqlState, message: String, table: &TableDef, constraint: &str) -> ErrorReport {
+    ErrorReport::new(state, message)
+        .about_constraint(&table.name, constraint)
+        .in_schema(&table.schema_name)
 }
 
 fn query_of(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Query> {

@@ -111,6 +111,13 @@ struct Values {
     startup: BTreeMap<&'static str, String>,
 }
 
+/// What a session had set at a time.
+#[derive(Clone, Debug)]
+pub(super) struct SetSoFar {
+    set: BTreeMap<&'static str, String>,
+    local: BTreeMap<&'static str, String>,
+}
+
 impl Values {
     /// `set`, which is about to change.
     fn changing(&mut self) -> &mut BTreeMap<&'static str, String> {
@@ -170,6 +177,21 @@ impl Settings {
             values.set = before;
         }
         values.local.clear();
+    }
+
+    /// What is set now, to go back to.
+    pub(super) fn so_far(&self) -> SetSoFar {
+        let values = self.values.lock();
+        SetSoFar { set: values.set.clone(), local: values.local.clone() }
+    }
+
+    /// Goes back to what was set then.
+    pub(super) fn go_back(&self, so_far: &SetSoFar) {
+        let mut values = self.values.lock();
+        if values.set != so_far.set {
+            so_far.set.clone_into(values.changing());
+        }
+        so_far.local.clone_into(&mut values.local);
     }
 
     /// RESET.

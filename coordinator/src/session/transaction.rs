@@ -29,6 +29,16 @@ pub(super) struct Transaction {
     work: Option<Work>,
 }
 
+/// How far a transaction had come: what a savepoint goes back to.
+#[derive(Debug)]
+pub(super) struct Progress {
+    read_only: bool,
+    /// `None`: it had not looked at the catalog.
+    view: Option<Arc<Catalog>>,
+    changes: usize,
+    checked: usize,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Status {
     /// No BEGIN: what runs is committed at the end of the batch.
@@ -149,6 +159,29 @@ impl Transaction {
             work.base = base;
         }
         work.ddl_lock = Some(guard);
+    }
+
+    /// How far it has come.
+    pub(super) fn progress(&self) -> Progress {
+        let work = self.work.as_ref();
+        Progress {
+            read_only: self.read_only,
+            view: work.map(|work| Arc::clone(&work.view)),
+            changes: work.map_or(0, |work| work.changes.len()),
+            checked: work.map_or(0, |work| work.checked.len()),
+        }
+    }
+
+    /// Undoes what was done since; a block that had failed goes on. Locks are kept.
+    pub(super) async fn go_back(&mut self, engine: &Engine, progress: &Progress) {
+        self.status = Status::Open;
+        self.read_only = progress.read_only;
+        let Some(work) = &mut self.work else { return };
+        work.view = Arc::clone(progress.view.as_ref().unwrap_or(&work.base));
+        let undone = work.changes.split_off(progress.changes.min(work.changes.len()));
+        work.checked.truncate(progress.checked);
+        engine.garbage.note_undone(&undone);
+        engine.collect_garbage().await;
     }
 
     /// Waits until no other transaction writes a table with a unique key.

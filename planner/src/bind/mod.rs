@@ -52,6 +52,8 @@ pub struct BoundQuery {
     pub names: Vec<String>,
     /// The catalog's tables and views that the query names; not those within views.
     pub relations: Vec<NamedRelation>,
+    /// The types of parameters that the client or the statement says outright.
+    stated: Vec<Option<SqlType>>,
 }
 
 impl BoundQuery {
@@ -60,12 +62,21 @@ impl BoundQuery {
         let types = self.plan.get_parameter_types().map_err(report)?;
         let number = |name: &str| name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
         let count = types.keys().map(|name| number(name)).max().unwrap_or(0);
+        let count = count.max(self.stated.len());
         let mut parameters = vec![SqlType::Text; count];
         for (name, data_type) in types {
             if let (Some(parameter), Some(data_type)) =
                 (number(&name).checked_sub(1).and_then(|at| parameters.get_mut(at)), data_type)
             {
                 *parameter = SqlType::of_arrow(&data_type).unwrap_or(SqlType::Text);
+            }
+        }
+        for (parameter, stated) in parameters.iter_mut().zip(&self.stated) {
+            match stated {
+                // How long it may be is the column's affair.
+                Some(SqlType::Varchar(_)) => *parameter = SqlType::Varchar(None),
+                Some(stated) => *parameter = *stated,
+                None => {}
             }
         }
         Ok(parameters)
@@ -88,7 +99,7 @@ pub fn bind_query(
         .and_then(functions::postgresql_plan)
         .map_err(|error| context.source.report(error))?;
     let names = bound.outputs.resolve(plan.schema());
-    Ok(BoundQuery { plan, names, relations: bound.relations })
+    Ok(BoundQuery { plan, names, relations: bound.relations, stated: parameter_types })
 }
 
 /// A query whose names are known.

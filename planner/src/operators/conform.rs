@@ -38,7 +38,7 @@ fn null_value(batch: &RecordBatch, column: &ArrayRef, field: &Field, table: &str
     let message = format!(
         "null value in column \"{name}\" of relation \"{table}\" violates not-null constraint"
     );
-    let report = ErrorReport::new(SqlState::NOT_NULL_VIOLATION, message);
+    let report = ErrorReport::new(SqlState::NOT_NULL_VIOLATION, message).about_column(table, name);
     let Some(row) = (0..column.len()).find(|row| column.is_null(*row)) else { return report };
     let options = FormatOptions::new().with_null("null");
     let values = batch.columns().iter().map(|column| {

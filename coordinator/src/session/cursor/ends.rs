@@ -17,6 +17,7 @@ impl ClientSession {
                 return Err(error);
             }
         };
+        self.savepoints.clear();
         let committed = self.transaction.commit(&self.engine).await;
         for name in &held {
             match &committed {
@@ -34,6 +35,7 @@ impl ClientSession {
 
     /// Undoes the transaction.
     pub(in super::super) async fn rollback(&mut self) {
+        self.savepoints.clear();
         self.portals.end_transaction();
         self.settings.rollback();
         self.transaction.rollback(&self.engine).await;

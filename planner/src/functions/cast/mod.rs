@@ -60,6 +60,18 @@ pub(crate) fn cast_always(expr: Expr, to: SqlType) -> Expr {
     call(expr, to, CastKind::Explicit)
 }
 
+/// The value and the type of a call that [`cast_always`] gives.
+pub(crate) fn cast_of(expr: &Expr) -> Option<(&Expr, SqlType)> {
+    let Expr::ScalarFunction(function) = expr else { return None };
+    let cast = function.func.inner().downcast_ref::<CastFunction>()?;
+    match (cast.kind, function.args.as_slice()) {
+        (CastKind::Explicit, [value, Expr::Literal(ScalarValue::Utf8(Some(to)), _)]) => {
+            Some((value, SqlType::parse(to)?))
+        }
+        _ => None,
+    }
+}
+
 /// What happens to a value of type `from` that goes into a column of type `to`.
 pub fn assign_to(expr: Expr, from: &DataType, to: SqlType) -> Result<Expr, ErrorReport> {
     cast(expr, from, to, CastKind::Assignment)

@@ -18,16 +18,15 @@ use super::{
     literal_of_cast,
     similar::similar,
 };
-use kestrel_proto::{ErrorReport, SqlState};
-
 use crate::{
     catalog::SqlType,
     error::to_datafusion,
     functions::{
         Negate,
         arithmetic::types::Class,
-        cast::{cast_always, cast_to},
+        cast::{cast_always, cast_of, cast_to},
         literal::{is_untyped_text, narrow_integer_literal},
+        string::{LikeEscape, escaped_by_backslash},
     },
 };
 
@@ -68,12 +67,21 @@ fn finish(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 {
                     Ok(Transformed::yes(of_char(*cast.expr, to)))
                 }
+                Some(to) if is_relabelling(&cast.expr, to, schema) => {
+                    Ok(Transformed::yes(cast_always(*cast.expr, to)))
+                }
                 Some(to) => {
                     let cast = cast_to(*cast.expr, &from, to).map_err(to_datafusion)?;
                     Ok(Transformed::yes(cast))
                 }
                 None => Ok(Transformed::no(Expr::Cast(cast))),
             }
+        }
+        Expr::BinaryExpr(mut binary) if binary.op.supports_propagation() => {
+            for side in [&mut binary.left, &mut binary.right] {
+                without_label(side, schema);
+            }
+            Ok(Transformed::yes(Expr::BinaryExpr(binary)))
         }
         Expr::Between(between) => finish_between(between, schema).map(Transformed::yes),
         Expr::InList(list) => finish_in_list(list, schema).map(Transformed::yes),
@@ -86,8 +94,30 @@ fn finish(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 }
 
 fn is_char(expr: &Expr, schema: &DFSchema) -> bool {
-    let field = expr.to_field(schema).map(|(_, field)| field);
-    field.is_ok_and(|field| matches!(SqlType::of_field(&field), Some(SqlType::Char(_))))
+    matches!(sql_type(expr, schema), Some(SqlType::Char(_)))
+}
+
+fn sql_type(expr: &Expr, schema: &DFSchema) -> Option<SqlType> {
+    SqlType::of_field(expr.to_field(schema).ok()?.1.as_ref())
+}
+
+/// Whether a cast leaves the values as they are and only changes what they are called (a `name`
+/// as `text`, an `oid` as `bigint`).
+fn is_relabelling(expr: &Expr, to: SqlType, schema: &DFSchema) -> bool {
+    let from = sql_type(expr, schema).filter(|from| !matches!(from, SqlType::Char(_)));
+    !matches!(expr, Expr::Literal(..))
+        && !matches!(to, SqlType::Varchar(Some(_)) | SqlType::Char(_))
+        && from.is_some_and(|from| from != to && from.arrow() == to.arrow())
+}
+
+/// Takes away a cast that only relabels: a comparison sees no difference, and joins and scans
+/// know more about a column than about a cast of it.
+fn without_label(expr: &mut Expr, schema: &DFSchema) {
+    if let Some((value, to)) = cast_of(expr)
+        && is_relabelling(value, to, schema)
+    {
+        *expr = value.clone();
+    }
 }
 
 /// A `char(n)` as a text. It is held without its blanks; what has to go is its length, which would
@@ -196,7 +226,7 @@ fn finish_in_list(list: InList, schema: &DFSchema) -> Result<Expr> {
 /// care.
 fn finish_like(like: Like, schema: &DFSchema) -> Result<Expr> {
     let Like { negated, expr, pattern, escape_char, case_insensitive } = like;
-    let pattern = Box::new(escaped_by_backslash(*pattern, escape_char)?);
+    let pattern = Box::new(with_backslash(*pattern, escape_char)?);
     let ends_open = match pattern.as_ref() {
         Expr::Literal(value, _) => {
             value.try_as_str().flatten().is_some_and(|p| p.ends_with('%') && !p.ends_with("\\%"))
@@ -231,39 +261,26 @@ fn finish_like(like: Like, schema: &DFSchema) -> Result<Expr> {
     Ok(Expr::Like(Like::new(negated, expr, pattern, None, case_insensitive)))
 }
 
-/// The pattern with `\` for its escape character, the only one that DataFusion takes.
-fn escaped_by_backslash(pattern: Expr, escape: Option<char>) -> Result<Expr> {
+/// The pattern with `\` for its escape character.
+fn with_backslash(pattern: Expr, escape: Option<char>) -> Result<Expr> {
+    let escape = escape.unwrap_or('\\');
     let text = match &pattern {
         Expr::Literal(value, _) => value.try_as_str().flatten(),
         _ => None,
     };
-    let escape = escape.unwrap_or('\\');
-    let Some(text) = text else {
-        return match escape {
-            '\\' => Ok(pattern),
-            _ => Err(to_datafusion(ErrorReport::unsupported(
-                "LIKE with ESCAPE and a pattern that is not a constant",
-            ))),
-        };
-    };
-    let mut rewritten = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (c == escape, c) {
-            (true, _) => match chars.next() {
-                Some(next) => rewritten.extend(['\\', next]),
-                None => {
-                    let message = "LIKE pattern must not end with escape character";
-                    let report = ErrorReport::new(SqlState::INVALID_ESCAPE_SEQUENCE, message);
-                    return Err(to_datafusion(report));
-                }
-            },
-            (false, '\\') => rewritten.push_str("\\\\"),
-            (false, c) => rewritten.push(c),
+    match text {
+        Some(text) => {
+            let rewritten = escaped_by_backslash(text, Some(escape)).map_err(to_datafusion)?;
+            if rewritten == text {
+                return Ok(pattern);
+            }
+            Ok(Expr::Literal(ScalarValue::Utf8View(Some(rewritten)), None))
+        }
+        None if escape == '\\' => Ok(pattern),
+        None => {
+            let escape = Expr::Literal(ScalarValue::Utf8View(Some(escape.to_string())), None);
+            let function = crate::functions::function(LikeEscape::new());
+            Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![pattern, escape])))
         }
     }
-    if rewritten == text {
-        return Ok(pattern);
-    }
-    Ok(Expr::Literal(ScalarValue::Utf8View(Some(rewritten)), None))
 }

@@ -1,10 +1,12 @@
 //! The common type of values that meet in CASE, COALESCE, VALUES, UNION … (`select_common_type` in
 //! PostgreSQL's parse_coerce.c), where DataFusion would choose another.
 
-use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
 use datafusion::{
     common::{DFSchema, Result, ScalarValue},
-    logical_expr::{Expr, ExprSchemable},
+    logical_expr::{Expr, ExprSchemable, expr::Placeholder},
 };
 use kestrel_proto::{ErrorReport, SqlState};
 
@@ -122,6 +124,10 @@ pub(super) fn unified(expr: Expr, common: &DataType, schema: &DFSchema) -> Resul
         return match expr {
             Expr::Literal(ScalarValue::Null, metadata) => {
                 Ok(Expr::Literal(ScalarValue::try_from(common)?, metadata))
+            }
+            Expr::Placeholder(Placeholder { id, field: None }) => {
+                let field = Arc::new(Field::new("", common.clone(), true));
+                Ok(Expr::Placeholder(Placeholder::new_with_field(id, Some(field))))
             }
             expr => Ok(expr),
         };

@@ -3,9 +3,11 @@
 mod arguments;
 mod chr;
 mod concat;
+mod like_escape;
 mod position;
 mod substring;
 
+pub(crate) use like_escape::{LikeEscape, escaped_by_backslash};
 pub(crate) use position::Position;
 pub(crate) use substring::Substring;
 
@@ -21,6 +23,7 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
         function(Substring::new()),
         function(Position::new()),
         function(chr::Chr::new()),
+        function(LikeEscape::new()),
         function(concat::Concat::new(false)),
         function(concat::Concat::new(true)),
     ]
