@@ -1,38 +1,61 @@
-//! A bound on chains of operators. `a + b + c + …` is a tree as deep as the chain is long, and
-//! trees are dropped by recursion.
+//! Bounds on how deep a statement's syntax tree can be, told from its tokens. The parser, and
+//! whatever drops or walks its tree, go down by recursion; a stack that ends takes the process along.
+//!
+//! - `a + b + c + …` is a tree as deep as the chain is long.
+//! - `((…))` is read by recursion, for which the parser has a limit of its own, though not wherever
+//!   it reads parentheses.
+//! - `INTERVAL INTERVAL …` and `ARRAY<ARRAY<…` it reads by recursion without a limit.
 
 use datafusion::sql::sqlparser::{keywords::Keyword, tokenizer::Token};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::lexer::Lexeme;
 
+/// Levels of nested expressions and queries; the parser's stack grows with them.
+pub(super) const MAX_NESTING: usize = 300;
 /// Operators in one expression, or set operations in one query. PostgreSQL's own bound, its stack
 /// depth, is of this order.
 const MAX_CHAIN: usize = 4000;
+/// Words that begin a value or a type and are followed by another such. No statement that makes
+/// sense has more than two.
+const MAX_PREFIXES: usize = 50;
 
-/// Refuses (54001) a statement with a longer chain between two commas or parentheses.
+/// Refuses (54001) a statement with a longer chain between two commas or parentheses, or with
+/// deeper parentheses.
 pub(super) fn check(lexemes: &[Lexeme]) -> Result<()> {
     // One counter per open parenthesis, and one for outside of all.
     let mut chains = vec![0];
-    for lexeme in lexemes {
-        match &lexeme.token.token {
+    let mut prefixes = 0;
+    for lexeme in lexemes.iter().filter(|lexeme| !lexeme.is_space()) {
+        let token = &lexeme.token.token;
+        prefixes = if is_prefix(token) { prefixes + 1 } else { 0 };
+        if is_operator(token)
+            && let Some(chain) = chains.last_mut()
+        {
+            *chain += 1;
+            if *chain > MAX_CHAIN {
+                return Err(too_long().position(lexeme.position()));
+            }
+        }
+        match token {
             Token::LParen | Token::LBracket => chains.push(0),
             Token::RParen | Token::RBracket if chains.len() > 1 => {
                 chains.pop();
             }
             Token::Comma => chains.last_mut().into_iter().for_each(|chain| *chain = 0),
-            token if is_operator(token) => {
-                if let Some(chain) = chains.last_mut() {
-                    *chain += 1;
-                    if *chain > MAX_CHAIN {
-                        return Err(too_long().position(lexeme.position()));
-                    }
-                }
-            }
             _ => {}
+        }
+        if chains.len() > MAX_NESTING || prefixes > MAX_PREFIXES {
+            return Err(too_deep().position(lexeme.position()));
         }
     }
     Ok(())
+}
+
+/// 54001
+pub(super) fn too_deep() -> ErrorReport {
+    ErrorReport::new(SqlState::STATEMENT_TOO_COMPLEX, "statement is nested too deeply")
+        .hint("Split the statement, or put its inner parts into tables.")
 }
 
 fn too_long() -> ErrorReport {
@@ -55,12 +78,26 @@ fn is_operator(token: &Token) -> bool {
                 | Keyword::COLLATE
                 | Keyword::AT
                 | Keyword::NOTNULL
+                | Keyword::IN
+                | Keyword::SIMILAR
+                | Keyword::RLIKE
+                | Keyword::REGEXP
+                | Keyword::MATCH
+                | Keyword::MEMBER
+                | Keyword::OVERLAPS
+                | Keyword::OPERATOR
+                | Keyword::DIV
+                | Keyword::XOR
                 | Keyword::UNION
                 | Keyword::INTERSECT
                 | Keyword::EXCEPT
                 | Keyword::MINUS
         ),
         Token::Whitespace(_)
+        | Token::LParen
+        | Token::RParen
+        | Token::RBracket
+        | Token::Comma
         | Token::Number(..)
         | Token::Period
         | Token::SingleQuotedString(_)
@@ -68,7 +105,15 @@ fn is_operator(token: &Token) -> bool {
         | Token::DollarQuotedString(_)
         | Token::Placeholder(_)
         | Token::SemiColon => false,
-        // Every other token is an operator, or rare.
+        // Every other token is an operator, as `[` is, or rare.
         _ => true,
+    }
+}
+
+/// Does another value or type follow, which is read inside of what this token begins?
+fn is_prefix(token: &Token) -> bool {
+    match token {
+        Token::Word(w) => matches!(w.keyword, Keyword::INTERVAL | Keyword::ARRAY | Keyword::SETOF),
+        token => *token == Token::Lt,
     }
 }
