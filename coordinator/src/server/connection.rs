@@ -388,7 +388,10 @@ impl Writer {
     /// await.
     async fn flush_when_due(&mut self) -> io::Error {
         if let Some(at) = self.flush_at {
-            sleep_until(at).await;
+            // A timer would wait for its next tick.
+            if at > Instant::now() {
+                sleep_until(at).await;
+            }
             if let Err(error) = self.flush().await {
                 return error;
             }
