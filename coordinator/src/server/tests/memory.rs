@@ -42,8 +42,8 @@ fn packet(length: u32, body: &[u8]) -> Vec<u8> {
 fn a_stranger_is_not_given_memory() {
     let runtime = timers();
     let _context = runtime.enter();
-    const MINUTE: &[u8] = b"\0\x03\0\0user\0";
-    let long = [MINUTE, &[b'x'; 9_980], b"\0\0"].concat();
+    let start: &[u8] = b"\0\x03\0\0user\0";
+    let long = [start, &[b'x'; 9_980], b"\0\0"].concat();
     let whole = packet(long.len() as u32 + 4, &long);
     assert!(whole.len() <= 10_000);
     let wishes = packet(8, b"\x04\xd2\x16\x2f").repeat(2);

@@ -30,7 +30,7 @@ pub(crate) fn interval(text: &str) -> Result<IntervalMonthDayNano> {
         .and_then(|((months, days), micros)| new_interval(months, days, micros))
         .ok_or_else(|| {
             ErrorReport::new(
-                SqlState::DATETIME_FIELD_OVERFLOW,
+                SqlState::INTERVAL_FIELD_OVERFLOW,
                 format!("interval field value out of range: \"{text}\""),
             )
         })

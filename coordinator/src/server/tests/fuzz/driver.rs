@@ -123,7 +123,7 @@ fn describe(target: Target, failure: &Failure) -> String {
 
 #[test]
 fn what_fails_is_told_with_its_seed() {
-    let make = |random: &mut Random| vec![rand::Rng::random_range(random, 0..4)];
+    let make = |random: &mut Random| -> Vec<u8> { vec![rand::Rng::random_range(random, 0..4)] };
     let target = Target { test: "none", make, one_in: 1 };
     let check = |input: &[u8], _: &mut Random| assert_ne!(input, [3], "three");
     let failures = try_all(target, 1..100, &AtomicU64::new(0), check);
