@@ -73,6 +73,10 @@ impl Records {
         bytes: &[u8],
         mut record: impl FnMut(Record<'_>) -> Result<()>,
     ) -> Result<()> {
+        if self.ended {
+            // What is behind the end mark is not looked at, so it needs no place.
+            return Ok(());
+        }
         self.buffer.extend_from_slice(bytes);
         let mut start = 0;
         while let Some(end) = self.find_end() {
@@ -349,9 +353,9 @@ mod tests {
     }
     #[test]
     fn a_record_that_does_not_end_is_given_up() {
-        for (csv, piece) in [(false, &b"abc"[..]), (true, b"\"a\n")] {
+        for (csv, first, piece) in [(false, &b"1\n"[..], b"abc"), (true, b"1\n\"", b"a\nb")] {
             let mut records = Records { max_bytes: 10, ..Records::new("t", format(csv)) };
-            records.push(b"1\n", |_| Ok(())).unwrap();
+            records.push(first, |_| Ok(())).unwrap();
             let mut pushed = 0;
             let error = loop {
                 pushed += 1;
@@ -362,5 +366,8 @@ mod tests {
             let expected = (4, SqlState::PROGRAM_LIMIT_EXCEEDED, Some("COPY t, line 2"));
             assert_eq!((pushed, error.sqlstate, error.context.as_deref()), expected);
         }
+        let mut records = Records { max_bytes: 10, ..Records::new("t", format(false)) };
+        records.push(b"\\.\n", |_| Ok(())).unwrap();
+        assert_eq!(records.push(&[b'x'; 100], |_| Ok(())), Ok(()), "after the end mark");
     }
 }
