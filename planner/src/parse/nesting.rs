@@ -16,8 +16,8 @@ pub(super) const MAX_NESTING: usize = 300;
 /// Operators in one expression, or set operations in one query. PostgreSQL's own bound, its stack
 /// depth, is of this order.
 const MAX_CHAIN: usize = 4000;
-/// Words that begin a value or a type and are followed by another such. No statement that makes
-/// sense has more than two.
+/// Words of a statement that begin a value or a type inside of which another one follows at once.
+/// No statement that makes sense has more than a few; the parser reads each inside of the last.
 const MAX_PREFIXES: usize = 50;
 
 /// Refuses (54001) a statement with a longer chain between two commas or parentheses, or with
@@ -25,10 +25,11 @@ const MAX_PREFIXES: usize = 50;
 pub(super) fn check(lexemes: &[Lexeme]) -> Result<()> {
     // One counter per open parenthesis, and one for outside of all.
     let mut chains = vec![0];
-    let mut prefixes = 0;
+    let (mut prefixes, mut follows_prefix) = (0, false);
     for lexeme in lexemes.iter().filter(|lexeme| !lexeme.is_space()) {
         let token = &lexeme.token.token;
-        prefixes = if is_prefix(token) { prefixes + 1 } else { 0 };
+        prefixes += usize::from(follows_prefix && (is_prefix(token) || *token == Token::Lt));
+        follows_prefix = is_prefix(token);
         if is_operator(token)
             && let Some(chain) = chains.last_mut()
         {
@@ -110,10 +111,8 @@ fn is_operator(token: &Token) -> bool {
     }
 }
 
-/// Does another value or type follow, which is read inside of what this token begins?
+/// Is a value or a type that follows read inside of what this word begins?
 fn is_prefix(token: &Token) -> bool {
-    match token {
-        Token::Word(w) => matches!(w.keyword, Keyword::INTERVAL | Keyword::ARRAY | Keyword::SETOF),
-        token => *token == Token::Lt,
-    }
+    matches!(token, Token::Word(w)
+        if matches!(w.keyword, Keyword::INTERVAL | Keyword::ARRAY | Keyword::SETOF))
 }

@@ -377,6 +377,7 @@ fn deep_and_long_statements_fail_cleanly() {
             nested("CASE WHEN true THEN ", "1", " END", 10_000),
             nested("f(", "1", ")", 10_000),
             nested("INTERVAL ", "'1 day'", "", 10_000),
+            nested(&format!("({}", "INTERVAL ".repeat(40)), "'1 day'", ")", 100),
             format!("SELECT CAST(1 AS {}int{})", "ARRAY<".repeat(10_000), ">".repeat(10_000)),
             format!("SELECT 1::int{}", "[]".repeat(10_000)),
             format!("SELECT 1{}", " IN (1)".repeat(10_000)),
