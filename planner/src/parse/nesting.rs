@@ -116,3 +116,65 @@ fn is_prefix(token: &Token) -> bool {
     matches!(token, Token::Word(w)
         if matches!(w.keyword, Keyword::INTERVAL | Keyword::ARRAY | Keyword::SETOF))
 }
+
+#[cfg(test)]
+mod tests {
+    use kestrel_proto::SqlState;
+
+    use crate::parse::parse;
+
+    /// On the stack of a server's thread, which must not end.
+    fn on_small_stack(check: fn()) {
+        let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(check).unwrap();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn depth_without_a_limit_of_the_parsers_is_refused() {
+        on_small_stack(|| {
+            let many = 10_000;
+            for sql in [
+                format!("SELECT {}'1 day'", "INTERVAL ".repeat(many)),
+                format!(
+                    "SELECT {}1{}",
+                    format!("({}", "INTERVAL ".repeat(40)).repeat(100),
+                    ")".repeat(100)
+                ),
+                format!("SELECT CAST(1 AS {}int{})", "ARRAY<".repeat(many), ">".repeat(many)),
+                format!("SELECT 1::int{}", "[]".repeat(many)),
+                format!("SELECT 1{}", " IN (1)".repeat(many)),
+                format!("SELECT * FROM JSON_TABLE({}", "(".repeat(many)),
+            ] {
+                let error = parse(&sql).unwrap_err();
+                assert_eq!(error.sqlstate, SqlState::STATEMENT_TOO_COMPLEX, "{}", &sql[..60]);
+            }
+            for words in ["EXPLAIN ", "PREPARE a AS ", "EXPLAIN (VERBOSE) "] {
+                let error = parse(&format!("{}SELECT 1", words.repeat(many))).unwrap_err();
+                assert_eq!(error.sqlstate, SqlState::SYNTAX_ERROR, "{words}");
+            }
+        });
+    }
+
+    #[test]
+    fn what_makes_sense_is_not() {
+        on_small_stack(|| {
+            for sql in [
+                format!("SELECT {} 1", "INTERVAL '1 day' + ".repeat(1_000)),
+                format!("SELECT 1 WHERE {} true", "a < ARRAY[1] AND ".repeat(500)),
+                format!("SELECT {}1{}", "(".repeat(50), ")".repeat(50)),
+                format!("SELECT {} 1", "a[1], ".repeat(10_000)),
+                "SELECT '1'::int[][][]".to_string(),
+            ] {
+                assert!(parse(&sql).is_ok(), "{}: {:?}", &sql[..20], parse(&sql).err());
+            }
+        });
+    }
+
+    #[test]
+    fn every_statement_has_its_own_notices() {
+        // Looking for those of one must not mean looking at all.
+        let dropped = format!("DROP TABLE {};", "x".repeat(64)).repeat(20_000);
+        let statements = parse(&dropped).unwrap();
+        assert!(statements.iter().all(|statement| statement.notices.len() == 1));
+    }
+}

@@ -376,19 +376,10 @@ fn deep_and_long_statements_fail_cleanly() {
             nested("(SELECT ", "1", ")", 10_000),
             nested("CASE WHEN true THEN ", "1", " END", 10_000),
             nested("f(", "1", ")", 10_000),
-            nested("INTERVAL ", "'1 day'", "", 10_000),
-            nested(&format!("({}", "INTERVAL ".repeat(40)), "'1 day'", ")", 100),
-            format!("SELECT CAST(1 AS {}int{})", "ARRAY<".repeat(10_000), ">".repeat(10_000)),
-            format!("SELECT 1::int{}", "[]".repeat(10_000)),
-            format!("SELECT 1{}", " IN (1)".repeat(10_000)),
             format!("SELECT * FROM {}t{}", "(".repeat(10_000), ")".repeat(10_000)),
         ] {
             let outcome = outcome(&sql);
             assert!(outcome.starts_with(too_deep), "{outcome}: {}", &sql[..60]);
-        }
-        for words in ["EXPLAIN ", "PREPARE a AS ", "EXPLAIN (VERBOSE) "] {
-            let outcome = outcome(&format!("{}SELECT 1", words.repeat(10_000)));
-            assert!(outcome.starts_with("42601"), "{outcome}");
         }
         // These would take 2^60 steps.
         for sql in [
@@ -416,9 +407,6 @@ fn deep_and_long_statements_fail_cleanly() {
             let long = outcome(&format!("SELECT 1{}", operator.repeat(5_000)));
             assert!(long.contains(": more than 4000 operators"), "{long}");
         }
-        // Each statement has a NOTICE of its own, and looking for it must not mean looking at all.
-        let dropped = format!("DROP TABLE {};", "x".repeat(64)).repeat(10_000);
-        assert_eq!(parse(&dropped).map(|statements| statements[9_999].notices.len()), Ok(1));
         let rows = vec!["(1, 'a' || 'b')"; 20_000].join(", ");
         assert!(outcome(&format!("INSERT INTO t VALUES {rows}")).starts_with("Insert"));
     };
