@@ -28,8 +28,9 @@ impl HbaRules {
         let mut lines = text.lines().enumerate();
         while let Some((index, line)) = lines.next() {
             let mut line = line.to_string();
-            while let Some(rest) = line.strip_suffix('\\') {
-                line = rest.to_string() + lines.next().map_or("", |(_, next)| next);
+            while line.ends_with('\\') {
+                line.pop();
+                line.push_str(lines.next().map_or("", |(_, next)| next));
             }
             let at_line = |message: String| {
                 let message = format!("line {} of the rule file: {message}", index + 1);

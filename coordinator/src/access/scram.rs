@@ -272,6 +272,9 @@ fn attribute(part: Option<&str>, name: char) -> Result<&str> {
 }
 
 fn text(message: &[u8]) -> Result<&str> {
+    if message.contains(&0) {
+        return Err(malformed("Message length does not match input length."));
+    }
     std::str::from_utf8(message).map_err(|_| malformed("The message is no UTF-8."))
 }
 

@@ -8,16 +8,15 @@ use arrow::{
     datatypes::{Field, Schema, SchemaRef},
 };
 use kestrel_planner::{catalog::ColumnDef, error::report};
-use kestrel_proto::{ErrorReport, Result, SqlState};
+use kestrel_proto::{ErrorReport, Result};
 
 use super::{
     BINARY_SIGNATURE, CopyBatch, Places,
     binary_column::ColumnBuilder,
-    place::{at_column, at_line, bad_format},
+    place::{at_column, at_line, bad_format, too_long},
+    records::MAX_RECORD_BYTES,
 };
 
-/// Rows of a batch.
-const BATCH_ROWS: usize = 8192;
 /// A value is shorter than this, as in PostgreSQL.
 const MAX_VALUE_BYTES: usize = 0x3fff_ffff;
 /// Flags that a reader must know are the upper 16 bits; this one was for OIDs of rows.
@@ -37,6 +36,7 @@ pub struct BinaryReader {
     line: u64,
     /// Of the row that is being read; kept for its memory.
     values: Vec<Option<Range<usize>>>,
+    max_row_bytes: usize,
 }
 
 enum State {
@@ -63,16 +63,27 @@ impl BinaryReader {
             state: State::Header,
             line: 0,
             values: Vec::new(),
+            max_row_bytes: MAX_RECORD_BYTES,
         }
     }
 
     /// More data.
     ///
     /// # Errors
-    /// 22P04: it is not of the format. Those of the columns' types: it is none of their values.
+    /// 22P04: it is not of the format. 54000: a row is too long. Those of the columns' types: it is
+    /// none of their values.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
         self.buffer.extend_from_slice(bytes);
-        self.read(false)
+        self.read(false)?;
+        // What is left is the beginning of one row.
+        match self.buffer.len().checked_sub(self.max_row_bytes) {
+            Some(more @ 1..) => Err(too_long(self.max_row_bytes, more).context(at_line(
+                &self.table,
+                self.line + 1,
+                None,
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// All data has come.
@@ -90,7 +101,7 @@ impl BinaryReader {
 
     /// Are there enough rows for a batch?
     pub fn is_full(&self) -> bool {
-        self.places.rows() >= BATCH_ROWS
+        self.places.are_enough()
     }
 
     /// The rows so far, if there are any.
@@ -184,7 +195,7 @@ impl BinaryReader {
             let column = self.columns.get(self.values.len()).map_or("", |c| c.name.as_str());
             return Err(error.context(at_column(&self.table, line, column, None)));
         }
-        self.places.note(line, None);
+        self.places.note(line, end - from, None);
         Ok(Some(end))
     }
 
@@ -227,11 +238,7 @@ impl Stop {
         match self {
             Self::DataEnds => bad_format("unexpected EOF in COPY data"),
             Self::InvalidSize => bad_format("invalid field size"),
-            Self::TooLong(size) => {
-                ErrorReport::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "out of memory").detail(format!(
-                    "Cannot enlarge string buffer containing 0 bytes by {size} more bytes."
-                ))
-            }
+            Self::TooLong(size) => too_long(0, size),
         }
     }
 }
@@ -382,5 +389,14 @@ mod tests {
         let bad: &[u8] = b"\0\x02\0\0\0\x04\0\0\0\x08\0\0\0\x04abcd";
         assert!(reader.push(&[HEADER, row, bad].concat()).is_err());
         assert_eq!(reader.take().unwrap().unwrap().rows.num_rows(), 1);
+    }
+    #[test]
+    fn a_row_that_does_not_end_is_given_up() {
+        let mut reader = BinaryReader { max_row_bytes: 100, ..reader() };
+        reader.push(&[HEADER, b"\0\x02\xff\xff\xff\xff\0\x01\0\0"].concat()).unwrap();
+        reader.push(&[b' '; 90]).unwrap();
+        let error = reader.push(b" ").unwrap_err();
+        assert_eq!((error.sqlstate.as_str(), error.message.as_str()), ("54000", "out of memory"));
+        assert_eq!(error.context.as_deref(), Some("COPY t, line 1"));
     }
 }

@@ -16,16 +16,10 @@ use arrow::{
 use kestrel_planner::catalog::SqlType;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{numeric, place::utf8};
-use crate::server::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS};
+use super::numeric;
+use crate::encoding::utf8;
+use crate::server::{out_of_range, received_date, received_timestamp};
 
-/// Days before 2000-01-01 that PostgreSQL's calendar begins: 4714-11-24 BC.
-const FIRST_DAY: i32 = -2_451_545;
-/// The day after its last, counted from 2000-01-01: 5874898-01-01.
-const END_OF_DAYS: i32 = 2_145_031_949;
-/// The same for timestamps, in microseconds: 4714-11-24 BC and 294277-01-01.
-const FIRST_MICROS: i64 = -211_813_488_000_000_000;
-const END_OF_MICROS: i64 = 9_223_371_331_200_000_000;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Collects a column's values.
@@ -109,12 +103,12 @@ impl ColumnBuilder {
             Values::Text(values) => {
                 values.append_value(limited(utf8(input.rest())?, self.sql_type)?);
             }
-            Values::Date(values) => values.append_value(date(input.i32()?)?),
+            Values::Date(values) => values.append_value(received_date(input.i32()?)?),
             Values::Time(values) => match input.i64()? {
                 micros @ 0..=MICROS_PER_DAY => values.append_value(micros),
                 _ => return Err(out_of_range("time")),
             },
-            Values::Timestamp(values) => values.append_value(timestamp(input.i64()?)?),
+            Values::Timestamp(values) => values.append_value(received_timestamp(input.i64()?)?),
             Values::Interval(values) => {
                 let (micros, days, months) = (input.i64()?, input.i32()?, input.i32()?);
                 let nanos = micros.checked_mul(1_000).ok_or_else(|| out_of_range("interval"))?;
@@ -215,31 +209,6 @@ impl<'a> Input<'a> {
 
 fn no_data(message: &str) -> ErrorReport {
     ErrorReport::new(SqlState::PROTOCOL_VIOLATION, message)
-}
-
-fn out_of_range(sql_type: &str) -> ErrorReport {
-    ErrorReport::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("{sql_type} out of range"))
-}
-
-/// Days since 2000 to days since 1970. The ends of the range are PostgreSQL's infinities in
-/// either count.
-fn date(days: i32) -> Result<i32> {
-    match days {
-        i32::MIN | i32::MAX => Ok(days),
-        FIRST_DAY..END_OF_DAYS => Ok(days + POSTGRES_EPOCH_DAYS),
-        _ => Err(out_of_range("date")),
-    }
-}
-
-fn timestamp(micros: i64) -> Result<i64> {
-    match micros {
-        i64::MIN | i64::MAX => Ok(micros),
-        // The last 30 years do not fit the other count.
-        FIRST_MICROS..END_OF_MICROS => {
-            micros.checked_add(POSTGRES_EPOCH_MICROS).ok_or_else(|| out_of_range("timestamp"))
-        }
-        _ => Err(out_of_range("timestamp")),
-    }
 }
 
 /// A text as a column of this type holds it: varchar(n) and char(n) cut blanks off that are too

@@ -1,9 +1,13 @@
 //! Where in the client's data something is, as the CONTEXT of an error tells it.
 
-use kestrel_proto::{ErrorReport, Result, SqlState};
+use kestrel_proto::{ErrorReport, SqlState};
 
 /// Text of the client is shown up to here, in bytes.
 const SHOWN_BYTES: usize = 100;
+/// Rows of a batch, at most; the last piece of data may bring more.
+const BATCH_ROWS: usize = 8192;
+/// So much of the client's data is a batch, however few rows it is.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// Where the rows of a batch come from.
 #[derive(Debug, Default)]
@@ -14,6 +18,8 @@ pub struct Places {
     text: String,
     /// Where each line's text ends.
     ends: Vec<usize>,
+    /// Of the client's data that the rows came from.
+    bytes: usize,
 }
 
 impl Places {
@@ -22,9 +28,10 @@ impl Places {
         Self { table: table.to_string(), ..Self::default() }
     }
 
-    /// Takes the next row.
-    pub(super) fn note(&mut self, line: u64, text: Option<&str>) {
+    /// Takes the next row, which came in so many bytes.
+    pub(super) fn note(&mut self, line: u64, bytes: usize, text: Option<&str>) {
         self.lines.push(line);
+        self.bytes += bytes;
         if let Some(text) = text {
             self.text.push_str(text);
             self.ends.push(self.text.len());
@@ -40,6 +47,11 @@ impl Places {
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.lines.len()
+    }
+
+    /// Are they enough for a batch? Long rows make one sooner, or one batch could take any memory.
+    pub(super) fn are_enough(&self) -> bool {
+        self.rows() >= BATCH_ROWS || self.bytes >= BATCH_BYTES
     }
 
     /// The line of a row.
@@ -83,32 +95,17 @@ fn shown(text: &str) -> String {
     format!("{}...", &text[..text.floor_char_boundary(SHOWN_BYTES)])
 }
 
+/// 54000: a row does not fit the memory that one may take. In PostgreSQL's words
+/// (`enlargeStringInfo`, stringinfo.c).
+pub(super) fn too_long(present: usize, more: usize) -> ErrorReport {
+    ErrorReport::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "out of memory").detail(format!(
+        "Cannot enlarge string buffer containing {present} bytes by {more} more bytes."
+    ))
+}
+
 /// 22P04
 pub(super) fn bad_format(message: impl Into<String>) -> ErrorReport {
     ErrorReport::new(SqlState::BAD_COPY_FILE_FORMAT, message)
-}
-
-/// Bytes as text, if they are UTF-8 without zeros.
-///
-/// # Errors
-/// 22021, with the bytes of the first character that is wrong.
-pub(super) fn utf8(bytes: &[u8]) -> Result<&str> {
-    let zero = bytes.iter().position(|byte| *byte == 0);
-    let wrong = match (std::str::from_utf8(bytes), zero) {
-        (Ok(text), None) => return Ok(text),
-        (Ok(_), Some(at)) => at,
-        (Err(error), zero) => zero.map_or(error.valid_up_to(), |at| at.min(error.valid_up_to())),
-    };
-    let length = match bytes[wrong] {
-        0xc0..=0xdf => 2,
-        0xe0..=0xef => 3,
-        0xf0..=0xf7 => 4,
-        _ => 1,
-    };
-    let shown = bytes[wrong..].iter().take(length).map(|byte| format!("0x{byte:02x}"));
-    let shown = shown.collect::<Vec<_>>().join(" ");
-    let message = format!("invalid byte sequence for encoding \"UTF8\": {shown}");
-    Err(ErrorReport::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message))
 }
 
 #[cfg(test)]
@@ -118,12 +115,12 @@ mod tests {
     #[test]
     fn places_are_told_in_postgresqls_words() {
         let mut places = Places::new("t");
-        places.note(1, Some("1\ta"));
-        places.note(4, Some("x"));
+        places.note(1, 3, Some("1\ta"));
+        places.note(4, 1, Some("x"));
         assert_eq!(places.context(0), "COPY t, line 1: \"1\ta\"");
         assert_eq!(places.context(1), "COPY t, line 4: \"x\"");
         assert_eq!(places.take().rows(), 2);
-        places.note(5, None);
+        places.note(5, 8, None);
         assert_eq!(places.context(0), "COPY t, line 5");
         let long = "é".repeat(60);
         let expected = format!("COPY t, line 1, column c: \"{}...\"", "é".repeat(50));
@@ -131,18 +128,15 @@ mod tests {
     }
 
     #[test]
-    fn wrong_bytes_are_shown() {
-        for (bytes, expected) in [
-            (&b"a\xff"[..], "0xff"),
-            (b"\xe4A", "0xe4 0x41"),
-            (b"a\0b", "0x00"),
-            (b"\xc3", "0xc3"),
-            (b"\0\xff", "0x00"),
-        ] {
-            let error = utf8(bytes).unwrap_err();
-            assert_eq!(error.sqlstate, SqlState::CHARACTER_NOT_IN_REPERTOIRE);
-            assert!(error.message.ends_with(&format!(": {expected}")), "{}", error.message);
-        }
-        assert_eq!(utf8("é漢".as_bytes()), Ok("é漢"));
+    fn long_rows_are_a_batch_sooner() {
+        let mut places = Places::new("t");
+        places.note(1, BATCH_BYTES - 1, None);
+        assert!(!places.are_enough());
+        places.note(2, 1, None);
+        assert!(places.are_enough());
+        places.take();
+        assert!(!places.are_enough());
+        (0..BATCH_ROWS).for_each(|_| places.note(3, 0, None));
+        assert!(places.are_enough());
     }
 }

@@ -3,7 +3,11 @@
 
 use kestrel_proto::{ErrorReport, Result};
 
-use super::place::{at_line, bad_format, utf8};
+use super::place::{at_line, bad_format, too_long};
+use crate::encoding::utf8;
+
+/// The longest record (PostgreSQL's MaxAllocSize).
+pub(super) const MAX_RECORD_BYTES: usize = 0x3fff_ffff;
 
 /// How records are written.
 #[derive(Clone, Debug)]
@@ -42,6 +46,7 @@ pub struct Records {
     /// Of the last record: lines are counted from 1.
     line: u64,
     ended: bool,
+    max_bytes: usize,
 }
 
 impl Records {
@@ -55,15 +60,23 @@ impl Records {
             quoted: false,
             line: 0,
             ended: false,
+            max_bytes: MAX_RECORD_BYTES,
         }
     }
 
     /// More bytes, cut anywhere; `record` gets each complete record.
+    ///
+    /// # Errors
+    /// Those of `record`; 22021 and 22P04 for what is no record; 54000: a record does not end.
     pub fn push(
         &mut self,
         bytes: &[u8],
         mut record: impl FnMut(Record<'_>) -> Result<()>,
     ) -> Result<()> {
+        if self.ended {
+            // What is behind the end mark is not looked at, so it needs no place.
+            return Ok(());
+        }
         self.buffer.extend_from_slice(bytes);
         let mut start = 0;
         while let Some(end) = self.find_end() {
@@ -73,6 +86,10 @@ impl Records {
         }
         self.buffer.drain(..start);
         self.searched -= start;
+        if self.buffer.len() > self.max_bytes {
+            let error = too_long(self.max_bytes, self.buffer.len() - self.max_bytes);
+            return Err(error.context(at_line(&self.table, self.line + 1, None)));
+        }
         Ok(())
     }
 
@@ -333,5 +350,24 @@ mod tests {
             let error = read.unwrap_err();
             assert_eq!((error.sqlstate, error.context.as_deref()), (sqlstate, Some(context)));
         }
+    }
+    #[test]
+    fn a_record_that_does_not_end_is_given_up() {
+        for (csv, first, piece) in [(false, &b"1\n"[..], b"abc"), (true, b"1\n\"", b"a\nb")] {
+            let mut records = Records { max_bytes: 10, ..Records::new("t", format(csv)) };
+            records.push(first, |_| Ok(())).unwrap();
+            let mut pushed = 0;
+            let error = loop {
+                pushed += 1;
+                if let Err(error) = records.push(piece, |_| Ok(())) {
+                    break error;
+                }
+            };
+            let expected = (4, SqlState::PROGRAM_LIMIT_EXCEEDED, Some("COPY t, line 2"));
+            assert_eq!((pushed, error.sqlstate, error.context.as_deref()), expected);
+        }
+        let mut records = Records { max_bytes: 10, ..Records::new("t", format(false)) };
+        records.push(b"\\.\n", |_| Ok(())).unwrap();
+        assert_eq!(records.push(&[b'x'; 100], |_| Ok(())), Ok(()), "after the end mark");
     }
 }

@@ -19,9 +19,6 @@ use super::{
     records::Record,
 };
 
-/// Rows of a batch.
-const BATCH_ROWS: usize = 8192;
-
 /// What a column's FORCE options say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Forced {
@@ -80,7 +77,7 @@ impl CopyRows {
                         value => value,
                     });
                 }
-                self.places.note(record.line, Some(record.text));
+                self.places.note(record.line, record.text.len(), Some(record.text));
                 return Ok(());
             }
         };
@@ -120,7 +117,7 @@ impl CopyRows {
 
     /// Are there enough rows for a batch?
     pub fn is_full(&self) -> bool {
-        self.places.rows() >= BATCH_ROWS
+        self.places.are_enough()
     }
 
     /// The rows so far, if there are any.

@@ -21,7 +21,7 @@ use super::CANCEL_GRACE;
 use super::clients::{Clients, Running};
 use super::error_response::{error_response, fatal, notice_response, protocol_violation};
 use super::failure::{Failure, Interrupt};
-use super::frontend::{FirstPacket, Frame, MAX_MESSAGE_BYTES};
+use super::frontend::{FirstPacket, Frame, MAX_MESSAGE_BYTES, MAX_SASL_BYTES};
 use super::socket::{self, ReadSide, WriteSide};
 use crate::access::{ChannelBinding, ClientTls};
 use crate::session::NoticeSender;
@@ -36,9 +36,11 @@ const READ_AHEAD_BYTES: usize = 256 * 1024;
 const LOOK_AFTER_CLIENT: Duration = Duration::from_secs(1);
 /// How long the last words to a client may take.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// The longest message of a client that has not shown yet who it is (PostgreSQL's
-/// PG_MAX_SASL_MESSAGE_LENGTH).
-const MAX_SASL_BYTES: usize = 1024;
+/// At least so much room is offered to the socket for what the client sends …
+const ROOM_BYTES: usize = 16 * 1024;
+/// … and so much while it has not shown yet who it is: its packets are short, and what it sends
+/// ahead may fill all the room there is.
+const STRANGER_ROOM_BYTES: usize = 4 * 1024;
 /// Memory that an unusual message or row leaves behind in a buffer is kept up to here.
 const KEPT_BYTES: usize = 1024 * 1024;
 
@@ -75,7 +77,11 @@ struct Writer {
 impl Connection {
     /// Over this socket; `clients` count the errors.
     pub(super) fn new(socket: TcpStream, clients: Arc<Clients>) -> Self {
-        let (read, write) = socket::sides(socket);
+        Self::over(socket::sides(socket), clients)
+    }
+
+    /// Over what is used as a socket.
+    pub(super) fn over((read, write): (ReadSide, WriteSide), clients: Arc<Clients>) -> Self {
         let (notice_sender, notices) = mpsc::unbounded_channel();
         let notice_sender = NoticeSender::new(notice_sender);
         Self {
@@ -122,6 +128,12 @@ impl Connection {
             Encryption::None => None,
             Encryption::Tls(binding) => binding.as_ref(),
         }
+    }
+
+    /// Memory that holds what the client has sent and what it has not taken yet.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.reader.buffer.capacity() + self.writer.output.capacity()
     }
 
     /// Where notices for this client go.
@@ -228,7 +240,7 @@ impl Connection {
                 biased;
                 notice = interruption(running, &mut self.notices) => notice?,
                 error = self.writer.flush_when_due() => Err(gone(running, error))?,
-                read = self.reader.read() => {
+                read = self.reader.read(ROOM_BYTES) => {
                     read.map_err(|error| gone(running, error))?;
                     continue;
                 }
@@ -243,7 +255,7 @@ impl Connection {
             if let Some(packet) = FirstPacket::take(&mut self.reader.buffer)? {
                 return Ok(packet);
             }
-            self.reader.read().await.map_err(Failure::Gone)?;
+            self.reader.read(STRANGER_ROOM_BYTES).await.map_err(Failure::Gone)?;
         }
     }
 
@@ -259,7 +271,9 @@ impl Connection {
                         format!("expected SASL response, got message type {}", frame.kind);
                     return Err(fatal(protocol_violation(message)).into());
                 }
-                None => self.reader.read().await.map_err(Failure::Gone)?,
+                None => {
+                    self.reader.read(STRANGER_ROOM_BYTES).await.map_err(Failure::Gone)?;
+                }
             }
         }
     }
@@ -308,14 +322,13 @@ fn gone(running: &Running, error: io::Error) -> Interrupt {
 }
 
 impl Reader {
-    /// Reads at least one byte more. May be dropped at any await.
-    async fn read(&mut self) -> io::Result<()> {
-        /// At least so much room is offered to the socket.
-        const ROOM_BYTES: usize = 16 * 1024;
+    /// Reads at least one byte more. The buffer grows with what has come, never with what a message
+    /// says it will be. May be dropped at any await.
+    async fn read(&mut self, room_bytes: usize) -> io::Result<()> {
         if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BYTES {
             self.buffer = BytesMut::new();
         }
-        self.buffer.reserve(ROOM_BYTES);
+        self.buffer.reserve(room_bytes);
         match self.socket.read_buf(&mut self.buffer).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),
@@ -327,7 +340,7 @@ impl Reader {
     async fn read_ahead(&mut self) -> io::Error {
         loop {
             if self.buffer.len() < READ_AHEAD_BYTES {
-                match self.read().await {
+                match self.read(ROOM_BYTES).await {
                     Ok(()) => continue,
                     Err(error) => return error,
                 }
@@ -375,7 +388,10 @@ impl Writer {
     /// await.
     async fn flush_when_due(&mut self) -> io::Error {
         if let Some(at) = self.flush_at {
-            sleep_until(at).await;
+            // A timer would wait for its next tick.
+            if at > Instant::now() {
+                sleep_until(at).await;
+            }
             if let Err(error) = self.flush().await {
                 return error;
             }

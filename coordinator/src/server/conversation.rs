@@ -95,6 +95,10 @@ impl<S: Session> Conversation<S> {
                 }
                 Err(end) => return Err(end),
             }
+            // Without a Sync nothing asks for the answers, but they are not let grow for ever.
+            if self.connection.is_full() {
+                self.flush().await?;
+            }
         }
     }
 

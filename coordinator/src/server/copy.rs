@@ -1,10 +1,11 @@
 //! `COPY … FROM STDIN`: the client's data, in either protocol.
 
+use kestrel_proto::ErrorReport;
 use pgwire::messages::copy::CopyInResponse;
 
 use super::clients::Running;
 use super::connection::Connection;
-use super::error_response::protocol_violation;
+use super::error_response::{fatal, protocol_violation};
 use super::failure::{Failure, Interrupt};
 use crate::session::CopyIn;
 
@@ -47,7 +48,10 @@ pub(super) async fn copy_in(
             kind => {
                 let message =
                     format!("unexpected message type 0x{kind:02X} during COPY from stdin");
-                return Err(give_up(copy, protocol_violation(message).into()).await);
+                let report = protocol_violation(message);
+                connection.put_error(&report);
+                give_up(copy, report.into()).await;
+                return Err(out_of_step().into());
             }
         }
     }
@@ -64,6 +68,12 @@ async fn finish(
         (Ok(tag), Some(Interrupt::Cancelled)) => Ok(tag),
         (_, Some(interrupt)) => Err(interrupt.into()),
     }
+}
+
+/// What the client has just sent is lost, and it may wait for an answer to it: as in PostgreSQL
+/// (`PostgresMain`, postgres.c) the connection ends.
+fn out_of_step() -> ErrorReport {
+    fatal(protocol_violation("terminating connection because protocol synchronization was lost"))
 }
 
 /// The load ends for a reason of ours, which the client is told; the load's own words are not.

@@ -6,19 +6,26 @@
 //! would store other text than the client sent.
 
 use bytes::{Buf, Bytes, BytesMut};
-use kestrel_proto::{ErrorReport, Result, SqlState};
+use kestrel_proto::{ErrorReport, Result};
 use pgwire::messages::extendedquery::{Bind, Close, Describe, Execute, Parse};
 use pgwire::messages::startup::Startup;
 
 use super::error_response::{fatal, protocol_violation};
+use crate::encoding::utf8;
 
 /// The longest message taken from a client unless it is told otherwise, in bytes (PostgreSQL's
 /// PQ_LARGE_MESSAGE_LIMIT).
 pub(super) const MAX_MESSAGE_BYTES: usize = 0x3fff_ffff;
 /// Of messages that carry no data (PostgreSQL's PQ_SMALL_MESSAGE_LIMIT).
 const MAX_SHORT_MESSAGE_BYTES: usize = 10_000;
+/// The longest message of a client that has not shown yet who it is (PostgreSQL's
+/// PG_MAX_SASL_MESSAGE_LENGTH).
+pub(super) const MAX_SASL_BYTES: usize = 1024;
 /// The longest startup packet (PostgreSQL's MAX_STARTUP_PACKET_LENGTH).
 const MAX_STARTUP_BYTES: usize = 10_000;
+/// The most settings in it. Each takes more memory than its bytes, and nobody knows yet whose they
+/// are.
+const MAX_STARTUP_PARAMETERS: usize = 128;
 
 /// One message, not yet read.
 #[derive(Debug)]
@@ -41,9 +48,12 @@ impl Frame {
             return Err(fatal(protocol_violation(format!("invalid frontend message type {kind}"))));
         }
         let Some(length) = length(&buffer[1..]) else { return Ok(None) };
-        let is_short = b"CDEHSXc".contains(&kind);
-        let most = if is_short { max_bytes.min(MAX_SHORT_MESSAGE_BYTES) } else { max_bytes };
-        if !(4..=most).contains(&length) {
+        let most = match kind {
+            b'C' | b'D' | b'E' | b'H' | b'S' | b'X' | b'c' | b'f' => MAX_SHORT_MESSAGE_BYTES,
+            b'p' => MAX_SASL_BYTES,
+            _ => max_bytes,
+        };
+        if !(4..=most.min(max_bytes)).contains(&length) {
             return Err(fatal(protocol_violation("invalid message length")));
         }
         if buffer.len() <= length {
@@ -70,7 +80,7 @@ impl Frame {
     pub(super) fn parse(self) -> Result<Parse> {
         let mut body = Body(self.body);
         let (name, query) = (body.name()?, body.text()?);
-        let types = body.counted(|body| Ok(body.take(4)?.get_u32()))?;
+        let types = body.counted(4, |body| Ok(body.take(4)?.get_u32()))?;
         body.finish()?;
         Ok(Parse::new(name, query, types))
     }
@@ -79,15 +89,15 @@ impl Frame {
     pub(super) fn bind(self) -> Result<Bind> {
         let mut body = Body(self.body);
         let (portal, statement) = (body.name()?, body.name()?);
-        let formats = body.counted(Body::short)?;
-        let parameters = body.counted(|body| match body.take(4)?.get_i32() {
+        let formats = body.counted(2, Body::short)?;
+        let parameters = body.counted(4, |body| match body.take(4)?.get_i32() {
             -1 => Ok(None),
             length => match usize::try_from(length) {
                 Ok(length) => Ok(Some(body.take(length)?)),
                 Err(_) => Err(insufficient()),
             },
         })?;
-        let result_formats = body.counted(Body::short)?;
+        let result_formats = body.counted(2, Body::short)?;
         body.finish()?;
         Ok(Bind::new(portal, statement, formats, parameters, result_formats))
     }
@@ -163,9 +173,6 @@ impl FirstPacket {
     /// # Errors
     /// FATAL 08P01: not such a packet; 0A000: a protocol that is not spoken here.
     pub(super) fn take(buffer: &mut BytesMut) -> Result<Option<Self>> {
-        const CANCEL: u32 = 80_877_102;
-        const TLS: u32 = 80_877_103;
-        const GSSAPI: u32 = 80_877_104;
         let Some(length) = length(buffer) else { return Ok(None) };
         if !(8..=MAX_STARTUP_BYTES).contains(&length) {
             return Err(fatal(protocol_violation("invalid length of startup packet")));
@@ -174,38 +181,58 @@ impl FirstPacket {
             return Ok(None);
         }
         buffer.advance(4);
-        let mut body = Body(buffer.split_to(length - 4).freeze());
+        let body = Body(buffer.split_to(length - 4).freeze());
+        Self::read(body).map(Some).map_err(fatal)
+    }
+
+    fn read(mut body: Body) -> Result<Self> {
+        const CANCEL: u32 = 80_877_102;
+        const TLS: u32 = 80_877_103;
+        const GSSAPI: u32 = 80_877_104;
         match body.take(4)?.get_u32() {
-            TLS => Ok(Some(Self::Tls)),
-            GSSAPI => Ok(Some(Self::Gssapi)),
+            TLS => body.finish().map(|()| Self::Tls),
+            GSSAPI => body.finish().map(|()| Self::Gssapi),
             CANCEL => {
-                let process_id = body.take(4).map_err(fatal)?.get_i32();
-                let secret = body.take(4).map_err(fatal)?.get_i32();
-                Ok(Some(Self::Cancel { process_id, secret }))
+                let process_id = body.take(4)?.get_i32();
+                let secret = body.take(4)?.get_i32();
+                body.finish()?;
+                Ok(Self::Cancel { process_id, secret })
             }
-            version if version >> 16 == 3 => {
-                startup(&mut body, (version & 0xffff) as u16).map(Some).map_err(fatal)
-            }
-            version => Err(fatal(ErrorReport::unsupported(format!(
+            version if version >> 16 == 3 => startup(body, (version & 0xffff) as u16),
+            version => Err(ErrorReport::unsupported(format!(
                 "unsupported frontend protocol {}.{}: server supports 3.0 to 3.0",
                 version >> 16,
                 version & 0xffff
-            )))),
+            ))),
         }
     }
 }
 
-fn startup(body: &mut Body, minor: u16) -> Result<FirstPacket> {
+/// Names and values, and an empty name at the end (PostgreSQL's `ProcessStartupPacket`,
+/// postmaster.c).
+fn startup(mut body: Body, minor: u16) -> Result<FirstPacket> {
+    let layout = |what: &str| protocol_violation(format!("invalid startup packet layout: {what}"));
+    let no_end = || layout("expected terminator as last byte");
     let mut startup = Startup::new();
     startup.protocol_number_minor = minor;
     loop {
+        if !body.0.contains(&0) {
+            return Err(no_end());
+        }
         let name = body.text()?;
         if name.is_empty() {
-            return Ok(FirstPacket::Startup(startup));
+            break;
         }
-        let value = body.text()?;
-        startup.parameters.insert(name, value);
+        if !body.0.contains(&0) {
+            return Err(no_end());
+        }
+        startup.parameters.insert(name, body.text()?);
+        if startup.parameters.len() > MAX_STARTUP_PARAMETERS {
+            return Err(layout(&format!("more than {MAX_STARTUP_PARAMETERS} settings")));
+        }
     }
+    body.finish().map_err(|_| no_end())?;
+    Ok(FirstPacket::Startup(startup))
 }
 
 fn length(buffer: &[u8]) -> Option<usize> {
@@ -238,7 +265,7 @@ impl Body {
         let text =
             self.take(end.ok_or_else(|| protocol_violation("invalid string in message"))?)?;
         self.take(1)?;
-        utf8(text)
+        utf8(&text).map(str::to_string)
     }
 
     /// A name; `None`: the empty one.
@@ -246,9 +273,17 @@ impl Body {
         Ok(Some(self.text()?).filter(|name| !name.is_empty()))
     }
 
-    /// A list that begins with its length in 16 bits.
-    fn counted<T>(&mut self, item: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    /// A list that begins with its length in 16 bits. An item has at least so many bytes: a count
+    /// that the message has no room for is not believed.
+    fn counted<T>(
+        &mut self,
+        least_bytes: usize,
+        item: impl Fn(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let count = self.take(2)?.get_u16();
+        if self.0.len() < usize::from(count) * least_bytes {
+            return Err(insufficient());
+        }
         (0..count).map(|_| item(self)).collect()
     }
 
@@ -260,26 +295,10 @@ impl Body {
     }
 }
 
-/// Text of a client.
-///
-/// # Errors
-/// 22021: it is not UTF-8.
-pub(super) fn utf8(bytes: Bytes) -> Result<String> {
-    String::from_utf8(bytes.into()).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let wrong = error.as_bytes()[at..].iter().take(4).map(|byte| format!("0x{byte:02x}"));
-        ErrorReport::new(
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            format!(
-                "invalid byte sequence for encoding \"UTF8\": {}",
-                wrong.collect::<Vec<_>>().join(" ")
-            ),
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use kestrel_proto::SqlState;
+
     use super::*;
 
     fn frame(kind: u8, body: &[u8]) -> Frame {
@@ -323,7 +342,7 @@ mod tests {
         }
         let error = frame(b'Q', b"select '\xff\xfe'\0").query().unwrap_err();
         assert_eq!(error.sqlstate, SqlState::CHARACTER_NOT_IN_REPERTOIRE);
-        let expected = "invalid byte sequence for encoding \"UTF8\": 0xff 0xfe 0x27";
+        let expected = "invalid byte sequence for encoding \"UTF8\": 0xff";
         assert_eq!(error.message, expected);
     }
 
@@ -352,5 +371,56 @@ mod tests {
         let mut buffer = BytesMut::from(&b"GET / HTTP/1.1\r\n"[..]);
         let error = FirstPacket::take(&mut buffer).unwrap_err();
         assert_eq!(error.sqlstate, SqlState::PROTOCOL_VIOLATION);
+    }
+    #[test]
+    fn counts_are_not_believed() {
+        // 65535 types, formats, values: none of them is there.
+        for (kind, body) in [(b'P', &b"\0\0\xff\xff"[..]), (b'B', b"\0\0\xff\xff\0\0\0\0")] {
+            let error = match kind {
+                b'P' => frame(kind, body).parse().unwrap_err(),
+                _ => frame(kind, body).bind().unwrap_err(),
+            };
+            assert_eq!(error.message, "insufficient data left in message");
+        }
+    }
+
+    #[test]
+    fn short_messages_are_short() {
+        for (kind, longest) in [(b'S', 10_000u32), (b'f', 10_000), (b'p', 1024), (b'Q', 20_000)] {
+            let header = |length: u32| [&[kind][..], &length.to_be_bytes()].concat();
+            let mut fits = BytesMut::from(&header(longest)[..]);
+            assert!(Frame::take(&mut fits, 20_000).unwrap().is_none());
+            let mut long = BytesMut::from(&header(longest + 1)[..]);
+            let error = Frame::take(&mut long, 20_000).unwrap_err();
+            assert_eq!(error.message, "invalid message length");
+        }
+    }
+
+    #[test]
+    fn startup_packets_end_where_they_say() {
+        let packet = |body: &[u8]| {
+            let length = (body.len() as u32 + 4).to_be_bytes();
+            FirstPacket::take(&mut BytesMut::from(&[&length, body].concat()[..]))
+        };
+        let many: Vec<u8> = (1..=129u8).flat_map(|n| [1 + n % 100, 1 + n / 100, 0, 0]).collect();
+        let many = [b"\0\x03\0\0", &many[..], b"\0"].concat();
+        let no_end = "invalid startup packet layout: expected terminator as last byte";
+        let cases: &[(&[u8], &str)] = &[
+            (b"\0\x03\0\0user\0me\0\0", ""),
+            (b"\0\x03\0\0\0", ""),
+            (b"\0\x03\0\0user\0me\0", no_end),
+            (b"\0\x03\0\0user\0me", no_end),
+            (b"\0\x03\0\0user", no_end),
+            (b"\0\x03\0\0user\0me\0\0x", no_end),
+            (&many, "invalid startup packet layout: more than 128 settings"),
+            (b"\x04\xd2\x16\x2e\0\0\0\x01", "insufficient data left in message"),
+            (b"\x04\xd2\x16\x2fx", "invalid message format"),
+        ];
+        for (body, expected) in cases {
+            match packet(body) {
+                Ok(found) => assert!(found.is_some() && expected.is_empty(), "{body:?}"),
+                Err(error) => assert_eq!(error.message, *expected, "{body:?}"),
+            }
+        }
     }
 }

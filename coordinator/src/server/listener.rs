@@ -100,9 +100,20 @@ async fn serve_client<B: Backend>(
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let mut connection = Connection::new(socket, Arc::clone(&options.clients))
+    let connection = Connection::new(socket, Arc::clone(&options.clients))
         .with_max_message_bytes(options.max_message_bytes);
-    let begin = guarded(begin(&mut connection, peer, &*backend, &options));
+    attend((connection, peer), place, &*backend, &options, shutdown).await;
+}
+
+/// Serves a client over its connection, from its first packet to its last.
+pub(super) async fn attend<B: Backend>(
+    (mut connection, peer): (Connection, SocketAddr),
+    place: OwnedSemaphorePermit,
+    backend: &B,
+    options: &ServeOptions,
+    shutdown: CancellationToken,
+) {
+    let begin = guarded(begin(&mut connection, peer, backend, options));
     let begun = tokio::select! {
         biased;
         () = shutdown.cancelled() => Err(Failure::Report(fatal(ErrorReport::new(

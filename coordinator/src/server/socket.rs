@@ -13,6 +13,9 @@ use tokio_rustls::server::TlsStream;
 pub(super) enum ReadSide {
     Plain(OwnedReadHalf),
     Encrypted(Box<ReadHalf<TlsStream<TcpStream>>>),
+    /// No socket: memory that a test writes to.
+    #[cfg(test)]
+    Memory(ReadHalf<tokio::io::DuplexStream>),
     /// A handshake has failed.
     Closed,
 }
@@ -21,6 +24,9 @@ pub(super) enum ReadSide {
 pub(super) enum WriteSide {
     Plain(OwnedWriteHalf),
     Encrypted(Box<WriteHalf<TlsStream<TcpStream>>>),
+    /// No socket: memory that a test reads from.
+    #[cfg(test)]
+    Memory(WriteHalf<tokio::io::DuplexStream>),
     /// A handshake has failed.
     Closed,
 }
@@ -29,6 +35,13 @@ pub(super) enum WriteSide {
 pub(super) fn sides(socket: TcpStream) -> (ReadSide, WriteSide) {
     let (read, write) = socket.into_split();
     (ReadSide::Plain(read), WriteSide::Plain(write))
+}
+
+/// Both sides of what is no socket.
+#[cfg(test)]
+pub(super) fn sides_in_memory(stream: tokio::io::DuplexStream) -> (ReadSide, WriteSide) {
+    let (read, write) = split(stream);
+    (ReadSide::Memory(read), WriteSide::Memory(write))
 }
 
 /// Takes the client's handshake.
@@ -55,6 +68,8 @@ impl ReadSide {
         match self {
             Self::Plain(socket) => socket.read_buf(buffer).await,
             Self::Encrypted(socket) => socket.read_buf(buffer).await,
+            #[cfg(test)]
+            Self::Memory(socket) => socket.read_buf(buffer).await,
             Self::Closed => Ok(0),
         }
     }
@@ -65,6 +80,8 @@ impl ReadSide {
             Self::Plain(socket) => Ok(socket.ready(Interest::READABLE).await?.is_read_closed()),
             // The socket is under the encryption; whoever writes to it will notice.
             Self::Encrypted(_) => Ok(false),
+            #[cfg(test)]
+            Self::Memory(_) => Ok(false),
             Self::Closed => Ok(true),
         }
     }
@@ -76,6 +93,8 @@ impl WriteSide {
         match self {
             Self::Plain(socket) => socket.write_buf(buffer).await,
             Self::Encrypted(socket) => socket.write_buf(buffer).await,
+            #[cfg(test)]
+            Self::Memory(socket) => socket.write_buf(buffer).await,
             Self::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -85,6 +104,8 @@ impl WriteSide {
         match self {
             Self::Plain(socket) => socket.flush().await,
             Self::Encrypted(socket) => socket.flush().await,
+            #[cfg(test)]
+            Self::Memory(socket) => socket.flush().await,
             Self::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -94,6 +115,8 @@ impl WriteSide {
         match self {
             Self::Plain(socket) => socket.write_all(bytes).await?,
             Self::Encrypted(socket) => socket.write_all(bytes).await?,
+            #[cfg(test)]
+            Self::Memory(socket) => socket.write_all(bytes).await?,
             Self::Closed => return Err(io::ErrorKind::NotConnected.into()),
         }
         self.flush().await
@@ -104,6 +127,8 @@ impl WriteSide {
         match self {
             Self::Plain(socket) => socket.shutdown().await,
             Self::Encrypted(socket) => socket.shutdown().await,
+            #[cfg(test)]
+            Self::Memory(socket) => socket.shutdown().await,
             Self::Closed => Ok(()),
         }
     }

@@ -13,10 +13,8 @@ use super::{
     dialect::KestrelDialect,
     lexer::{Lexed, Lexeme, to_position},
     name::{self, Identifier, QualifiedName},
+    nesting::{MAX_NESTING, too_deep},
 };
-
-/// Levels of nested expressions and queries; the parser's stack grows with them.
-const MAX_NESTING: usize = 300;
 
 /// Reads lexemes `index..end`, always standing on one that is no space.
 #[derive(Clone)]
@@ -352,11 +350,7 @@ impl<'a> Cursor<'a> {
         let message = match error {
             ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
             ParserError::RecursionLimitExceeded => {
-                return ErrorReport::new(
-                    SqlState::STATEMENT_TOO_COMPLEX,
-                    "statement is nested too deeply",
-                )
-                .hint("Split the statement, or put its inner parts into tables.");
+                return too_deep();
             }
         };
         let at = location_of(message);

@@ -92,8 +92,10 @@ impl Lexed<'_> {
 
     /// The NOTICEs about the identifiers of one statement.
     pub(super) fn notices(&self, statement: &Range<usize>) -> Vec<ErrorReport> {
-        let of_statement = self.truncated.iter().filter(|(i, _)| statement.contains(i));
-        of_statement.map(|(_, notice)| notice.clone()).collect()
+        // They are in order. Looking through all of them for every statement would be quadratic.
+        let before = |end: usize| self.truncated.partition_point(|(index, _)| *index < end);
+        let of_statement = self.truncated.get(before(statement.start)..before(statement.end));
+        of_statement.unwrap_or_default().iter().map(|(_, notice)| notice.clone()).collect()
     }
 
     /// `OPERATOR(pg_catalog.=)`, as clients write to be safe from search paths, is `=`: there are

@@ -105,11 +105,19 @@ pub fn without_passwords(sql: &str) -> Cow<'_, str> {
         return sql.into();
     }
     match parse(sql) {
-        Ok(statements) => {
-            let texts: Vec<_> = statements.into_iter().map(|statement| statement.sql).collect();
-            texts.join("; ").into()
-        }
-        Err(_) => "(not shown: it may hold a password)".into(),
+        Ok(statements) => statements.into_iter().map(shown).collect::<Vec<_>>().join("; ").into(),
+        Err(_) => NOT_SHOWN.into(),
+    }
+}
+
+/// What others see of a text that may hold a password which nobody has found.
+const NOT_SHOWN: &str = "(not shown: it may hold a password)";
+
+fn shown(statement: Statement) -> String {
+    match statement.kind {
+        // It was not read to its end.
+        StatementKind::Unsupported(_) if mentions_password(&statement.sql) => NOT_SHOWN.into(),
+        _ => statement.sql,
     }
 }
 

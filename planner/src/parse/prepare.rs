@@ -74,6 +74,11 @@ pub(super) fn prepare(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
 
 /// The rest as a statement of its own. The cursor goes behind it only if it can stand there.
 pub(super) fn inner(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    // Not left to the look at the kind: a text of nothing but EXPLAIN would be read by as many
+    // calls inside of each other, more than there is stack.
+    if ["EXPLAIN", "PREPARE"].iter().any(|word| cursor.is_word(word)) {
+        return cursor.fail();
+    }
     let statement = statements::statement(cursor.rebased())?;
     if !matches!(
         statement.kind,

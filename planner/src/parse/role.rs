@@ -352,8 +352,12 @@ mod tests {
             let shown = crate::parse::without_passwords(sql);
             assert!(shown.starts_with(&sql[..6]) && !shown.contains("top"), "{shown}");
         }
-        let shown = crate::parse::without_passwords("ALTER ROLE a PASSWORD 'top secret");
-        assert!(!shown.contains("top"), "{shown}");
+        for sql in
+            ["ALTER ROLE a PASSWORD 'top secret", "CREATE ROLE a IN ROLE b PASSWORD 'top secret'"]
+        {
+            let shown = crate::parse::without_passwords(sql);
+            assert!(!shown.contains("top"), "{shown}");
+        }
         for sql in [
             "CREATE ROLE a PASSWORD 'top secret' 'top secret'",
             "CREATE ROLE a PASSWORD = 'top secret'",

@@ -6,9 +6,8 @@ use datafusion::scalar::ScalarValue;
 use kestrel_planner::catalog::SqlType;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{numeric, string};
-use crate::server::encode::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS};
-use crate::server::frontend::utf8;
+use super::{numeric, out_of_range, received_date, received_timestamp, string};
+use crate::encoding::utf8;
 
 /// Reads parameter `number` (counted from 1).
 pub(super) fn decode(sql_type: SqlType, bytes: Bytes, number: usize) -> Result<ScalarValue> {
@@ -23,12 +22,9 @@ pub(super) fn decode(sql_type: SqlType, bytes: Bytes, number: usize) -> Result<S
         SqlType::Numeric(..) => decode_numeric(&mut input)?,
         SqlType::Boolean => ScalarValue::Boolean(Some(input.take::<1>()? != [0])),
         SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Name => {
-            string(sql_type, utf8(input.rest())?)
+            string(sql_type, utf8(&input.rest())?.to_string())
         }
-        SqlType::Date => ScalarValue::Date32(Some(match input.i32()? {
-            infinity @ (i32::MIN | i32::MAX) => infinity,
-            days => days.checked_add(POSTGRES_EPOCH_DAYS).ok_or_else(|| out_of_range("date"))?,
-        })),
+        SqlType::Date => ScalarValue::Date32(Some(received_date(input.i32()?)?)),
         SqlType::Time => ScalarValue::Time64Microsecond(Some(match input.i64()? {
             micros @ 0..=86_400_000_000 => micros,
             _ => return Err(out_of_range("time")),
@@ -89,17 +85,8 @@ impl Input {
     }
 }
 
-fn out_of_range(sql_type: &str) -> ErrorReport {
-    ErrorReport::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("{sql_type} out of range"))
-}
-
 fn timestamp(input: &mut Input) -> Result<i64> {
-    match input.i64()? {
-        infinity @ (i64::MIN | i64::MAX) => Ok(infinity),
-        micros => {
-            micros.checked_add(POSTGRES_EPOCH_MICROS).ok_or_else(|| out_of_range("timestamp"))
-        }
-    }
+    received_timestamp(input.i64()?)
 }
 
 /// numeric_recv (numeric.c): digits of base 10000, the first worth 10000^weight.

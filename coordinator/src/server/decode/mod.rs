@@ -1,6 +1,7 @@
 //! Bind parameters, in text and binary format.
 
 mod binary;
+mod datetime;
 mod text;
 
 use bytes::Bytes;
@@ -10,7 +11,9 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::backend::Parameter;
 use super::encode::{Format, TextStyle};
-use super::frontend::utf8;
+use crate::encoding::utf8;
+
+pub(crate) use datetime::{out_of_range, received_date, received_timestamp};
 
 /// numeric where nothing says its precision and scale.
 const UNCONSTRAINED_NUMERIC: SqlType = SqlType::Numeric(38, 10);
@@ -64,7 +67,7 @@ pub(super) fn decode_parameters(
     let parameters = parameters.map(|(index, ((sql_type, format), value))| {
         let value = match (value, format) {
             (None, _) => null(*sql_type),
-            (Some(bytes), Format::Text) => text::decode(*sql_type, &utf8(bytes)?, style),
+            (Some(bytes), Format::Text) => text::decode(*sql_type, utf8(&bytes)?, style),
             (Some(bytes), Format::Binary) => binary::decode(*sql_type, bytes, index + 1),
         }?;
         Ok(parameter_of(*sql_type, value))

@@ -145,6 +145,28 @@ fn nulls_are_typed_and_lengths_checked() {
 }
 
 #[test]
+fn what_is_no_value_is_refused_in_either_format() {
+    let text = SqlState::CHARACTER_NOT_IN_REPERTOIRE;
+    let range = SqlState::DATETIME_FIELD_OVERFLOW;
+    let cases: &[(SqlType, Format, &[u8], SqlState, &str)] = &[
+        (SqlType::Text, Format::Binary, b"a\0b", text, "encoding \"UTF8\": 0x00"),
+        (SqlType::Text, Format::Text, b"a\0b", text, "encoding \"UTF8\": 0x00"),
+        (SqlType::Text, Format::Text, b"\xffab", text, "encoding \"UTF8\": 0xff"),
+        // 5874898-01-01, the day after the last, and the day before the first.
+        (SqlType::Date, Format::Binary, &2_145_031_949i32.to_be_bytes(), range, "date out of"),
+        (SqlType::Date, Format::Binary, &(-2_451_546i32).to_be_bytes(), range, "date out of"),
+        (SqlType::Timestamp, Format::Binary, &(i64::MIN + 1).to_be_bytes(), range, "timestamp"),
+        (SqlType::TimestampTz, Format::Binary, &(i64::MAX - 1).to_be_bytes(), range, "timestamp"),
+    ];
+    for (sql_type, format, bytes, sqlstate, message) in cases {
+        let error = decode_one(*sql_type, *format, bytes, "").unwrap_err();
+        assert_eq!(error.sqlstate, *sqlstate, "{bytes:?} as {sql_type}");
+        assert!(error.message.contains(message), "{bytes:?} as {sql_type}: {}", error.message);
+    }
+    check_binary(SqlType::Date, "7fffffff", ScalarValue::Date32(Some(i32::MAX)));
+}
+
+#[test]
 fn declared_types() {
     assert_eq!(parameter_type(0), Ok(None));
     assert_eq!(parameter_type(23), Ok(Some(SqlType::Integer)));

@@ -2,10 +2,13 @@
 
 mod drivers;
 mod fake;
+mod fuzz;
 mod interrupts;
 mod login;
+mod memory;
 mod raw;
 mod scripts;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

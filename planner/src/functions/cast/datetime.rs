@@ -138,14 +138,12 @@ fn parse(text: &str) -> Parsed<Parts<'_>> {
 
 /// `2024-01-02T03:04:05` in two words; a T within a month's name stays.
 fn split_at_t(word: &str) -> impl Iterator<Item = &str> {
-    let at = word.char_indices().position(|(at, c)| {
-        (c == 'T' || c == 't')
-            && at > 0
-            && word.as_bytes()[at - 1].is_ascii_digit()
-            && word.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit)
-    });
-    let (first, second) = match at {
-        Some(at) => (&word[..at], Some(&word[at + 1..])),
+    let bytes = word.as_bytes();
+    let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let is_t = |at: &usize| matches!(bytes.get(*at), Some(b'T' | b't'));
+    let at = (1..bytes.len()).find(|at| is_t(at) && is_digit(at - 1) && is_digit(at + 1));
+    let (first, second) = match at.and_then(|at| Some((word.get(..at)?, word.get(at + 1..)?))) {
+        Some((first, second)) => (first, Some(second)),
         None => (word, None),
     };
     std::iter::once(first).chain(second)
@@ -208,11 +206,11 @@ fn clock_micros(text: &str) -> Parsed<i64> {
         _ => return Err(Fault::Syntax),
     };
     let micros = fraction_micros(fraction)?;
-    let total = (hour * 3600 + minute * 60 + second) * SECOND + micros;
-    if hour > 24 || minute > 59 || second > 60 || total > DAY {
+    if hour > 24 || minute > 59 || second > 60 {
         return Err(Fault::Range);
     }
-    Ok(total)
+    let total = (hour * 3600 + minute * 60 + second) * SECOND + micros;
+    if total > DAY { Err(Fault::Range) } else { Ok(total) }
 }
 
 /// Digits after a point, rounded to microseconds.
@@ -237,17 +235,24 @@ fn offset_seconds(text: &str) -> Parsed<i64> {
         Some(rest) => (-1, rest),
         None => (1, text.trim_start_matches('+')),
     };
+    if !digits.bytes().all(|b| b.is_ascii_digit() || b == b':') {
+        return Err(Fault::Syntax);
+    }
     let fields: Vec<&str> = match (digits.contains(':'), digits.len()) {
         (true, _) => digits.split(':').collect(),
         (false, 4) => vec![&digits[..2], &digits[2..]],
         (false, 1 | 2) => vec![digits],
         _ => return Err(Fault::Syntax),
     };
+    if fields.len() > 3 {
+        return Err(Fault::Syntax);
+    }
     let mut seconds = 0;
     let mut unit = 3600;
     for field in fields {
         let value: i64 = field.parse().map_err(|_| Fault::Syntax)?;
-        seconds += value * unit;
+        seconds =
+            value.checked_mul(unit).and_then(|v| v.checked_add(seconds)).ok_or(Fault::Range)?;
         unit /= 60;
     }
     // The widest zones are 15 h 59 min from Greenwich.
@@ -287,6 +292,9 @@ impl Calendar {
             if let Ok(number) = field.parse::<i64>() {
                 if !field.bytes().all(|b| b.is_ascii_digit()) {
                     return Err(Fault::Syntax);
+                }
+                if number > i64::from(i32::MAX) {
+                    return Err(Fault::Range);
                 }
                 self.numbers.push((number, field.len()));
             } else {

@@ -30,7 +30,7 @@ pub(crate) fn interval(text: &str) -> Result<IntervalMonthDayNano> {
         .and_then(|((months, days), micros)| new_interval(months, days, micros))
         .ok_or_else(|| {
             ErrorReport::new(
-                SqlState::DATETIME_FIELD_OVERFLOW,
+                SqlState::INTERVAL_FIELD_OVERFLOW,
                 format!("interval field value out of range: \"{text}\""),
             )
         })
@@ -158,15 +158,17 @@ fn clock_micros(text: &str) -> Option<f64> {
         None => (1.0, text.trim_start_matches('+')),
     };
     let (clock, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let fields: Vec<i64> = clock.split(':').map(|f| f.parse().ok()).collect::<Option<_>>()?;
-    let seconds = match fields.as_slice() {
-        [hours, minutes] if *minutes < 60 => hours * 3600 + minutes * 60,
+    let field = |text: &str| text.parse::<i64>().ok().filter(|number| *number >= 0);
+    let fields: Vec<i64> = clock.split(':').map(field).collect::<Option<_>>()?;
+    let (hours, seconds) = match fields.as_slice() {
+        [hours, minutes] if *minutes < 60 => (*hours, minutes * 60),
         [hours, minutes, seconds] if *minutes < 60 && *seconds <= 60 => {
-            hours * 3600 + minutes * 60 + seconds
+            (*hours, minutes * 60 + seconds)
         }
         _ => return None,
     };
-    Some(sign * (seconds as f64 * SECOND as f64 + fraction_digits(fraction)? as f64))
+    let seconds = hours as f64 * 3600.0 + seconds as f64;
+    Some(sign * (seconds * SECOND as f64 + fraction_digits(fraction)? as f64))
 }
 
 /// The form with designators: `1Y2M3DT4H5M6S`.
