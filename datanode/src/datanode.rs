@@ -16,14 +16,14 @@ use datafusion::{
     },
     physical_plan::stream::RecordBatchStreamAdapter,
 };
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::BoxFuture};
 use kestrel_planner::{
     memory::QueryMemory,
     operators::{SegmentTarget, ShardStore},
 };
 use kestrel_proto::{
-    BatchStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ExchangeRequest, Ingest,
-    IngestStream, QueryId, Result,
+    BatchStream, COORDINATOR, Datanode, DatanodeHealth, DatanodeId, DropSegments, ExchangeRequest,
+    Ingest, IngestStream, QueryId, Result,
     message::{FragmentReport, SegmentRef},
     metrics::Family,
 };
@@ -38,7 +38,7 @@ use crate::{
     heartbeat::Heartbeat,
     metrics::{self, Numbers},
     shard::{ColumnarSettings, ColumnarStore},
-    turns::{Turns, wrap_spawned_tasks},
+    turns::{Turns, giving_way, in_turns, wrap_spawned_tasks},
 };
 
 /// What a datanode is started with.
@@ -229,7 +229,17 @@ impl Datanode for LocalDatanode {
 
     fn open_exchange(&self, request: ExchangeRequest, _: u64) -> Result<BatchStream> {
         // Here rows pass by queue, under the hub's own credit.
-        self.hub.open(request).map_err(|report| report.on_datanode(self.id.name()))
+        let is_slice_zero = request.receiver == COORDINATOR;
+        let rows = self.hub.open(request).map_err(|report| report.on_datanode(self.id.name()))?;
+        Ok(if is_slice_zero { giving_way(rows) } else { rows })
+    }
+
+    fn beside_fragments(
+        &self,
+        query: QueryId,
+        work: BoxFuture<'static, ()>,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(in_turns(&self.fragments.turns.of(query), work))
     }
 
     async fn end_query(&self, query: QueryId) {

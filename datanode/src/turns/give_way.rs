@@ -19,7 +19,8 @@ use datafusion::{
         SendableRecordBatchStream,
     },
 };
-use futures::{Stream, StreamExt, ready};
+use futures::{Stream, StreamExt, ready, stream};
+use kestrel_proto::BatchStream;
 
 use super::task::is_over;
 
@@ -35,6 +36,14 @@ fn poll_give_way(cx: &mut Context<'_>) -> Poll<()> {
         return Poll::Pending;
     }
     Poll::Ready(())
+}
+
+/// Lets whoever reads these rows give way before each batch.
+pub(crate) fn giving_way(mut rows: BatchStream) -> BatchStream {
+    Box::pin(stream::poll_fn(move |cx| {
+        ready!(poll_give_way(cx));
+        rows.poll_next_unpin(cx)
+    }))
 }
 
 /// Lets every operator that reads rows give way before each batch.

@@ -14,6 +14,8 @@
 //!                            ^ a short query comes                  ^
 //! ```
 //!
+//! Slice 0, where it runs in the same process, is one of the query's tasks.
+//!
 //! What counts is the time that tasks are polled for. All of a query's tasks are counted, those that
 //! DataFusion spawns, too: it lets us wrap them.
 
@@ -22,7 +24,7 @@ mod give_way;
 mod shares;
 mod task;
 
-pub(crate) use give_way::{GiveWayExec, give_way, with_turns};
+pub(crate) use give_way::{GiveWayExec, give_way, giving_way, with_turns};
 pub(crate) use shares::QueryTurns;
 pub use shares::Turns;
 pub(crate) use task::{in_turns, wrap_spawned_tasks};

@@ -13,9 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::gather::{canceled, until},
-    queue::{QueryLimits, Queue, REST, Request, Ticket},
+    queue::{QueryLimits, Queue, Request, Ticket},
 };
 use crate::metrics::Metrics;
+
+/// How often the first ones in the queue look whether a query that runs has come to rest.
+const LOOK_WAIT: Duration = Duration::from_millis(100);
 
 /// The places for running queries. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -122,7 +125,7 @@ impl Admission {
                 () = until(wait.deadline) => return Err(canceled("statement timeout")),
                 () = until(patience) => return Err(waited_too_long(wait.timeout)),
                 // Nobody tells when a query that rests no longer counts.
-                () = tokio::time::sleep(REST) => self.settle(),
+                () = tokio::time::sleep(LOOK_WAIT) => self.settle(),
             }
         }
     }
@@ -270,7 +273,8 @@ mod tests {
         let admission = admission(1, 1);
         let cursor = admission.enter(request(1), &patient()).await.unwrap();
         cursor.rests();
-        let second = admission.enter(request(1), &patient());
+        let wait = patient();
+        let second = admission.enter(request(1), &wait);
         let second = tokio::time::timeout(Duration::from_secs(60), second).await.unwrap().unwrap();
         cursor.works();
         drop(second);

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// A query whose client has asked for no rows for so long does not count.
-pub(super) const REST: Duration = Duration::from_millis(250);
+pub(super) const REST: Duration = Duration::from_millis(500);
 /// So many that came later may be let in before a query. Then it is next, whatever its priority.
 pub(super) const OVERTAKEN_MAX: u32 = 50;
 
