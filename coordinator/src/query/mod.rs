@@ -20,7 +20,7 @@ mod registry;
 mod retry;
 mod slice_zero;
 
-pub use admission::{Admission, Priority, QueryLimits, Request, Wait};
+pub use admission::{Admission, Place, Priority, QueryLimits, Request, Wait};
 pub use environment::{Cluster, QueryEnvironment};
 pub use gather::{QuerySummary, RunningQuery, run};
 pub(crate) use gather::{canceled, until};
