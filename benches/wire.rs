@@ -17,11 +17,11 @@ use futures::StreamExt;
 use kestrel_datanode::{
     DatanodeSettings, FragmentDecoder, LocalDatanode,
     exchange::Peers,
-    memory_pool,
     service::{ServiceOptions, serve},
 };
 use kestrel_planner::{
     error::report,
+    memory::QueryMemory,
     motion::Motion,
     operators::{MotionSendExec, ShardStore},
 };
@@ -110,7 +110,7 @@ async fn serve_datanode(
 ) -> Result<RemoteDatanode> {
     let io = |e: std::io::Error| ErrorReport::new(SqlState::IO_ERROR, e.to_string());
     let (id, cluster) = (DatanodeId(0), Uuid::new_v4());
-    let settings = DatanodeSettings::new(id, cluster, directory, memory_pool(1 << 30));
+    let settings = DatanodeSettings::new(id, cluster, directory, QueryMemory::new(1 << 30));
     let decoder = Arc::new(Repeat(batch));
     let runtime = Handle::current();
     let datanode = LocalDatanode::open(settings, Arc::new(Peers::default()), decoder, runtime)?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use kestrel_coordinator::access::ClientTlsFiles;
+use kestrel_coordinator::{access::ClientTlsFiles, query::QueryLimits};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -20,6 +20,8 @@ use crate::{
 
 /// With less, usual statements and rows would not pass.
 const LEAST_MESSAGE_BYTES: usize = 1 << 20;
+/// With less, hardly any query would get through.
+const LEAST_QUERY_BYTES: u64 = 1 << 20;
 
 /// Flags of `kestrel up` about clients; those of `kestrel coordinator` are the same.
 #[derive(Clone, Debug, Default, Args)]
@@ -48,6 +50,15 @@ pub(crate) struct ClientArguments {
     /// The longest message of a client [default: 1GB]
     #[arg(long)]
     max_message_size: Option<Size>,
+    /// Queries that run at once [default: two for each core, but at least 8]
+    #[arg(long, value_parser = parse_count)]
+    max_running_queries: Option<usize>,
+    /// Queries that wait until others have ended [default: 1000]
+    #[arg(long)]
+    max_queued_queries: Option<usize>,
+    /// Memory of one query in each process, such as 1GB [default: whatever there is]
+    #[arg(long)]
+    query_memory_limit: Option<Size>,
 }
 
 impl From<&CoordinatorSettings> for ClientArguments {
@@ -61,6 +72,9 @@ impl From<&CoordinatorSettings> for ClientArguments {
             max_unauthenticated_connections: settings.max_unauthenticated_connections,
             authentication_timeout: settings.authentication_timeout,
             max_message_size: settings.max_message_size,
+            max_running_queries: settings.max_running_queries,
+            max_queued_queries: settings.max_queued_queries,
+            query_memory_limit: settings.query_memory_limit,
         }
     }
 }
@@ -89,7 +103,18 @@ impl ClientArguments {
         if max_message_bytes < LEAST_MESSAGE_BYTES {
             return Err(CommandError::usage("--max-message-size must be at least 1MB"));
         }
+        let query_memory_bytes = self.query_memory_limit.map_or(0, |size| size.0 as u64);
+        if self.query_memory_limit.is_some() && query_memory_bytes < LEAST_QUERY_BYTES {
+            return Err(CommandError::usage("--query-memory-limit must be at least 1MB"));
+        }
+        let queries = default.queries;
+        let queries = QueryLimits {
+            max_running: self.max_running_queries.unwrap_or(queries.max_running),
+            max_queued: self.max_queued_queries.unwrap_or(queries.max_queued),
+            memory_bytes: query_memory_bytes,
+        };
         Ok(ClientOptions {
+            queries,
             rule_file: self.hba_file,
             tls,
             max_connections,
@@ -173,6 +198,10 @@ mod tests {
         assert_eq!(options(two.clone()).unwrap().reserved_connections, 1);
         let none_left = ClientArguments { superuser_reserved_connections: Some(2), ..two };
         assert!(options(none_left).unwrap_err().contains("less than --max-connections"));
+        let little = ClientArguments { query_memory_limit: Some(Size(9)), ..Default::default() };
+        assert!(options(little).unwrap_err().contains("at least 1MB"));
+        let three = ClientArguments { max_running_queries: Some(3), ..Default::default() };
+        assert_eq!(options(three).unwrap().queries.max_running, 3);
         let key = ClientArguments { client_tls_key: Some("k".into()), ..Default::default() };
         assert!(options(key).unwrap_err().contains("go together"));
     }

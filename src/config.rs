@@ -112,6 +112,15 @@ settings! {
         /// The longest message of a client [default: 1GB]
         #[arg(long)]
         max_message_size: Size,
+        /// Queries that run at once [default: two for each core, but at least 8]
+        #[arg(long, value_parser = parse_count)]
+        max_running_queries: usize,
+        /// Queries that wait until others have ended [default: 1000]
+        #[arg(long)]
+        max_queued_queries: usize,
+        /// Memory of one query in each process, such as 1GB [default: whatever there is]
+        #[arg(long)]
+        query_memory_limit: Size,
         /// Memory for queries, such as 4GB [default: half of the machine's]
         #[arg(long)]
         memory_limit: Size,

@@ -35,6 +35,9 @@ struct Counts {
     durations: Histogram,
     returned_rows: u64,
     retries: u64,
+    /// What they waited before they began.
+    waits: Histogram,
+    refused: u64,
     motions: MotionTotals,
 }
 
@@ -47,6 +50,8 @@ impl Default for Counts {
             durations: Histogram::new(DURATION_BOUNDS_SECONDS),
             returned_rows: 0,
             retries: 0,
+            waits: Histogram::new(DURATION_BOUNDS_SECONDS),
+            refused: 0,
             motions: MotionTotals::default(),
         }
     }
@@ -70,11 +75,26 @@ impl Metrics {
         counts.running = counts.running.saturating_sub(1);
         match state {
             QueryState::Finished => counts.finished += 1,
-            QueryState::Running | QueryState::Failed => counts.failed += 1,
+            QueryState::Queued | QueryState::Running | QueryState::Failed => counts.failed += 1,
         }
         counts.durations.observe(duration.as_secs_f64());
         counts.returned_rows += rows;
         counts.motions.add(motions);
+    }
+
+    /// A query that runs on datanodes may begin, after so long.
+    pub(crate) fn query_admitted(&self, waited: Duration) {
+        self.counts.lock().waits.observe(waited.as_secs_f64());
+    }
+
+    /// A query has found the queue full.
+    pub(crate) fn query_refused(&self) {
+        self.counts.lock().refused += 1;
+    }
+
+    /// A query waits no longer, and does not begin.
+    pub(crate) fn query_not_begun(&self) {
+        self.counts.lock().failed += 1;
     }
 
     /// A query that has lost a datanode runs once more.
@@ -91,6 +111,13 @@ impl Metrics {
                 .with(&[("state", QueryState::Failed.as_str())], counts.failed),
             Family::gauge("kestrel_queries_running", "Queries that run.").with(&[], counts.running),
             Family::histogram("kestrel_query_duration_seconds", durations, &counts.durations),
+            Family::histogram(
+                "kestrel_query_queue_seconds",
+                "Seconds that queries waited before they began.",
+                &counts.waits,
+            ),
+            Family::counter("kestrel_queries_refused_total", "Queries that found the queue full.")
+                .with(&[], counts.refused),
             Family::counter("kestrel_rows_returned_total", "Rows of the results of queries.")
                 .with(&[], counts.returned_rows),
             Family::counter("kestrel_query_retries_total", "Queries that ran once more.")
@@ -116,6 +143,8 @@ pub(crate) fn families(engine: &Engine) -> Vec<Family> {
         .sent_errors()
         .into_iter()
         .fold(errors, |family, (code, count)| family.with(&[("sqlstate", code)], count));
+    let queued = Family::gauge("kestrel_queries_queued", "Queries that wait to begin.");
+    families.push(queued.with(&[], engine.admission.waiting() as u64));
     let sessions = Family::gauge("kestrel_sessions", "Clients that are connected.");
     let version = Family::gauge("kestrel_catalog_version", "Version of the catalog.");
     families.push(errors);
@@ -176,12 +205,17 @@ mod tests {
         metrics.query_ended(QueryState::Finished, ms(2), 7, &motions);
         metrics.query_ended(QueryState::Failed, ms(700), 1, &motions);
         metrics.query_retried();
+        metrics.query_admitted(ms(2));
+        metrics.query_refused();
+        metrics.query_not_begun();
         check(
             &text(metrics.families()),
             &[
                 "kestrel_queries_running 1",
                 "kestrel_queries_total{state=\"finished\"} 1",
-                "kestrel_queries_total{state=\"failed\"} 1",
+                "kestrel_queries_total{state=\"failed\"} 2",
+                "kestrel_queries_refused_total 1",
+                "kestrel_query_queue_seconds_count 1",
                 "kestrel_rows_returned_total 8",
                 "kestrel_query_retries_total 1",
                 "kestrel_query_duration_seconds_bucket{le=\"0.0025\"} 1",

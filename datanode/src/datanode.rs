@@ -12,16 +12,18 @@ use bytes::Bytes;
 use datafusion::{
     execution::{
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
-        memory_pool::MemoryPool,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     physical_plan::stream::RecordBatchStreamAdapter,
 };
-use futures::TryStreamExt;
-use kestrel_planner::operators::{SegmentTarget, ShardStore};
+use futures::{TryStreamExt, future::BoxFuture};
+use kestrel_planner::{
+    memory::QueryMemory,
+    operators::{SegmentTarget, ShardStore},
+};
 use kestrel_proto::{
-    BatchStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ExchangeRequest, Ingest,
-    IngestStream, QueryId, Result,
+    BatchStream, COORDINATOR, Datanode, DatanodeHealth, DatanodeId, DropSegments, ExchangeRequest,
+    Ingest, IngestStream, QueryId, Result,
     message::{FragmentReport, SegmentRef},
     metrics::Family,
 };
@@ -36,6 +38,7 @@ use crate::{
     heartbeat::Heartbeat,
     metrics::{self, Numbers},
     shard::{ColumnarSettings, ColumnarStore},
+    turns::{Turns, giving_way, in_turns, wrap_spawned_tasks},
 };
 
 /// What a datanode is started with.
@@ -47,8 +50,8 @@ pub struct DatanodeSettings {
     pub cluster_id: Uuid,
     /// Its data directory; created when it is not there.
     pub data: PathBuf,
-    /// See [`crate::memory_pool`]; all datanodes of a process share one.
-    pub memory: Arc<dyn MemoryPool>,
+    /// Of queries; all datanodes of a process share it.
+    pub memory: QueryMemory,
     /// Bytes that queries may spill under `<data>/tmp`.
     pub spill_limit_bytes: u64,
     /// Execution partitions of one operator.
@@ -59,6 +62,8 @@ pub struct DatanodeSettings {
     pub exchange: ExchangeSettings,
     /// A coordinator in another process that is silent for longer is gone.
     pub coordinator_timeout: Duration,
+    /// How queries share the threads; all datanodes of a process have the same.
+    pub turns: Turns,
     /// How segments are written and read. Its `target_partitions` and `batch_rows` are replaced by
     /// the above.
     pub columnar: ColumnarSettings,
@@ -70,18 +75,20 @@ impl DatanodeSettings {
         id: DatanodeId,
         cluster_id: Uuid,
         data: impl Into<PathBuf>,
-        memory: Arc<dyn MemoryPool>,
+        memory: QueryMemory,
     ) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             id,
             cluster_id,
             data: data.into(),
             memory,
             spill_limit_bytes: 100 << 30,
-            target_partitions: std::thread::available_parallelism().map_or(1, usize::from),
+            target_partitions: cores,
             batch_rows: 8192,
             exchange: ExchangeSettings::default(),
             coordinator_timeout: Duration::from_secs(4),
+            turns: Turns::new(cores),
             columnar: ColumnarSettings::default(),
         }
     }
@@ -126,6 +133,7 @@ impl LocalDatanode {
     ) -> Result<Arc<Self>> {
         let id = settings.id;
         let named = |e: kestrel_proto::ErrorReport| e.on_datanode(id.name());
+        wrap_spawned_tasks();
         let data = reserved.claim(settings.cluster_id, id).map_err(named)?;
         let resources = resources(&settings, &data).map_err(named)?;
         let columnar = ColumnarSettings {
@@ -142,6 +150,8 @@ impl LocalDatanode {
             store: Arc::clone(&store) as Arc<dyn ShardStore>,
             decoder,
             resources: Arc::clone(&resources),
+            memory: settings.memory.clone(),
+            turns: settings.turns.clone(),
             config: session_config(settings.target_partitions, settings.batch_rows),
             runtime,
             registry: Default::default(),
@@ -219,7 +229,17 @@ impl Datanode for LocalDatanode {
 
     fn open_exchange(&self, request: ExchangeRequest, _: u64) -> Result<BatchStream> {
         // Here rows pass by queue, under the hub's own credit.
-        self.hub.open(request).map_err(|report| report.on_datanode(self.id.name()))
+        let is_slice_zero = request.receiver == COORDINATOR;
+        let rows = self.hub.open(request).map_err(|report| report.on_datanode(self.id.name()))?;
+        Ok(if is_slice_zero { giving_way(rows) } else { rows })
+    }
+
+    fn beside_fragments(
+        &self,
+        query: QueryId,
+        work: BoxFuture<'static, ()>,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(in_turns(&self.fragments.turns.of(query), work))
     }
 
     async fn end_query(&self, query: QueryId) {
@@ -261,7 +281,7 @@ fn resources(settings: &DatanodeSettings, data: &DataDir) -> Result<Arc<RuntimeE
         .with_mode(DiskManagerMode::Directories(vec![data.tmp()]))
         .with_max_temp_directory_size(settings.spill_limit_bytes);
     RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::clone(&settings.memory))
+        .with_memory_pool(Arc::clone(settings.memory.pool()))
         .with_disk_manager_builder(disk)
         .build_arc()
         .map_err(report)

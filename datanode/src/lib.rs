@@ -19,7 +19,9 @@ mod io_error;
 mod metrics;
 pub mod service;
 pub mod shard;
+mod turns;
 
 pub use data_dir::ReservedDir;
 pub use datanode::{DatanodeSettings, LocalDatanode};
-pub use fragment::{FragmentDecoder, PlanDecoder, memory_pool};
+pub use fragment::{FragmentDecoder, PlanDecoder};
+pub use turns::Turns;

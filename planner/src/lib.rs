@@ -25,6 +25,7 @@ pub mod estimate;
 pub mod explain;
 pub mod functions;
 pub mod locus;
+pub mod memory;
 pub mod motion;
 pub mod operators;
 pub mod parse;

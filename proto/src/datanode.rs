@@ -4,6 +4,7 @@
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 
 use crate::{
     BatchStream, DatanodeId, ExchangeRequest, QueryId, TableId, TransactionId,
@@ -27,6 +28,12 @@ pub trait Datanode: Send + Sync {
     /// may not have arrived yet: the stream waits for it, up to a bound. `credit_bytes` may be on
     /// their way between two processes at a time, or one batch if it is larger.
     fn open_exchange(&self, request: ExchangeRequest, credit_bytes: u64) -> Result<BatchStream>;
+
+    /// What the coordinator computes of a query, as a task that shares the processors with the
+    /// query's fragments, if those run in this process.
+    fn beside_fragments(&self, _: QueryId, work: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+        work
+    }
 
     /// Ends a query: its fragments stop, its streams and temporary files go. Ending an unknown
     /// query is not an error.

@@ -5,10 +5,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use kestrel_datanode::{
     DatanodeSettings, LocalDatanode, PlanDecoder, ReservedDir,
     exchange::Peers,
-    memory_pool,
     service::{Membership, ServiceOptions, join, serve, stay},
 };
-use kestrel_planner::functions::FunctionRegistry;
+use kestrel_planner::{functions::FunctionRegistry, memory::QueryMemory};
 use kestrel_proto::{
     Datanode, ENGINE_VERSION, ErrorReport, Result, SqlState,
     message::RegisterRequest,
@@ -60,7 +59,7 @@ impl DatanodeProcess {
         membership.request.cluster_id = joined.cluster_id.to_string();
         membership.caller.credentials.cluster = Some(joined.cluster_id);
         let fragments = FragmentRuntime::start()?;
-        let memory = memory_pool(options.memory_limit);
+        let memory = QueryMemory::new(options.memory_limit);
         let mut settings =
             DatanodeSettings::new(joined.datanode, joined.cluster_id, &options.data, memory);
         settings.target_partitions = options.partitions.unwrap_or(settings.target_partitions);

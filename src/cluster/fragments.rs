@@ -10,9 +10,11 @@ pub(super) struct FragmentRuntime {
 }
 
 impl FragmentRuntime {
-    /// As many threads as there are cores.
+    /// As many threads as there are cores; two at least, so that no task keeps all others waiting.
     pub(super) fn start() -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(cores.max(2))
             .enable_all()
             .thread_name("kestrel-fragment")
             .build()

@@ -4,12 +4,11 @@ use std::{path::Path, sync::Arc};
 
 use chrono::Utc;
 use kestrel_coordinator::catalog::CatalogHandle;
-use kestrel_datanode::{
-    DatanodeSettings, LocalDatanode, PlanDecoder, exchange::Peers, memory_pool,
-};
+use kestrel_datanode::{DatanodeSettings, LocalDatanode, PlanDecoder, Turns, exchange::Peers};
 use kestrel_planner::{
     catalog::{CatalogChange, DatanodeDef},
     functions::FunctionRegistry,
+    memory::QueryMemory,
 };
 use kestrel_proto::{DatanodeId, ErrorReport, Result, SqlState};
 use tokio::runtime::Handle;
@@ -29,7 +28,8 @@ pub(super) async fn open_datanodes(
     let known = catalog.snapshot().datanodes.clone();
     let count = datanode_count(options, &known)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let memory = memory_pool(options.memory_limit / 4 * 3);
+    let memory = QueryMemory::new(options.memory_limit / 4 * 3);
+    let turns = Turns::new(cores);
     let peers = Arc::new(Peers::default());
     let decoder = Arc::new(PlanDecoder::new(Arc::clone(functions)));
     let mut datanodes = Vec::new();
@@ -37,9 +37,10 @@ pub(super) async fn open_datanodes(
     for id in (0..count).map(DatanodeId) {
         let directory = options.data.join(id.name());
         let mut settings =
-            DatanodeSettings::new(id, catalog.cluster_id(), &directory, Arc::clone(&memory));
+            DatanodeSettings::new(id, catalog.cluster_id(), &directory, memory.clone());
         settings.target_partitions = (cores / count as usize).max(1);
         settings.exchange = options.exchange.clone();
+        settings.turns = turns.clone();
         let decoder = Arc::clone(&decoder) as _;
         let handle = runtime.clone();
         let datanode = LocalDatanode::open(settings, Arc::clone(&peers), decoder, handle)?;

@@ -24,9 +24,10 @@ use kestrel_coordinator::{
     access::Gate, catalog::CatalogHandle, cluster::Member, engine::Engine, query, server::serve,
     session::EngineBackend,
 };
-use kestrel_datanode::{LocalDatanode, memory_pool};
+use kestrel_datanode::LocalDatanode;
 use kestrel_planner::{
-    catalog::DatanodeDef, functions::FunctionRegistry, operators::physical_rules,
+    catalog::DatanodeDef, functions::FunctionRegistry, memory::QueryMemory,
+    operators::physical_rules,
 };
 use kestrel_proto::{Datanode, DatanodeHealth, DatanodeId, ErrorReport, Result, SqlState};
 use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet, time::timeout};
@@ -98,7 +99,8 @@ impl Cluster {
         let serve_options = clients::serve_options(&options.clients, &options.data, &catalog)?;
         let gate = Arc::clone(&serve_options.gate);
         let fixed_settings = clients::fixed_settings(&serve_options);
-        let engine = Engine::new(catalog, cluster, Arc::clone(&serve_options.clients));
+        let clients = Arc::clone(&serve_options.clients);
+        let engine = Engine::new(catalog, cluster, clients, options.clients.queries);
         let (shutdown, watchers_shutdown) = (CancellationToken::new(), CancellationToken::new());
         let mut watchers = JoinSet::new();
         let mut processes = None;
@@ -263,9 +265,11 @@ fn query_cluster(
             (datanodes.collect(), remote.members.clone())
         }
     };
+    let memory = QueryMemory::new(options.memory_limit / 4);
     Ok(query::Cluster {
         datanodes,
-        state: slice_zero_state(options, functions)?,
+        state: slice_zero_state(&memory, functions)?,
+        memory,
         functions: Arc::clone(functions),
         runtime: fragments.handle(),
         epoch: catalog.epoch(),
@@ -318,12 +322,9 @@ fn child_commands(
 }
 
 /// One partition: slice 0 only receives what the datanodes have prepared.
-fn slice_zero_state(
-    options: &ClusterOptions,
-    functions: &FunctionRegistry,
-) -> Result<SessionState> {
+fn slice_zero_state(memory: &QueryMemory, functions: &FunctionRegistry) -> Result<SessionState> {
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(memory_pool(options.memory_limit / 4))
+        .with_memory_pool(Arc::clone(memory.pool()))
         .build_arc()
         .map_err(kestrel_planner::error::report)?;
     let mut config = SessionConfig::new().with_target_partitions(1);

@@ -9,6 +9,7 @@ use std::{
 use kestrel_coordinator::{
     access::{ClientTlsFiles, RULE_FILE, RuleSource},
     cluster::ClusterSettings,
+    query::QueryLimits,
     server::ServeOptions,
 };
 use kestrel_datanode::exchange::ExchangeSettings;
@@ -56,6 +57,8 @@ pub struct ClientOptions {
     pub authentication_timeout: Duration,
     /// The longest message that is taken from a client.
     pub max_message_bytes: usize,
+    /// How many of their queries run at the same time.
+    pub queries: QueryLimits,
 }
 
 impl Default for ClientOptions {
@@ -69,6 +72,7 @@ impl Default for ClientOptions {
             max_unauthenticated: default.max_unauthenticated,
             authentication_timeout: default.authentication_timeout,
             max_message_bytes: default.max_message_bytes,
+            queries: QueryLimits::default(),
         }
     }
 }

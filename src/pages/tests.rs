@@ -11,9 +11,8 @@ use std::{
 use kestrel_datanode::{
     DatanodeSettings, LocalDatanode, PlanDecoder,
     exchange::{ExchangeSettings, Peers},
-    memory_pool,
 };
-use kestrel_planner::functions::FunctionRegistry;
+use kestrel_planner::{functions::FunctionRegistry, memory::QueryMemory};
 use kestrel_proto::DatanodeId;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -157,7 +156,8 @@ async fn the_documentation_lists_what_a_process_shows() {
 
     let directory = TempDir::new().unwrap();
     let (id, cluster_id) = (DatanodeId(0), Uuid::new_v4());
-    let settings = DatanodeSettings::new(id, cluster_id, directory.path(), memory_pool(1 << 20));
+    let settings =
+        DatanodeSettings::new(id, cluster_id, directory.path(), QueryMemory::new(1 << 20));
     let decoder = Arc::new(PlanDecoder::new(FunctionRegistry::new()));
     let peers = Arc::new(Peers::default());
     let page = DatanodePage::new(Duration::from_secs(60));

@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use kestrel::cluster::{ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions};
+use kestrel_coordinator::query::QueryLimits;
 use kestrel_datanode::exchange::ExchangeSettings;
 use tempfile::TempDir;
 
@@ -33,6 +34,17 @@ impl TestCluster {
         let directory = TempDir::new().unwrap();
         let options =
             ClusterOptions { exchange, ..options(&directory, Some(datanodes), placement()) };
+        let cluster = Cluster::start(options).await;
+        let cluster = cluster.unwrap_or_else(|e| panic!("the cluster does not start: {e}"));
+        Self { cluster, directory }
+    }
+
+    /// Starts one that runs so many queries.
+    pub(crate) async fn start_with_queries(datanodes: u32, queries: QueryLimits) -> Self {
+        let directory = TempDir::new().unwrap();
+        let clients = ClientOptions { queries, ..ClientOptions::default() };
+        let options =
+            ClusterOptions { clients, ..options(&directory, Some(datanodes), placement()) };
         let cluster = Cluster::start(options).await;
         let cluster = cluster.unwrap_or_else(|e| panic!("the cluster does not start: {e}"));
         Self { cluster, directory }

@@ -16,7 +16,7 @@ use kestrel_proto::{DatanodeId, DropSegments, Result, TransactionId, metrics::Fa
 use crate::{
     catalog::CatalogHandle,
     metrics::{self, Metrics},
-    query::{Cluster, QueryRegistry},
+    query::{Admission, Cluster, QueryLimits, QueryRegistry},
     server::Clients,
 };
 
@@ -31,6 +31,8 @@ pub struct Engine {
     pub cluster: Cluster,
     /// Plans queries.
     pub planner: Planner,
+    /// How many queries run at the same time.
+    pub admission: Admission,
     /// What runs and ran.
     pub queries: QueryRegistry,
     /// What is counted of that.
@@ -49,13 +51,19 @@ pub struct Engine {
 
 impl Engine {
     /// An engine over an open catalog and its datanodes.
-    pub fn new(catalog: CatalogHandle, cluster: Cluster, clients: Arc<Clients>) -> Arc<Self> {
+    pub fn new(
+        catalog: CatalogHandle,
+        cluster: Cluster,
+        clients: Arc<Clients>,
+        limits: QueryLimits,
+    ) -> Arc<Self> {
         let planner = Planner::new(&cluster.functions);
         let metrics = Metrics::default();
         Arc::new(Self {
             catalog,
             cluster,
             planner,
+            admission: Admission::new(limits, metrics.clone()),
             queries: QueryRegistry::new(metrics.clone()),
             metrics,
             clients,

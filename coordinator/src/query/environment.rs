@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use datafusion::execution::SessionState;
-use kestrel_planner::functions::FunctionRegistry;
+use kestrel_planner::{functions::FunctionRegistry, memory::QueryMemory};
 use kestrel_proto::{
     Datanode, DatanodeId, ENGINE_VERSION, ErrorReport, QueryId, Result, TransactionId,
     message::{Fragment, Peer},
@@ -22,6 +22,8 @@ pub struct Cluster {
     pub functions: Arc<FunctionRegistry>,
     /// Runs slice 0: one partition, the coordinator's memory pool.
     pub state: SessionState,
+    /// That pool, and what each query has of it.
+    pub memory: QueryMemory,
     /// The runtime that queries run on; not the one that answers clients.
     pub runtime: Handle,
     /// This start of the coordinator.
@@ -88,6 +90,8 @@ pub struct QueryEnvironment {
     pub cancel: CancellationToken,
     /// Report rows and time per operator.
     pub collect_metrics: bool,
+    /// Bytes that it may hold in each process; 0: whatever there is.
+    pub memory_limit_bytes: u64,
 }
 
 impl QueryEnvironment {
@@ -113,7 +117,8 @@ impl QueryEnvironment {
             plan,
             collect_metrics: self.collect_metrics,
             peers: cluster.peers(),
-            // No options, and no quota.
+            memory_quota_bytes: self.memory_limit_bytes,
+            // No options.
             ..Fragment::default()
         }
     }
@@ -138,6 +143,7 @@ mod tests {
             datanodes: Vec::new(),
             functions: FunctionRegistry::new(),
             state: SessionStateBuilder::new().build(),
+            memory: QueryMemory::new(1 << 20),
             runtime: Handle::current(),
             epoch: 1,
             members: vec![Arc::new(Member::unregistered(0))],

@@ -135,10 +135,16 @@ pub fn run<'a>(
                 end_everywhere(&cluster, &datanodes, environment.id).await;
             }))
         });
-        cluster.runtime.spawn(async move {
+        let work = async move {
             driver.drive(slice_zero).await;
             drop(early_end);
-        });
+        };
+        // Where datanodes are elsewhere they leave it as it is.
+        let work = match cluster.datanodes.first() {
+            Some(datanode) => datanode.beside_fragments(environment.id, work.boxed()),
+            None => work.boxed(),
+        };
+        cluster.runtime.spawn(work);
         Ok(RunningQuery { rows, summary })
     }
     .boxed()

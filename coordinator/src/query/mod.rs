@@ -1,13 +1,15 @@
 //! Running a plan: dispatch, gather, report.
 //!
-//! 1. Init plans run first; their values stand in the main plan from then on.
-//! 2. [`dispatch`] ships the fragments of all slices at once; datanodes pull from one another.
-//! 3. [`gather`] runs slice 0 here and hands its rows over as they come. A task of its own drives
+//! 1. [`admission`] lets so many begin at a time; the others wait.
+//! 2. Init plans run first; their values stand in the main plan from then on.
+//! 3. [`dispatch`] ships the fragments of all slices at once; datanodes pull from one another.
+//! 4. [`gather`] runs slice 0 here and hands its rows over as they come. A task of its own drives
 //!    it, so that a client that goes away, a cancel, a timeout or the first error ends the query
 //!    everywhere.
-//! 4. A query that loses a datanode before its first row may run once more: [`Again`].
-//! 5. [`NotedQuery`] sees to it that [`registry`] hears of the end, whatever it is.
+//! 5. A query that loses a datanode before its first row may run once more: [`Again`].
+//! 6. [`NotedQuery`] sees to it that [`registry`] hears of the end, whatever it is.
 
+mod admission;
 mod dispatch;
 mod environment;
 mod gather;
@@ -18,11 +20,12 @@ mod registry;
 mod retry;
 mod slice_zero;
 
+pub use admission::{Admission, Place, Priority, QueryLimits, Request, Wait};
 pub use environment::{Cluster, QueryEnvironment};
 pub use gather::{QuerySummary, RunningQuery, run};
 pub(crate) use gather::{canceled, until};
 pub use ingest::Ingestor;
 pub use motions::{Carried, MotionTotals};
-pub use noted::NotedQuery;
+pub use noted::{Asker, NotedQuery};
 pub use registry::{QueryRecord, QueryRegistry, QueryState};
 pub use retry::Again;

@@ -1,16 +1,33 @@
-//! A query from its start to its end. However it ends, its [`QueryRegistry`] is told, and once.
+//! A query from its coming, through the queue, to its end. However it ends, its [`QueryRegistry`] is
+//! told, and once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use kestrel_planner::plan::Plan;
 use kestrel_proto::{QueryId, Result, SqlState};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    QueryEnvironment, QueryRegistry, QueryState, QuerySummary, RunningQuery, registry::QueryEnd,
+    Priority, QueryEnvironment, QueryRegistry, QueryState, QuerySummary, Request, RunningQuery,
+    Wait, admission::Place, registry::QueryEnd,
 };
+use crate::engine::Engine;
 
-/// A query that has started; dropping it is its end.
+/// Who asks for a query.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The session's process id.
+    pub session_pid: i32,
+    /// The session's user.
+    pub user: String,
+    /// `kestrel.query_priority`
+    pub priority: Priority,
+    /// `kestrel.queue_timeout`
+    pub queue_timeout: Duration,
+}
+
+/// A query that waits, or runs; dropping it is its end.
 #[must_use]
 pub struct NotedQuery {
     queries: QueryRegistry,
@@ -19,6 +36,8 @@ pub struct NotedQuery {
     summary: Arc<Mutex<QuerySummary>>,
     fate: Fate,
     returned_rows: u64,
+    /// Among those that run; `None`: it needs none.
+    place: Option<Place>,
 }
 
 enum Fate {
@@ -31,22 +50,54 @@ enum Fate {
 }
 
 impl NotedQuery {
-    /// A query starts.
-    pub fn start(
-        queries: &QueryRegistry,
+    /// A query begins as soon as it may: if datanodes run it, when it has a place.
+    ///
+    /// # Errors
+    /// 53000 when too many wait already; 57014 when it may wait no longer.
+    pub async fn start(
+        engine: &Engine,
+        plan: &Plan,
         environment: &QueryEnvironment,
-        session_pid: i32,
-        user: &str,
+        asker: &Asker,
         text: &str,
-    ) -> Self {
-        queries.start(environment.id, session_pid, user, text);
-        Self {
+    ) -> Result<Self> {
+        let queries = &engine.queries;
+        queries.queue(environment.id, asker.session_pid, &asker.user, text);
+        let mut noted = Self {
             queries: queries.clone(),
             id: environment.id,
             cancel: environment.cancel.clone(),
             summary: Arc::default(),
             fate: Fate::Open,
             returned_rows: 0,
+            place: None,
+        };
+        if runs_on_datanodes(plan) {
+            let (session, role) = (asker.session_pid, asker.user.as_str().into());
+            let request = Request { session, role, priority: asker.priority };
+            let wait = Wait {
+                deadline: environment.deadline,
+                timeout: asker.queue_timeout,
+                cancel: environment.cancel.clone(),
+            };
+            let place = engine.admission.enter(request, &wait).await;
+            noted.place = Some(noted.part(place)?);
+        }
+        queries.begin(environment.id);
+        Ok(noted)
+    }
+
+    /// Its client asks for no rows now: others may run.
+    pub fn rests(&self) {
+        if let Some(place) = &self.place {
+            place.rests();
+        }
+    }
+
+    /// Its client asks for rows.
+    pub fn works(&self) {
+        if let Some(place) = &self.place {
+            place.works();
         }
     }
 
@@ -79,6 +130,11 @@ impl NotedQuery {
     pub fn finish_written(&mut self, rows: u64) {
         self.fate = Fate::Finished { written_rows: Some(rows) };
     }
+}
+
+/// Whether a part of it is more than slice 0.
+fn runs_on_datanodes(plan: &Plan) -> bool {
+    plan.slices.iter().any(|slice| slice.id.0 != 0) || plan.init.iter().any(runs_on_datanodes)
 }
 
 impl Drop for NotedQuery {

@@ -28,6 +28,8 @@ pub struct QueryRegistry {
 /// Where a query stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueryState {
+    /// It waits until it may begin.
+    Queued,
     /// It runs.
     Running,
     /// It has ended well.
@@ -47,7 +49,7 @@ pub struct QueryRecord {
     pub user: Arc<str>,
     /// Where it stands.
     pub state: QueryState,
-    /// When it started.
+    /// When it began to run; of one that waits, when it began to wait.
     pub started_at: DateTime<Utc>,
     /// For the duration of a running one.
     pub started: Instant,
@@ -67,9 +69,17 @@ impl QueryState {
     /// As `kestrel.queries` shows it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Queued => "queued",
             Self::Running => "running",
             Self::Finished => "finished",
             Self::Failed => "failed",
+        }
+    }
+
+    fn has_ended(self) -> bool {
+        match self {
+            Self::Queued | Self::Running => false,
+            Self::Finished | Self::Failed => true,
         }
     }
 }
@@ -92,13 +102,12 @@ impl QueryRegistry {
         Self { records: Arc::default(), metrics }
     }
 
-    /// A query starts.
-    pub(super) fn start(&self, id: QueryId, session_pid: i32, user: &str, text: &str) {
-        self.metrics.query_started();
+    /// A query comes, and waits until it [begins](Self::begin).
+    pub(super) fn queue(&self, id: QueryId, session_pid: i32, user: &str, text: &str) {
         let (user, text) = (user.into(), beginning(text));
         let mut records = self.records.lock();
         while records.len() >= REMEMBERED
-            && let Some(oldest) = records.iter().position(|r| r.state != QueryState::Running)
+            && let Some(oldest) = records.iter().position(|r| r.state.has_ended())
         {
             records.remove(oldest);
         }
@@ -106,7 +115,7 @@ impl QueryRegistry {
             id,
             session_pid,
             user,
-            state: QueryState::Running,
+            state: QueryState::Queued,
             started_at: Utc::now(),
             started: Instant::now(),
             duration_ms: None,
@@ -117,11 +126,26 @@ impl QueryRegistry {
         });
     }
 
-    /// A query that has started has ended.
+    /// A query begins to run.
+    pub(super) fn begin(&self, id: QueryId) {
+        let mut records = self.records.lock();
+        if let Some(record) = records.iter_mut().rev().find(|record| record.id == id) {
+            record.state = QueryState::Running;
+            (record.started_at, record.started) = (Utc::now(), Instant::now());
+            self.metrics.query_started();
+        }
+    }
+
+    /// A query has ended, or waits no longer.
     pub(super) fn end(&self, id: QueryId, end: QueryEnd, summary: &QuerySummary) {
-        let Some((record, duration)) = self.note_end(id, end, summary) else { return };
+        let Some((record, before, duration)) = self.note_end(id, end, summary) else { return };
         let QueryEnd { state, sqlstate, returned_rows, .. } = end;
-        self.metrics.query_ended(state, duration, returned_rows, &summary.motions);
+        match before {
+            QueryState::Queued => self.metrics.query_not_begun(),
+            QueryState::Running | QueryState::Finished | QueryState::Failed => {
+                self.metrics.query_ended(state, duration, returned_rows, &summary.motions);
+            }
+        }
         log(&record, sqlstate);
     }
 
@@ -135,15 +159,15 @@ impl QueryRegistry {
         id: QueryId,
         end: QueryEnd,
         summary: &QuerySummary,
-    ) -> Option<(QueryRecord, Duration)> {
+    ) -> Option<(QueryRecord, QueryState, Duration)> {
         let mut records = self.records.lock();
         let record = records.iter_mut().rev().find(|record| record.id == id)?;
         let duration = record.started.elapsed();
-        record.state = end.state;
+        let before = std::mem::replace(&mut record.state, end.state);
         record.duration_ms = Some(duration.as_micros() as f64 / 1000.0);
         record.rows = end.rows;
         (record.rows_moved, record.bytes_moved) = summary.moved();
-        Some((record.clone(), duration))
+        Some((record.clone(), before, duration))
     }
 }
 
@@ -194,22 +218,26 @@ mod tests {
     }
 
     #[test]
-    fn running_queries_are_remembered_and_of_the_ended_ones_the_last() {
+    fn queries_that_wait_or_run_are_remembered_and_of_the_ended_ones_the_last() {
         let (queries, summary) = (QueryRegistry::default(), QuerySummary::default());
         let end =
             QueryEnd { state: QueryState::Finished, sqlstate: None, rows: 3, returned_rows: 3 };
-        let running = QueryId::random();
-        queries.start(running, 1, "anna", "runs");
+        let (running, waiting) = (QueryId::random(), QueryId::random());
+        queries.queue(running, 1, "anna", "runs");
+        queries.begin(running);
+        queries.queue(waiting, 1, "anna", "waits");
         for _ in 0..REMEMBERED + 5 {
             let id = QueryId::random();
-            queries.start(id, 1, "bert", "ends");
+            queries.queue(id, 1, "bert", "ends");
+            queries.begin(id);
             queries.end(id, end, &summary);
         }
         let records = queries.records();
         assert_eq!(records.len(), REMEMBERED);
         assert_eq!((records[0].id, records[0].state), (running, QueryState::Running));
-        assert_eq!((&*records[0].user, &*records[1].user), ("anna", "bert"));
-        assert!(records[1..].iter().all(|r| r.state == QueryState::Finished && r.rows == 3));
+        assert_eq!((records[1].id, records[1].state), (waiting, QueryState::Queued));
+        assert_eq!((&*records[0].user, &*records[2].user), ("anna", "bert"));
+        assert!(records[2..].iter().all(|r| r.state == QueryState::Finished && r.rows == 3));
         queries.end(running, QueryEnd { state: QueryState::Failed, ..end }, &summary);
         assert_eq!(queries.records()[0].state, QueryState::Failed);
     }

@@ -82,6 +82,7 @@ mod tests {
             deadline: None,
             cancel: CancellationToken::new(),
             collect_metrics: false,
+            memory_limit_bytes: 0,
         };
         let late = QueryEnvironment { deadline: Some(Instant::now()), ..waits.clone() };
         let canceled = QueryEnvironment { cancel: CancellationToken::new(), ..waits.clone() };

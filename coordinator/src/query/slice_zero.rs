@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::{
-    execution::TaskContext,
+    execution::{TaskContext, runtime_env::RuntimeEnvBuilder},
     physical_plan::{SendableRecordBatchStream, execute_stream},
     physical_planner::DefaultPhysicalPlanner,
 };
@@ -39,7 +39,12 @@ pub(super) fn start(
     };
     let context = TaskContext::from(&cluster.state);
     let config = context.session_config().clone().with_extension(Arc::new(hands));
-    let context = Arc::new(context.with_session_config(config));
+    let memory = cluster.memory.of(environment.id, environment.memory_limit_bytes);
+    let resources = RuntimeEnvBuilder::from_runtime_env(&context.runtime_env())
+        .with_memory_pool(memory)
+        .build_arc()
+        .map_err(report)?;
+    let context = Arc::new(context.with_session_config(config).with_runtime(resources));
     let optimize = |plan| {
         DefaultPhysicalPlanner::default().optimize_physical_plan(plan, &cluster.state, |_, _| {})
     };

@@ -18,6 +18,7 @@ mod select;
 mod serial;
 mod settings;
 mod transaction;
+mod units;
 
 pub use cursor::RowCursor;
 pub use outcome::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag, Silences};
@@ -79,6 +80,10 @@ impl Backend for EngineBackend {
         for (name, value) in &self.fixed_settings {
             settings.fix(name, value.clone());
         }
+        let limits = self.engine.admission.limits();
+        settings.fix("kestrel.max_queued_queries", limits.max_queued.to_string());
+        settings.fix("kestrel.max_running_queries", limits.max_running.to_string());
+        settings.limit_query_memory(limits.memory_bytes);
         if !role::is_superuser(&self.engine, &startup.user) {
             settings.fix("is_superuser", "off".into());
         }

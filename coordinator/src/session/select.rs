@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ClientSession, Outcome, OutputField, RowsTag, Statement, facts::plannable};
 use crate::{
     engine::Pin,
-    query::{Again, NotedQuery, QueryEnvironment, RunningQuery, run},
+    query::{Again, Asker, NotedQuery, QueryEnvironment, RunningQuery, run},
     server::Parameter,
 };
 
@@ -84,26 +84,31 @@ impl ClientSession {
         let environment = self.environment(&view, cancel);
         let pin = self.engine.pins.pin(view.version);
         let again = Again { engine: Arc::clone(&self.engine), plan: bound.plan, view, environment };
-        let session = (self.startup.process_id, self.startup.user.clone());
-        Ok((fields, Start { plan, again, session, text: statement.sql.clone(), pin }))
+        let asker = self.asker();
+        Ok((fields, Start { plan, again, asker, text: statement.sql.clone(), pin }))
     }
 
-    /// Starts a plan, and notes that.
+    /// Starts a plan as soon as it may, and notes that.
     pub(super) async fn start(
         &self,
         plan: &Plan,
         environment: &QueryEnvironment,
         text: &str,
     ) -> Result<(RunningQuery, NotedQuery)> {
-        let mut noted = self.note(environment, text);
-        let running = noted.part(run(&self.engine.cluster, plan, environment).await)?;
+        let (engine, asker) = (&self.engine, self.asker());
+        let mut noted = NotedQuery::start(engine, plan, environment, &asker, text).await?;
+        let running = noted.part(run(&engine.cluster, plan, environment).await)?;
         noted.runs(&running);
         Ok((running, noted))
     }
 
-    fn note(&self, environment: &QueryEnvironment, text: &str) -> NotedQuery {
-        let (session_pid, user) = (self.startup.process_id, &self.startup.user);
-        NotedQuery::start(&self.engine.queries, environment, session_pid, user, text)
+    fn asker(&self) -> Asker {
+        Asker {
+            session_pid: self.startup.process_id,
+            user: self.startup.user.clone(),
+            priority: self.settings.query_priority(),
+            queue_timeout: self.settings.queue_timeout(),
+        }
     }
 
     /// What a statement runs with.
@@ -121,6 +126,7 @@ impl ClientSession {
             deadline: (timeout > 0).then(|| Instant::now() + Duration::from_millis(timeout)),
             cancel,
             collect_metrics: false,
+            memory_limit_bytes: self.settings.query_memory_bytes(),
         }
     }
 
@@ -214,8 +220,7 @@ pub(super) fn text_rows(name: &str, lines: Vec<String>, tag: RowsTag) -> Outcome
 pub(super) struct Start {
     plan: Plan,
     again: Again,
-    /// Process id and user.
-    session: (i32, String),
+    asker: Asker,
     text: String,
     /// The snapshot is to be there when it begins.
     pin: Pin,
@@ -229,10 +234,10 @@ impl Start {
 
     /// Runs it to its first rows.
     async fn begin(self) -> Result<Watched> {
-        let Self { plan, again, session: (pid, user), text, pin } = self;
+        let Self { plan, again, asker, text, pin } = self;
         let engine = Arc::clone(&again.engine);
         let environment = again.environment.clone();
-        let mut noted = NotedQuery::start(&engine.queries, &environment, pid, &user, &text);
+        let mut noted = NotedQuery::start(&engine, &plan, &environment, &asker, &text).await?;
         let (running, again) = match run(&engine.cluster, &plan, &environment).await {
             Ok(running) => (running, Some(again)),
             Err(error) => (noted.part(again.after(error).await)?, None),
@@ -278,7 +283,9 @@ impl Watched {
 
     fn into_stream(self) -> BatchStream {
         Box::pin(stream::unfold(self, async |mut watched| {
+            watched.noted.works();
             let batch = watched.next().await;
+            watched.noted.rests();
             let batch = watched.noted.part(batch).transpose();
             match &batch {
                 Some(Ok(rows)) => watched.noted.returns(rows.num_rows()),

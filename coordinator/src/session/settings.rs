@@ -5,8 +5,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use parking_lot::Mutex;
 
-use super::Silences;
+use super::{
+    Silences,
+    units::{self, MEMORY, TIME, Units},
+};
 use crate::{
+    query::Priority,
     server::{IdleLimit, SERVER_VERSION},
     system_view::SettingFacts,
 };
@@ -27,6 +31,8 @@ enum Kind {
     Bool,
     /// Milliseconds, or a number with a unit.
     Milliseconds,
+    /// Kilobytes, or a number with a unit. The server may have a ceiling.
+    Kilobytes,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// Only this value: the setting is known, another value is not supported.
@@ -43,6 +49,8 @@ const fn setting(
 ) -> Setting {
     Setting { name, default, description, kind }
 }
+
+const QUERY_MEMORY: &str = "kestrel.query_memory_limit";
 
 const LEVELS: &[&str] =
     &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
@@ -69,6 +77,26 @@ const SETTINGS: &[Setting] = &[
     setting("integer_datetimes", "on", Kind::ReadOnly, "Datetimes are integers."),
     setting("intervalstyle", "postgres", Kind::Fixed, "Format of intervals."),
     setting("is_superuser", "on", Kind::ReadOnly, "Whether the user is a superuser."),
+    setting("kestrel.max_queued_queries", "1000", Kind::ReadOnly, "Most queries that wait."),
+    setting("kestrel.max_running_queries", "8", Kind::ReadOnly, "Most queries at once."),
+    setting(
+        "kestrel.query_memory_limit",
+        "0",
+        Kind::Kilobytes,
+        "Most memory of a query in each process; 0: whatever there is.",
+    ),
+    setting(
+        "kestrel.query_priority",
+        "normal",
+        Kind::OneOf(&["low", "normal", "high"]),
+        "Which queries go before others that wait.",
+    ),
+    setting(
+        "kestrel.queue_timeout",
+        "0",
+        Kind::Milliseconds,
+        "Longest wait of a query until it begins; 0: none.",
+    ),
     setting("lc_collate", "C", Kind::ReadOnly, "Order of text."),
     setting("lc_ctype", "C.UTF-8", Kind::ReadOnly, "Classes of characters."),
     setting("lock_timeout", "0", Kind::Milliseconds, "Longest wait for a lock; 0: none."),
@@ -107,8 +135,10 @@ struct Values {
     before: Option<BTreeMap<&'static str, String>>,
     /// Those that the session cannot change.
     fixed: BTreeMap<&'static str, String>,
-    /// What the client asked for when it connected: RESET goes back to these.
+    /// What the server or the client said when it connected: RESET goes back to these.
     startup: BTreeMap<&'static str, String>,
+    /// What the server allows at most, as values are kept; 0 is more than any.
+    ceilings: BTreeMap<&'static str, u64>,
 }
 
 /// What a session had set at a time.
@@ -119,6 +149,20 @@ pub(super) struct SetSoFar {
 }
 
 impl Values {
+    fn check_ceiling(&self, name: &str, value: &str) -> Result<()> {
+        let Some(ceiling) = self.ceilings.get(name) else { return Ok(()) };
+        match value.parse::<u64>() {
+            Ok(number) if (1..=*ceiling).contains(&number) => Ok(()),
+            _ => Err(ErrorReport::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!(
+                    "{value} kB is outside the valid range for parameter \"{name}\" \
+                     (1 kB .. {ceiling} kB)"
+                ),
+            )),
+        }
+    }
+
     /// `set`, which is about to change.
     fn changing(&mut self) -> &mut BTreeMap<&'static str, String> {
         self.before.get_or_insert_with(|| self.set.clone());
@@ -146,6 +190,7 @@ impl Settings {
     pub(super) fn set(&self, name: &str, values: &[String]) -> Result<()> {
         let (name, value) = checked(name, values)?;
         let mut values = self.values.lock();
+        values.check_ceiling(name, &value)?;
         values.changing().insert(name, value);
         values.local.remove(name);
         Ok(())
@@ -156,10 +201,22 @@ impl Settings {
         self.values.lock().fixed.insert(name, value);
     }
 
+    /// The server's value of a query's memory, which a session can only lower; zero: none.
+    pub(super) fn limit_query_memory(&self, bytes: u64) {
+        let kilobytes = bytes >> 10;
+        if kilobytes > 0 {
+            let mut values = self.values.lock();
+            values.ceilings.insert(QUERY_MEMORY, kilobytes);
+            values.startup.insert(QUERY_MEMORY, kilobytes.to_string());
+        }
+    }
+
     /// SET LOCAL: until the transaction ends.
     pub(super) fn set_local(&self, name: &str, values: &[String]) -> Result<()> {
         let (name, value) = checked(name, values)?;
-        self.values.lock().local.insert(name, value);
+        let mut values = self.values.lock();
+        values.check_ceiling(name, &value)?;
+        values.local.insert(name, value);
         Ok(())
     }
 
@@ -255,7 +312,26 @@ impl Settings {
         (!after.is_zero()).then_some(IdleLimit { after, report })
     }
 
+    /// How long a query waits until it begins; zero: as long as it takes.
+    pub(super) fn queue_timeout(&self) -> Duration {
+        Duration::from_millis(self.milliseconds("kestrel.queue_timeout"))
+    }
+
+    /// Which queries this session's go before.
+    pub(super) fn query_priority(&self) -> Priority {
+        Priority::of_word(&self.get("kestrel.query_priority").unwrap_or_default())
+    }
+
+    /// Bytes that a query may hold in each process; 0: whatever there is.
+    pub(super) fn query_memory_bytes(&self) -> u64 {
+        self.number(QUERY_MEMORY).saturating_mul(1 << 10)
+    }
+
     fn milliseconds(&self, name: &str) -> u64 {
+        self.number(name)
+    }
+
+    fn number(&self, name: &str) -> u64 {
         self.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
@@ -265,7 +341,7 @@ impl Settings {
             name: setting.name.into(),
             value: setting.shown(self.get(setting.name).unwrap_or_default()),
             setting: self.get(setting.name).unwrap_or_default(),
-            unit: (setting.kind == Kind::Milliseconds).then_some("ms"),
+            unit: setting.units().and_then(|units| units.first()).map(|(_, unit)| *unit),
             reset_value: self.reset_value(setting),
             boot_value: setting.default.into(),
             description: setting.description.into(),
@@ -280,16 +356,19 @@ impl Settings {
 }
 
 impl Setting {
-    /// As SHOW shows a value: a time in the largest unit that it is a whole number of.
+    /// As SHOW shows a value: with its unit.
     fn shown(&self, value: String) -> String {
-        const UNITS: &[(u64, &str)] =
-            &[(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms")];
-        match (self.kind, value.parse::<u64>()) {
-            (Kind::Milliseconds, Ok(ms)) if ms > 0 => {
-                let unit = UNITS.iter().find(|(factor, _)| ms.is_multiple_of(*factor));
-                unit.map_or(value, |(factor, unit)| format!("{}{unit}", ms / factor))
-            }
+        match (self.units(), value.parse::<u64>()) {
+            (Some(units), Ok(number)) => units::shown(number, units),
             _ => value,
+        }
+    }
+
+    fn units(&self) -> Option<Units> {
+        match self.kind {
+            Kind::Milliseconds => Some(TIME),
+            Kind::Kilobytes => Some(MEMORY),
+            Kind::Text | Kind::Bool | Kind::OneOf(_) | Kind::Fixed | Kind::ReadOnly => None,
         }
     }
 }
@@ -312,7 +391,8 @@ fn checked(name: &str, values: &[String]) -> Result<(&'static str, String)> {
             word.ok_or_else(hint)?.to_string()
         }
         Kind::Bool => boolean(&value).ok_or_else(invalid)?.to_string(),
-        Kind::Milliseconds => milliseconds(&value).ok_or_else(invalid)?.to_string(),
+        Kind::Milliseconds => units::parse(&value, TIME).ok_or_else(invalid)?.to_string(),
+        Kind::Kilobytes => units::parse(&value, MEMORY).ok_or_else(invalid)?.to_string(),
         Kind::Fixed if same(&value, setting.default) => setting.default.to_string(),
         Kind::Fixed => {
             return Err(ErrorReport::unsupported(format!(
@@ -354,19 +434,4 @@ fn boolean(value: &str) -> Option<&'static str> {
         "off" | "false" | "no" | "0" => Some("off"),
         _ => None,
     }
-}
-
-fn milliseconds(value: &str) -> Option<u64> {
-    let value = value.trim();
-    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-    let number: u64 = value[..digits].parse().ok()?;
-    let factor = match value[digits..].trim() {
-        "" | "ms" => 1,
-        "s" => 1000,
-        "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(factor)
 }

@@ -12,6 +12,7 @@ use kestrel_proto::{
 };
 
 use super::{ExchangeHub, MotionSender, Peers};
+use crate::turns::give_way;
 
 /// The streams of one fragment: it sends one motion, and receives any number.
 #[derive(Debug)]
@@ -83,6 +84,7 @@ impl Exchange for LocalExchange {
         batch: RecordBatch,
     ) -> Result<bool> {
         self.check(motion)?;
+        give_way().await;
         self.sender.send(receiver, batch).await
     }
 

@@ -8,7 +8,6 @@
 mod check;
 mod config;
 mod decode;
-mod memory;
 mod registry;
 mod report;
 mod run;
@@ -16,7 +15,6 @@ mod stop;
 
 pub(crate) use config::session_config;
 pub use decode::{FragmentDecoder, PlanDecoder};
-pub use memory::memory_pool;
 pub(crate) use run::FragmentRunner;
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use kestrel_proto::message::OperatorReport;
 
+use crate::turns::GiveWayExec;
+
 /// The operators of a plan that has run, in pre-order.
 pub(super) fn operators(plan: &Arc<dyn ExecutionPlan>) -> Vec<OperatorReport> {
     let mut reports = Vec::new();
@@ -13,6 +15,10 @@ pub(super) fn operators(plan: &Arc<dyn ExecutionPlan>) -> Vec<OperatorReport> {
 }
 
 fn visit(plan: &Arc<dyn ExecutionPlan>, depth: u32, reports: &mut Vec<OperatorReport>) {
+    if plan.is::<GiveWayExec>() {
+        // Does nothing to the rows.
+        return plan.children().into_iter().for_each(|child| visit(child, depth, reports));
+    }
     let metrics = plan.metrics().unwrap_or_default();
     let detail = displayable(plan.as_ref()).one_line().to_string();
     reports.push(OperatorReport {

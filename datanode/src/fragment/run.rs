@@ -7,13 +7,17 @@ use datafusion::{
     config::ConfigOptions,
     execution::{
         TaskContext,
+        memory_pool::MemoryPool,
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream},
     prelude::SessionConfig,
 };
 use futures::{FutureExt, StreamExt};
-use kestrel_planner::operators::{Hands, ShardStore, optimized, physical_rules};
+use kestrel_planner::{
+    memory::QueryMemory,
+    operators::{Hands, ShardStore, optimized, physical_rules},
+};
 use kestrel_proto::{
     DatanodeId, ErrorReport, QueryId, Result, SqlState, TransactionId,
     message::{Fragment, FragmentReport},
@@ -29,7 +33,6 @@ use super::{
     FragmentDecoder,
     check::{FragmentId, Here, check, check_epoch},
     config::with_settings,
-    memory::QuotaPool,
     registry::{Registered, Registry},
     report,
     stop::with_stops,
@@ -37,6 +40,7 @@ use super::{
 use crate::{
     error::report as report_of,
     exchange::{ExchangeHub, LocalExchange, MotionSender, Peers},
+    turns::{QueryTurns, Turns, in_turns, with_turns},
 };
 
 /// What all fragments of a datanode run with.
@@ -48,6 +52,8 @@ pub(crate) struct FragmentRunner {
     pub(crate) store: Arc<dyn ShardStore>,
     pub(crate) decoder: Arc<dyn FragmentDecoder>,
     pub(crate) resources: Arc<RuntimeEnv>,
+    pub(crate) memory: QueryMemory,
+    pub(crate) turns: Turns,
     pub(crate) config: SessionConfig,
     /// Where fragments run: not where requests are answered.
     pub(crate) runtime: Handle,
@@ -62,6 +68,7 @@ pub(crate) struct RunningFragments(Arc<Registry>);
 struct Running {
     registered: Registered,
     sender: Arc<MotionSender>,
+    turns: Arc<QueryTurns>,
 }
 
 impl FragmentRunner {
@@ -80,10 +87,11 @@ impl FragmentRunner {
             .map_err(|e| ErrorReport::internal(format!("a fragment cannot be decoded: {e}")))?;
         let (id, registered) = self.accept(&fragment)?;
         let sender = Arc::new(self.hub.begin(id.query, id.motion())?);
-        let running = Running { registered, sender };
+        let turns = self.turns.of(id.query);
+        let running = Running { registered, sender, turns: Arc::clone(&turns) };
         let runner = Arc::clone(self);
-        let task =
-            self.runtime.spawn(async move { runner.run_accepted(&fragment, running, id).await });
+        let work = async move { runner.run_accepted(&fragment, running, id).await };
+        let task = self.runtime.spawn(in_turns(&turns, work));
         AbortOnDropHandle::new(task).await.unwrap_or_else(|error| Err(died(error)))
     }
 
@@ -145,8 +153,9 @@ impl FragmentRunner {
         let plan = self.decoder.decode(fragment, &self.store, &context)?;
         let plan = optimize(plan, context.session_config().options())?;
         let plan = with_stops(plan, &running.registered.stop).map_err(report_of)?;
+        let plan = with_turns(plan).map_err(report_of)?;
         tracing::debug!(query = %id.query, slice = id.slice.0, "fragment begins");
-        drain(&plan, &context).await?;
+        drain(&plan, &context, &running.turns).await?;
         let operators =
             if fragment.collect_metrics { report::operators(&plan) } else { Vec::new() };
         Ok(FragmentReport { traffic: running.sender.traffic(), operators })
@@ -158,12 +167,13 @@ impl FragmentRunner {
         running: &Running,
         id: FragmentId,
     ) -> Result<TaskContext> {
+        let memory: Arc<dyn MemoryPool> = self.memory.of(id.query, fragment.memory_quota_bytes);
         let exchange = LocalExchange::new(
             self.hub.clone(),
             Arc::clone(&self.peers),
             id.query,
             Arc::clone(&running.sender),
-            Arc::clone(&self.resources.memory_pool),
+            Arc::clone(&memory),
         );
         let hands = Hands {
             exchange: Arc::new(exchange),
@@ -174,17 +184,10 @@ impl FragmentRunner {
         };
         let config = with_settings(self.config.clone(), &fragment.options);
         let config = config.with_extension(Arc::new(hands));
-        let resources = match fragment.memory_quota_bytes {
-            0 => Arc::clone(&self.resources),
-            quota => {
-                let pool = Arc::clone(&self.resources.memory_pool);
-                let quota = usize::try_from(quota).unwrap_or(usize::MAX);
-                RuntimeEnvBuilder::from_runtime_env(&self.resources)
-                    .with_memory_pool(Arc::new(QuotaPool::new(pool, quota)))
-                    .build_arc()
-                    .map_err(report_of)?
-            }
-        };
+        let resources = RuntimeEnvBuilder::from_runtime_env(&self.resources)
+            .with_memory_pool(memory)
+            .build_arc()
+            .map_err(report_of)?;
         Ok(TaskContext::default()
             .with_session_config(config)
             .with_runtime(resources)
@@ -253,7 +256,11 @@ fn optimize(
 }
 
 /// Runs every execution partition of the root; the first error stops the others.
-async fn drain(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<()> {
+async fn drain(
+    plan: &Arc<dyn ExecutionPlan>,
+    context: &Arc<TaskContext>,
+    turns: &Arc<QueryTurns>,
+) -> Result<()> {
     let partitions = plan.output_partitioning().partition_count();
     let open = |partition| plan.execute(partition, Arc::clone(context)).map_err(report_of);
     if partitions == 1 {
@@ -261,7 +268,7 @@ async fn drain(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Res
     }
     let mut tasks = JoinSet::new();
     for partition in 0..partitions {
-        tasks.spawn(exhaust(open(partition)?));
+        tasks.spawn(in_turns(turns, exhaust(open(partition)?)));
     }
     while let Some(done) = tasks.join_next().await {
         done.unwrap_or_else(|error| Err(died(error)))?;

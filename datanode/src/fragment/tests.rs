@@ -20,7 +20,10 @@ use datafusion::{
     },
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use kestrel_planner::operators::{Hands, ShardScan, ShardStore};
+use kestrel_planner::{
+    memory::QueryMemory,
+    operators::{Hands, ShardScan, ShardStore},
+};
 use kestrel_proto::{
     COORDINATOR, Datanode, DatanodeHealth, DatanodeId, DropSegments, ENGINE_VERSION, ErrorReport,
     ExchangeRequest, Ingest, MotionId, QueryId, Result, SqlState, TableId, TransactionId,
@@ -30,7 +33,7 @@ use prost::Message;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::{FragmentDecoder, memory_pool};
+use super::FragmentDecoder;
 use crate::{DatanodeSettings, LocalDatanode, error::to_datafusion, exchange::Peers};
 
 type Input = Option<SendableRecordBatchStream>;
@@ -234,13 +237,13 @@ struct Cluster {
 impl Cluster {
     fn new(plans: Plans) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (peers, memory) = (Arc::new(Peers::default()), memory_pool(100 << 20));
+        let (peers, memory) = (Arc::new(Peers::default()), QueryMemory::new(100 << 20));
         let cluster_id = Uuid::new_v4();
         let datanodes = (0..2)
             .map(|i| {
                 let path = dir.path().join(format!("dn{i}"));
                 let settings =
-                    DatanodeSettings::new(DatanodeId(i), cluster_id, path, Arc::clone(&memory));
+                    DatanodeSettings::new(DatanodeId(i), cluster_id, path, memory.clone());
                 let decoder = Arc::new(plans.clone());
                 LocalDatanode::open(settings, Arc::clone(&peers), decoder, Handle::current())
                     .unwrap()

@@ -112,7 +112,7 @@ mod tests {
         time::Instant,
     };
 
-    use kestrel_planner::functions::FunctionRegistry;
+    use kestrel_planner::{functions::FunctionRegistry, memory::QueryMemory};
     use kestrel_proto::{
         message::{
             RegisterReply,
@@ -128,7 +128,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{DatanodeSettings, PlanDecoder, exchange::Peers, memory_pool};
+    use crate::{DatanodeSettings, PlanDecoder, exchange::Peers};
 
     /// Refuses every datanode, and counts.
     struct Refusing(Arc<AtomicUsize>);
@@ -164,7 +164,7 @@ mod tests {
         let tries = Arc::new(AtomicUsize::new(0));
         let membership = refusing(&tries).await;
         let directory = TempDir::new().unwrap();
-        let memory = memory_pool(1 << 20);
+        let memory = QueryMemory::new(1 << 20);
         let mut settings =
             DatanodeSettings::new(DatanodeId(0), Uuid::new_v4(), directory.path(), memory);
         settings.coordinator_timeout = Duration::from_millis(1);

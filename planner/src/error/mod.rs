@@ -16,6 +16,8 @@ use std::error::Error;
 use datafusion::{common::SchemaError, error::DataFusionError};
 use kestrel_proto::{ErrorReport, SqlState};
 
+use crate::memory::is_of_quota;
+
 /// Wraps a report so that it passes through DataFusion; [`report`] unwraps it.
 pub fn to_datafusion(report: ErrorReport) -> DataFusionError {
     DataFusionError::External(Box::new(report))
@@ -39,11 +41,9 @@ pub fn report_at(error: DataFusionError, sql: &str) -> ErrorReport {
 fn of_error(error: &DataFusionError) -> ErrorReport {
     match error {
         DataFusionError::ArrowError(error, _) => arrow::report(error),
-        DataFusionError::ParquetError(error) => {
-            carried(error.as_ref()).unwrap_or_else(|| {
-                ErrorReport::new(SqlState::DATA_CORRUPTED, format!("cannot read a segment: {error}"))
-            })
-        }
+        DataFusionError::ParquetError(error) => carried(error.as_ref()).unwrap_or_else(|| {
+            ErrorReport::new(SqlState::DATA_CORRUPTED, format!("cannot read a segment: {error}"))
+        }),
         DataFusionError::ObjectStore(error) => {
             carried(error.as_ref()).unwrap_or_else(|| io_error(error))
         }
@@ -63,9 +63,17 @@ fn of_error(error: &DataFusionError) -> ErrorReport {
             ErrorReport::internal(format!("a task of the query has died: {error}"))
         }
         DataFusionError::ResourcesExhausted(message) => {
+            let hint = match is_of_quota(message) {
+                true => {
+                    "Raise kestrel.query_memory_limit, or let the query hold less: filter earlier, aggregate less finely."
+                }
+                false => {
+                    "Raise --memory-limit, or let the query hold less: filter earlier, aggregate less finely."
+                }
+            };
             ErrorReport::new(SqlState::OUT_OF_MEMORY, "out of memory")
                 .detail(format!("{}.", first_line(message).trim_end_matches('.')))
-                .hint("Raise --memory-limit, or let the query hold less: filter earlier, aggregate less finely.")
+                .hint(hint)
         }
         DataFusionError::External(error) => {
             carried(error.as_ref()).unwrap_or_else(|| plan::execution_report(&error.to_string()))

@@ -1,0 +1,214 @@
+//! Where tasks give way: at the operators that read rows, and wherever [`give_way`] is awaited.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use datafusion::{
+    common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
+    error::{DataFusionError, Result},
+    execution::TaskContext,
+    physical_expr::PhysicalExpr,
+    physical_plan::{
+        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, RecordBatchStream,
+        SendableRecordBatchStream,
+    },
+};
+use futures::{Stream, StreamExt, ready, stream};
+use kestrel_proto::BatchStream;
+
+use super::task::is_over;
+
+/// Lets others run if the task's turn is over.
+pub(crate) async fn give_way() {
+    poll_fn(poll_give_way).await;
+}
+
+/// The task is woken at once, and has a new turn then.
+fn poll_give_way(cx: &mut Context<'_>) -> Poll<()> {
+    if is_over() {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    Poll::Ready(())
+}
+
+/// Lets whoever reads these rows give way before each batch.
+pub(crate) fn giving_way(mut rows: BatchStream) -> BatchStream {
+    Box::pin(stream::poll_fn(move |cx| {
+        ready!(poll_give_way(cx));
+        rows.poll_next_unpin(cx)
+    }))
+}
+
+/// Lets every operator that reads rows give way before each batch.
+pub(crate) fn with_turns(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    plan.transform_up(|plan| {
+        if !plan.children().is_empty() {
+            return Ok(Transformed::no(plan));
+        }
+        Ok(Transformed::yes(Arc::new(GiveWayExec { input: plan }) as _))
+    })
+    .data()
+}
+
+/// In the place of an operator without inputs.
+#[derive(Debug)]
+pub(crate) struct GiveWayExec {
+    input: Arc<dyn ExecutionPlan>,
+}
+
+impl DisplayAs for GiveWayExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl ExecutionPlan for GiveWayExec {
+    fn name(&self) -> &str {
+        "GiveWayExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match children.pop() {
+            Some(input) => Ok(Arc::new(Self { input })),
+            None => Err(DataFusionError::Internal("an operator that reads is gone".into())),
+        }
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        Ok(Box::pin(GivingWay { input: self.input.execute(partition, context)? }))
+    }
+}
+
+struct GivingWay {
+    input: SendableRecordBatchStream,
+}
+
+impl Stream for GivingWay {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        ready!(poll_give_way(cx));
+        self.input.poll_next_unpin(cx)
+    }
+}
+
+impl RecordBatchStream for GivingWay {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicU64, Ordering},
+        time::{Duration, Instant},
+    };
+
+    use arrow::array::{ArrayRef, Int64Array};
+    use datafusion::datasource::memory::MemorySourceConfig;
+    use kestrel_proto::QueryId;
+
+    use super::super::{Turns, in_turns, wrap_spawned_tasks};
+    use super::*;
+
+    /// An operator over so many batches of one row.
+    fn batches(count: i64) -> Arc<dyn ExecutionPlan> {
+        let batch = |n| {
+            let numbers: ArrayRef = Arc::new(Int64Array::from(vec![n]));
+            RecordBatch::try_from_iter([("n", numbers)]).unwrap()
+        };
+        let batches: Vec<_> = (0..count).map(batch).collect();
+        let schema = batches[0].schema();
+        with_turns(MemorySourceConfig::try_new_exec(&[batches], schema, None).unwrap()).unwrap()
+    }
+
+    /// Reads it, each batch for a millisecond; how often it gave way.
+    async fn read(plan: Arc<dyn ExecutionPlan>) -> (usize, u64) {
+        let mut rows = plan.execute(0, Arc::default()).unwrap();
+        let (mut count, mut pauses) = (0, 0);
+        while let Some(batch) = poll_fn(|cx| {
+            let next = rows.poll_next_unpin(cx);
+            pauses += u64::from(next.is_pending());
+            next
+        })
+        .await
+        {
+            count += batch.unwrap().num_rows();
+            let until = Instant::now() + Duration::from_millis(1);
+            while Instant::now() < until {}
+        }
+        (count, pauses)
+    }
+
+    #[tokio::test]
+    async fn a_task_gives_way_when_there_is_another_query() {
+        let turns = Turns::new(1);
+        let query = turns.of(QueryId::random());
+        assert_eq!(in_turns(&query, read(batches(30))).await, (30, 0));
+        let _other = turns.of(QueryId::random());
+        let (rows, pauses) = in_turns(&query, read(batches(30))).await;
+        assert_eq!(rows, 30);
+        assert!((5..=30).contains(&pauses), "{pauses}");
+        // Outside of a query nobody waits.
+        assert_eq!(read(batches(30)).await, (30, 0));
+    }
+
+    /// On one thread a short task beside a long one that reads: the tasks that are spawned, too.
+    #[tokio::test]
+    async fn others_run_in_between() {
+        wrap_spawned_tasks();
+        let turns = Turns::new(1);
+        let (long, short) = (turns.of(QueryId::random()), turns.of(QueryId::random()));
+        let done = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&done);
+        let long = tokio::spawn(in_turns(&long, async move {
+            let mut tasks = datafusion::common::runtime::JoinSet::new();
+            tasks.spawn(read(batches(100)));
+            let read = tasks.join_next().await.unwrap().unwrap();
+            counted.store(read.0 as u64, Ordering::Relaxed);
+        }));
+        let steps = tokio::spawn(in_turns(&short, async {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        }));
+        steps.await.unwrap();
+        assert_eq!(done.load(Ordering::Relaxed), 0, "the short task has waited for the long one");
+        long.await.unwrap();
+        assert_eq!(done.load(Ordering::Relaxed), 100);
+    }
+}

@@ -1,0 +1,30 @@
+//! How queries share the threads of a process.
+//!
+//! The tasks of all queries stand in one line for the threads, and one of DataFusion's runs on for as
+//! long as its inputs have rows: a short query would wait behind every task of a long one. So
+//!
+//! 1. a task that has run for some milliseconds gives way: where it reads rows (`give_way`), and
+//!    where it sends them. Only when there is another query;
+//! 2. while others want to run, a query that has run for long has a part of the threads only
+//!    (`allowed`): the others find a free one.
+//!
+//! ```text
+//!   thread 1   long long long long long long long        thread 1   long long long long long
+//!   thread 2   long long long long long long long        thread 2   SHORT short short long
+//!                            ^ a short query comes                  ^
+//! ```
+//!
+//! Slice 0, where it runs in the same process, is one of the query's tasks.
+//!
+//! What counts is the time that tasks are polled for. All of a query's tasks are counted, those that
+//! DataFusion spawns, too: it lets us wrap them.
+
+mod allowed;
+mod give_way;
+mod shares;
+mod task;
+
+pub(crate) use give_way::{GiveWayExec, give_way, giving_way, with_turns};
+pub(crate) use shares::QueryTurns;
+pub use shares::Turns;
+pub(crate) use task::{in_turns, wrap_spawned_tasks};
