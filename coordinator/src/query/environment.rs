@@ -1,9 +1,9 @@
 //! What a query runs with besides its plan.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use datafusion::execution::SessionState;
-use kestrel_planner::functions::FunctionRegistry;
+use kestrel_planner::functions::{FunctionRegistry, SessionFormats};
 use kestrel_proto::{
     Datanode, DatanodeId, ENGINE_VERSION, ErrorReport, QueryId, Result, TransactionId,
     message::{Fragment, Peer},
@@ -88,6 +88,8 @@ pub struct QueryEnvironment {
     pub cancel: CancellationToken,
     /// Report rows and time per operator.
     pub collect_metrics: bool,
+    /// The session's settings that functions follow, where they are not the defaults.
+    pub options: HashMap<String, String>,
 }
 
 impl QueryEnvironment {
@@ -113,9 +115,15 @@ impl QueryEnvironment {
             plan,
             collect_metrics: self.collect_metrics,
             peers: cluster.peers(),
-            // No options, and no quota.
+            options: self.options.clone(),
+            // No quota.
             ..Fragment::default()
         }
+    }
+
+    /// How the session reads and writes values.
+    pub(super) fn formats(&self) -> Result<SessionFormats> {
+        SessionFormats::from_settings(&self.options)
     }
 
     fn milliseconds_left(&self) -> u64 {

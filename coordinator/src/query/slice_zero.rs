@@ -38,7 +38,10 @@ pub(super) fn start(
         coordinator_epoch: cluster.epoch,
     };
     let context = TaskContext::from(&cluster.state);
-    let config = context.session_config().clone().with_extension(Arc::new(hands));
+    let mut config = context.session_config().clone().with_extension(Arc::new(hands));
+    if !environment.options.is_empty() {
+        environment.formats()?.lay_into(config.options_mut());
+    }
     let context = Arc::new(context.with_session_config(config));
     let optimize = |plan| {
         DefaultPhysicalPlanner::default().optimize_physical_plan(plan, &cluster.state, |_, _| {})

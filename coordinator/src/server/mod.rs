@@ -52,7 +52,7 @@ pub use backend::{
 };
 pub use clients::Clients;
 pub use decode::parameter_of_text;
-pub use encode::{CopyEncoder, EncodableRows, Format, RowEncoder, TextStyle};
+pub use encode::{CopyEncoder, EncodableRows, Format, RowEncoder};
 pub(crate) use encode::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS};
 pub use listener::serve;
 pub use portals::{CursorTraits, Portal, PortalState, Portals, SharedCursor};

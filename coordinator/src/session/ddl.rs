@@ -25,7 +25,7 @@ impl ClientSession {
         statement: &DdlStatement,
         notices: &NoticeSender,
     ) -> Result<Outcome> {
-        self.transaction.check_writable("DDL")?;
+        self.check_writable("DDL")?;
         self.transaction.lock_ddl(&self.engine).await;
         let view = self.transaction.view(&self.engine);
         let mut plan = ddl::plan(statement, &view, &self.settings.search_path())?;
@@ -60,7 +60,7 @@ impl ClientSession {
         statement: &Statement,
         notices: &NoticeSender,
     ) -> Result<Outcome> {
-        self.transaction.check_writable("CREATE VIEW")?;
+        self.check_writable("CREATE VIEW")?;
         self.transaction.lock_ddl(&self.engine).await;
         let (bound, view) = self.bind(&create.query, statement, &[])?;
         let plan = self.plan(&bound.plan, &view).await?;

@@ -36,7 +36,7 @@ use kestrel_planner::catalog::{INITIAL_ROLE, INITIAL_ROLE_ID};
 use kestrel_proto::Result;
 
 pub use context::{
-    CursorFacts, PreparedFacts, Queries, SessionControl, SessionFacts, SettingFacts,
+    AdvisoryLock, CursorFacts, PreparedFacts, Queries, SessionControl, SessionFacts, SettingFacts,
     SystemViewContext,
 };
 use definition::{DEFINITIONS, Definition};

@@ -172,7 +172,7 @@ impl FragmentRunner {
             transaction: TransactionId(fragment.transaction_id),
             coordinator_epoch: fragment.coordinator_epoch,
         };
-        let config = with_settings(self.config.clone(), &fragment.options);
+        let config = with_settings(self.config.clone(), &fragment.options)?;
         let config = config.with_extension(Arc::new(hands));
         let resources = match fragment.memory_quota_bytes {
             0 => Arc::clone(&self.resources),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json as value};
 
-use super::{ExplainNode, ExplainOptions};
+use super::{Cost, ExplainNode, ExplainOptions};
 
 /// One line per node and property.
 pub fn text(root: &ExplainNode, options: ExplainOptions) -> Vec<String> {
@@ -22,7 +22,7 @@ fn write(node: &ExplainNode, depth: usize, options: ExplainOptions, lines: &mut 
         line.push_str(&format!("  (slice{slice}; datanodes: {datanodes})"));
     }
     if options.costs {
-        let (first, last) = node.cost;
+        let Cost { startup: first, total: last } = node.cost;
         let (rows, width) = (node.rows, node.width);
         line.push_str(&format!("  (cost={first:.2}..{last:.2} rows={rows:.0} width={width})"));
     }
@@ -39,10 +39,12 @@ fn write(node: &ExplainNode, depth: usize, options: ExplainOptions, lines: &mut 
     }
 }
 
-/// PostgreSQL's `FORMAT JSON`: an array of one object.
-pub fn json(root: &ExplainNode, options: ExplainOptions) -> String {
-    let plan = value!([{ "Plan": object(root, options) }]);
-    serde_json::to_string_pretty(&plan).unwrap_or_default()
+/// PostgreSQL's `FORMAT JSON`: an array of one object, which has the plan and what `more` says
+/// (`Planning Time`, …).
+pub fn json(root: &ExplainNode, options: ExplainOptions, more: Map<String, Value>) -> String {
+    let mut document = Map::from_iter([("Plan".to_string(), object(root, options))]);
+    document.extend(more);
+    serde_json::to_string_pretty(&value!([document])).unwrap_or_default()
 }
 
 fn object(node: &ExplainNode, options: ExplainOptions) -> Value {
@@ -56,9 +58,10 @@ fn object(node: &ExplainNode, options: ExplainOptions) -> Value {
         fields.insert("Datanodes".into(), value!(datanodes));
     }
     if options.costs {
-        fields.insert("Startup Cost".into(), value!(node.cost.0));
-        fields.insert("Total Cost".into(), value!(node.cost.1));
-        fields.insert("Plan Rows".into(), value!(node.rows));
+        let cents = |cost: f64| value!((cost * 100.0).round() / 100.0);
+        fields.insert("Startup Cost".into(), cents(node.cost.startup));
+        fields.insert("Total Cost".into(), cents(node.cost.total));
+        fields.insert("Plan Rows".into(), value!(node.rows as u64));
         fields.insert("Plan Width".into(), value!(node.width));
     }
     for (name, text) in &node.properties {

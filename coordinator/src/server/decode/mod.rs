@@ -5,11 +5,11 @@ mod text;
 
 use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
-use kestrel_planner::catalog::SqlType;
+use kestrel_planner::{catalog::SqlType, functions::SessionFormats};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::backend::Parameter;
-use super::encode::{Format, TextStyle};
+use super::encode::Format;
 use super::frontend::utf8;
 
 /// numeric where nothing says its precision and scale.
@@ -58,7 +58,7 @@ pub(super) fn decode_parameters(
     types: &[SqlType],
     formats: &[Format],
     values: Vec<Option<Bytes>>,
-    style: &TextStyle,
+    style: &SessionFormats,
 ) -> Result<Vec<Parameter>> {
     let parameters = types.iter().zip(formats).zip(values).enumerate();
     let parameters = parameters.map(|(index, ((sql_type, format), value))| {
@@ -79,7 +79,7 @@ pub(super) fn decode_parameters(
 pub fn parameter_of_text(
     sql_type: SqlType,
     text: Option<&str>,
-    style: &TextStyle,
+    style: &SessionFormats,
 ) -> Result<Parameter> {
     let value = match text {
         Some(text) => text::decode(sql_type, text, style),

@@ -158,9 +158,7 @@ impl ScalarUDFImpl for Age {
             return Err(no_function("age", &[]));
         };
         let zone = match Class::of(&later.data_type()) {
-            Some(Class::TimestampTz) => {
-                Some(Zone::of_session(&args.config_options).map_err(to_datafusion)?)
-            }
+            Some(Class::TimestampTz) => Some(Zone::of_session(&args.config_options)),
             _ => None,
         };
         let local = |utc: i64| zone.map_or(Ok(utc), |zone| zone.to_local(utc));
@@ -261,7 +259,7 @@ impl ScalarUDFImpl for AtTimeZone {
             return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from(result)?));
         };
         let zone = Zone::parse(name).map_err(to_datafusion)?;
-        let session = Zone::of_session(&args.config_options).map_err(to_datafusion)?;
+        let session = Zone::of_session(&args.config_options);
         match Class::of(&of.data_type()) {
             Some(Class::Timestamp) => Operand::<TimestampMicrosecondType>::of(of)?
                 .try_map(|local| zone.to_utc(local))?

@@ -115,9 +115,8 @@ impl ScalarUDFImpl for ToChar {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let zone = match Class::of(&args.args[0].data_type()) {
             Some(Class::TimestampTz) => Zone::of_session(&args.config_options),
-            _ => Zone::parse("UTC"),
+            _ => Zone::default(),
         };
-        let zone = zone.map_err(to_datafusion)?;
         let (columns, rows, constant) = columns(&args)?;
         let moments = columns[0].as_primitive::<TimestampMicrosecondType>();
         let templates = Templates::new(&args.args[1], &columns[1]);
@@ -184,7 +183,7 @@ impl ScalarUDFImpl for FromText {
             let stamps = seconds.try_unary(of_seconds).map_err(to_datafusion)?;
             return finish(zoned(stamps), constant);
         };
-        let zone = Zone::of_session(&args.config_options).map_err(to_datafusion)?;
+        let zone = Zone::of_session(&args.config_options);
         let texts = texts.as_string_view();
         let templates = Templates::new(&args.args[1], &columns[1]);
         let moment = |row: usize| match templates.get(row) {
