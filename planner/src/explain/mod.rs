@@ -10,6 +10,7 @@
 
 mod cost;
 mod describe;
+mod json;
 mod render;
 
 use kestrel_proto::DatanodeId;
@@ -17,7 +18,8 @@ use kestrel_proto::DatanodeId;
 use crate::{distribute::Placed, plan::Plan, slice::Slice};
 
 pub use cost::Cost;
-pub use render::{json, text};
+pub use json::json;
+pub use render::text;
 
 /// What to print besides the plan.
 #[derive(Clone, Copy, Debug)]

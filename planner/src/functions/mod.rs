@@ -24,8 +24,8 @@ mod tests;
 mod window;
 mod zone;
 
-pub(crate) use cast::parse_timestamp_tz;
 pub use cast::{assign_to, cast_to, output, read_text};
+pub(crate) use cast::{normal_interval, parse_timestamp_tz};
 pub use decimal::field_overflow;
 pub use formats::{
     ByteaOutput, DateOrder, DateStyle, DateStyleFormat, FORMAT_SETTINGS, IntervalStyle,

@@ -48,7 +48,11 @@ pub(super) fn lock(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
                 cursor.expect("MODE")?;
                 mode
             }
-            None => return cursor.fail(),
+            None => {
+                // What is wrong is what follows the words that a mode can begin with.
+                let _ = cursor.eat("ACCESS") || cursor.eat("ROW");
+                return cursor.fail();
+            }
         },
     };
     let no_wait = cursor.eat("NOWAIT");

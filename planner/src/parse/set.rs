@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use kestrel_proto::Result;
 
 use super::{cursor::Cursor, name, statement::StatementKind, transaction};
+use crate::functions::normal_interval;
 
 /// `SET name = value`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +120,7 @@ fn zone_value(cursor: &mut Cursor<'_>) -> Result<String> {
         value(&mut precision)?;
         precision.expect_end()?;
     }
-    let interval = cursor.string()?;
+    let interval = normal_interval(&cursor.string()?)?;
     if cursor.eat("HOUR") {
         let _ = cursor.eat("TO MINUTE");
     }

@@ -261,7 +261,7 @@ fn commands() {
         (
             "SET TIME ZONE INTERVAL '+05:30' HOUR TO MINUTE",
             "Set(SetVariable { local: false, name: \"timezone\", \
-             value: Values([\"INTERVAL '+05:30'\"]), position: 5 })",
+             value: Values([\"INTERVAL '05:30:00'\"]), position: 5 })",
         ),
         (
             "SET TIME ZONE -7.5",

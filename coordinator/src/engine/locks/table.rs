@@ -115,9 +115,10 @@ impl LockTable {
 
     /// Who wanted this lock waits no more. When it was given the lock meanwhile, it gives that back.
     pub(super) fn leave(&mut self, tag: LockTag, ticket: u64, wanted: Grant) {
-        match self.locks.get_mut(&tag) {
-            Some(lock) if lock.waiting.remove(&ticket).is_some() => lock.grant_waiting(),
-            _ => {
+        let lock = self.locks.get_mut(&tag);
+        match lock.and_then(|lock| lock.waiting.remove(&ticket).map(|_| lock)) {
+            Some(lock) => lock.grant_waiting(),
+            None => {
                 self.take_back(tag, wanted);
             }
         }

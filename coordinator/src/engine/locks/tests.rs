@@ -104,17 +104,17 @@ async fn who_came_first_is_served_first() {
     shared.await.unwrap().unwrap();
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn waits_end_at_their_limits() {
     let locks = Locks::default();
     let (a, b) = (locks.owner(1), locks.owner(2));
     assert!(a.try_lock(KEY, LockMode::Exclusive, LockScope::Session));
-    let second = Duration::from_secs(1);
+    let soon = Duration::from_millis(20);
     let canceled = CancellationToken::new();
     canceled.cancel();
     for (limits, sqlstate, message) in [
         (
-            WaitLimits { lock_timeout: Some(second), ..WaitLimits::default() },
+            WaitLimits { lock_timeout: Some(soon), ..WaitLimits::default() },
             SqlState::LOCK_NOT_AVAILABLE,
             "canceling statement due to lock timeout",
         ),

@@ -119,10 +119,13 @@ impl Setting {
     }
 
     fn invalid(&self, value: &str) -> ErrorReport {
-        ErrorReport::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            format!("invalid value for parameter \"{}\": \"{value}\"", self.name),
-        )
+        // PostgreSQL names a word's setting as SET does, which is in lower case.
+        let name = match self.kind {
+            Kind::OneOf(_) => self.name.to_ascii_lowercase(),
+            _ => self.name.to_string(),
+        };
+        let message = format!("invalid value for parameter \"{name}\": \"{value}\"");
+        ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message)
     }
 
     fn detailed(&self, value: &str, detail: Option<String>) -> ErrorReport {
@@ -162,12 +165,11 @@ impl Setting {
         }
         let number = number as i64;
         if !(min..=max).contains(&number) {
-            let with_unit = |number: i64| match unit.name() {
+            let number = match unit.name() {
                 Some(unit) => format!("{number} {unit}"),
                 None => number.to_string(),
             };
-            let (number, min, max) = (with_unit(number), with_unit(min), with_unit(max));
-            return Err(self.out_of_range(&number, &min, &max));
+            return Err(self.out_of_range(&number, &min.to_string(), &max.to_string()));
         }
         Ok(number.to_string())
     }

@@ -52,6 +52,11 @@ pub(crate) fn parse_interval(text: &str) -> Result<IntervalMonthDayNano, ErrorRe
     datetime::interval(text, IntervalStyle::default())
 }
 
+/// The text of an interval in the form that intervals are shown in.
+pub(crate) fn normal_interval(text: &str) -> Result<String, ErrorReport> {
+    Ok(output::interval(parse_interval(text)?, IntervalStyle::default()))
+}
+
 /// Whether the SQL text asked for the cast, or a value goes into a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CastKind {

@@ -114,8 +114,15 @@ impl ScalarUDFImpl for ToChar {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let zone = match Class::of(&args.args[0].data_type()) {
-            Some(Class::TimestampTz) => Zone::of_session(&args.config_options),
-            _ => Zone::default(),
+            Some(Class::TimestampTz) => Some(Zone::of_session(&args.config_options)),
+            _ => None,
+        };
+        let format = |template: &Template, moment: i64| match zone {
+            Some(zone) => {
+                let (name, offset) = (zone.abbreviation(moment), zone.offset_seconds(moment));
+                Ok(template.format(zone.to_local(moment)?, Some((&name, offset))))
+            }
+            None => Ok(template.format(moment, None)),
         };
         let (columns, rows, constant) = columns(&args)?;
         let moments = columns[0].as_primitive::<TimestampMicrosecondType>();
@@ -123,7 +130,7 @@ impl ScalarUDFImpl for ToChar {
         let texts: Result<StringViewArray, ErrorReport> = (0..rows)
             .map(|row| match templates.get(row) {
                 Some(template) if moments.is_valid(row) => {
-                    Ok(Some(template.format(zone.to_local(moments.value(row))?)))
+                    format(&template, moments.value(row)).map(Some)
                 }
                 _ => Ok(None),
             })

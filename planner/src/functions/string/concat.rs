@@ -13,10 +13,7 @@ use datafusion::{
 };
 
 use super::arguments::rows;
-use crate::{
-    error::to_datafusion,
-    functions::{cast::text_of, formats::SessionFormats, operand::finish},
-};
+use crate::functions::{cast::text_of, formats::SessionFormats, operand::finish};
 
 /// One of the two.
 #[derive(Debug, PartialEq, Eq, Hash)]
