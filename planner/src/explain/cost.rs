@@ -23,6 +23,7 @@ use super::{ExplainNode, describe::window_exprs};
 use crate::{
     catalog::SqlType,
     distribute::Placed,
+    locus::Locus,
     operators::{SegmentWriteExec, ShardScanExec},
 };
 
@@ -65,7 +66,7 @@ pub(super) fn cost(placed: &Placed, node: &ExplainNode, share: f64) -> Cost {
         return first.then(node.rows * ROW + pages(node.rows));
     }
     if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
-        let rows = scan.table().segments.iter().map(|s| s.rows).sum::<u64>() as f64 / share;
+        let rows = read_rows(scan, &placed.locus, share);
         let conjuncts: usize = scan.filters().iter().map(|f| split_conjunction(f).len()).sum();
         return Cost::default().then(pages(rows) + rows * (ROW + conjuncts as f64 * OPERATOR));
     }
@@ -103,6 +104,15 @@ pub(super) fn cost(placed: &Placed, node: &ExplainNode, share: f64) -> Cost {
         let total: f64 = node.children.iter().map(|child| child.cost.total).sum();
         Cost { startup: first.startup, total }.then(node.rows * ROW)
     })
+}
+
+/// Rows of a table on one datanode: all of them where every datanode has them.
+fn read_rows(scan: &ShardScanExec, locus: &Locus, share: f64) -> f64 {
+    let segments = &scan.table().segments;
+    let first = segments.first().map(|segment| segment.datanode);
+    let is_replicated = *locus == Locus::Replicated;
+    let counted = segments.iter().filter(|s| !is_replicated || Some(s.datanode) == first);
+    counted.map(|s| s.rows).sum::<u64>() as f64 / share
 }
 
 /// `None`: not a join. Of a hash join the second input is the built one, under its `Hash`.
