@@ -247,6 +247,16 @@ fn commands() {
             "DropSchema(DropSchema { if_exists: true, names: [Identifier { name: \"A\", \
           position: 23 }, Identifier { name: \"b\", position: 28 }], cascade: true })",
         ),
+    ]);
+    let maintenance = outcome("VACUUM (FULL, VERBOSE off, ANALYZE) s.t (a)");
+    assert!(maintenance.starts_with(
+        "Vacuum(Maintenance { verbose: false, full: true, analyze: true, tables: [Main"
+    ));
+}
+
+#[test]
+fn locks_and_time_zones() {
+    check(&[
         (
             "LOCK TABLE ONLY t, s.u IN SHARE ROW EXCLUSIVE MODE NOWAIT",
             "Lock(LockStatement { tables: [QualifiedName { schema: None, name: \"t\", \
@@ -269,10 +279,6 @@ fn commands() {
              position: 5 })",
         ),
     ]);
-    let maintenance = outcome("VACUUM (FULL, VERBOSE off, ANALYZE) s.t (a)");
-    assert!(maintenance.starts_with(
-        "Vacuum(Maintenance { verbose: false, full: true, analyze: true, tables: [Main"
-    ));
 }
 
 #[test]

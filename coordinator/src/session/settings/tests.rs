@@ -1,13 +1,18 @@
 //! Settings against PostgreSQL 15's values, errors and SHOW, and against their documentation.
 
+use std::collections::HashMap;
+
 use super::{
+    FORMAT_SETTINGS, OF_TRANSACTION, PARAMETERS, Settings, find,
     list::{Effect, read_line},
-    *,
+    settings, startup,
 };
 
 const DOCUMENTATION: &str = include_str!("../../../../docs/settings.md");
 
-fn set(settings: &Settings, name: &str, value: &str) -> std::result::Result<String, String> {
+type Result<T, E> = std::result::Result<T, E>;
+
+fn set(settings: &Settings, name: &str, value: &str) -> Result<String, String> {
     let set = settings.set(name, &[value.to_string()]).and_then(|()| settings.show(name));
     set.map_err(|error| {
         let more = error.hint.or(error.detail).map(|more| format!(" / {more}"));
@@ -68,116 +73,147 @@ fn the_documentation_lists_the_same() {
     assert_eq!(documented, expected);
 }
 
+/// Sets a setting, and compares what SHOW prints then, or the error.
+fn check(name: &str, value: &str, expected: Result<&str, &str>) {
+    let settings = Settings::default();
+    let expected = expected.map(String::from).map_err(String::from);
+    assert_eq!(set(&settings, name, value), expected, "{name} = {value}");
+}
+
 #[test]
-fn values_and_errors_are_postgresqls() {
-    let times =
-        "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".";
-    let levels = "debug5, debug4, debug3, debug2, debug1, log, notice, warning, error";
-    let invalid = |name: &str, value: &str, more: &str| {
-        format!("22023 invalid value for parameter \"{name}\": \"{value}\"{more}")
+fn numbers_and_units() {
+    let invalid = |value: &str, more: &str| {
+        format!("22023 invalid value for parameter \"statement_timeout\": \"{value}\"{more}")
     };
-    let level_hint = format!(" / Available values: {levels}.");
-    let out_of_range = |number: &str, range: &str| {
-        let name = "statement_timeout";
-        format!("22023 {number} is outside the valid range for parameter \"{name}\" ({range})")
-    };
+    let units = invalid(
+        "2 S",
+        " / Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".",
+    );
+    let too_large = invalid("999d", " / Value exceeds integer range.");
+    let none = invalid("x", "");
+    let negative = "22023 -1 ms is outside the valid range for parameter \"statement_timeout\" \
+                    (0 .. 2147483647)";
+    for (value, expected) in [
+        ("2s", Ok("2s")),
+        ("1500", Ok("1500ms")),
+        ("1.5min", Ok("90s")),
+        ("500us", Ok("0")),
+        (" 1 h ", Ok("1h")),
+        ("0x10", Ok("16ms")),
+        ("1e3", Ok("1s")),
+        ("2 S", Err(units.as_str())),
+        ("999d", Err(too_large.as_str())),
+        ("x", Err(none.as_str())),
+        ("-1", Err(negative)),
+    ] {
+        check("statement_timeout", value, expected);
+    }
     for (name, value, expected) in [
-        ("statement_timeout", "2s", Ok("2s")),
-        ("statement_timeout", "1500", Ok("1500ms")),
-        ("statement_timeout", "1.5min", Ok("90s")),
-        ("statement_timeout", "500us", Ok("0")),
-        ("statement_timeout", " 1 h ", Ok("1h")),
-        ("statement_timeout", "0x10", Ok("16ms")),
-        ("statement_timeout", "1e3", Ok("1s")),
-        (
-            "statement_timeout",
-            "2 S",
-            Err(invalid("statement_timeout", "2 S", &format!(" / {times}"))),
-        ),
-        ("statement_timeout", "x", Err(invalid("statement_timeout", "x", ""))),
-        ("statement_timeout", "-1", Err(out_of_range("-1 ms", "0 .. 2147483647"))),
-        (
-            "statement_timeout",
-            "999d",
-            Err(invalid("statement_timeout", "999d", " / Value exceeds integer range.")),
-        ),
-        ("work_mem", "64MB", Ok("64MB")),
-        ("work_mem", "1025", Ok("1025kB")),
-        ("effective_cache_size", "1GB", Ok("1GB")),
-        ("effective_cache_size", "1", Ok("8kB")),
+        ("work_mem", "64MB", "64MB"),
+        ("work_mem", "1025", "1025kB"),
+        ("effective_cache_size", "1GB", "1GB"),
+        ("effective_cache_size", "1", "8kB"),
+        ("seq_page_cost", "1.50", "1.5"),
+    ] {
+        check(name, value, Ok(expected));
+    }
+}
+
+#[test]
+fn words_and_switches() {
+    for (name, value, expected) in [
         ("client_min_messages", "WARNING", Ok("warning")),
         ("client_min_messages", "info", Ok("notice")),
-        ("client_min_messages", "loud", Err(invalid("client_min_messages", "loud", &level_hint))),
+        (
+            "client_min_messages",
+            "loud",
+            Err("22023 invalid value for parameter \"client_min_messages\": \"loud\" / Available \
+                 values: debug5, debug4, debug3, debug2, debug1, log, notice, warning, error."),
+        ),
+        (
+            "IntervalStyle",
+            "x",
+            Err("22023 invalid value for parameter \"intervalstyle\": \"x\" / Available values: \
+                 postgres, postgres_verbose, sql_standard, iso_8601."),
+        ),
         ("default_transaction_read_only", "t", Ok("on")),
         ("default_transaction_read_only", "of", Ok("off")),
         (
             "default_transaction_read_only",
             "o",
-            Err("22023 parameter \"default_transaction_read_only\" requires a Boolean value".into()),
+            Err("22023 parameter \"default_transaction_read_only\" requires a Boolean value"),
         ),
         ("synchronous_commit", "true", Ok("on")),
         ("datestyle", "sql", Ok("SQL, MDY")),
-        ("datestyle", "dmy", Ok("SQL, DMY")),
         (
             "datestyle",
             "mayan",
-            Err(invalid("DateStyle", "mayan", " / Unrecognized key word: \"mayan\".")),
+            Err("22023 invalid value for parameter \"DateStyle\": \"mayan\" / Unrecognized key \
+                 word: \"mayan\"."),
         ),
         ("timezone", "europe/berlin", Ok("Europe/Berlin")),
-        ("timezone", "nowhere", Err(invalid("TimeZone", "nowhere", ""))),
+        ("timezone", "nowhere", Err("22023 invalid value for parameter \"TimeZone\": \"nowhere\"")),
         ("client_encoding", "utf-8", Ok("UTF8")),
-        ("client_encoding", "klingon", Err(invalid("client_encoding", "klingon", ""))),
+        (
+            "client_encoding",
+            "klingon",
+            Err("22023 invalid value for parameter \"client_encoding\": \"klingon\""),
+        ),
+        ("my.Var", "Any", Ok("Any")),
+    ] {
+        check(name, value, expected);
+    }
+}
+
+#[test]
+fn what_cannot_be_set() {
+    for (name, value, error) in [
         (
             "client_encoding",
             "latin1",
-            Err("0A000 client encoding \"latin1\" is not supported / Use UTF8.".into()),
+            "0A000 client encoding \"latin1\" is not supported / Use UTF8.",
         ),
         (
             "standard_conforming_strings",
             "off",
-            Err("0A000 parameter \"standard_conforming_strings\" cannot be \"off\" yet / \
-                 Use \"on\"."
-                .into()),
+            "0A000 parameter \"standard_conforming_strings\" cannot be \"off\" yet / Use \"on\".",
         ),
         (
             "default_transaction_isolation",
             "serializable",
-            Err("0A000 isolation level SERIALIZABLE is not supported / \
-                 Use REPEATABLE READ, which is snapshot isolation."
-                .into()),
+            "0A000 isolation level SERIALIZABLE is not supported / Use REPEATABLE READ, which is \
+             snapshot isolation.",
         ),
-        ("block_size", "1", Err("55P02 parameter \"block_size\" cannot be changed".into())),
+        ("block_size", "1", "55P02 parameter \"block_size\" cannot be changed"),
         (
             "max_connections",
             "1",
-            Err("55P02 parameter \"max_connections\" cannot be changed without restarting the \
-                 server"
-                .into()),
+            "55P02 parameter \"max_connections\" cannot be changed without restarting the server",
         ),
-        ("ssl", "on", Err("55P02 parameter \"ssl\" cannot be changed now".into())),
-        ("nothing", "1", Err("42704 unrecognized configuration parameter \"nothing\"".into())),
-        ("my.Var", "Any", Ok("Any")),
+        ("ssl", "on", "55P02 parameter \"ssl\" cannot be changed now"),
+        ("nothing", "1", "42704 unrecognized configuration parameter \"nothing\""),
         (
             "my.a b",
             "1",
-            Err("42602 invalid configuration parameter name \"my.a b\" / Custom parameter names \
-                 must be two or more simple identifiers separated by dots."
-                .into()),
+            "42602 invalid configuration parameter name \"my.a b\" / Custom parameter names must \
+             be two or more simple identifiers separated by dots.",
         ),
         (
             "kestrel.x",
             "1",
-            Err("42602 invalid configuration parameter name \"kestrel.x\" / \
-                 \"kestrel\" is a reserved prefix."
-                .into()),
+            "42602 invalid configuration parameter name \"kestrel.x\" / \"kestrel\" is a reserved \
+             prefix.",
         ),
     ] {
-        let settings = Settings::default();
-        if value == "dmy" {
-            set(&settings, name, "sql").unwrap();
-        }
-        assert_eq!(set(&settings, name, value), expected.map(String::from), "{name} = {value}");
+        check(name, value, Err(error));
     }
+}
+
+#[test]
+fn a_date_style_changes_by_what_it_names() {
+    let settings = Settings::default();
+    assert_eq!(set(&settings, "datestyle", "sql").as_deref(), Ok("SQL, MDY"));
+    assert_eq!(set(&settings, "datestyle", "dmy").as_deref(), Ok("SQL, DMY"));
 }
 
 #[test]
@@ -240,7 +276,7 @@ fn options_of_a_connection() {
         ("-x", invalid("-x")),
         ("-c timezone", Err("-c timezone requires a value".to_string())),
     ] {
-        let expected: std::result::Result<Vec<String>, String> =
+        let expected: Result<Vec<String>, String> =
             expected.map(|list| list.into_iter().map(String::from).collect());
         assert_eq!(read(options), expected, "{options}");
     }

@@ -79,11 +79,6 @@ impl Zone {
         SessionFormats::of_session(options).zone
     }
 
-    /// Whether it is always at UTC.
-    pub fn is_utc(self) -> bool {
-        self == Self::default()
-    }
-
     /// Seconds east of UTC at an instant (microseconds since 1970).
     pub fn offset_seconds(self, utc_micros: i64) -> i64 {
         match self.0 {
