@@ -279,6 +279,7 @@ impl Session for ClientSession {
     async fn close(mut self) {
         self.portals.clear();
         self.rollback().await;
+        self.locks.end_session();
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) use nullable::{sql_held, sql_nullable};
 pub(crate) use operators::sql_call;
 pub use operators::{postgresql_expr, postgresql_plan, postgresql_syntax};
 pub use registry::FunctionRegistry;
-pub use zone::{Zone, time_zone_setting};
+pub use zone::{Zone, ZoneFacts, time_zone_abbreviations, time_zone_setting, time_zones};
 
 pub(crate) use arithmetic::{Arithmetic, Negate};
 

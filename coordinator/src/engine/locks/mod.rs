@@ -134,11 +134,16 @@ impl LockOwner {
         let of_transaction = |_, scope| scope == LockScope::Transaction;
         self.locks.table.lock().release(self.process_id, of_transaction);
     }
+
+    /// The session has ended.
+    pub fn end_session(&self) {
+        self.locks.table.lock().release(self.process_id, |_, _| true);
+    }
 }
 
 impl Drop for LockOwner {
     fn drop(&mut self) {
-        self.locks.table.lock().release(self.process_id, |_, _| true);
+        self.end_session();
     }
 }
 

@@ -117,12 +117,10 @@ impl ScalarUDFImpl for ToChar {
             Some(Class::TimestampTz) => Some(Zone::of_session(&args.config_options)),
             _ => None,
         };
-        let format = |template: &Template, moment: i64| match zone {
-            Some(zone) => {
-                let (name, offset) = (zone.abbreviation(moment), zone.offset_seconds(moment));
-                Ok(template.format(zone.to_local(moment)?, Some((&name, offset))))
-            }
-            None => Ok(template.format(moment, None)),
+        let format = |template: &Template, moment: i64| -> Result<String, ErrorReport> {
+            let Some(zone) = zone else { return Ok(template.format(moment, None)) };
+            let (name, offset) = (zone.abbreviation(moment), zone.offset_seconds(moment));
+            Ok(template.format(zone.to_local(moment)?, Some((&name, offset))))
         };
         let (columns, rows, constant) = columns(&args)?;
         let moments = columns[0].as_primitive::<TimestampMicrosecondType>();

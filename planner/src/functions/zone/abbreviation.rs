@@ -7,6 +7,14 @@ use super::Zone;
 
 const ABBREVIATIONS: &str = include_str!("abbreviations.txt");
 
+/// The abbreviations, and which of them are fixed offsets of daylight saving time.
+pub(super) fn all() -> impl Iterator<Item = (&'static str, bool)> {
+    ABBREVIATIONS.lines().filter_map(|line| {
+        let (name, means) = line.split_once(' ')?;
+        Some((name, means.ends_with(" D")))
+    })
+}
+
 /// The zone of an abbreviation. What has meant several offsets in the course of time is the zone
 /// that it is of now.
 pub(crate) fn of_abbreviation(word: &str) -> Option<Zone> {

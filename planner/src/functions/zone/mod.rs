@@ -1,13 +1,14 @@
 //! Local time in a session's time zone.
 
 mod abbreviation;
+mod facts;
 mod posix;
 mod setting;
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeZone};
-use chrono_tz::{OffsetName, TZ_VARIANTS, Tz};
+use chrono_tz::{OffsetComponents, OffsetName, TZ_VARIANTS, Tz};
 use datafusion::config::ConfigOptions;
 use kestrel_proto::{ErrorReport, SqlState};
 
@@ -16,6 +17,7 @@ use super::{
     formats::SessionFormats,
 };
 pub(crate) use abbreviation::of_abbreviation;
+pub use facts::{ZoneFacts, time_zone_abbreviations, time_zones};
 use posix::{Posix, Word};
 pub use setting::time_zone_setting;
 
@@ -99,6 +101,15 @@ impl Zone {
                 name.map_or_else(|| numeric_name(self.offset_seconds(utc_micros)), str::to_string)
             }
             Rules::Posix(posix) => posix.period(utc_micros).name.as_str().to_string(),
+        }
+    }
+
+    /// Whether clocks are ahead of standard time at an instant.
+    fn is_daylight(self, utc_micros: i64) -> bool {
+        match self.0 {
+            Rules::Named(tz) => tabled(utc_micros)
+                .is_some_and(|(utc, _)| !tz.offset_from_utc_datetime(&utc).dst_offset().is_zero()),
+            Rules::Posix(posix) => posix.is_daylight(utc_micros),
         }
     }
 

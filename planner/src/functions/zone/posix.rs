@@ -122,16 +122,23 @@ impl Posix {
 
     /// What holds at an instant (microseconds since 1970).
     pub(super) fn period(&self, utc_micros: i64) -> Period {
-        let Some(daylight) = &self.daylight else { return self.standard };
+        match &self.daylight {
+            Some(daylight) if self.is_daylight(utc_micros) => daylight.period,
+            _ => self.standard,
+        }
+    }
+
+    /// Whether an instant is between the start and the end of daylight saving time.
+    pub(super) fn is_daylight(&self, utc_micros: i64) -> bool {
+        let Some(daylight) = &self.daylight else { return false };
         let offset_micros = i64::from(self.standard.offset_seconds) * SECOND;
         let year = civil_from_days(utc_micros.saturating_add(offset_micros).div_euclid(DAY)).year;
         let start = daylight.start.utc_micros(year, self.standard.offset_seconds);
         let end = daylight.end.utc_micros(year, daylight.period.offset_seconds);
-        let is_daylight = match start < end {
+        match start < end {
             true => (start..end).contains(&utc_micros),
             false => !(end..start).contains(&utc_micros),
-        };
-        if is_daylight { daylight.period } else { self.standard }
+        }
     }
 }
 

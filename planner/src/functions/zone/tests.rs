@@ -84,6 +84,26 @@ fn wall_clocks() {
 }
 
 #[test]
+fn zones_are_listed_with_what_they_are_in_summer() {
+    let summer = parse_timestamp_tz("2024-07-01").unwrap();
+    let find = |facts: Vec<ZoneFacts>, name: &str| {
+        let found = facts.into_iter().find(|facts| facts.name == name).expect(name);
+        (found.abbreviation, found.offset_seconds, found.is_daylight)
+    };
+    for (name, expected) in [
+        ("Europe/Berlin", ("CEST", 7200, true)),
+        ("Asia/Tokyo", ("JST", 9 * 3600, false)),
+        ("UTC", ("UTC", 0, false)),
+    ] {
+        let (abbreviation, offset, is_daylight) = find(time_zones(summer), name);
+        assert_eq!((abbreviation.as_str(), offset, is_daylight), expected, "{name}");
+    }
+    let abbreviations = || time_zone_abbreviations(summer);
+    assert_eq!(find(abbreviations(), "PDT"), ("PDT".into(), -7 * 3600, true));
+    assert_eq!(find(abbreviations(), "PST"), ("PST".into(), -8 * 3600, false));
+}
+
+#[test]
 fn every_abbreviation_is_a_zone() {
     let lines = include_str!("abbreviations.txt").lines();
     for name in lines.filter_map(|line| line.split(' ').next()) {
