@@ -12,10 +12,10 @@ use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kestrel_coordinator::{
     copy::CopyForm,
-    server::{CopyEncoder, Format, RowEncoder, TextStyle},
+    server::{CopyEncoder, Format, RowEncoder},
     session::OutputField,
 };
-use kestrel_planner::catalog::SqlType;
+use kestrel_planner::{catalog::SqlType, functions::SessionFormats};
 use kestrel_proto::ErrorReport;
 
 /// As many as a scan gives at once.
@@ -30,7 +30,7 @@ fn delivery(criterion: &mut Criterion) {
 
     for (name, format) in [("text", Format::Text), ("binary", Format::Binary)] {
         let formats = vec![format; fields.len()];
-        let encoder = RowEncoder::new(&fields, &formats, TextStyle::default());
+        let encoder = RowEncoder::new(&fields, &formats, SessionFormats::default());
         let mut out = BytesMut::new();
         group.bench_function(format!("lineitem, {name}"), |b| {
             b.iter(|| -> Result<usize, ErrorReport> {
@@ -55,7 +55,7 @@ fn delivery(criterion: &mut Criterion) {
         ("binary", CopyForm::Binary),
     ];
     for (name, form) in forms {
-        let mut encoder = CopyEncoder::new(&fields, form, TextStyle::default());
+        let mut encoder = CopyEncoder::new(&fields, form, SessionFormats::default());
         let mut out = BytesMut::new();
         group.bench_function(format!("lineitem, COPY as {name}"), |b| {
             b.iter(|| -> Result<usize, ErrorReport> {

@@ -11,7 +11,7 @@ use kestrel_planner::{
     bind::{BindContext, Source, SystemRelations, bind_query},
     catalog::{Catalog, CatalogChange, DatanodeDef, Segment},
     ddl,
-    functions::FunctionRegistry,
+    functions::{FunctionRegistry, SessionFormats},
     parse::{StatementKind, parse},
     plan::{Plan, PlanContext, Planner},
 };
@@ -71,7 +71,16 @@ async fn plan(sql: &str, context: &BindContext, planner: &Planner) -> Result<Pla
     };
     let bound = bind_query(query, context, &[])?;
     let now = DateTime::UNIX_EPOCH;
-    planner.plan(&bound.plan, &PlanContext { catalog: Arc::clone(&context.catalog), now }).await
+    planner
+        .plan(
+            &bound.plan,
+            &PlanContext {
+                catalog: Arc::clone(&context.catalog),
+                now,
+                formats: SessionFormats::default(),
+            },
+        )
+        .await
 }
 
 /// TPC-H's tables with the usual keys.

@@ -17,7 +17,7 @@ use crate::{
     catalog::{Catalog, Distribution, TableDef},
     distribute::{Distributor, Placed, check},
     error::report,
-    functions::FunctionRegistry,
+    functions::{FunctionRegistry, SessionFormats},
     motion::{HashKey, Motion},
     operators::SegmentWriteExec,
     slice::{Slice, slice},
@@ -33,6 +33,8 @@ pub struct PlanContext {
     pub catalog: Arc<Catalog>,
     /// What `now()` is.
     pub now: DateTime<Utc>,
+    /// How the session reads and writes values.
+    pub formats: SessionFormats,
 }
 
 /// A distributed plan.
@@ -128,7 +130,14 @@ impl Planner {
         context: &PlanContext,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut state = self.state.clone();
-        state.execution_props_mut().query_execution_start_time = Some(context.now);
+        if context.formats != SessionFormats::default() {
+            context.formats.lay_into(state.config_mut().options_mut());
+        }
+        let options = Arc::clone(state.config_options());
+        let properties = state.execution_props_mut();
+        properties.query_execution_start_time = Some(context.now);
+        // Functions of slice 0 keep these; those of other slices get the fragment's.
+        properties.config_options = Some(options);
         let optimized = state.optimize(query).map_err(report)?;
         let planner = Arc::clone(state.query_planner());
         planner.create_physical_plan(&optimized, &state).await.map_err(report)

@@ -16,7 +16,7 @@ use crate::{
     catalog::{Catalog, CatalogChange, DatanodeDef, Distribution, Segment},
     ddl,
     explain::{self, ExplainOptions},
-    functions::FunctionRegistry,
+    functions::{FunctionRegistry, SessionFormats},
     parse::{Statement, StatementKind, parse},
     plan::{InsertPlan, Plan, PlanContext, Planner},
 };
@@ -156,7 +156,11 @@ impl Golden<'_> {
             system_relations: Arc::new(NoSystemRelations),
         };
         let bound = bind_query(query, &context, &[])?.plan;
-        let context = PlanContext { catalog: Arc::clone(&catalog), now: DateTime::UNIX_EPOCH };
+        let context = PlanContext {
+            catalog: Arc::clone(&catalog),
+            now: DateTime::UNIX_EPOCH,
+            formats: SessionFormats::default(),
+        };
         let Some(table) = into else {
             return self.runtime.block_on(self.planner.plan(&bound, &context));
         };

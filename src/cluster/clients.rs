@@ -1,7 +1,7 @@
 //! How a cluster serves clients: the gate that they come through, and what their sessions show of
 //! it.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use kestrel_coordinator::{
     access::{ClientTls, Gate},
@@ -35,31 +35,9 @@ pub(super) fn serve_options(
 pub(super) fn fixed_settings(options: &ServeOptions) -> Vec<(&'static str, String)> {
     let ssl = if options.gate.tls.is_some() { "on" } else { "off" };
     vec![
-        ("authentication_timeout", span(options.authentication_timeout)),
+        ("authentication_timeout", options.authentication_timeout.as_secs().to_string()),
         ("max_connections", options.max_connections.to_string()),
         ("ssl", ssl.into()),
         ("superuser_reserved_connections", options.reserved_connections.to_string()),
     ]
-}
-
-/// In the largest unit that leaves no rest, as PostgreSQL shows times.
-fn span(span: Duration) -> String {
-    let ms = span.as_millis();
-    match ms {
-        _ if ms.is_multiple_of(60_000) => format!("{}min", ms / 60_000),
-        _ if ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
-        _ => format!("{ms}ms"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_shown_as_postgresql_shows_them() {
-        for (ms, text) in [(60_000, "1min"), (90_000, "90s"), (1500, "1500ms"), (120_000, "2min")] {
-            assert_eq!(span(Duration::from_millis(ms)), text);
-        }
-    }
 }

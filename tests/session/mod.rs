@@ -7,6 +7,8 @@ mod cursors;
 mod drivers;
 mod errors;
 mod extended;
+mod formats;
+mod locks;
 mod notices;
 mod psql;
 mod routing;

@@ -7,9 +7,9 @@ use arrow::{
     datatypes::{Field, Schema, SchemaRef},
 };
 use kestrel_planner::{
-    catalog::{ColumnDef, SqlType},
+    catalog::ColumnDef,
     error::report,
-    functions::read_text,
+    functions::{SessionFormats, read_text},
 };
 use kestrel_proto::{ErrorReport, Result};
 
@@ -34,6 +34,7 @@ pub struct CopyRows {
     columns: Vec<ColumnDef>,
     forced: Vec<Forced>,
     null: String,
+    formats: SessionFormats,
     schema: SchemaRef,
     values: Vec<StringViewBuilder>,
     places: Places,
@@ -41,7 +42,13 @@ pub struct CopyRows {
 
 impl CopyRows {
     /// For these columns of a table, each with its FORCE options; `null` is the null text.
-    pub fn new(table: &str, columns: Vec<ColumnDef>, forced: Vec<Forced>, null: &str) -> Self {
+    pub fn new(
+        table: &str,
+        columns: Vec<ColumnDef>,
+        forced: Vec<Forced>,
+        null: &str,
+        formats: SessionFormats,
+    ) -> Self {
         let fields: Vec<_> =
             columns.iter().map(|c| Field::new(&c.name, c.sql_type.arrow(), true)).collect();
         let values = columns.iter().map(|_| StringViewBuilder::new()).collect();
@@ -50,6 +57,7 @@ impl CopyRows {
             columns,
             forced,
             null: null.to_string(),
+            formats,
             schema: Arc::new(Schema::new(fields)),
             values,
             places: Places::new(table),
@@ -135,7 +143,7 @@ impl CopyRows {
         let mut arrays = Vec::with_capacity(texts.len());
         let mut first: Option<(usize, ErrorReport)> = None;
         for (column, text) in self.columns.iter().zip(&texts) {
-            match read(text, column.sql_type) {
+            match read_text(text, column.sql_type, self.formats) {
                 Ok(array) => arrays.push(array),
                 Err(error) => {
                     let (row, error) = self.locate(column, text, &places, error);
@@ -161,7 +169,7 @@ impl CopyRows {
         error: ErrorReport,
     ) -> (usize, ErrorReport) {
         for row in 0..places.rows() {
-            if let Err(error) = read(&texts.slice(row, 1), column.sql_type) {
+            if let Err(error) = read_text(&texts.slice(row, 1), column.sql_type, self.formats) {
                 let value = texts.as_string_view().value(row);
                 let context = at_column(&self.table, places.line(row), &column.name, Some(value));
                 return (row, error.context(context));
@@ -169,8 +177,4 @@ impl CopyRows {
         }
         (0, error)
     }
-}
-
-fn read(texts: &ArrayRef, sql_type: SqlType) -> Result<ArrayRef> {
-    read_text(texts, sql_type, "UTC")
 }

@@ -2,11 +2,11 @@
 
 mod bookkeeping;
 mod garbage;
-mod table_locks;
+mod locks;
 
 pub use bookkeeping::{Pin, Pins};
 pub use garbage::Garbage;
-pub use table_locks::{TableLock, TableLocks};
+pub use locks::{LockMode, LockOwner, LockScope, LockTag, Locks, WaitLimits};
 
 use std::{sync::Arc, time::Duration};
 
@@ -43,8 +43,8 @@ pub struct Engine {
     pub pins: Pins,
     /// Files that no new query reads.
     pub garbage: Garbage,
-    /// Tables whose keys are being written.
-    pub locks: TableLocks,
+    /// Who has locked what.
+    pub locks: Locks,
     /// One DDL transaction at a time: OIDs are given out from a snapshot.
     pub ddl_lock: Arc<tokio::sync::Mutex<()>>,
 }
@@ -69,7 +69,7 @@ impl Engine {
             clients,
             pins: Pins::default(),
             garbage: Garbage::default(),
-            locks: TableLocks::default(),
+            locks: Locks::default(),
             ddl_lock: Arc::default(),
         })
     }

@@ -1,9 +1,12 @@
 //! What a query runs with besides its plan.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use datafusion::execution::SessionState;
-use kestrel_planner::{functions::FunctionRegistry, memory::QueryMemory};
+use kestrel_planner::{
+    functions::{FunctionRegistry, SessionFormats},
+    memory::QueryMemory,
+};
 use kestrel_proto::{
     Datanode, DatanodeId, ENGINE_VERSION, ErrorReport, QueryId, Result, TransactionId,
     message::{Fragment, Peer},
@@ -92,6 +95,8 @@ pub struct QueryEnvironment {
     pub collect_metrics: bool,
     /// Bytes that it may hold in each process; 0: whatever there is.
     pub memory_limit_bytes: u64,
+    /// The session's settings that functions follow, where they are not the defaults.
+    pub options: HashMap<String, String>,
 }
 
 impl QueryEnvironment {
@@ -118,9 +123,14 @@ impl QueryEnvironment {
             collect_metrics: self.collect_metrics,
             peers: cluster.peers(),
             memory_quota_bytes: self.memory_limit_bytes,
-            // No options.
+            options: self.options.clone(),
             ..Fragment::default()
         }
+    }
+
+    /// How the session reads and writes values.
+    pub(super) fn formats(&self) -> Result<SessionFormats> {
+        SessionFormats::from_settings(&self.options)
     }
 
     fn milliseconds_left(&self) -> u64 {

@@ -45,7 +45,11 @@ impl Again {
         }
         tracing::info!(query = %self.environment.id, error = %lost, "once more");
         self.engine.metrics.query_retried();
-        let context = PlanContext { catalog: Arc::clone(&self.view), now: Utc::now() };
+        let context = PlanContext {
+            catalog: Arc::clone(&self.view),
+            now: Utc::now(),
+            formats: self.environment.formats()?,
+        };
         let plan = self.engine.planner.plan(&self.plan, &context).await?;
         let environment = QueryEnvironment { id: QueryId::random(), ..self.environment };
         run(cluster, &plan, &environment).await
@@ -64,7 +68,7 @@ async fn is_back(member: &Member, wait: Duration, environment: &QueryEnvironment
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::{collections::HashMap, time::Instant};
 
     use kestrel_proto::TransactionId;
     use tokio_util::sync::CancellationToken;
@@ -83,6 +87,7 @@ mod tests {
             cancel: CancellationToken::new(),
             collect_metrics: false,
             memory_limit_bytes: 0,
+            options: HashMap::new(),
         };
         let late = QueryEnvironment { deadline: Some(Instant::now()), ..waits.clone() };
         let canceled = QueryEnvironment { cancel: CancellationToken::new(), ..waits.clone() };

@@ -38,7 +38,10 @@ pub(super) fn start(
         coordinator_epoch: cluster.epoch,
     };
     let context = TaskContext::from(&cluster.state);
-    let config = context.session_config().clone().with_extension(Arc::new(hands));
+    let mut config = context.session_config().clone().with_extension(Arc::new(hands));
+    if !environment.options.is_empty() {
+        environment.formats()?.lay_into(config.options_mut());
+    }
     let memory = cluster.memory.of(environment.id, environment.memory_limit_bytes);
     let resources = RuntimeEnvBuilder::from_runtime_env(&context.runtime_env())
         .with_memory_pool(memory)

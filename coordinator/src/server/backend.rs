@@ -15,11 +15,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use datafusion::scalar::ScalarValue;
-use kestrel_planner::catalog::{RoleDef, SqlType};
+use kestrel_planner::{
+    catalog::{RoleDef, SqlType},
+    functions::SessionFormats,
+};
 use kestrel_proto::{ErrorReport, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::{Format, Portals, PreparedStatements, TextStyle};
+use super::{Format, Portals, PreparedStatements};
 use crate::session::{NoticeSender, Outcome, OutputField};
 
 /// Makes sessions.
@@ -117,9 +120,9 @@ pub trait Session: Sized + Send + 'static {
         vec![]
     }
 
-    /// How values are to be written as text. Asked once per result.
-    fn text_style(&self) -> TextStyle {
-        TextStyle::default()
+    /// How values are to be written as text, and parameters read. Asked once per result.
+    fn text_style(&self) -> SessionFormats {
+        SessionFormats::default()
     }
 
     /// The format of a statement's rows in the simple protocol: those of BINARY cursors are binary.

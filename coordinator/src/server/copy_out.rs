@@ -1,9 +1,9 @@
 //! `COPY … TO STDOUT`: rows to the client as COPY data, in either protocol.
 
 use futures::StreamExt;
+use kestrel_planner::functions::SessionFormats;
 use pgwire::messages::copy::{CopyDone, CopyOutResponse};
 
-use super::TextStyle;
 use super::clients::Running;
 use super::connection::{Connection, FLUSH_BYTES};
 use super::encode::CopyEncoder;
@@ -17,7 +17,7 @@ pub(super) async fn copy_out(
     connection: &mut Connection,
     running: &Running,
     copy: CopyOut,
-    style: TextStyle,
+    style: SessionFormats,
 ) -> Result<String, Failure> {
     let CopyOut { fields, mut rows, form, header } = copy;
     let is_binary = form == CopyForm::Binary;

@@ -1,39 +1,127 @@
-//! The lines that EXPLAIN ANALYZE adds.
+//! What EXPLAIN adds to a plan: times, and with ANALYZE what ran.
 
 use std::collections::BTreeMap;
 
 use kestrel_proto::{DatanodeId, message::OperatorReport};
+use serde_json::{Map, Value, json};
 
 use crate::query::QuerySummary;
 
-/// What ran on the datanodes, slice by slice, then times and what moved.
-pub(super) fn lines(summary: &QuerySummary, planning_ms: f64, execution_ms: f64) -> Vec<String> {
+/// What was measured of a statement.
+pub(super) struct Measured {
+    /// How long it was planned.
+    pub(super) planning_ms: f64,
+    /// Whether times are wanted.
+    pub(super) summary: bool,
+    /// ANALYZE: how long it ran, and what there was to see.
+    pub(super) execution: Option<(f64, QuerySummary)>,
+}
+
+impl Measured {
+    /// As lines: slice by slice, then times and what moved.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some((_, summary)) = &self.execution {
+            for slice in slices(summary) {
+                lines.push(format!("Slice {} (datanodes: {})", slice.number, slice.datanodes));
+                for operator in &slice.operators {
+                    let indent = "  ".repeat(operator.depth + 1);
+                    lines.push(format!("{indent}{}", operator.detail));
+                    lines.push(format!("{indent}  {}", operator.rows_out));
+                }
+            }
+        }
+        if self.summary {
+            lines.push(format!("Planning Time: {:.3} ms", self.planning_ms));
+        }
+        if let Some((execution_ms, summary)) = &self.execution {
+            if self.summary {
+                lines.push(format!("Dispatch Time: {:.3} ms", summary.dispatch_ms));
+                lines.push(format!("Execution Time: {execution_ms:.3} ms"));
+            }
+            let (rows, bytes) = summary.moved();
+            lines.push(format!("Moved: {rows} rows, {bytes} bytes"));
+        }
+        lines
+    }
+
+    /// The same as parts of a JSON document.
+    pub(super) fn values(&self) -> Map<String, Value> {
+        let mut values = Map::new();
+        if self.summary {
+            values.insert("Planning Time".into(), milliseconds(self.planning_ms));
+        }
+        let Some((execution_ms, summary)) = &self.execution else { return values };
+        let slices = slices(summary).into_iter().map(|slice| {
+            let operators = slice.operators.iter().map(|operator| {
+                json!({
+                    "Depth": operator.depth,
+                    "Operator": operator.detail,
+                    "Rows Out": operator.total_rows,
+                    "Actual": operator.rows_out,
+                })
+            });
+            json!({
+                "Slice": slice.number,
+                "Datanodes": slice.datanodes,
+                "Operators": operators.collect::<Vec<_>>(),
+            })
+        });
+        values.insert("Slices".into(), slices.collect());
+        if self.summary {
+            values.insert("Dispatch Time".into(), milliseconds(summary.dispatch_ms));
+            values.insert("Execution Time".into(), milliseconds(*execution_ms));
+        }
+        let (rows, bytes) = summary.moved();
+        values.insert("Rows Moved".into(), json!(rows));
+        values.insert("Bytes Moved".into(), json!(bytes));
+        values
+    }
+}
+
+fn milliseconds(ms: f64) -> Value {
+    json!((ms * 1000.0).round() / 1000.0)
+}
+
+/// What ran of a slice.
+struct SliceReport {
+    number: u32,
+    datanodes: usize,
+    operators: Vec<OperatorRows>,
+}
+
+/// An operator on all its datanodes.
+struct OperatorRows {
+    depth: usize,
+    detail: String,
+    total_rows: u64,
+    rows_out: String,
+}
+
+fn slices(summary: &QuerySummary) -> Vec<SliceReport> {
     let mut slices: BTreeMap<u32, Vec<(DatanodeId, &[OperatorReport])>> = BTreeMap::new();
     for (slice, datanode, report) in &summary.fragments {
         slices.entry(*slice).or_default().push((*datanode, &report.operators));
     }
-    let mut lines = Vec::new();
-    for (slice, mut reports) in slices {
+    let report = |(number, mut reports): (u32, Vec<(DatanodeId, &[OperatorReport])>)| {
         reports.sort_by_key(|(datanode, _)| *datanode);
-        lines.push(format!("Slice {slice} (datanodes: {})", reports.len()));
-        let Some((_, first)) = reports.first() else { continue };
-        for (position, operator) in first.iter().enumerate() {
-            let indent = "  ".repeat(operator.depth as usize + 1);
+        let first = reports.first().map_or(&[][..], |(_, operators)| *operators);
+        let operators = first.iter().enumerate().map(|(position, operator)| {
             let same: Vec<_> = reports
                 .iter()
                 .filter_map(|(datanode, operators)| Some((*datanode, operators.get(position)?)))
                 .filter(|(_, other)| other.name == operator.name)
                 .collect();
-            lines.push(format!("{indent}{}", operator.detail));
-            lines.push(format!("{indent}  {}", rows_out(&same)));
-        }
-    }
-    let (rows, bytes) = summary.moved();
-    lines.push(format!("Planning Time: {planning_ms:.3} ms"));
-    lines.push(format!("Dispatch Time: {:.3} ms", summary.dispatch_ms));
-    lines.push(format!("Execution Time: {execution_ms:.3} ms"));
-    lines.push(format!("Moved: {rows} rows, {bytes} bytes"));
-    lines
+            OperatorRows {
+                depth: operator.depth as usize,
+                detail: operator.detail.clone(),
+                total_rows: same.iter().map(|(_, operator)| operator.rows_out).sum(),
+                rows_out: rows_out(&same),
+            }
+        });
+        SliceReport { number, datanodes: reports.len(), operators: operators.collect() }
+    };
+    slices.into_iter().map(report).collect()
 }
 
 fn rows_out(same: &[(DatanodeId, &OperatorReport)]) -> String {

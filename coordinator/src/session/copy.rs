@@ -13,6 +13,7 @@ use kestrel_planner::{
     bind::bind_query,
     catalog::{Catalog, Found, Segment, TableDef, find_relation, resolve_table},
     error::report,
+    functions::SessionFormats,
     operators::conform,
     parse::{
         CopyDirection, CopyFormat, CopyHeader, CopyOptions, CopyStatement, CopyTarget, Identifier,
@@ -69,7 +70,7 @@ impl ClientSession {
         columns: &[Identifier],
         options: &CopyOptions,
     ) -> Result<Outcome> {
-        self.transaction.check_writable("COPY FROM")?;
+        self.check_writable("COPY FROM")?;
         let view = self.transaction.view(&self.engine);
         let search_path = self.settings.search_path();
         if let Some(Found::View(view)) = find_relation(&view, &search_path, name) {
@@ -79,8 +80,8 @@ impl ClientSession {
         }
         let table = Arc::clone(resolve_table(&view, &search_path, name)?);
         let positions = named_columns(&table, columns)?;
-        let reader = reader(&table, &positions, options)?;
-        self.lock_unique(&table).await?;
+        let reader = reader(&table, &positions, options, self.settings.formats()?)?;
+        self.lock_for_writing(&table).await?;
         let view = self.transaction.view(&self.engine);
         let defaults = self.defaults(&table, &positions, &view).await?;
         let transaction = self.transaction.will_write(&self.engine);
@@ -160,7 +161,12 @@ struct CopyFrom {
 }
 
 /// What makes rows of the client's data, which come in these columns of the table.
-fn reader(table: &TableDef, positions: &[usize], options: &CopyOptions) -> Result<CopyReader> {
+fn reader(
+    table: &TableDef,
+    positions: &[usize],
+    options: &CopyOptions,
+    formats: SessionFormats,
+) -> Result<CopyReader> {
     let given: Vec<_> = positions.iter().map(|at| table.columns[*at].clone()).collect();
     if options.format == CopyFormat::Binary {
         return Ok(CopyReader::binary(BinaryReader::new(&table.name, given)));
@@ -181,7 +187,7 @@ fn reader(table: &TableDef, positions: &[usize], options: &CopyOptions) -> Resul
         CopyHeader::Skip => Header::Skip,
         CopyHeader::Match => Header::Match,
     };
-    let rows = CopyRows::new(&table.name, given, forced, &options.null);
+    let rows = CopyRows::new(&table.name, given, forced, &options.null, formats);
     Ok(CopyReader::records(Records::new(&table.name, format), rows, header))
 }
 

@@ -25,10 +25,10 @@ impl ClientSession {
         statement: &DdlStatement,
         notices: &NoticeSender,
     ) -> Result<Outcome> {
-        self.transaction.check_writable("DDL")?;
         self.transaction.lock_ddl(&self.engine).await;
         let view = self.transaction.view(&self.engine);
         let mut plan = ddl::plan(statement, &view, &self.settings.search_path())?;
+        self.check_writable(&plan.tag)?;
         plan.notices.into_iter().for_each(|notice| notices.send(notice));
         let mut with_conditions = Vec::new();
         for change in &mut plan.changes {
@@ -60,7 +60,7 @@ impl ClientSession {
         statement: &Statement,
         notices: &NoticeSender,
     ) -> Result<Outcome> {
-        self.transaction.check_writable("CREATE VIEW")?;
+        self.check_writable("CREATE VIEW")?;
         self.transaction.lock_ddl(&self.engine).await;
         let (bound, view) = self.bind(&create.query, statement, &[])?;
         let plan = self.plan(&bound.plan, &view).await?;

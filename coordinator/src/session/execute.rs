@@ -19,8 +19,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientSession, NoticeSender, Outcome, OutputField, RowsTag, Statement, insert::all_columns,
-    select::text_rows, serial::null_defaults,
+    ClientSession, NoticeSender, Outcome, Statement, insert::all_columns, serial::null_defaults,
 };
 use crate::server::{Parameter, PreparedStatements};
 
@@ -58,6 +57,7 @@ impl ClientSession {
                 self.declare_cursor(declare, statement, parameters, cancel).await
             }
             StatementKind::Fetch(fetch) => self.fetch(fetch, cancel).await,
+            StatementKind::Lock(lock) => self.lock_tables(lock).await,
             StatementKind::Close(name) => self.close_cursor(name.as_deref()),
             StatementKind::Begin(_)
             | StatementKind::Commit { .. }
@@ -88,16 +88,22 @@ impl ClientSession {
         let tag = match kind {
             StatementKind::Begin(modes) => {
                 check_modes(modes)?;
-                if !self.transaction.begin(modes.read_only.unwrap_or(false)) {
+                if !self.transaction.begin() {
                     let message = "there is already a transaction in progress";
                     warn(SqlState::ACTIVE_SQL_TRANSACTION, message);
                 }
+                self.set_modes(modes)?;
                 "BEGIN"
             }
             StatementKind::SetTransaction(set) => {
                 check_modes(&set.modes)?;
-                if let Some(read_only) = set.modes.read_only {
-                    self.transaction.set_read_only(read_only);
+                if set.session {
+                    self.set_default_modes(&set.modes)?;
+                } else if self.is_in_block() {
+                    self.set_modes(&set.modes)?;
+                } else {
+                    let message = "SET TRANSACTION can only be used in transaction blocks";
+                    warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, message);
                 }
                 "SET"
             }
@@ -183,25 +189,12 @@ impl ClientSession {
                 self.portals.clear();
                 self.settings.reset_all();
                 self.prepared.clear();
+                self.locks.unlock_all();
                 Ok("DISCARD ALL")
             }
             DiscardTarget::Plans => Ok("DISCARD PLANS"),
             DiscardTarget::Sequences => Ok("DISCARD SEQUENCES"),
             DiscardTarget::Temp => Ok("DISCARD TEMP"),
-        }
-    }
-
-    fn show(&self, variable: &Variable) -> Result<Outcome> {
-        match variable {
-            Variable::Named(name) => {
-                let value = self.settings.show(name)?;
-                Ok(text_rows(name, vec![value], RowsTag::Fixed("SHOW")))
-            }
-            Variable::All => {
-                let all = self.settings.facts();
-                let lines = all.into_iter().map(|s| format!("{} = {}", s.name, s.value));
-                Ok(text_rows("setting", lines.collect(), RowsTag::Fixed("SHOW")))
-            }
         }
     }
 
@@ -242,16 +235,6 @@ impl ClientSession {
         let context = self.bind_context(&view, Some(statement));
         bind_query(&query, &context, &types)?.parameter_types()
     }
-}
-
-/// The columns of SHOW.
-pub(super) fn show_fields(variable: &Variable) -> Vec<OutputField> {
-    let name = match variable {
-        Variable::All => "setting",
-        Variable::Named(name) => name,
-    };
-    let sql_type = SqlType::Text;
-    vec![OutputField { name: name.into(), sql_type, table_oid: 0, column_number: 0 }]
 }
 
 /// Whether a statement may run in a transaction block that has failed.

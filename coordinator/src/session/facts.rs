@@ -10,14 +10,19 @@ use kestrel_planner::{
     catalog::Catalog,
 };
 use kestrel_proto::{Datanode, ErrorReport, SqlState};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    task::block_in_place,
+};
 
 use super::{ClientSession, NoticeSender, Statement, settings::Settings};
 use crate::{
     cluster::Member,
+    engine::{LockOwner, WaitLimits},
     server::{Activity, Clients, DATABASE, SERVER_VERSION},
     system_view::{
-        CursorFacts, PreparedFacts, SessionControl, SessionFacts, SystemViewContext, functions,
-        rewrite, system_view,
+        AdvisoryLock, CursorFacts, PreparedFacts, SessionControl, SessionFacts, SystemViewContext,
+        functions, rewrite, system_view,
     },
 };
 
@@ -97,6 +102,8 @@ impl ClientSession {
             settings: self.settings.clone(),
             clients: Arc::clone(&self.engine.clients),
             notices: self.notices.clone(),
+            locks: Arc::clone(&self.locks),
+            limits: self.wait_limits(),
         }));
         context
     }
@@ -151,6 +158,8 @@ struct Control {
     settings: Settings,
     clients: Arc<Clients>,
     notices: Option<NoticeSender>,
+    locks: Arc<LockOwner>,
+    limits: WaitLimits,
 }
 
 impl Control {
@@ -186,5 +195,37 @@ impl SessionControl for Control {
 
     fn terminate(&self, process_id: i32) -> bool {
         self.found(self.clients.terminate(process_id), process_id)
+    }
+
+    fn lock(&self, lock: AdvisoryLock) -> Result<(), ErrorReport> {
+        if self.try_lock(lock) {
+            return Ok(());
+        }
+        let AdvisoryLock { tag, mode, scope } = lock;
+        match Handle::try_current() {
+            Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => {
+                // Functions cannot await. The runtime gives this thread's other tasks to another.
+                let waiting = self.locks.lock(tag, mode, scope, &self.limits);
+                block_in_place(|| handle.block_on(waiting))
+            }
+            _ => Err(ErrorReport::internal("nothing can wait for an advisory lock here")),
+        }
+    }
+
+    fn try_lock(&self, lock: AdvisoryLock) -> bool {
+        self.locks.try_lock(lock.tag, lock.mode, lock.scope)
+    }
+
+    fn unlock(&self, lock: AdvisoryLock) -> bool {
+        let is_unlocked = self.locks.unlock(lock.tag, lock.mode);
+        if let (false, Some(notices)) = (is_unlocked, &self.notices) {
+            let message = format!("you don't own a lock of type {}", lock.mode.name());
+            notices.send(ErrorReport::warning(SqlState::WARNING, message));
+        }
+        is_unlocked
+    }
+
+    fn unlock_all(&self) {
+        self.locks.unlock_all();
     }
 }

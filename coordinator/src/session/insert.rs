@@ -38,7 +38,20 @@ impl ClientSession {
         parameters: &[Parameter],
         cancel: CancellationToken,
     ) -> Result<Outcome> {
-        self.transaction.check_writable("INSERT")?;
+        self.check_writable("INSERT")?;
+        let (query, table, columns, view) = self.bind_insert(insert, statement, parameters).await?;
+        let text = (statement.sql.as_str(), cancel);
+        let rows = self.write_rows(query, &table, &columns, &view, text).await?;
+        Ok(Outcome::Done(format!("INSERT 0 {rows}")))
+    }
+
+    /// The query of an INSERT, its table, and where in that the query's columns go.
+    pub(super) async fn bind_insert(
+        &mut self,
+        insert: &ast::Insert,
+        statement: &Statement,
+        parameters: &[Parameter],
+    ) -> Result<(LogicalPlan, Arc<TableDef>, Vec<usize>, Arc<Catalog>)> {
         refuse_unsupported(insert)?;
         let view = self.transaction.view(&self.engine);
         let (table, columns) = self.insert_target(insert, &view)?;
@@ -59,9 +72,7 @@ impl ClientSession {
             let position = place.and_then(|place| statement.position(place));
             ErrorReport { position, ..error }
         })?;
-        let rows =
-            self.write_rows(bound.plan, &table, &columns, &view, (&statement.sql, cancel)).await?;
-        Ok(Outcome::Done(format!("INSERT 0 {rows}")))
+        Ok((bound.plan, table, columns, view))
     }
 
     /// The table of an INSERT, and the positions of the columns it names.
@@ -93,7 +104,7 @@ impl ClientSession {
         notices: &NoticeSender,
         cancel: CancellationToken,
     ) -> Result<Outcome> {
-        self.transaction.check_writable("CREATE TABLE AS")?;
+        self.check_writable("CREATE TABLE AS")?;
         self.transaction.lock_ddl(&self.engine).await;
         let (bound, view) = self.bind(&create.query, statement, &[])?;
         let plan = self.plan(&bound.plan, &view).await?;
@@ -133,16 +144,9 @@ impl ClientSession {
         view: &Arc<Catalog>,
         (text, cancel): (&str, CancellationToken),
     ) -> Result<u64> {
-        self.lock_unique(table).await?;
-        let serials = serial_columns(table, columns);
-        let projected = self.project_to_table(query, table, columns, view)?;
-        let context = PlanContext { catalog: Arc::clone(view), now: chrono::Utc::now() };
+        self.lock_for_writing(table).await?;
+        let (plan, serials) = self.plan_write(query, table, columns, view).await?;
         self.transaction.will_write(&self.engine);
-        let plan = if serials.is_empty() {
-            self.engine.planner.plan_insert(&projected, table, &context).await?
-        } else {
-            InsertPlan::Ingest(self.engine.planner.plan(&projected, &context).await?)
-        };
         let environment = self.environment(view, cancel);
         let (mut noted, written) = match plan {
             InsertPlan::Distributed(plan) => {
@@ -161,6 +165,27 @@ impl ClientSession {
         noted.part(self.add_segments(table, segments).await)?;
         noted.finish_written(rows);
         Ok(rows)
+    }
+
+    /// How the rows of a query come into a table, and the columns that sequences fill.
+    pub(super) async fn plan_write(
+        &self,
+        query: LogicalPlan,
+        table: &Arc<TableDef>,
+        columns: &[usize],
+        view: &Arc<Catalog>,
+    ) -> Result<(InsertPlan, Vec<SerialColumn>)> {
+        let serials = serial_columns(table, columns);
+        let projected = self.project_to_table(query, table, columns, view)?;
+        let formats = self.settings.formats()?;
+        let now = chrono::Utc::now();
+        let context = PlanContext { catalog: Arc::clone(view), now, formats };
+        let plan = if serials.is_empty() {
+            self.engine.planner.plan_insert(&projected, table, &context).await?
+        } else {
+            InsertPlan::Ingest(self.engine.planner.plan(&projected, &context).await?)
+        };
+        Ok((plan, serials))
     }
 
     /// The coordinator has the rows: it sends them to the datanodes.

@@ -7,8 +7,10 @@ mod copy_to;
 mod cursor;
 mod ddl;
 mod execute;
+mod explain;
 mod facts;
 mod insert;
+mod lock;
 mod outcome;
 mod prepare;
 mod role;
@@ -17,8 +19,8 @@ mod savepoint;
 mod select;
 mod serial;
 mod settings;
+mod show;
 mod transaction;
-mod units;
 
 pub use cursor::RowCursor;
 pub use outcome::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag, Silences};
@@ -30,13 +32,14 @@ use chrono::{DateTime, Utc};
 use kestrel_planner::{
     bind::{bind_query, locate},
     catalog::{RoleDef, SqlType},
+    functions::SessionFormats,
     parse::{self, StatementKind},
 };
 use kestrel_proto::{ErrorReport, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, LockOwner},
     server::{
         Backend, Description, Format, IdleLimit, Parameter, Portals, PreparedStatements, Session,
         StartupInfo, TransactionStatus,
@@ -87,17 +90,11 @@ impl Backend for EngineBackend {
         if !role::is_superuser(&self.engine, &startup.user) {
             settings.fix("is_superuser", "off".into());
         }
-        if !startup.application_name.is_empty() {
-            settings.set("application_name", std::slice::from_ref(&startup.application_name))?;
-        }
-        for (name, value) in &startup.parameters {
-            if name != "options" && !name.starts_with("_pq_") {
-                settings.set(name, std::slice::from_ref(value))?;
-            }
-        }
-        settings.keep_as_defaults();
+        settings.start(&startup)?;
         Ok(ClientSession {
             engine: Arc::clone(&self.engine),
+            locks: self.engine.locks.owner(startup.process_id),
+            cancel: CancellationToken::new(),
             startup,
             settings,
             transaction: Transaction::default(),
@@ -118,6 +115,10 @@ pub struct ClientSession {
     engine: Arc<Engine>,
     startup: StartupInfo,
     settings: Settings,
+    /// What the session has locked.
+    locks: Arc<LockOwner>,
+    /// Of the statement that runs: its functions may wait for locks.
+    cancel: CancellationToken,
     transaction: Transaction,
     savepoints: Savepoints,
     prepared: PreparedStatements<Statement>,
@@ -176,7 +177,7 @@ impl Session for ClientSession {
                 Ok(Description { parameters: Vec::new(), fields })
             }
             StatementKind::Show(variable) => {
-                let fields = Some(execute::show_fields(variable));
+                let fields = Some(show::show_fields(variable));
                 Ok(Description { parameters: Vec::new(), fields })
             }
             StatementKind::DeclareCursor(declare) => {
@@ -205,6 +206,7 @@ impl Session for ClientSession {
     ) -> Result<Outcome> {
         let notices = notices.silenced(self.settings.silences());
         self.notices = Some(notices.clone());
+        self.cancel = cancel.clone();
         statement.notices.iter().for_each(|notice| notices.send(notice.clone()));
         self.absorb_copy().await?;
         let outcome = self.run(statement, parameters, &notices, cancel).await;
@@ -250,13 +252,17 @@ impl Session for ClientSession {
     }
 
     fn parameters(&self) -> Vec<(&'static str, String)> {
-        let name = self.settings.get("application_name").unwrap_or_default();
-        let is_superuser = role::is_superuser(&self.engine, &self.startup.user);
-        let mut differing = vec![("application_name", name)];
-        if !is_superuser {
+        let mut differing = self.settings.reported();
+        differing.retain(|(name, _)| *name != "is_superuser");
+        if !role::is_superuser(&self.engine, &self.startup.user) {
             differing.push(("is_superuser", "off".into()));
         }
         differing
+    }
+
+    fn text_style(&self) -> SessionFormats {
+        // SET has checked the values.
+        self.settings.formats().unwrap_or_default()
     }
 
     fn simple_format(&self, statement: &Statement) -> Format {
@@ -282,6 +288,7 @@ impl Session for ClientSession {
     async fn close(mut self) {
         self.portals.clear();
         self.rollback().await;
+        self.locks.end_session();
     }
 }
 

@@ -16,7 +16,7 @@ impl ClientSession {
         statement: &RoleStatement,
         notices: &NoticeSender,
     ) -> Result<Outcome> {
-        self.transaction.check_writable(statement.tag())?;
+        self.check_writable(statement.tag())?;
         self.transaction.lock_ddl(&self.engine).await;
         let view = self.transaction.view(&self.engine);
         let context = RoleContext { user: &self.startup.user, verifier: &make_verifier };

@@ -17,14 +17,6 @@ use tokio_util::sync::CancellationToken;
 use super::{ClientSession, ddl::contains_nulls};
 
 impl ClientSession {
-    /// Of two transactions that write a table with a unique key, the second waits.
-    pub(super) async fn lock_unique(&mut self, table: &TableDef) -> Result<()> {
-        if table.unique_sets().next().is_none() {
-            return Ok(());
-        }
-        self.transaction.lock_table(&self.engine, table.id, &table.name).await
-    }
-
     /// Every key is once there, with the new rows and those of others. Keys contain the
     /// distribution key, so that each datanode answers for its own rows.
     pub(super) async fn check_unique(&mut self, table: &TableDef) -> Result<()> {
@@ -162,7 +154,7 @@ impl ClientSession {
             }
             RowCheck::Unique { table, key } => {
                 let Some(table) = find(*table) else { return Ok(()) };
-                self.lock_unique(&table).await?;
+                self.lock_for_writing(&table).await?;
                 let Some(key) = table.unique_sets().find(|k| k.id == *key) else { return Ok(()) };
                 let view = self.transaction.newest_view(&self.engine)?;
                 let Some(double) = self.double(&table, key, &view).await? else { return Ok(()) };

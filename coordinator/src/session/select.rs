@@ -1,4 +1,4 @@
-//! SELECT and EXPLAIN.
+//! SELECT.
 
 use std::{
     sync::Arc,
@@ -16,8 +16,6 @@ use kestrel_planner::{
     bind::{BoundQuery, Origin, bind_query, check_no_parameters, origins},
     catalog::{Catalog, SqlType},
     error::report,
-    explain::{self, ExplainOptions},
-    parse::{Explain, ExplainFormat, StatementKind},
     plan::{Plan, PlanContext},
 };
 use kestrel_proto::{BatchStream, ErrorReport, QueryId, Result};
@@ -53,7 +51,8 @@ impl ClientSession {
 
     /// Plans what was bound.
     pub(super) async fn plan(&self, plan: &LogicalPlan, view: &Arc<Catalog>) -> Result<Plan> {
-        let context = PlanContext { catalog: Arc::clone(view), now: Utc::now() };
+        let formats = self.settings.formats()?;
+        let context = PlanContext { catalog: Arc::clone(view), now: Utc::now(), formats };
         self.engine.planner.plan(plan, &context).await
     }
 
@@ -127,56 +126,8 @@ impl ClientSession {
             cancel,
             collect_metrics: false,
             memory_limit_bytes: self.settings.query_memory_bytes(),
+            options: self.settings.format_options(),
         }
-    }
-
-    /// EXPLAIN of a query.
-    pub(super) async fn explain(
-        &mut self,
-        explain: &Explain,
-        parameters: &[Parameter],
-        cancel: CancellationToken,
-    ) -> Result<Outcome> {
-        let executed = match &explain.statement.kind {
-            StatementKind::Execute(execute) => {
-                let cancel = cancel.clone();
-                let statement = explain.statement.as_ref();
-                Some(self.executed(execute, statement, parameters, cancel).await?)
-            }
-            _ => None,
-        };
-        let (statement, parameters) = match &executed {
-            Some(executed) => (&executed.statement, executed.parameters.as_slice()),
-            None => (explain.statement.as_ref(), parameters),
-        };
-        let StatementKind::Query(query) = &statement.kind else {
-            return Err(ErrorReport::unsupported("EXPLAIN of anything but a query"));
-        };
-        let started = Instant::now();
-        let (bound, view) = self.bind(query, statement, parameters)?;
-        let plan = self.plan(&bound.plan, &view).await?;
-        let planning_ms = started.elapsed().as_secs_f64() * 1000.0;
-        let options = ExplainOptions { costs: explain.costs, verbose: explain.verbose };
-        let tree = explain::explain(&plan, options);
-        let mut lines = match explain.format {
-            ExplainFormat::Text => explain::text(&tree, options),
-            ExplainFormat::Json => vec![explain::json(&tree, options)],
-        };
-        if explain.analyze {
-            if explain.format == ExplainFormat::Json {
-                return Err(ErrorReport::unsupported("EXPLAIN ANALYZE with FORMAT JSON"));
-            }
-            let mut environment = self.environment(&view, cancel);
-            environment.collect_metrics = true;
-            let started = Instant::now();
-            let text = &statement.sql;
-            let (running, mut noted) = self.start(&plan, &environment, text).await?;
-            let (_, summary) = noted.part(running.collect().await)?;
-            noted.finish();
-            let execution_ms = started.elapsed().as_secs_f64() * 1000.0;
-            lines.extend(super::analyze::lines(&summary, planning_ms, execution_ms));
-        }
-        Ok(text_rows("QUERY PLAN", lines, RowsTag::Fixed("EXPLAIN")))
     }
 }
 

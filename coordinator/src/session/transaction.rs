@@ -13,7 +13,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::commit::check_still_so;
 use crate::{
-    engine::{Engine, Pin, TableLock, UNIQUE_LOCK_WAIT},
+    engine::{Engine, Pin},
     server::TransactionStatus,
 };
 
@@ -24,15 +24,12 @@ const COMMIT_TRIES: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     status: Status,
-    /// READ ONLY was asked for.
-    read_only: bool,
     work: Option<Work>,
 }
 
 /// How far a transaction had come: what a savepoint goes back to.
 #[derive(Debug)]
 pub(super) struct Progress {
-    read_only: bool,
     /// `None`: it had not looked at the catalog.
     view: Option<Arc<Catalog>>,
     changes: usize,
@@ -63,7 +60,6 @@ struct Work {
     checked: Vec<Arc<TableDef>>,
     wrote_files: bool,
     _pin: Pin,
-    table_locks: Vec<TableLock>,
     ddl_lock: Option<OwnedMutexGuard<()>>,
 }
 
@@ -87,15 +83,9 @@ impl Transaction {
         ))
     }
 
-    /// Refuses what changes data where READ ONLY was asked for.
-    pub(super) fn check_writable(&self, command: &str) -> Result<()> {
-        if !self.read_only {
-            return Ok(());
-        }
-        Err(ErrorReport::new(
-            SqlState::READ_ONLY_SQL_TRANSACTION,
-            format!("cannot execute {command} in a read-only transaction"),
-        ))
+    /// Whether a statement has looked at the catalog or changed it.
+    pub(super) fn has_run(&self) -> bool {
+        self.work.is_some()
     }
 
     /// The snapshot statements see; taken when the first one asks.
@@ -126,7 +116,6 @@ impl Transaction {
                 changes: Vec::new(),
                 checked: Vec::new(),
                 wrote_files: false,
-                table_locks: Vec::new(),
                 ddl_lock: None,
             }
         })
@@ -165,7 +154,6 @@ impl Transaction {
     pub(super) fn progress(&self) -> Progress {
         let work = self.work.as_ref();
         Progress {
-            read_only: self.read_only,
             view: work.map(|work| Arc::clone(&work.view)),
             changes: work.map_or(0, |work| work.changes.len()),
             checked: work.map_or(0, |work| work.checked.len()),
@@ -175,7 +163,6 @@ impl Transaction {
     /// Undoes what was done since; a block that had failed goes on. Locks are kept.
     pub(super) async fn go_back(&mut self, engine: &Engine, progress: &Progress) {
         self.status = Status::Open;
-        self.read_only = progress.read_only;
         let Some(work) = &mut self.work else { return };
         work.view = Arc::clone(progress.view.as_ref().unwrap_or(&work.base));
         let undone = work.changes.split_off(progress.changes.min(work.changes.len()));
@@ -184,28 +171,17 @@ impl Transaction {
         engine.collect_garbage().await;
     }
 
-    /// Waits until no other transaction writes a table with a unique key.
-    pub(super) async fn lock_table(
-        &mut self,
-        engine: &Engine,
-        table: u64,
-        name: &str,
-    ) -> Result<()> {
-        if self.work(engine).table_locks.iter().any(|lock| lock.table == table) {
-            return Ok(());
-        }
-        let lock = engine.locks.lock(table, name, UNIQUE_LOCK_WAIT).await?;
+    /// The transaction has waited for a lock: what others have committed meanwhile it is to see, if
+    /// it has done nothing yet and is no block.
+    pub(super) fn has_locked(&mut self, engine: &Engine) {
         let implicit = self.status == Status::Implicit;
         let work = self.work(engine);
         if implicit && work.changes.is_empty() {
-            // The other's rows are committed by now: this transaction is to see them.
             let base = engine.catalog.snapshot();
             work._pin = engine.pins.pin(base.version);
             work.view = Arc::clone(&base);
             work.base = base;
         }
-        work.table_locks.push(lock);
-        Ok(())
     }
 
     /// The segments that others have committed to a table since this transaction began: with them
@@ -224,17 +200,12 @@ impl Transaction {
     }
 
     /// BEGIN; `false`: there was one already.
-    pub(super) fn begin(&mut self, read_only: bool) -> bool {
+    pub(super) fn begin(&mut self) -> bool {
         let new = self.status == Status::Implicit;
         if new {
             self.status = Status::Open;
-            self.read_only = read_only;
         }
         new
-    }
-
-    pub(super) fn set_read_only(&mut self, read_only: bool) {
-        self.read_only = read_only;
     }
 
     /// A statement has failed: a block must be rolled back.
@@ -258,7 +229,6 @@ impl Transaction {
     /// stay: what turns out not to be committed is removed at the next start.
     pub(super) async fn commit(&mut self, engine: &Engine) -> Result<()> {
         self.status = Status::Implicit;
-        self.read_only = false;
         let Some(work) = self.work.take() else { return Ok(()) };
         if work.changes.is_empty() {
             return Ok(());
@@ -286,7 +256,6 @@ impl Transaction {
     /// Undoes everything.
     pub(super) async fn rollback(&mut self, engine: &Engine) {
         self.status = Status::Implicit;
-        self.read_only = false;
         if let Some(work) = self.work.take()
             && work.wrote_files
         {

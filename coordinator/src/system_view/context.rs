@@ -11,7 +11,11 @@ use kestrel_planner::catalog::{Catalog, SqlType};
 use kestrel_proto::Result;
 
 use super::relation::Relations;
-use crate::{query::QueryRecord, server::Activity};
+use crate::{
+    engine::{LockMode, LockScope, LockTag},
+    query::QueryRecord,
+    server::Activity,
+};
 
 /// Queries, looked up when a view first shows them: most statements show none.
 pub type Queries = LazyLock<Vec<QueryRecord>, Box<dyn FnOnce() -> Vec<QueryRecord> + Send>>;
@@ -53,6 +57,28 @@ pub trait SessionControl: fmt::Debug + Send + Sync {
     fn cancel(&self, process_id: i32) -> bool;
     /// Ends a client's connection; the same.
     fn terminate(&self, process_id: i32) -> bool;
+    /// Waits for an advisory lock. It keeps the thread meanwhile.
+    ///
+    /// # Errors
+    /// 55P03, 57014, 40P01: the wait has ended without it.
+    fn lock(&self, lock: AdvisoryLock) -> Result<()>;
+    /// Takes an advisory lock if it is free; whether it was.
+    fn try_lock(&self, lock: AdvisoryLock) -> bool;
+    /// Gives an advisory lock of the session back. Whoever has no such lock is warned.
+    fn unlock(&self, lock: AdvisoryLock) -> bool;
+    /// Gives all advisory locks of the session back.
+    fn unlock_all(&self);
+}
+
+/// An advisory lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdvisoryLock {
+    /// Its key.
+    pub tag: LockTag,
+    /// Exclusive or shared.
+    pub mode: LockMode,
+    /// Until when it is held.
+    pub scope: LockScope,
 }
 
 /// A prepared statement, as `pg_prepared_statements` shows it.
@@ -138,6 +164,22 @@ pub struct SettingFacts {
     pub boot_value: String,
     /// One sentence.
     pub description: String,
+    /// PostgreSQL's group of settings.
+    pub category: &'static str,
+    /// Who may set it, and when: `user`, `internal`, …
+    pub context: &'static str,
+    /// `bool`, `integer`, `real`, `string`, `enum`
+    pub type_name: &'static str,
+    /// Where the value is from: `default`, `session`, …
+    pub source: &'static str,
+    /// The least value of a number.
+    pub min: Option<String>,
+    /// The greatest value of a number.
+    pub max: Option<String>,
+    /// The words that it may be.
+    pub words: Option<Vec<String>>,
+    /// `current_setting` shows it; `pg_settings` and SHOW ALL do not.
+    pub is_hidden: bool,
 }
 
 impl SystemViewContext {

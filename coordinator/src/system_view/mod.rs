@@ -36,7 +36,7 @@ use kestrel_planner::catalog::{INITIAL_ROLE, INITIAL_ROLE_ID};
 use kestrel_proto::Result;
 
 pub use context::{
-    CursorFacts, PreparedFacts, Queries, SessionControl, SessionFacts, SettingFacts,
+    AdvisoryLock, CursorFacts, PreparedFacts, Queries, SessionControl, SessionFacts, SettingFacts,
     SystemViewContext,
 };
 use definition::{DEFINITIONS, Definition};
@@ -86,6 +86,8 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_stat_user_tables", pg_catalog::pg_stat_tables::rows),
     ("pg_catalog", "pg_tables", pg_catalog::pg_tables::pg_tables),
     ("pg_catalog", "pg_tablespace", pg_catalog::fixed::pg_tablespace),
+    ("pg_catalog", "pg_timezone_abbrevs", pg_catalog::pg_timezones::abbreviations),
+    ("pg_catalog", "pg_timezone_names", pg_catalog::pg_timezones::names),
     ("pg_catalog", "pg_type", pg_catalog::fixed::pg_type),
     ("pg_catalog", "pg_user", pg_catalog::pg_roles::pg_user),
     ("pg_catalog", "pg_views", pg_catalog::pg_tables::pg_views),

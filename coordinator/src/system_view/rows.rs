@@ -5,11 +5,11 @@ use std::{borrow::Cow, sync::Arc};
 use arrow::{
     array::{
         ArrayRef, BinaryViewArray, BooleanArray, Float32Array, Float64Array, Int16Array,
-        Int16Builder, Int32Array, Int64Array, Int64Builder, ListBuilder, RecordBatch,
-        RecordBatchOptions, StringViewArray, StringViewBuilder, TimestampMicrosecondArray,
-        new_null_array,
+        Int16Builder, Int32Array, Int64Array, Int64Builder, IntervalMonthDayNanoArray, ListBuilder,
+        RecordBatch, RecordBatchOptions, StringViewArray, StringViewBuilder,
+        TimestampMicrosecondArray, new_null_array,
     },
-    datatypes::DataType,
+    datatypes::{DataType, IntervalMonthDayNano},
 };
 use chrono::{DateTime, Utc};
 use kestrel_proto::{ErrorReport, Result};
@@ -138,6 +138,11 @@ pub(super) fn array<'a>(
             let micros: TimestampMicrosecondArray = each(values, Value::as_timestamp)?;
             Arc::new(micros.with_timezone("UTC"))
         }
+        // Whole seconds.
+        DataType::Interval(_) => Arc::new(each::<_, IntervalMonthDayNanoArray>(values, |v| {
+            let nanoseconds = v.as_int()?.checked_mul(1_000_000_000)?;
+            Some(IntervalMonthDayNano::new(0, 0, nanoseconds))
+        })?),
         DataType::List(item) => list(item.data_type(), values)?,
         // Types that only views without rows have.
         other => {

@@ -144,10 +144,9 @@ pub(super) fn context() -> Arc<SystemViewContext> {
         name: name.into(),
         value: value.into(),
         setting: value.into(),
-        unit: None,
         reset_value: value.into(),
         boot_value: value.into(),
-        description: String::new(),
+        ..SettingFacts::default()
     };
     let session = SessionFacts {
         backend_pid: 42,

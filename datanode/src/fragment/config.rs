@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use datafusion::prelude::SessionConfig;
+use kestrel_planner::functions::SessionFormats;
+use kestrel_proto::Result;
 
 /// The configuration of every fragment; options of the session are laid over it.
 ///
@@ -28,18 +30,19 @@ pub(crate) fn session_config(target_partitions: usize, batch_rows: usize) -> Ses
     config
 }
 
-/// Lays a session's settings over the configuration. Settings that do not change how operators run
-/// have done their part on the coordinator.
+/// Lays a session's settings over the configuration. Settings that functions do not follow have done
+/// their part on the coordinator.
+///
+/// # Errors
+/// XX000: a value that the coordinator would not have taken.
 pub(super) fn with_settings(
     mut config: SessionConfig,
     settings: &HashMap<String, String>,
-) -> SessionConfig {
-    for (name, value) in settings {
-        if name.eq_ignore_ascii_case("TimeZone") {
-            config.options_mut().execution.time_zone = Some(value.clone());
-        }
+) -> Result<SessionConfig> {
+    if !settings.is_empty() {
+        SessionFormats::from_settings(settings)?.lay_into(config.options_mut());
     }
-    config
+    Ok(config)
 }
 
 #[cfg(test)]
@@ -47,17 +50,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sessions_time_zone_is_the_fragments() {
+    fn the_sessions_formats_are_the_fragments() {
         let base = session_config(2, 100);
-        let zone = |settings: &[(&str, &str)]| {
+        let formats = |settings: &[(&str, &str)]| {
             let settings = settings.iter().map(|(k, v)| (k.to_string(), v.to_string()));
-            let config = with_settings(base.clone(), &settings.collect());
-            config.options().execution.time_zone.clone()
+            let config = with_settings(base.clone(), &settings.collect())?;
+            Ok(config.options().extensions.get::<SessionFormats>().copied())
         };
-        assert_eq!(
-            zone(&[("timezone", "Asia/Tokyo"), ("work_mem", "4MB")]),
-            Some("Asia/Tokyo".into())
-        );
-        assert_eq!(zone(&[("work_mem", "4MB")]), base.options().execution.time_zone);
+        let found = formats(&[("timezone", "Asia/Tokyo"), ("work_mem", "4MB")]).unwrap();
+        assert_eq!(found.map(|formats| formats.zone.offset_seconds(0)), Some(9 * 3600));
+        assert_eq!(formats(&[]), Ok(None));
+        let wrong: Result<_> = formats(&[("TimeZone", "Nirgends")]);
+        assert!(wrong.is_err());
     }
 }

@@ -182,7 +182,7 @@ impl FragmentRunner {
             transaction: TransactionId(fragment.transaction_id),
             coordinator_epoch: fragment.coordinator_epoch,
         };
-        let config = with_settings(self.config.clone(), &fragment.options);
+        let config = with_settings(self.config.clone(), &fragment.options)?;
         let config = config.with_extension(Arc::new(hands));
         let resources = RuntimeEnvBuilder::from_runtime_env(&self.resources)
             .with_memory_pool(memory)

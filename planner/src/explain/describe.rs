@@ -21,17 +21,12 @@ use datafusion::{
     },
 };
 
-use super::ExplainNode;
+use super::{Cost, ExplainNode};
 use crate::{
     distribute::Placed,
     motion::Motion,
     operators::{SegmentWriteExec, ShardScanExec},
 };
-
-/// PostgreSQL's cpu_tuple_cost.
-const ROW_COST: f64 = 0.01;
-/// What a moved byte costs in units of a sequential page read, at 8 KiB a page.
-const MOVED_BYTE_COST: f64 = 1.0 / 8192.0;
 
 /// The operator's name in a plan.
 pub(super) fn title(placed: &Placed) -> String {
@@ -173,7 +168,7 @@ pub(super) fn properties(placed: &Placed) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn window_exprs(placed: &Placed) -> Option<&[Arc<dyn WindowExpr>]> {
+pub(super) fn window_exprs(placed: &Placed) -> Option<&[Arc<dyn WindowExpr>]> {
     let plan = placed.plan.as_ref();
     let plain = plan.downcast_ref::<WindowAggExec>().map(WindowAggExec::window_expr);
     plain.or_else(|| {
@@ -191,7 +186,7 @@ pub(super) fn arrange(placed: &Placed, mut children: Vec<ExplainNode>) -> Vec<Ex
         let hash = ExplainNode {
             title: "Hash".into(),
             slice: None,
-            cost: (build.cost.1, build.cost.1),
+            cost: Cost { startup: build.cost.total, total: build.cost.total },
             rows: build.rows,
             width: build.width,
             properties: Vec::new(),
@@ -201,23 +196,6 @@ pub(super) fn arrange(placed: &Placed, mut children: Vec<ExplainNode>) -> Vec<Ex
         return vec![probe, hash];
     }
     children
-}
-
-/// Rows looked at and bytes moved, with what is below; blocking operators start when that is done.
-pub(super) fn cost(placed: &Placed, node: &ExplainNode) -> (f64, f64) {
-    let below: f64 = node.children.iter().map(|c| c.cost.1).sum();
-    let looked_at: f64 = match placed.plan.downcast_ref::<ShardScanExec>() {
-        Some(scan) => scan.table().segments.iter().map(|s| s.rows).sum::<u64>() as f64,
-        None => node.children.iter().map(|c| c.rows).sum(),
-    };
-    let moved = match placed.motion() {
-        Some(_) => node.rows * node.width as f64 * MOVED_BYTE_COST,
-        None => 0.0,
-    };
-    let total = below + looked_at * ROW_COST + moved;
-    let blocks = placed.plan.downcast_ref::<SortExec>().is_some()
-        || placed.plan.downcast_ref::<AggregateExec>().is_some();
-    (if blocks { total } else { 0.0 }, total)
 }
 
 fn sql(expr: &Arc<dyn PhysicalExpr>) -> String {

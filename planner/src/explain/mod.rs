@@ -1,21 +1,25 @@
 //! EXPLAIN: a placed plan as text in Greenplum's shape, or as JSON.
 //!
 //! ```text
-//! Gather Motion 3:1  (slice1; datanodes: 3)  (cost=0.00..431.00 rows=1000 width=8)
-//!   ->  Hash Join  (cost=0.00..431.00 rows=334 width=8)
+//! Gather Motion 3:1  (slice1; datanodes: 3)  (cost=12.10..431.00 rows=1000 width=8)
+//!   ->  Hash Join  (cost=12.10..421.00 rows=334 width=8)
 //!         Hash Cond: (a = b)
 //! ```
 //!
 //! Rows below a Gather are those of one datanode, as in Greenplum. Golden tests compare this text.
 
+mod cost;
 mod describe;
+mod json;
 mod render;
 
 use kestrel_proto::DatanodeId;
 
 use crate::{distribute::Placed, plan::Plan, slice::Slice};
 
-pub use render::{json, text};
+pub use cost::Cost;
+pub use json::json;
+pub use render::text;
 
 /// What to print besides the plan.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +38,7 @@ pub struct ExplainNode {
     /// The slice that sends, and how many datanodes run it.
     pub slice: Option<(u32, usize)>,
     /// Until the first row, and until the last.
-    pub cost: (f64, f64),
+    pub cost: Cost,
     /// On one datanode, where there are parts.
     pub rows: f64,
     /// Bytes.
@@ -57,6 +61,21 @@ pub fn explain(plan: &Plan, options: ExplainOptions) -> ExplainNode {
         root.children.insert(number, tree);
     }
     root
+}
+
+/// The rows of a query that the coordinator writes into a table itself.
+pub fn insert(table: &str, rows: ExplainNode) -> ExplainNode {
+    let cost = Cost { startup: rows.cost.total, total: rows.cost.total };
+    ExplainNode {
+        title: format!("Insert on {table}"),
+        slice: None,
+        cost,
+        rows: 0.0,
+        width: 0,
+        properties: Vec::new(),
+        label: None,
+        children: vec![rows],
+    }
 }
 
 /// Walks the tree in the order in which slicing numbered its motions.
@@ -110,14 +129,14 @@ impl Numbering<'_> {
         let mut node = ExplainNode {
             title: describe::title(placed),
             slice: None,
-            cost: (0.0, 0.0),
+            cost: Cost::default(),
             rows,
-            width: placed.estimate.width,
+            width: cost::width(&placed.plan.schema()),
             properties,
             label: None,
             children: describe::arrange(placed, children),
         };
-        node.cost = describe::cost(placed, &node);
+        node.cost = cost::cost(placed, &node, share);
         node
     }
 }

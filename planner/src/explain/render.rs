@@ -1,8 +1,6 @@
-//! The printed plan as text or JSON.
+//! The printed plan as text.
 
-use serde_json::{Map, Value, json as value};
-
-use super::{ExplainNode, ExplainOptions};
+use super::{Cost, ExplainNode, ExplainOptions};
 
 /// One line per node and property.
 pub fn text(root: &ExplainNode, options: ExplainOptions) -> Vec<String> {
@@ -22,7 +20,7 @@ fn write(node: &ExplainNode, depth: usize, options: ExplainOptions, lines: &mut 
         line.push_str(&format!("  (slice{slice}; datanodes: {datanodes})"));
     }
     if options.costs {
-        let (first, last) = node.cost;
+        let Cost { startup: first, total: last } = node.cost;
         let (rows, width) = (node.rows, node.width);
         line.push_str(&format!("  (cost={first:.2}..{last:.2} rows={rows:.0} width={width})"));
     }
@@ -37,36 +35,4 @@ fn write(node: &ExplainNode, depth: usize, options: ExplainOptions, lines: &mut 
         }
         write(child, depth + 1, options, lines);
     }
-}
-
-/// PostgreSQL's `FORMAT JSON`: an array of one object.
-pub fn json(root: &ExplainNode, options: ExplainOptions) -> String {
-    let plan = value!([{ "Plan": object(root, options) }]);
-    serde_json::to_string_pretty(&plan).unwrap_or_default()
-}
-
-fn object(node: &ExplainNode, options: ExplainOptions) -> Value {
-    let mut fields = Map::new();
-    fields.insert("Node Type".into(), value!(node.title));
-    if let Some(label) = &node.label {
-        fields.insert("Subplan Name".into(), value!(label));
-    }
-    if let Some((slice, datanodes)) = node.slice {
-        fields.insert("Slice".into(), value!(slice));
-        fields.insert("Datanodes".into(), value!(datanodes));
-    }
-    if options.costs {
-        fields.insert("Startup Cost".into(), value!(node.cost.0));
-        fields.insert("Total Cost".into(), value!(node.cost.1));
-        fields.insert("Plan Rows".into(), value!(node.rows));
-        fields.insert("Plan Width".into(), value!(node.width));
-    }
-    for (name, text) in &node.properties {
-        fields.insert((*name).into(), value!(text));
-    }
-    if !node.children.is_empty() {
-        let plans = node.children.iter().map(|child| object(child, options)).collect();
-        fields.insert("Plans".into(), Value::Array(plans));
-    }
-    Value::Object(fields)
 }

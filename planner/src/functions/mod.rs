@@ -11,6 +11,7 @@ mod civil;
 mod compare;
 mod datetime;
 mod decimal;
+mod formats;
 mod literal;
 mod math;
 mod nullable;
@@ -23,14 +24,19 @@ mod tests;
 mod window;
 mod zone;
 
-pub(crate) use cast::parse_timestamp_tz;
-pub use cast::{assign_to, cast_to, read_text};
+pub use cast::{assign_to, cast_to, output, read_text};
+pub(crate) use cast::{normal_interval, parse_timestamp_tz};
 pub use decimal::field_overflow;
+pub use formats::{
+    ByteaOutput, DateOrder, DateStyle, DateStyleFormat, FORMAT_SETTINGS, IntervalStyle,
+    SessionFormats,
+};
 pub use literal::narrow_integer_literal;
 pub(crate) use nullable::{sql_held, sql_nullable};
 pub(crate) use operators::sql_call;
 pub use operators::{postgresql_expr, postgresql_plan, postgresql_syntax};
 pub use registry::FunctionRegistry;
+pub use zone::{Zone, ZoneFacts, time_zone_abbreviations, time_zone_setting, time_zones};
 
 pub(crate) use arithmetic::{Arithmetic, Negate};
 

@@ -9,7 +9,7 @@ use super::{
     statement::{Statement, StatementKind},
 };
 
-/// EXPLAIN. Options that only say more or less (BUFFERS, TIMING, …) are read and dropped.
+/// EXPLAIN. Options about what Kestrel does not measure (BUFFERS, WAL, …) are read and dropped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explain {
     /// ANALYZE: run it and tell what happened.
@@ -18,6 +18,8 @@ pub struct Explain {
     pub verbose: bool,
     /// COSTS; on, unless switched off
     pub costs: bool,
+    /// SUMMARY: times; on with ANALYZE, unless switched off
+    pub summary: bool,
     /// FORMAT
     pub format: ExplainFormat,
     /// What to explain.
@@ -38,6 +40,9 @@ struct Options {
     analyze: bool,
     verbose: bool,
     no_costs: bool,
+    summary: Option<bool>,
+    /// An option that is on and needs ANALYZE.
+    measured: Option<&'static str>,
     json: bool,
 }
 
@@ -49,6 +54,10 @@ pub(super) fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
             read_option(&mut option, &mut options)?;
             option.expect_end()?;
         }
+        if let (Some(option), false) = (options.measured, options.analyze) {
+            let message = format!("EXPLAIN option {option} requires ANALYZE");
+            return Err(ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
     } else {
         options.analyze = cursor.eat("ANALYZE") || cursor.eat("ANALYSE");
         options.verbose = cursor.eat("VERBOSE");
@@ -58,6 +67,7 @@ pub(super) fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
         analyze: options.analyze,
         verbose: options.verbose,
         costs: !options.no_costs,
+        summary: options.summary.unwrap_or(options.analyze),
         format: if options.json { ExplainFormat::Json } else { ExplainFormat::Text },
         statement,
     })))
@@ -76,7 +86,11 @@ fn read_option(cursor: &mut Cursor<'_>, options: &mut Options) -> Result<()> {
         "analyze" | "analyse" => options.analyze = switch(cursor, &name)?,
         "verbose" => options.verbose = switch(cursor, &name)?,
         "costs" => options.no_costs = !switch(cursor, &name)?,
-        "settings" | "buffers" | "wal" | "timing" | "summary" => {
+        "summary" => options.summary = Some(switch(cursor, &name)?),
+        "timing" if switch(cursor, &name)? => options.measured = Some("TIMING"),
+        "wal" if switch(cursor, &name)? => options.measured = Some("WAL"),
+        "timing" | "wal" => {}
+        "settings" | "buffers" => {
             switch(cursor, &name)?;
         }
         "format" => options.json = format(cursor)?,

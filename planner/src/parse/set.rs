@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use kestrel_proto::Result;
 
 use super::{cursor::Cursor, name, statement::StatementKind, transaction};
+use crate::functions::normal_interval;
 
 /// `SET name = value`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,8 @@ fn assignment(cursor: &mut Cursor<'_>) -> Result<(String, SetValue)> {
         if name == "timezone" && cursor.eat("LOCAL") {
             return Ok((name.into(), SetValue::Default));
         }
-        return Ok((name.into(), SetValue::Values(vec![value(cursor)?])));
+        let value = if name == "timezone" { zone_value(cursor)? } else { value(cursor)? };
+        return Ok((name.into(), SetValue::Values(vec![value])));
     }
     let name = variable_name(cursor)?;
     if !cursor.eat("TO") {
@@ -101,6 +103,28 @@ fn variable_name(cursor: &mut Cursor<'_>) -> Result<String> {
     }
     // Variables are found in any case, quoted or not.
     Ok(name::fold(&name))
+}
+
+/// What SET TIME ZONE takes besides values: `INTERVAL '5:30' HOUR TO MINUTE`, as text.
+fn zone_value(cursor: &mut Cursor<'_>) -> Result<String> {
+    let is_interval = matches!(
+        cursor.peek_nth(1).map(|l| &l.token.token),
+        Some(Token::SingleQuotedString(_) | Token::LParen)
+    );
+    if !is_interval || !cursor.eat("INTERVAL") {
+        return value(cursor);
+    }
+    if cursor.token() == Some(&Token::LParen) {
+        // A precision.
+        let mut precision = cursor.parenthesized()?;
+        value(&mut precision)?;
+        precision.expect_end()?;
+    }
+    let interval = normal_interval(&cursor.string()?)?;
+    if cursor.eat("HOUR") {
+        let _ = cursor.eat("TO MINUTE");
+    }
+    Ok(format!("INTERVAL '{interval}'"))
 }
 
 /// A string, a word or a number, as text.

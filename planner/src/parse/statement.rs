@@ -10,6 +10,7 @@ use super::{
     declare_cursor::{DeclareCursor, Fetch},
     explain::Explain,
     lexer::to_position,
+    lock::LockStatement,
     maintenance::Maintenance,
     prepare::{DiscardTarget, Execute, Prepare},
     role::RoleStatement,
@@ -95,6 +96,8 @@ pub enum StatementKind {
     Fetch(Fetch),
     /// CLOSE; `None`: all
     Close(Option<String>),
+    /// LOCK TABLE
+    Lock(LockStatement),
     /// ANALYZE
     Analyze(Maintenance),
     /// VACUUM

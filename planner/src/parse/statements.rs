@@ -11,7 +11,7 @@ use super::{
     create_table::{self, CreateTable},
     create_table_as::CreateTableAs,
     cursor::Cursor,
-    ddl, declare_cursor, explain, index, maintenance,
+    ddl, declare_cursor, explain, index, lock, maintenance,
     name::QualifiedName,
     prepare, role, set,
     statement::{Statement, StatementKind},
@@ -87,6 +87,7 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("FETCH", declare_cursor::fetch),
     ("MOVE", declare_cursor::r#move),
     ("CLOSE", declare_cursor::close),
+    ("LOCK", lock::lock),
     ("ANALYZE", maintenance::analyze),
     ("ANALYSE", maintenance::analyze),
     ("VACUUM", maintenance::vacuum),
@@ -116,7 +117,7 @@ const UNSUPPORTED: &[&str] = &[
     "DROP EXTERNAL TABLE", "DROP OWNED", "DROP SERVER", "DROP STATISTICS", "DROP RULE",
     "DROP POLICY", "DROP AGGREGATE", "DROP CAST", "DROP COLLATION", "DROP OPERATOR",
     "REFRESH MATERIALIZED VIEW", "LISTEN", "NOTIFY",
-    "LOCK", "GRANT", "REVOKE", "SECURITY LABEL", "REASSIGN OWNED", "CLUSTER",
+    "GRANT", "REVOKE", "SECURITY LABEL", "REASSIGN OWNED", "CLUSTER",
     "REINDEX", "LOAD", "DO", "CALL", "IMPORT FOREIGN SCHEMA",
 ];
 

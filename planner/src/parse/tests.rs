@@ -247,12 +247,38 @@ fn commands() {
             "DropSchema(DropSchema { if_exists: true, names: [Identifier { name: \"A\", \
           position: 23 }, Identifier { name: \"b\", position: 28 }], cascade: true })",
         ),
-        ("LOCK TABLE t IN ACCESS SHARE MODE", "Unsupported(\"LOCK\")"),
     ]);
     let maintenance = outcome("VACUUM (FULL, VERBOSE off, ANALYZE) s.t (a)");
     assert!(maintenance.starts_with(
         "Vacuum(Maintenance { verbose: false, full: true, analyze: true, tables: [Main"
     ));
+}
+
+#[test]
+fn locks_and_time_zones() {
+    check(&[
+        (
+            "LOCK TABLE ONLY t, s.u IN SHARE ROW EXCLUSIVE MODE NOWAIT",
+            "Lock(LockStatement { tables: [QualifiedName { schema: None, name: \"t\", \
+             position: Some(17) }, QualifiedName { schema: Some(\"s\"), name: \"u\", \
+             position: Some(20) }], mode: \"SHARE ROW EXCLUSIVE\", no_wait: true })",
+        ),
+        (
+            "LOCK t",
+            "Lock(LockStatement { tables: [QualifiedName { schema: None, name: \"t\", \
+             position: Some(6) }], mode: \"ACCESS EXCLUSIVE\", no_wait: false })",
+        ),
+        (
+            "SET TIME ZONE INTERVAL '+05:30' HOUR TO MINUTE",
+            "Set(SetVariable { local: false, name: \"timezone\", \
+             value: Values([\"INTERVAL '05:30:00'\"]), position: 5 })",
+        ),
+        (
+            "SET TIME ZONE -7.5",
+            "Set(SetVariable { local: false, name: \"timezone\", value: Values([\"-7.5\"]), \
+             position: 5 })",
+        ),
+    ]);
 }
 
 #[test]

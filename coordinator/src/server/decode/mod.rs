@@ -6,11 +6,11 @@ mod text;
 
 use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
-use kestrel_planner::catalog::SqlType;
+use kestrel_planner::{catalog::SqlType, functions::SessionFormats};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::backend::Parameter;
-use super::encode::{Format, TextStyle};
+use super::encode::Format;
 use crate::encoding::utf8;
 
 pub(crate) use datetime::{out_of_range, received_date, received_timestamp};
@@ -61,7 +61,7 @@ pub(super) fn decode_parameters(
     types: &[SqlType],
     formats: &[Format],
     values: Vec<Option<Bytes>>,
-    style: &TextStyle,
+    style: &SessionFormats,
 ) -> Result<Vec<Parameter>> {
     let parameters = types.iter().zip(formats).zip(values).enumerate();
     let parameters = parameters.map(|(index, ((sql_type, format), value))| {
@@ -82,7 +82,7 @@ pub(super) fn decode_parameters(
 pub fn parameter_of_text(
     sql_type: SqlType,
     text: Option<&str>,
-    style: &TextStyle,
+    style: &SessionFormats,
 ) -> Result<Parameter> {
     let value = match text {
         Some(text) => text::decode(sql_type, text, style),

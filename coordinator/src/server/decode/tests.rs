@@ -4,8 +4,15 @@ use arrow::datatypes::IntervalMonthDayNano;
 
 use super::*;
 
+/// The formats of a session in this time zone; empty: the default.
+fn formats_of(zone: &str) -> SessionFormats {
+    let setting = |zone: &str| ("TimeZone".to_string(), zone.to_string());
+    let zone = Some(zone).filter(|zone| !zone.is_empty()).map(setting);
+    SessionFormats::from_settings(&zone.into_iter().collect()).unwrap()
+}
+
 fn decode_one(sql_type: SqlType, format: Format, bytes: &[u8], zone: &str) -> Result<ScalarValue> {
-    let style = TextStyle { time_zone: (!zone.is_empty()).then(|| zone.parse().unwrap()) };
+    let style = formats_of(zone);
     let values = vec![Some(Bytes::copy_from_slice(bytes))];
     let mut parameters = decode_parameters(&[sql_type], &[format], values, &style)?;
     Ok(parameters.remove(0).value)
@@ -132,7 +139,7 @@ fn binary_values() {
 
 #[test]
 fn nulls_are_typed_and_lengths_checked() {
-    let style = TextStyle::default();
+    let style = SessionFormats::default();
     let types = [SqlType::Date, NUMERIC];
     let parameters =
         decode_parameters(&types, &[Format::Text, Format::Binary], vec![None, None], &style);

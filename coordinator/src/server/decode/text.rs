@@ -5,23 +5,21 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringViewArray};
 use datafusion::scalar::ScalarValue;
 use kestrel_planner::catalog::SqlType;
-use kestrel_planner::functions::read_text;
+use kestrel_planner::functions::{SessionFormats, read_text};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{numeric, string};
-use crate::server::encode::TextStyle;
 
 /// Reads a value.
-pub(super) fn decode(sql_type: SqlType, text: &str, style: &TextStyle) -> Result<ScalarValue> {
+pub(super) fn decode(sql_type: SqlType, text: &str, style: &SessionFormats) -> Result<ScalarValue> {
     match sql_type {
         SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Name => {
             Ok(string(sql_type, text.to_string()))
         }
         SqlType::Numeric(..) => decode_numeric(text),
         other => {
-            let zone = style.time_zone.map_or("UTC".to_string(), |zone| zone.to_string());
             let texts: ArrayRef = Arc::new(StringViewArray::from(vec![text]));
-            let values = read_text(&texts, other, &zone)?;
+            let values = read_text(&texts, other, *style)?;
             ScalarValue::try_from_array(&values, 0)
                 .map_err(|error| ErrorReport::internal(format!("a {other} parameter: {error}")))
         }

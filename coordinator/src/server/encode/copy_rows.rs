@@ -5,7 +5,7 @@ use arrow::array::RecordBatch;
 use bytes::{BufMut, BytesMut};
 use kestrel_proto::Result;
 
-use super::{Column, EncodableRows, Format, RowEncoder, TextStyle, begin, end};
+use super::{Column, EncodableRows, Format, RowEncoder, SessionFormats, begin, end};
 use crate::copy::{BINARY_SIGNATURE, CopyForm};
 use crate::session::OutputField;
 
@@ -26,7 +26,7 @@ pub struct CopyEncoder {
 
 impl CopyEncoder {
     /// For these columns.
-    pub fn new(fields: &[OutputField], form: CopyForm, style: TextStyle) -> Self {
+    pub fn new(fields: &[OutputField], form: CopyForm, style: SessionFormats) -> Self {
         let format = match form {
             CopyForm::Binary => Format::Binary,
             CopyForm::Text { .. } | CopyForm::Csv { .. } => Format::Text,
@@ -124,7 +124,7 @@ impl CopyEncoder {
         &mut self,
         columns: &[Column<'_>],
         row: usize,
-        style: &TextStyle,
+        style: &SessionFormats,
         out: &mut BytesMut,
     ) {
         let Self { form, special, plain, .. } = self;
@@ -264,7 +264,7 @@ mod tests {
             column_number: 0,
         };
         let fields: Vec<OutputField> = values.iter().map(field).collect();
-        let mut encoder = CopyEncoder::new(&fields, form, TextStyle::default());
+        let mut encoder = CopyEncoder::new(&fields, form, SessionFormats::default());
         let columns = values.iter().enumerate();
         let columns = columns.map(|(at, value)| {
             (format!("c{at}"), Arc::new(StringViewArray::from(vec![*value])) as ArrayRef)
@@ -339,7 +339,7 @@ mod tests {
             table_oid: 0,
             column_number: 0,
         }];
-        let mut encoder = CopyEncoder::new(&fields, CopyForm::Binary, TextStyle::default());
+        let mut encoder = CopyEncoder::new(&fields, CopyForm::Binary, SessionFormats::default());
         let array: ArrayRef = Arc::new(Int32Array::from(vec![Some(7), None]));
         let rows = encoder.prepare(&RecordBatch::try_from_iter([("c", array)]).unwrap()).unwrap();
         let mut out = BytesMut::new();
@@ -351,7 +351,7 @@ mod tests {
         let rest = b"d\0\0\0\x0a\0\x01\xff\xff\xff\xffd\0\0\0\x06\xff\xff";
         assert_eq!(out, [&first[..], &rest[..]].concat());
         // Without rows it goes with the end.
-        let mut encoder = CopyEncoder::new(&fields, CopyForm::Binary, TextStyle::default());
+        let mut encoder = CopyEncoder::new(&fields, CopyForm::Binary, SessionFormats::default());
         let mut out = BytesMut::new();
         encoder.end(&mut out);
         assert_eq!(out.len(), 5 + 19 + 2);

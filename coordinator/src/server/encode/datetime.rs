@@ -1,8 +1,7 @@
 //! Dates and times in ISO style (PostgreSQL's `EncodeDateOnly`, `EncodeDateTime`, datetime.c).
 
-use arrow::array::timezone::Tz;
 use bytes::{BufMut, BytesMut};
-use chrono::{DateTime, Offset, TimeZone};
+use kestrel_planner::functions::Zone;
 
 use super::integer;
 
@@ -41,13 +40,13 @@ pub(super) fn put_timestamp(out: &mut BytesMut, micros: i64) {
 }
 
 /// Appends a timestamp with time zone, given in microseconds since 1970-01-01 UTC, as the clock
-/// of `zone` (`None`: UTC) shows it, with the zone's offset at that time.
-pub(super) fn put_timestamptz(out: &mut BytesMut, micros: i64, zone: Option<Tz>) {
+/// of `zone` shows it, with the zone's offset at that time.
+pub(super) fn put_timestamptz(out: &mut BytesMut, micros: i64, zone: Zone) {
     if put_infinity(out, micros == i64::MIN, micros == i64::MAX) {
         return;
     }
-    let offset = zone.map_or(0, |zone| offset_seconds(zone, micros));
-    let local = micros.saturating_add(i64::from(offset) * MICROS_PER_SECOND);
+    let offset = zone.offset_seconds(micros);
+    let local = micros.saturating_add(offset * MICROS_PER_SECOND);
     let before_christ = put_day(out, local.div_euclid(MICROS_PER_DAY));
     out.put_u8(b' ');
     put_time(out, local.rem_euclid(MICROS_PER_DAY));
@@ -97,9 +96,9 @@ fn put_era(out: &mut BytesMut, before_christ: bool) {
     }
 }
 
-fn put_offset(out: &mut BytesMut, offset: i32) {
+fn put_offset(out: &mut BytesMut, offset: i64) {
     out.put_u8(if offset < 0 { b'-' } else { b'+' });
-    let seconds = u64::from(offset.unsigned_abs());
+    let seconds = offset.unsigned_abs();
     integer::put(out, seconds / 3_600, 2);
     if seconds.is_multiple_of(3_600) {
         return;
@@ -110,12 +109,6 @@ fn put_offset(out: &mut BytesMut, offset: i32) {
         out.put_u8(b':');
         integer::put(out, seconds % 60, 2);
     }
-}
-
-/// Beyond the years chrono knows (about 262 000) no zone has rules: UTC.
-fn offset_seconds(zone: Tz, micros: i64) -> i32 {
-    DateTime::from_timestamp_micros(micros)
-        .map_or(0, |time| zone.offset_from_utc_datetime(&time.naive_utc()).fix().local_minus_utc())
 }
 
 /// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar

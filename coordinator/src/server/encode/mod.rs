@@ -13,13 +13,12 @@ mod numeric;
 mod text;
 mod values;
 
-use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
 use bytes::{BufMut, BytesMut};
-use kestrel_planner::catalog::SqlType;
+use kestrel_planner::{catalog::SqlType, functions::SessionFormats};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 pub use self::copy_rows::CopyEncoder;
@@ -64,18 +63,10 @@ impl Format {
     }
 }
 
-/// The settings that text output follows. DateStyle is ISO, IntervalStyle postgres, bytea_output
-/// hex, extra_float_digits 1.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TextStyle {
-    /// Where timestamptz values are shown and those without an offset are read; `None`: UTC.
-    pub time_zone: Option<Tz>,
-}
-
 /// Writes the rows of one result.
 pub struct RowEncoder {
     columns: Vec<(OutputField, Format)>,
-    style: TextStyle,
+    style: SessionFormats,
 }
 
 /// A batch, ready to be written.
@@ -110,7 +101,7 @@ impl Column<'_> {
 
 impl RowEncoder {
     /// For results of these columns, each in its format.
-    pub fn new(fields: &[OutputField], formats: &[Format], style: TextStyle) -> Self {
+    pub fn new(fields: &[OutputField], formats: &[Format], style: SessionFormats) -> Self {
         let columns = fields.iter().cloned().zip(formats.iter().copied()).collect();
         Self { columns, style }
     }
@@ -195,7 +186,7 @@ fn end(start: usize, out: &mut BytesMut) -> Result<()> {
 }
 
 /// Appends a row's values, each behind its length: the body of DataRow, and a row of binary COPY.
-fn put_fields(columns: &[Column<'_>], row: usize, style: &TextStyle, out: &mut BytesMut) {
+fn put_fields(columns: &[Column<'_>], row: usize, style: &SessionFormats, out: &mut BytesMut) {
     out.put_i16(columns.len() as i16);
     for column in columns {
         if column.is_null(row) {

@@ -13,10 +13,17 @@ use arrow::datatypes::{Int32Type, IntervalMonthDayNano, Schema};
 
 use super::*;
 
+/// The formats of a session in this time zone; empty: the default.
+fn formats_of(zone: &str) -> SessionFormats {
+    let setting = |zone: &str| ("TimeZone".to_string(), zone.to_string());
+    let zone = Some(zone).filter(|zone| !zone.is_empty()).map(setting);
+    SessionFormats::from_settings(&zone.into_iter().collect()).unwrap()
+}
+
 /// Encodes one column of one row and gives back the cell; `None`: NULL.
 fn cell(array: ArrayRef, sql_type: SqlType, format: Format, zone: &str) -> Option<Vec<u8>> {
     let fields = [OutputField { name: "c".into(), sql_type, table_oid: 0, column_number: 0 }];
-    let style = TextStyle { time_zone: (!zone.is_empty()).then(|| zone.parse().unwrap()) };
+    let style = formats_of(zone);
     let encoder = RowEncoder::new(&fields, &[format], style);
     let column = arrow::datatypes::Field::new("c", array.data_type().clone(), true);
     let schema = Arc::new(Schema::new(vec![column]));
@@ -303,7 +310,7 @@ fn encoding_stops_at_the_byte_limit() {
         table_oid: 0,
         column_number: 0,
     }];
-    let encoder = RowEncoder::new(&fields, &[Format::Text], TextStyle::default());
+    let encoder = RowEncoder::new(&fields, &[Format::Text], SessionFormats::default());
     let array: ArrayRef = Arc::new(Int32Array::from_iter_values(0..10));
     let batch = RecordBatch::try_from_iter([("c", array)]).unwrap();
     let rows = encoder.prepare(&batch).unwrap();
@@ -317,7 +324,7 @@ fn encoding_stops_at_the_byte_limit() {
 
 #[test]
 fn a_batch_of_other_columns_is_a_bug() {
-    let encoder = RowEncoder::new(&[], &[], TextStyle::default());
+    let encoder = RowEncoder::new(&[], &[], SessionFormats::default());
     let array: ArrayRef = Arc::new(Int32Array::from(vec![1]));
     let batch = RecordBatch::try_from_iter([("c", array)]).unwrap();
     let error = encoder.prepare(&batch).err().unwrap();

@@ -1,34 +1,85 @@
 //! Values in text format, as PostgreSQL 15's output functions write them.
 
 use bytes::{BufMut, BytesMut};
+use kestrel_planner::functions::{
+    ByteaOutput, DateStyleFormat, IntervalStyle, SessionFormats, output,
+};
 
 use super::values::Values;
-use super::{TextStyle, datetime, float, integer, interval, numeric};
+use super::{datetime, float, integer, interval, numeric};
 
-/// Appends one value; `row` is not null.
-pub(super) fn put(values: &Values<'_>, row: usize, style: &TextStyle, out: &mut BytesMut) {
+/// Appends one value; `row` is not null. The styles that sessions have by default are written here,
+/// the others are those of casts to text.
+pub(super) fn put(values: &Values<'_>, row: usize, style: &SessionFormats, out: &mut BytesMut) {
     match values {
         Values::SmallInt(values) => integer::put_signed(out, i64::from(values[row])),
         Values::Integer(values) => integer::put_signed(out, i64::from(values[row])),
         Values::BigInt(values) | Values::Oid(values) => integer::put_signed(out, values[row]),
-        Values::Real(values) => float::put_f32(out, values[row]),
-        Values::Double(values) => float::put_f64(out, values[row]),
+        Values::Real(values) if style.extra_float_digits > 0 => float::put_f32(out, values[row]),
+        Values::Real(values) => {
+            put_text(out, &output::real(values[row], style.extra_float_digits));
+        }
+        Values::Double(values) if style.extra_float_digits > 0 => {
+            float::put_f64(out, values[row]);
+        }
+        Values::Double(values) => {
+            put_text(out, &output::double(values[row], style.extra_float_digits));
+        }
         Values::Numeric(values, scale) => numeric::put_text(out, values[row], *scale),
         Values::Boolean(values) => out.put_u8(if values.value(row) { b't' } else { b'f' }),
-        Values::Text(values) => out.put_slice(values.value(row).as_bytes()),
+        Values::Text(values) => put_text(out, values.value(row)),
         Values::Char(values, length) => put_padded(out, values.value(row), *length),
-        Values::Date(values) => datetime::put_date(out, values[row]),
+        Values::Date(values) => put_date(out, values[row], style),
         Values::Time(values) => datetime::put_time(out, values[row]),
-        Values::Timestamp(values) => datetime::put_timestamp(out, values[row]),
-        Values::TimestampTz(values) => {
-            datetime::put_timestamptz(out, values[row], style.time_zone);
-        }
-        Values::Interval(values) => interval::put(out, values[row]),
+        Values::Timestamp(values) => put_timestamp(out, values[row], style),
+        Values::TimestampTz(values) => put_timestamptz(out, values[row], style),
+        Values::Interval(values) => match style.interval_style {
+            IntervalStyle::Postgres => interval::put(out, values[row]),
+            other => put_text(out, &output::interval(values[row], other)),
+        },
         Values::Uuid(values) => put_uuid(out, values.value(row)),
-        Values::Bytea(values) => {
+        Values::Bytea(values) => put_bytea(out, values.value(row), style.bytea_output),
+    }
+}
+
+fn put_text(out: &mut BytesMut, text: &str) {
+    out.put_slice(text.as_bytes());
+}
+
+fn put_date(out: &mut BytesMut, days: i32, style: &SessionFormats) {
+    let is_infinite = matches!(days, i32::MIN | i32::MAX);
+    match style.date_style.format {
+        DateStyleFormat::Iso => datetime::put_date(out, days),
+        _ if is_infinite => datetime::put_date(out, days),
+        _ => put_text(out, &output::date(days, style.date_style)),
+    }
+}
+
+fn put_timestamp(out: &mut BytesMut, micros: i64, style: &SessionFormats) {
+    let is_infinite = matches!(micros, i64::MIN | i64::MAX);
+    match style.date_style.format {
+        DateStyleFormat::Iso => datetime::put_timestamp(out, micros),
+        _ if is_infinite => datetime::put_timestamp(out, micros),
+        _ => put_text(out, &output::timestamp(micros, style.date_style)),
+    }
+}
+
+fn put_timestamptz(out: &mut BytesMut, micros: i64, style: &SessionFormats) {
+    let is_infinite = matches!(micros, i64::MIN | i64::MAX);
+    match style.date_style.format {
+        DateStyleFormat::Iso => datetime::put_timestamptz(out, micros, style.zone),
+        _ if is_infinite => datetime::put_timestamptz(out, micros, style.zone),
+        _ => put_text(out, &output::timestamp_tz(micros, style.date_style, style.zone)),
+    }
+}
+
+fn put_bytea(out: &mut BytesMut, bytes: &[u8], format: ByteaOutput) {
+    match format {
+        ByteaOutput::Hex => {
             out.put_slice(b"\\x");
-            put_hex(out, values.value(row));
+            put_hex(out, bytes);
         }
+        ByteaOutput::Escape => put_text(out, &output::bytea(bytes, format)),
     }
 }
 

@@ -30,6 +30,7 @@ impl ClientSession {
             Ok(()) => self.settings.commit(),
             Err(_) => self.settings.rollback(),
         }
+        self.locks.end_transaction();
         committed
     }
 
@@ -39,6 +40,7 @@ impl ClientSession {
         self.portals.end_transaction();
         self.settings.rollback();
         self.transaction.rollback(&self.engine).await;
+        self.locks.end_transaction();
     }
 
     /// Reads the rows of the cursors that are to outlive the transaction; their names.

@@ -5,6 +5,7 @@
 //! statement and knows that statement's [`SystemViewContext`], so it must be evaluated on the
 //! coordinator.
 
+mod advisory;
 mod definitions;
 mod objects;
 mod privileges;
@@ -44,6 +45,7 @@ use super::{
 
 /// All functions, one list per topic.
 const FUNCTIONS: &[&[Function]] = &[
+    advisory::FUNCTIONS,
     definitions::FUNCTIONS,
     objects::FUNCTIONS,
     privileges::FUNCTIONS,

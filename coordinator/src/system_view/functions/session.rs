@@ -27,7 +27,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let name = string(arguments, 0).unwrap_or_default().replace('-', "");
         Ok(if name.eq_ignore_ascii_case("utf8") { UTF8.into() } else { (-1).into() })
     }),
-    strict("pg_client_encoding", (0, 0), NAME, |_, _| Ok("UTF8".into())),
+    strict("pg_client_encoding", (0, 0), NAME, |c, _| {
+        let found = c.session.settings.iter().find(|setting| setting.name == "client_encoding");
+        Ok(found.map_or("UTF8".into(), |setting| (&setting.value).into()))
+    }),
     strict("pg_conf_load_time", (0, 0), TIMESTAMPTZ, |c, _| Ok(c.session.server_start.into())),
     strict("pg_current_xact_id", (0, 0), BIGINT, |c, _| Ok(transaction_id(c))),
     strict("pg_current_xact_id_if_assigned", (0, 0), BIGINT, |c, _| {

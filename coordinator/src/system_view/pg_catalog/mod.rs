@@ -20,3 +20,4 @@ pub(super) mod pg_settings;
 pub(super) mod pg_stat_activity;
 pub(super) mod pg_stat_tables;
 pub(super) mod pg_tables;
+pub(super) mod pg_timezones;

@@ -7,24 +7,22 @@ use super::super::{
 
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
-        "name, setting, unit, category, short_desc, context, vartype, source, boot_val, reset_val, \
-         pending_restart",
+        "name, setting, unit, category, short_desc, context, vartype, source, min_val, max_val, \
+         enumvals, boot_val, reset_val, pending_restart",
     );
-    for setting in &context.session.settings {
-        let category = match setting.name.split_once('.') {
-            Some(_) => "Kestrel",
-            None => "Client Connection Defaults",
-        };
-        let is_default = setting.setting == setting.boot_value;
+    for setting in context.session.settings.iter().filter(|setting| !setting.is_hidden) {
         rows.push(row![
             &setting.name,
             &setting.setting,
             setting.unit,
-            category,
+            setting.category,
             &setting.description,
-            "user",
-            "string",
-            if is_default { "default" } else { "session" },
+            setting.context,
+            setting.type_name,
+            setting.source,
+            setting.min.clone(),
+            setting.max.clone(),
+            setting.words.clone(),
             &setting.boot_value,
             &setting.reset_value,
             false,

@@ -172,7 +172,7 @@ pub(crate) struct Shift {
 impl Shift {
     fn new(class: Class, args: &ScalarFunctionArgs) -> Result<Self> {
         let zone = if class == Class::TimestampTz {
-            Some(Zone::of_session(&args.config_options).map_err(to_datafusion)?)
+            Some(Zone::of_session(&args.config_options))
         } else {
             None
         };

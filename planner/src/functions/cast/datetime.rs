@@ -1,11 +1,12 @@
 //! Text to dates, times, timestamps and intervals: the ISO forms and the usual others of
-//! PostgreSQL's datetime.c (month names, `m/d/y`, AM and PM, BC, zones), `DateStyle` ISO, MDY.
+//! PostgreSQL's datetime.c (month names, `m/d/y`, AM and PM, BC, zones).
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::interval_input;
 use crate::functions::{
     civil::{self, Civil, DAY, SECOND, days_from_civil, month_length},
+    formats::DateOrder,
     zone::Zone,
 };
 
@@ -27,36 +28,39 @@ struct Parts<'a> {
 }
 
 /// Why a text is not a date.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Syntax,
     Range,
+    /// Perhaps they were in another order.
+    MonthOrDay,
 }
 
 type Parsed<T> = std::result::Result<T, Fault>;
 
 /// A date; a time in the text is ignored.
-pub(crate) fn date(text: &str) -> Result<i32> {
-    let parts = parse(text).map_err(|fault| error(fault, "date", text))?;
+pub(crate) fn date(text: &str, order: DateOrder) -> Result<i32> {
+    let parts = parse(text, order).map_err(|fault| error(fault, "date", text))?;
     let days = parts.date.ok_or_else(|| error(Fault::Syntax, "date", text))?;
     civil::date(days).map_err(|_| out_of_range("date", text))
 }
 
 /// A time of day; a date in the text is ignored.
-pub(crate) fn time(text: &str) -> Result<i64> {
-    let parts = parse(text).map_err(|fault| error(fault, "time", text))?;
+pub(crate) fn time(text: &str, order: DateOrder) -> Result<i64> {
+    let parts = parse(text, order).map_err(|fault| error(fault, "time", text))?;
     parts.time.ok_or_else(|| error(Fault::Syntax, "time", text))
 }
 
 /// A timestamp; a zone in the text is ignored.
-pub(crate) fn timestamp(text: &str) -> Result<i64> {
-    let parts = parse(text).map_err(|fault| error(fault, "timestamp", text))?;
+pub(crate) fn timestamp(text: &str, order: DateOrder) -> Result<i64> {
+    let parts = parse(text, order).map_err(|fault| error(fault, "timestamp", text))?;
     local(&parts, "timestamp", text)
 }
 
 /// A timestamptz; without a zone in the text the session's.
-pub(crate) fn timestamp_tz(text: &str, session: Zone) -> Result<i64> {
+pub(crate) fn timestamp_tz(text: &str, order: DateOrder, session: Zone) -> Result<i64> {
     const NAME: &str = "timestamp with time zone";
-    let parts = parse(text).map_err(|fault| error(fault, NAME, text))?;
+    let parts = parse(text, order).map_err(|fault| error(fault, NAME, text))?;
     let local = local(&parts, NAME, text)?;
     match (parts.offset, parts.zone) {
         (Some(offset), _) => civil::timestamp(local.checked_sub(offset * SECOND)),
@@ -77,10 +81,18 @@ fn error(fault: Fault, type_name: &str, text: &str) -> ErrorReport {
             SqlState::INVALID_DATETIME_FORMAT,
             format!("invalid input syntax for type {type_name}: \"{text}\""),
         ),
-        Fault::Range => ErrorReport::new(
-            SqlState::DATETIME_FIELD_OVERFLOW,
-            format!("date/time field value out of range: \"{text}\""),
-        ),
+        Fault::Range | Fault::MonthOrDay => {
+            let report = ErrorReport::new(
+                SqlState::DATETIME_FIELD_OVERFLOW,
+                format!("date/time field value out of range: \"{text}\""),
+            );
+            match fault {
+                Fault::MonthOrDay => {
+                    report.hint("Perhaps you need a different \"datestyle\" setting.")
+                }
+                _ => report,
+            }
+        }
     }
 }
 
@@ -91,7 +103,7 @@ fn out_of_range(type_name: &str, text: &str) -> ErrorReport {
     )
 }
 
-fn parse(text: &str) -> Parsed<Parts<'_>> {
+fn parse(text: &str, order: DateOrder) -> Parsed<Parts<'_>> {
     let mut parts = Parts::default();
     let words = text.split_ascii_whitespace().flat_map(split_at_t);
     let mut calendar = Calendar::default();
@@ -128,7 +140,7 @@ fn parse(text: &str) -> Parsed<Parts<'_>> {
         parts.time = Some(micros);
     }
     if parts.date.is_none() && !calendar.is_empty() {
-        parts.date = Some(calendar.days(bc)?);
+        parts.date = Some(calendar.days(bc, order)?);
     }
     if parts.date.is_none() && parts.time.is_none() {
         return Err(Fault::Syntax);
@@ -310,14 +322,23 @@ impl Calendar {
         Ok(())
     }
 
-    fn days(&self, bc: bool) -> Parsed<i64> {
+    /// Fields that are alike are in `order`.
+    fn days(&self, bc: bool, order: DateOrder) -> Parsed<i64> {
         let (year, month, day) = match (self.ymd, self.month, self.numbers.as_slice()) {
             (Some(ymd), _, []) => ymd,
             // A year is known by its more than two digits.
-            (None, Some(month), [(a, digits), (b, _)]) if *digits > 2 => (*a, month, *b),
+            (None, Some(month), [(a, digits), (b, others)])
+                if *digits > 2 || (order == DateOrder::Ymd && *others <= 2) =>
+            {
+                (full_year(*a, *digits), month, *b)
+            }
             (None, Some(month), [(a, _), (b, digits)]) => (full_year(*b, *digits), month, *a),
             (None, None, [(a, digits), (b, _), (c, _)]) if *digits > 2 => (*a, *b, *c),
-            (None, None, [(a, _), (b, _), (c, digits)]) => (full_year(*c, *digits), *a, *b),
+            (None, None, [(a, first), (b, _), (c, last)]) => match order {
+                DateOrder::Mdy => (full_year(*c, *last), *a, *b),
+                DateOrder::Dmy => (full_year(*c, *last), *b, *a),
+                DateOrder::Ymd => (full_year(*a, *first), *b, *c),
+            },
             // Year and day of the year: 2024.123
             (None, None, [(year, digits), (day, 3)]) if *digits > 2 => {
                 let january = days_from_civil(Civil { year: *year, month: 1, day: 1 });
@@ -326,7 +347,10 @@ impl Calendar {
             _ => return Err(Fault::Syntax),
         };
         let year = if bc { 1 - year } else { year };
-        if !(1..=12).contains(&month) || !(1..=month_length(year, month)).contains(&day) {
+        if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+            return Err(Fault::MonthOrDay);
+        }
+        if day > month_length(year, month) {
             return Err(Fault::Range);
         }
         Ok(days_from_civil(Civil { year, month, day }))

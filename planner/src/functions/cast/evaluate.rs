@@ -28,8 +28,8 @@ use crate::{
         arithmetic::{interval_micros, new_interval, types::Class},
         civil::{self, DAY},
         decimal,
+        formats::SessionFormats,
         operand::wrong_type,
-        zone::Zone,
     },
 };
 
@@ -38,8 +38,8 @@ type Made<T> = std::result::Result<T, ErrorReport>;
 /// What a conversion depends on besides its input.
 pub(crate) struct Context {
     pub(crate) kind: CastKind,
-    /// The session's time zone.
-    pub(crate) zone: Zone,
+    /// How the session reads and writes values.
+    pub(crate) formats: SessionFormats,
 }
 
 /// `array` as `to`. The caller has checked that PostgreSQL has such a cast.
@@ -75,15 +75,18 @@ pub(crate) fn convert(array: &ArrayRef, to: SqlType, context: &Context) -> Resul
         },
         SqlType::Boolean => to_boolean(&array, text),
         SqlType::Text | SqlType::Name | SqlType::Varchar(None) => {
-            Ok(Arc::new(text_of(&array, context.zone)?))
+            Ok(Arc::new(text_of(&array, &context.formats)?))
         }
-        SqlType::Varchar(Some(n)) => cut(&text_of(&array, context.zone)?, n, to, context.kind),
-        SqlType::Char(n) => cut(&text_of(&array, context.zone)?, n, to, context.kind),
+        SqlType::Varchar(Some(n)) => cut(&text_of(&array, &context.formats)?, n, to, context.kind),
+        SqlType::Char(n) => cut(&text_of(&array, &context.formats)?, n, to, context.kind),
         SqlType::Date | SqlType::Time | SqlType::Timestamp | SqlType::TimestampTz => {
             to_datetime(&array, text, to, context)
         }
         SqlType::Interval => match text {
-            Some(text) => parse::<IntervalMonthDayNanoType>(text, datetime::interval),
+            Some(text) => {
+                let style = context.formats.interval_style;
+                parse::<IntervalMonthDayNanoType>(text, |t| datetime::interval(t, style))
+            }
             None if Class::of(array.data_type()) == Some(Class::Time) => {
                 map::<Time64MicrosecondType, IntervalMonthDayNanoType>(&array, |micros| {
                     new_interval(0, 0, micros).ok_or_else(|| out_of_range("interval"))
@@ -199,17 +202,19 @@ fn to_datetime(
     to: SqlType,
     context: &Context,
 ) -> Result<ArrayRef> {
-    let zone = context.zone;
+    let (zone, order) = (context.formats.zone, context.formats.date_style.order);
     let day = |micros: i64| civil::date(micros.div_euclid(DAY));
     let time = |micros: i64| Ok(micros.rem_euclid(DAY));
     let result = match (text, Class::of(array.data_type()), to) {
-        (Some(text), _, SqlType::Date) => parse::<Date32Type>(text, datetime::date),
-        (Some(text), _, SqlType::Time) => parse::<Time64MicrosecondType>(text, datetime::time),
+        (Some(text), _, SqlType::Date) => parse::<Date32Type>(text, |t| datetime::date(t, order)),
+        (Some(text), _, SqlType::Time) => {
+            parse::<Time64MicrosecondType>(text, |t| datetime::time(t, order))
+        }
         (Some(text), _, SqlType::Timestamp) => {
-            parse::<TimestampMicrosecondType>(text, datetime::timestamp)
+            parse::<TimestampMicrosecondType>(text, |t| datetime::timestamp(t, order))
         }
         (Some(text), ..) => {
-            parse::<TimestampMicrosecondType>(text, |t| datetime::timestamp_tz(t, zone))
+            parse::<TimestampMicrosecondType>(text, |t| datetime::timestamp_tz(t, order, zone))
         }
         (_, Some(Class::Date), SqlType::Timestamp) => {
             map::<Date32Type, TimestampMicrosecondType>(array, civil::midnight)
@@ -252,8 +257,9 @@ fn to_datetime(
 }
 
 /// Every value as PostgreSQL prints it (booleans as `true` and `false`, which is their cast).
-pub(crate) fn text_of(array: &ArrayRef, zone: Zone) -> Result<StringViewArray> {
+pub(crate) fn text_of(array: &ArrayRef, formats: &SessionFormats) -> Result<StringViewArray> {
     let array = canonical(array)?;
+    let (digits, style) = (formats.extra_float_digits, formats.date_style);
     match array.data_type() {
         DataType::Utf8View => Ok(array.as_string_view().clone()),
         DataType::Boolean => Ok(array
@@ -264,26 +270,29 @@ pub(crate) fn text_of(array: &ArrayRef, zone: Zone) -> Result<StringViewArray> {
         DataType::Int16 => print::<Int16Type>(&array, |v| v.to_string()),
         DataType::Int32 => print::<Int32Type>(&array, |v| v.to_string()),
         DataType::Int64 => print::<Int64Type>(&array, |v| v.to_string()),
-        DataType::Float32 => print::<Float32Type>(&array, output::real),
-        DataType::Float64 => print::<Float64Type>(&array, output::double),
+        DataType::Float32 => print::<Float32Type>(&array, |v| output::real(v, digits)),
+        DataType::Float64 => print::<Float64Type>(&array, |v| output::double(v, digits)),
         DataType::Decimal128(_, scale) => {
             print::<Decimal128Type>(&array, |v| decimal::format(v, *scale))
         }
-        DataType::Date32 => print::<Date32Type>(&array, output::date),
+        DataType::Date32 => print::<Date32Type>(&array, |d| output::date(d, style)),
         DataType::Time64(_) => print::<Time64MicrosecondType>(&array, output::time),
         DataType::Timestamp(_, None) => {
-            print::<TimestampMicrosecondType>(&array, output::timestamp)
+            print::<TimestampMicrosecondType>(&array, |t| output::timestamp(t, style))
         }
-        DataType::Timestamp(_, Some(_)) => {
-            print::<TimestampMicrosecondType>(&array, |t| output::timestamp_tz(t, zone))
-        }
-        DataType::Interval(_) => print::<IntervalMonthDayNanoType>(&array, output::interval),
+        DataType::Timestamp(_, Some(_)) => print::<TimestampMicrosecondType>(&array, |t| {
+            output::timestamp_tz(t, style, formats.zone)
+        }),
+        DataType::Interval(_) => print::<IntervalMonthDayNanoType>(&array, |i| {
+            output::interval(i, formats.interval_style)
+        }),
         DataType::FixedSizeBinary(16) => {
             let values = array.as_fixed_size_binary();
             Ok(values.iter().map(|v| v.map(output::uuid)).collect())
         }
         DataType::BinaryView => {
-            Ok(array.as_binary_view().iter().map(|v| v.map(output::bytea)).collect())
+            let bytes = array.as_binary_view().iter();
+            Ok(bytes.map(|v| v.map(|v| output::bytea(v, formats.bytea_output))).collect())
         }
         DataType::Null => Ok(StringViewArray::new_null(array.len())),
         other => Err(wrong_type(other, &DataType::Utf8View)),

@@ -1,6 +1,8 @@
 //! Text to intervals: `1 year 2 mons 3 days 04:05:06.7`, `1-2`, `P1Y2M3DT4H5M6S` (`DecodeInterval`
 //! and `DecodeISO8601Interval` in PostgreSQL's datetime.c).
 
+use std::borrow::Cow;
+
 use arrow::datatypes::IntervalMonthDayNano;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -8,13 +10,16 @@ use super::datetime::fraction_digits;
 use crate::functions::{
     arithmetic::new_interval,
     civil::{DAY, SECOND},
+    formats::IntervalStyle,
 };
 
-/// An interval.
-pub(crate) fn interval(text: &str) -> Result<IntervalMonthDayNano> {
+/// An interval. In style `sql_standard` a sign before the first field, if it is the only one, is that
+/// of all.
+pub(crate) fn interval(text: &str, style: IntervalStyle) -> Result<IntervalMonthDayNano> {
     let trimmed = text.trim_ascii();
     let sums = match trimmed.strip_prefix(['P', 'p']) {
         Some(rest) => iso(rest),
+        None if style == IntervalStyle::SqlStandard => words(&all_negative(trimmed)),
         None => words(trimmed),
     };
     let sums = sums.ok_or_else(|| {
@@ -122,6 +127,22 @@ fn words(text: &str) -> Option<Sums> {
         sums = Sums { months: -sums.months, days: -sums.days, micros: -sums.micros };
     }
     any.then_some(sums)
+}
+
+/// `-1 2:03` as `-1 -2:03`; a text with other signs, or none, as it is.
+fn all_negative(text: &str) -> Cow<'_, str> {
+    let mut fields = text.split_ascii_whitespace();
+    let is_negative = fields.next().is_some_and(|first| first.starts_with('-'));
+    if !is_negative || fields.any(|field| field.starts_with(['+', '-'])) {
+        return text.into();
+    }
+    let fields = text.split_ascii_whitespace().enumerate().map(|(at, field)| {
+        match at > 0 && field.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+            true => format!("-{field}"),
+            false => field.to_string(),
+        }
+    });
+    fields.collect::<Vec<_>>().join(" ").into()
 }
 
 /// Splits at blanks and between a number and its unit.

@@ -5,18 +5,20 @@
 //! plan. `kestrel_assign` differs in one point: a text too long for its column is an error.
 
 mod datetime;
+mod datetime_output;
 mod evaluate;
 mod input;
 mod interval_input;
+mod interval_output;
 mod number;
 mod numeric;
-mod output;
+pub mod output;
 
 use std::sync::Arc;
 
 use arrow::{
     array::ArrayRef,
-    datatypes::{DataType, FieldRef, TimeUnit},
+    datatypes::{DataType, FieldRef, IntervalMonthDayNano, TimeUnit},
 };
 use datafusion::{
     common::{Result, ScalarValue},
@@ -32,12 +34,27 @@ use evaluate::{Context, convert};
 pub(crate) use number::double_of_decimal;
 pub(crate) use numeric::ToNumeric;
 
-use super::{arithmetic::types::Class, operand, sql_name, zone::Zone};
+use super::{
+    arithmetic::types::Class,
+    formats::{DateOrder, DateStyle, IntervalStyle, SessionFormats},
+    operand, sql_name,
+    zone::Zone,
+};
 use crate::{catalog::SqlType, error::to_datafusion};
 
 /// The text of a timestamptz: microseconds since 1970. Without a zone it is UTC.
 pub(crate) fn parse_timestamp_tz(text: &str) -> Result<i64, ErrorReport> {
-    datetime::timestamp_tz(text, Zone::parse("UTC")?)
+    datetime::timestamp_tz(text, DateOrder::default(), Zone::default())
+}
+
+/// The text of an interval.
+pub(crate) fn parse_interval(text: &str) -> Result<IntervalMonthDayNano, ErrorReport> {
+    datetime::interval(text, IntervalStyle::default())
+}
+
+/// The text of an interval in the form that intervals are shown in.
+pub(crate) fn normal_interval(text: &str) -> Result<String, ErrorReport> {
+    Ok(output::interval(parse_interval(text)?, IntervalStyle::default()))
 }
 
 /// Whether the SQL text asked for the cast, or a value goes into a column.
@@ -77,10 +94,14 @@ pub fn assign_to(expr: Expr, from: &DataType, to: SqlType) -> Result<Expr, Error
     cast(expr, from, to, CastKind::Assignment)
 }
 
-/// Texts as values of a type, read as PostgreSQL's input functions read them; a timestamptz without
-/// an offset is in `zone`. For what comes as text but not in SQL: parameters, COPY.
-pub fn read_text(texts: &ArrayRef, to: SqlType, zone: &str) -> Result<ArrayRef, ErrorReport> {
-    let context = Context { kind: CastKind::Assignment, zone: Zone::parse(zone)? };
+/// Texts as values of a type, read as PostgreSQL's input functions read them in a session of these
+/// formats. For what comes as text but not in SQL: parameters, COPY.
+pub fn read_text(
+    texts: &ArrayRef,
+    to: SqlType,
+    formats: SessionFormats,
+) -> Result<ArrayRef, ErrorReport> {
+    let context = Context { kind: CastKind::Assignment, formats };
     convert(texts, to, &context).map_err(crate::error::report)
 }
 
@@ -96,12 +117,10 @@ fn cast(expr: Expr, from: &DataType, to: SqlType, kind: CastKind) -> Result<Expr
     }
     let field = Arc::new(to.field("", true));
     if let Expr::Literal(value, _) = &expr
-        && !needs_session(from, to)
+        && let Some(converted) = in_any_session(value, from, to, kind)?
     {
         // A literal becomes a value of its type at once, and a wrong one an error.
-        let array = value.to_array().map_err(crate::error::report)?;
-        let context = Context { kind, zone: Zone::parse("UTC")? };
-        let array = convert(&array, to, &context).map_err(crate::error::report)?;
+        let array = converted.map_err(crate::error::report)?;
         let value = ScalarValue::try_from_array(&array, 0).map_err(crate::error::report)?;
         if to == SqlType::BigInt {
             // A bare bigint literal is taken for one that nobody has given a type.
@@ -132,11 +151,57 @@ fn is_same(from: &DataType, to: SqlType) -> bool {
     }
 }
 
-/// Whether the result depends on the session's time zone.
-fn needs_session(from: &DataType, to: SqlType) -> bool {
+/// What a literal becomes in every session, whatever its formats; `None`: that depends on them.
+fn in_any_session(
+    value: &ScalarValue,
+    from: &DataType,
+    to: SqlType,
+    kind: CastKind,
+) -> Result<Option<Result<ArrayRef>>, ErrorReport> {
+    let formats = match formats_that_matter(from, to) {
+        Some(formats) => formats,
+        None => return Ok(None),
+    };
+    let array = value.to_array().map_err(crate::error::report)?;
+    let convert = |formats| convert(&array, to, &Context { kind, formats });
+    let first = convert(SessionFormats::default());
+    let is_same = |formats: SessionFormats| match (&first, convert(formats)) {
+        (Ok(first), Ok(other)) => *first == other,
+        (Err(_), Err(_)) => true,
+        _ => false,
+    };
+    Ok(formats.into_iter().all(is_same).then_some(first))
+}
+
+/// Formats one of which gives another result than the default, if the result can depend on the
+/// session; `None`: it always does.
+fn formats_that_matter(from: &DataType, to: SqlType) -> Option<Vec<SessionFormats>> {
     let zoned = |class: Option<Class>| class == Some(Class::TimestampTz);
-    let of_target = Class::of(&to.arrow());
-    zoned(Class::of(from)) != zoned(of_target)
+    let (source, target) = (Class::of(from), Class::of(&to.arrow()));
+    if zoned(source) != zoned(target) {
+        return None;
+    }
+    let to_text =
+        matches!(to, SqlType::Text | SqlType::Name | SqlType::Varchar(_) | SqlType::Char(_));
+    let styled =
+        matches!(
+            source,
+            Some(Class::Date | Class::Timestamp | Class::Interval | Class::Real | Class::Double)
+        ) || matches!(from, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+    if to_text && styled {
+        return None;
+    }
+    let default = SessionFormats::default();
+    Some(match to {
+        SqlType::Date | SqlType::Time | SqlType::Timestamp => {
+            let styles = DateOrder::ALL.map(|order| DateStyle { order, ..default.date_style });
+            styles.map(|date_style| SessionFormats { date_style, ..default }).into()
+        }
+        SqlType::Interval => {
+            vec![SessionFormats { interval_style: IntervalStyle::SqlStandard, ..default }]
+        }
+        _ => Vec::new(),
+    })
 }
 
 /// Whether Arrow's cast gives PostgreSQL's values and cannot fail: it stays visible to the
@@ -231,7 +296,7 @@ pub(crate) struct CastFunction {
 impl CastFunction {
     /// The function of this kind of cast.
     pub(crate) fn new(kind: CastKind) -> Self {
-        // The session's time zone is an input too, but constant within a statement.
+        // The session's formats are an input too, but constant within a statement.
         Self { kind, signature: Signature::any(2, Volatility::Immutable) }
     }
 }
@@ -289,8 +354,8 @@ impl ScalarUDFImpl for CastFunction {
             return Err(to_datafusion(ErrorReport::internal("a cast to no constant type")));
         };
         let to = target(Some(name))?;
-        let zone = Zone::of_session(&args.config_options).map_err(to_datafusion)?;
-        let context = Context { kind: self.kind, zone };
+        let formats = SessionFormats::of_session(&args.config_options);
+        let context = Context { kind: self.kind, formats };
         match value {
             ColumnarValue::Array(array) => Ok(ColumnarValue::Array(convert(array, to, &context)?)),
             ColumnarValue::Scalar(scalar) => {

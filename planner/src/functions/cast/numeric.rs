@@ -16,8 +16,8 @@ use crate::{
     catalog::SqlType,
     error::to_datafusion,
     functions::{
-        arithmetic::types::Class, decimal::MAX_PRECISION, literal::numeric_of_text, operand,
-        sql_name, zone::Zone,
+        arithmetic::types::Class, decimal::MAX_PRECISION, formats::SessionFormats,
+        literal::numeric_of_text, operand, sql_name,
     },
 };
 
@@ -89,8 +89,8 @@ impl ScalarUDFImpl for ToNumeric {
             return Err(to_datafusion(ErrorReport::internal("kestrel_numeric gives a numeric")));
         };
         let to = SqlType::Numeric(precision, scale);
-        let zone = Zone::parse("UTC").map_err(to_datafusion)?;
-        let context = Context { kind: CastKind::Explicit, zone };
+        let formats = SessionFormats::default();
+        let context = Context { kind: CastKind::Explicit, formats };
         match &args.args[0] {
             ColumnarValue::Array(array) => Ok(ColumnarValue::Array(convert(array, to, &context)?)),
             ColumnarValue::Scalar(value) => {

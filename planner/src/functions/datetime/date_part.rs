@@ -178,7 +178,7 @@ fn parts(args: &ScalarFunctionArgs) -> Result<(PrimitiveArray<Decimal128Type>, i
         ColumnarValue::Array(names) => ScalarValue::try_from_array(names, 0)?,
     };
     let part = part_of(&name, &data_type)?;
-    let zone = Zone::of_session(&args.config_options).map_err(to_datafusion)?;
+    let zone = Zone::of_session(&args.config_options);
     let numbers = take(part, class, &values, zone).map_err(to_datafusion)?;
     Ok((numbers, part.scale(class), constant))
 }

@@ -110,7 +110,7 @@ fn zone(rest: &[ColumnarValue], args: &ScalarFunctionArgs) -> Result<Option<Zone
             Some(name) => Zone::parse(&name),
             None => return Ok(None),
         },
-        None => Zone::of_session(&args.config_options),
+        None => Ok(Zone::of_session(&args.config_options)),
     };
     zone.map(Some).map_err(to_datafusion)
 }

@@ -10,7 +10,7 @@ use arrow::{
     },
 };
 use datafusion::{
-    common::Result,
+    common::{Result, ScalarValue},
     logical_expr::{
         ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
         TypeSignature, Volatility,
@@ -21,8 +21,10 @@ use kestrel_proto::{ErrorReport, SqlState};
 use crate::{
     error::to_datafusion,
     functions::{
-        arithmetic::{new_interval, strict_field, types::Class},
+        arithmetic::{interval_micros, new_interval, strict_field, types::Class},
+        cast::output::interval as interval_text,
         civil::{self, Civil, DAY, civil_from_days, days_from_civil, month_length},
+        formats::IntervalStyle,
         operand::{Operand, finish, try_zip},
         sql_name,
         zone::Zone,
@@ -158,9 +160,7 @@ impl ScalarUDFImpl for Age {
             return Err(no_function("age", &[]));
         };
         let zone = match Class::of(&later.data_type()) {
-            Some(Class::TimestampTz) => {
-                Some(Zone::of_session(&args.config_options).map_err(to_datafusion)?)
-            }
+            Some(Class::TimestampTz) => Some(Zone::of_session(&args.config_options)),
             _ => None,
         };
         let local = |utc: i64| zone.map_or(Ok(utc), |zone| zone.to_local(utc));
@@ -228,12 +228,14 @@ impl ScalarUDFImpl for AtTimeZone {
     }
 
     fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
-        let [_, of] = arguments else { return Err(no_function("timezone", arguments)) };
+        let [zone, of] = arguments else { return Err(no_function("timezone", arguments)) };
+        let zone = match Class::of(zone) {
+            Some(Class::Interval) => Class::Interval.arrow(),
+            _ => DataType::Utf8View,
+        };
         match Class::of(of) {
-            Some(class @ (Class::Timestamp | Class::TimestampTz)) => {
-                Ok(vec![DataType::Utf8View, class.arrow()])
-            }
-            Some(Class::Date) => Ok(vec![DataType::Utf8View, DataType::Date32]),
+            Some(class @ (Class::Timestamp | Class::TimestampTz)) => Ok(vec![zone, class.arrow()]),
+            Some(Class::Date) => Ok(vec![zone, DataType::Date32]),
             _ => Err(no_function("timezone", arguments)),
         }
     }
@@ -257,11 +259,15 @@ impl ScalarUDFImpl for AtTimeZone {
             )));
         };
         let result = args.return_field.data_type();
-        let Some(name) = name.try_as_str().flatten() else {
-            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from(result)?));
+        let zone = match name {
+            ScalarValue::IntervalMonthDayNano(Some(offset)) => offset_zone(*offset),
+            name => match name.try_as_str().flatten() {
+                Some(name) => Zone::parse(name),
+                None => return Ok(ColumnarValue::Scalar(ScalarValue::try_from(result)?)),
+            },
         };
-        let zone = Zone::parse(name).map_err(to_datafusion)?;
-        let session = Zone::of_session(&args.config_options).map_err(to_datafusion)?;
+        let zone = zone.map_err(to_datafusion)?;
+        let session = Zone::of_session(&args.config_options);
         match Class::of(&of.data_type()) {
             Some(Class::Timestamp) => Operand::<TimestampMicrosecondType>::of(of)?
                 .try_map(|local| zone.to_utc(local))?
@@ -281,5 +287,22 @@ impl ScalarUDFImpl for AtTimeZone {
                 .try_map(|utc| zone.to_local(utc))?
                 .finish(result),
         }
+    }
+}
+
+/// The zone that is so far from Greenwich (`timestamptz_izone`).
+fn offset_zone(offset: IntervalMonthDayNano) -> Result<Zone, ErrorReport> {
+    let text = || interval_text(offset, IntervalStyle::default());
+    let invalid = |message| Err(ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    if offset.months != 0 || offset.days != 0 {
+        return invalid(format!(
+            "interval time zone \"{}\" must not include months or days",
+            text()
+        ));
+    }
+    let seconds = i32::try_from(interval_micros(offset) / civil::SECOND).ok();
+    match seconds.and_then(Zone::of_offset) {
+        Some(zone) => Ok(zone),
+        None => invalid(format!("interval time zone \"{}\" is out of range", text())),
     }
 }

@@ -98,9 +98,8 @@ impl ScalarUDFImpl for Now {
         let Some(now) = info.query_execution_start_time() else {
             return Ok(ExprSimplifyResult::Original(args));
         };
-        let value = Zone::of_session(info.config_options())
-            .and_then(|zone| self.value(now.timestamp_micros(), zone))
-            .map_err(to_datafusion)?;
+        let zone = Zone::of_session(info.config_options());
+        let value = self.value(now.timestamp_micros(), zone).map_err(to_datafusion)?;
         Ok(ExprSimplifyResult::Simplified(Expr::Literal(value, None)))
     }
 

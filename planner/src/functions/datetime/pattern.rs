@@ -27,7 +27,7 @@ const KEYWORDS: &[&str] = &[
     "HH24", "HH12", "HH", "MI", "SSSSS", "SSSS", "SS", "MS", "US", "A.M.", "P.M.", "a.m.", "p.m.",
     "AM", "PM", "am", "pm", "YYYY", "YYY", "YY", "Y,YYY", "Y", "IYYY", "MONTH", "Month", "month",
     "MON", "Mon", "mon", "MM", "DAY", "Day", "day", "DDD", "DD", "DY", "Dy", "dy", "D", "IW", "ID",
-    "WW", "W", "CC", "J", "Q", "BC", "AD",
+    "WW", "W", "CC", "J", "Q", "BC", "AD", "TZH", "TZM", "TZ", "tz", "OF",
 ];
 
 /// A piece of a template.
@@ -88,14 +88,18 @@ impl Template {
         Self(pieces)
     }
 
-    /// A wall-clock moment in the form of the template.
-    pub(super) fn format(&self, local: i64) -> String {
+    /// A wall-clock moment in the form of the template; `zone` is what the clock's zone is called and
+    /// how many seconds it is east of Greenwich, if it has one.
+    pub(super) fn format(&self, local: i64, zone: Option<(&str, i64)>) -> String {
         let mut text = String::new();
         for piece in &self.0 {
             match piece {
                 Piece::Text(literal) => text.push_str(literal),
                 Piece::Field { keyword, fill, ordinal } => {
-                    let field = field(keyword, local, *fill);
+                    let field = match zone_field(keyword, zone) {
+                        Some(field) => field,
+                        None => field(keyword, local, *fill),
+                    };
                     text.push_str(&field);
                     if let Some(upper) = ordinal {
                         text.push_str(&ordinal_suffix(&field, *upper));
@@ -139,7 +143,7 @@ fn keyword(rest: &str) -> Option<(&'static str, &str)> {
         // Case tells names apart; numbers may be in any.
         let named = matches!(
             keyword.to_ascii_uppercase().as_str(),
-            "MONTH" | "MON" | "DAY" | "DY" | "AM" | "PM" | "A.M." | "P.M."
+            "MONTH" | "MON" | "DAY" | "DY" | "AM" | "PM" | "A.M." | "P.M." | "TZ"
         );
         let same = if named { start == *keyword } else { start.eq_ignore_ascii_case(keyword) };
         same.then(|| (*keyword, &rest[keyword.len()..]))
@@ -160,6 +164,22 @@ fn name(full: &str, keyword: &str, fill: bool) -> String {
     };
     // Full names are padded to the longest, September and Wednesday.
     if fill && !short { format!("{shown:<9}") } else { shown }
+}
+
+/// `TZ`, `OF` and their like: without a zone there is no name, and the offset is 0.
+fn zone_field(keyword: &str, zone: Option<(&str, i64)>) -> Option<String> {
+    let (name, offset) = zone.unwrap_or(("", 0));
+    let sign = if offset < 0 { '-' } else { '+' };
+    let (hours, minutes) = (offset.abs() / 3600, offset.abs() / 60 % 60);
+    Some(match keyword {
+        "TZ" => name.to_ascii_uppercase(),
+        "tz" => name.to_ascii_lowercase(),
+        "TZH" => format!("{sign}{hours:02}"),
+        "TZM" => format!("{minutes:02}"),
+        "OF" if minutes == 0 => format!("{sign}{hours:02}"),
+        "OF" => format!("{sign}{hours:02}:{minutes:02}"),
+        _ => return None,
+    })
 }
 
 fn field(keyword: &str, local: i64, fill: bool) -> String {

@@ -114,17 +114,21 @@ impl ScalarUDFImpl for ToChar {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let zone = match Class::of(&args.args[0].data_type()) {
-            Some(Class::TimestampTz) => Zone::of_session(&args.config_options),
-            _ => Zone::parse("UTC"),
+            Some(Class::TimestampTz) => Some(Zone::of_session(&args.config_options)),
+            _ => None,
         };
-        let zone = zone.map_err(to_datafusion)?;
+        let format = |template: &Template, moment: i64| -> Result<String, ErrorReport> {
+            let Some(zone) = zone else { return Ok(template.format(moment, None)) };
+            let (name, offset) = (zone.abbreviation(moment), zone.offset_seconds(moment));
+            Ok(template.format(zone.to_local(moment)?, Some((&name, offset))))
+        };
         let (columns, rows, constant) = columns(&args)?;
         let moments = columns[0].as_primitive::<TimestampMicrosecondType>();
         let templates = Templates::new(&args.args[1], &columns[1]);
         let texts: Result<StringViewArray, ErrorReport> = (0..rows)
             .map(|row| match templates.get(row) {
                 Some(template) if moments.is_valid(row) => {
-                    Ok(Some(template.format(zone.to_local(moments.value(row))?)))
+                    format(&template, moments.value(row)).map(Some)
                 }
                 _ => Ok(None),
             })
@@ -184,7 +188,7 @@ impl ScalarUDFImpl for FromText {
             let stamps = seconds.try_unary(of_seconds).map_err(to_datafusion)?;
             return finish(zoned(stamps), constant);
         };
-        let zone = Zone::of_session(&args.config_options).map_err(to_datafusion)?;
+        let zone = Zone::of_session(&args.config_options);
         let texts = texts.as_string_view();
         let templates = Templates::new(&args.args[1], &columns[1]);
         let moment = |row: usize| match templates.get(row) {

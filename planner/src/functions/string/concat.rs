@@ -13,10 +13,7 @@ use datafusion::{
 };
 
 use super::arguments::rows;
-use crate::{
-    error::to_datafusion,
-    functions::{cast::text_of, operand::finish, zone::Zone},
-};
+use crate::functions::{cast::text_of, formats::SessionFormats, operand::finish};
 
 /// One of the two.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -46,9 +43,9 @@ impl ScalarUDFImpl for Concat {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let zone = Zone::of_session(&args.config_options).map_err(to_datafusion)?;
+        let formats = SessionFormats::of_session(&args.config_options);
         let columns: Vec<(StringViewArray, bool)> =
-            args.args.iter().map(|a| texts(a, zone)).collect::<Result<_>>()?;
+            args.args.iter().map(|a| texts(a, &formats)).collect::<Result<_>>()?;
         let (rows, constant) = rows(&args);
         let mut result = StringViewBuilder::with_capacity(rows);
         let mut text = String::new();
@@ -76,7 +73,7 @@ impl ScalarUDFImpl for Concat {
 }
 
 /// Values as their types' output functions write them: booleans as `t` and `f`.
-fn texts(value: &ColumnarValue, zone: Zone) -> Result<(StringViewArray, bool)> {
+fn texts(value: &ColumnarValue, formats: &SessionFormats) -> Result<(StringViewArray, bool)> {
     let (array, constant) = match value {
         ColumnarValue::Array(array) => (Arc::clone(array), false),
         ColumnarValue::Scalar(value) => (value.to_array()?, true),
@@ -85,5 +82,5 @@ fn texts(value: &ColumnarValue, zone: Zone) -> Result<(StringViewArray, bool)> {
         let words = array.as_boolean().iter().map(|b| b.map(|b| if b { "t" } else { "f" }));
         return Ok((words.collect(), constant));
     }
-    Ok((text_of(&array, zone)?, constant))
+    Ok((text_of(&array, formats)?, constant))
 }

@@ -16,7 +16,7 @@ use super::{agrees, run, session};
 use crate::{
     catalog::SqlType,
     error::report,
-    functions::{cast::text_of, zone::Zone},
+    functions::{cast::text_of, formats::SessionFormats},
 };
 
 const CASES: &str = include_str!("../testdata/aggregates.txt");
@@ -88,10 +88,11 @@ async fn rows(session: &SessionContext, sql: &str) -> Vec<Vec<String>> {
             return vec![vec![format!("!{} {}", report.sqlstate.as_str(), report.message)]];
         }
     };
-    let zone = Zone::parse("UTC").unwrap();
+    let formats = SessionFormats::default();
     let mut rows = Vec::new();
     for batch in &batches {
-        let columns: Vec<_> = batch.columns().iter().map(|c| text_of(c, zone).unwrap()).collect();
+        let columns: Vec<_> =
+            batch.columns().iter().map(|c| text_of(c, &formats).unwrap()).collect();
         for row in 0..batch.num_rows() {
             let cell = |(at, column): (usize, &StringViewArray)| {
                 if column.is_null(row) {

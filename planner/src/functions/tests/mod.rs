@@ -19,7 +19,9 @@ use datafusion::{
 };
 use datafusion_proto::bytes::{physical_plan_from_bytes, physical_plan_to_bytes};
 
-use super::{FunctionRegistry, cast::text_of, postgresql_plan, postgresql_syntax, zone::Zone};
+use super::{
+    FunctionRegistry, cast::text_of, formats::SessionFormats, postgresql_plan, postgresql_syntax,
+};
 use crate::{catalog::SqlType, error::report};
 
 /// A session that knows nothing but the registry.
@@ -101,7 +103,7 @@ async fn value(session: &SessionContext, sql: &str) -> Result<(SqlType, Option<S
     let batch = batches.iter().find(|b| b.num_rows() > 0).expect("a row");
     let field = schema.field(0);
     assert_eq!(field.data_type(), batch.column(0).data_type(), "{sql}");
-    let texts = text_of(batch.column(0), Zone::parse("UTC").unwrap())?;
+    let texts = text_of(batch.column(0), &SessionFormats::default())?;
     let sql_type = SqlType::of_field(field).expect("a SQL type");
     Ok((sql_type, texts.is_valid(0).then(|| texts.value(0).to_string())))
 }

@@ -1,0 +1,223 @@
+//! Who holds which lock and who waits: the state, without any waiting.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use kestrel_proto::{ErrorReport, Result, SqlState};
+use tokio::sync::oneshot;
+
+use super::{LockMode, LockScope, LockTag};
+
+/// All locks that somebody holds or waits for.
+#[derive(Debug, Default)]
+pub(super) struct LockTable {
+    locks: HashMap<LockTag, Lock>,
+    next_ticket: u64,
+}
+
+#[derive(Debug, Default)]
+struct Lock {
+    granted: Vec<Grant>,
+    /// By ticket: in the order in which they came.
+    waiting: BTreeMap<u64, Waiter>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grant {
+    pub(super) owner: i32,
+    pub(super) mode: LockMode,
+    pub(super) scope: LockScope,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    wanted: Grant,
+    /// Told when it has the lock.
+    granted: oneshot::Sender<()>,
+}
+
+impl Lock {
+    /// Whom an owner that wants a lock, and has come with this ticket, must wait for.
+    fn blockers(&self, wanted: Grant, ticket: u64) -> Vec<i32> {
+        let blocks =
+            |other: &Grant| other.owner != wanted.owner && other.mode.conflicts(wanted.mode);
+        let holds = self.granted.iter().any(|grant| grant.owner == wanted.owner);
+        let before = self.waiting.range(..ticket).map(|(_, waiter)| &waiter.wanted);
+        // Who holds the lock does not wait for those that wait for it.
+        let before = before.filter(|_| !holds);
+        self.granted.iter().chain(before).filter(|other| blocks(other)).map(|g| g.owner).collect()
+    }
+
+    /// Gives the lock to those that need not wait any more.
+    fn grant_waiting(&mut self) {
+        let tickets: Vec<u64> = self.waiting.keys().copied().collect();
+        for ticket in tickets {
+            let Some(waiter) = self.waiting.get(&ticket) else { continue };
+            if !self.blockers(waiter.wanted, ticket).is_empty() {
+                continue;
+            }
+            // One that has stopped waiting leaves by itself.
+            if let Some(Waiter { wanted, granted }) = self.waiting.remove(&ticket)
+                && granted.send(()).is_ok()
+            {
+                self.granted.push(wanted);
+            }
+        }
+    }
+
+    fn is_free(&self) -> bool {
+        self.granted.is_empty() && self.waiting.is_empty()
+    }
+}
+
+impl LockTable {
+    /// Gives a lock if nobody has to be waited for.
+    pub(super) fn try_grant(
+        &mut self,
+        owner: i32,
+        tag: LockTag,
+        mode: LockMode,
+        scope: LockScope,
+    ) -> bool {
+        let wanted = Grant { owner, mode, scope };
+        let lock = self.locks.entry(tag).or_default();
+        let is_free = lock.blockers(wanted, u64::MAX).is_empty();
+        // A transaction keeps a lock once; a session counts.
+        let has_it = scope == LockScope::Transaction && lock.granted.contains(&wanted);
+        if is_free && !has_it {
+            lock.granted.push(wanted);
+        }
+        is_free
+    }
+
+    /// Lets an owner wait; `granted` is told when it has the lock. Its place.
+    ///
+    /// # Errors
+    /// 40P01: those that it would wait for wait for it.
+    pub(super) fn enqueue(
+        &mut self,
+        owner: i32,
+        tag: LockTag,
+        mode: LockMode,
+        scope: LockScope,
+        granted: oneshot::Sender<()>,
+    ) -> Result<u64> {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let wanted = Grant { owner, mode, scope };
+        let waiter = Waiter { wanted, granted };
+        self.locks.entry(tag).or_default().waiting.insert(ticket, waiter);
+        if let Some(circle) = self.circle(owner) {
+            self.leave(tag, ticket, wanted);
+            return Err(deadlock(&circle));
+        }
+        Ok(ticket)
+    }
+
+    /// Who wanted this lock waits no more. When it was given the lock meanwhile, it gives that back.
+    pub(super) fn leave(&mut self, tag: LockTag, ticket: u64, wanted: Grant) {
+        let lock = self.locks.get_mut(&tag);
+        match lock.and_then(|lock| lock.waiting.remove(&ticket).map(|_| lock)) {
+            Some(lock) => lock.grant_waiting(),
+            None => {
+                self.take_back(tag, wanted);
+            }
+        }
+        self.tidy(tag);
+    }
+
+    /// Takes one lock of a session back; whether it had it.
+    pub(super) fn unlock(&mut self, owner: i32, tag: LockTag, mode: LockMode) -> bool {
+        self.take_back(tag, Grant { owner, mode, scope: LockScope::Session })
+    }
+
+    fn take_back(&mut self, tag: LockTag, grant: Grant) -> bool {
+        let Some(lock) = self.locks.get_mut(&tag) else { return false };
+        let Some(at) = lock.granted.iter().position(|other| *other == grant) else { return false };
+        lock.granted.swap_remove(at);
+        lock.grant_waiting();
+        self.tidy(tag);
+        true
+    }
+
+    /// Takes an owner's locks back.
+    pub(super) fn release(&mut self, owner: i32, which: impl Fn(LockTag, LockScope) -> bool) {
+        for (tag, lock) in &mut self.locks {
+            let before = lock.granted.len();
+            lock.granted.retain(|grant| grant.owner != owner || !which(*tag, grant.scope));
+            if lock.granted.len() != before {
+                lock.grant_waiting();
+            }
+        }
+        self.locks.retain(|_, lock| !lock.is_free());
+    }
+
+    fn tidy(&mut self, tag: LockTag) {
+        if self.locks.get(&tag).is_some_and(Lock::is_free) {
+            self.locks.remove(&tag);
+        }
+    }
+
+    /// What each owner waits for: a lock, its mode, and whom.
+    fn waits(&self) -> impl Iterator<Item = Wait> {
+        self.locks.iter().flat_map(|(tag, lock)| {
+            lock.waiting.iter().flat_map(move |(ticket, waiter)| {
+                let wanted = waiter.wanted;
+                let blockers = lock.blockers(wanted, *ticket).into_iter();
+                blockers.map(move |by| Wait {
+                    owner: wanted.owner,
+                    tag: *tag,
+                    mode: wanted.mode,
+                    by,
+                })
+            })
+        })
+    }
+
+    /// The waits that lead from an owner back to itself, if there are any.
+    fn circle(&self, owner: i32) -> Option<Vec<Wait>> {
+        let waits: Vec<Wait> = self.waits().collect();
+        let mut seen = HashSet::from([owner]);
+        let mut paths: Vec<Vec<Wait>> =
+            waits.iter().filter(|wait| wait.owner == owner).map(|wait| vec![*wait]).collect();
+        while let Some(path) = paths.pop() {
+            let Some(last) = path.last() else { continue };
+            if last.by == owner {
+                return Some(path);
+            }
+            if !seen.insert(last.by) {
+                continue;
+            }
+            let next = waits.iter().filter(|wait| wait.owner == last.by);
+            paths.extend(next.map(|wait| path.iter().copied().chain([*wait]).collect()));
+        }
+        None
+    }
+
+    /// How many locks there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.locks.len()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    owner: i32,
+    tag: LockTag,
+    mode: LockMode,
+    by: i32,
+}
+
+fn deadlock(circle: &[Wait]) -> ErrorReport {
+    let lines = circle.iter().map(|wait| {
+        let Wait { owner, tag, mode, by } = wait;
+        let what = match tag {
+            LockTag::Table(id) | LockTag::Keys(id) => format!("relation {id}"),
+            LockTag::Advisory(key) => format!("advisory lock {key}"),
+            LockTag::AdvisoryPair(a, b) => format!("advisory lock ({a}, {b})"),
+        };
+        format!("Process {owner} waits for {} on {what}; blocked by process {by}.", mode.name())
+    });
+    ErrorReport::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
+        .detail(lines.collect::<Vec<_>>().join("\n"))
+}

@@ -1,0 +1,160 @@
+//! Locks of several owners.
+
+use super::*;
+
+const MODES: [LockMode; 8] = [
+    LockMode::AccessShare,
+    LockMode::RowShare,
+    LockMode::RowExclusive,
+    LockMode::ShareUpdateExclusive,
+    LockMode::Share,
+    LockMode::ShareRowExclusive,
+    LockMode::Exclusive,
+    LockMode::AccessExclusive,
+];
+const KEY: LockTag = LockTag::Advisory(1);
+const OTHER: LockTag = LockTag::AdvisoryPair(1, 1);
+
+/// The table of the PostgreSQL manual's section "Table-Level Locks".
+#[test]
+fn modes_conflict_as_postgresqls() {
+    let expected = [
+        ".......X", "......XX", "....XXXX", "...XXXXX", "..XX.XXX", "..XXXXXX", ".XXXXXXX",
+        "XXXXXXXX",
+    ];
+    for (mode, expected) in MODES.into_iter().zip(expected) {
+        let row: String =
+            MODES.iter().map(|other| if mode.conflicts(*other) { 'X' } else { '.' }).collect();
+        assert_eq!(row, expected, "{}", mode.name());
+    }
+}
+
+/// Waits for a lock in the background; its result.
+fn wait(
+    owner: &Arc<LockOwner>,
+    tag: LockTag,
+    mode: LockMode,
+) -> tokio::task::JoinHandle<Result<()>> {
+    let owner = Arc::clone(owner);
+    tokio::spawn(
+        async move { owner.lock(tag, mode, LockScope::Session, &WaitLimits::default()).await },
+    )
+}
+
+/// Lets the tasks that can go on do so.
+async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_unlocks_as_often_as_it_locked() {
+    let locks = Locks::default();
+    let (a, b) = (locks.owner(1), locks.owner(2));
+    let exclusive = LockMode::Exclusive;
+    assert!(a.try_lock(KEY, exclusive, LockScope::Session));
+    assert!(a.try_lock(KEY, exclusive, LockScope::Session));
+    assert!(!b.try_lock(KEY, exclusive, LockScope::Session));
+    assert!(b.try_lock(OTHER, exclusive, LockScope::Session));
+    let waiting = wait(&b, KEY, exclusive);
+    settle().await;
+    assert!(a.unlock(KEY, exclusive));
+    settle().await;
+    assert!(!waiting.is_finished());
+    assert!(a.unlock(KEY, exclusive));
+    waiting.await.unwrap().unwrap();
+    assert!(!a.unlock(KEY, exclusive));
+    drop((a, b));
+    assert_eq!(locks.table.lock().len(), 0);
+}
+
+#[tokio::test]
+async fn transactions_end_their_own_locks() {
+    let locks = Locks::default();
+    let (a, b) = (locks.owner(1), locks.owner(2));
+    assert!(a.try_lock(KEY, LockMode::Share, LockScope::Transaction));
+    assert!(a.try_lock(KEY, LockMode::Share, LockScope::Transaction));
+    assert!(a.try_lock(OTHER, LockMode::Share, LockScope::Session));
+    assert!(!a.unlock(KEY, LockMode::Share), "only the transaction's end unlocks");
+    a.end_transaction();
+    assert!(b.try_lock(KEY, LockMode::Exclusive, LockScope::Transaction));
+    assert!(!b.try_lock(OTHER, LockMode::Exclusive, LockScope::Transaction));
+    a.unlock_all();
+    assert!(b.try_lock(OTHER, LockMode::Exclusive, LockScope::Transaction));
+}
+
+#[tokio::test]
+async fn who_came_first_is_served_first() {
+    let locks = Locks::default();
+    let owners: Vec<_> = (1..=4).map(|id| locks.owner(id)).collect();
+    assert!(owners[0].try_lock(KEY, LockMode::Share, LockScope::Session));
+    let exclusive = wait(&owners[1], KEY, LockMode::Exclusive);
+    settle().await;
+    let shared = wait(&owners[2], KEY, LockMode::Share);
+    settle().await;
+    // It would not conflict with the holder, but with who waits.
+    assert!(!owners[3].try_lock(KEY, LockMode::Share, LockScope::Session));
+    // The holder itself does not wait for those behind it.
+    assert!(owners[0].try_lock(KEY, LockMode::Share, LockScope::Session));
+    owners[0].unlock_all();
+    exclusive.await.unwrap().unwrap();
+    assert!(!shared.is_finished());
+    owners[1].unlock_all();
+    shared.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn waits_end_at_their_limits() {
+    let locks = Locks::default();
+    let (a, b) = (locks.owner(1), locks.owner(2));
+    assert!(a.try_lock(KEY, LockMode::Exclusive, LockScope::Session));
+    let soon = Duration::from_millis(20);
+    let canceled = CancellationToken::new();
+    canceled.cancel();
+    for (limits, sqlstate, message) in [
+        (
+            WaitLimits { lock_timeout: Some(soon), ..WaitLimits::default() },
+            SqlState::LOCK_NOT_AVAILABLE,
+            "canceling statement due to lock timeout",
+        ),
+        (
+            WaitLimits { deadline: Some(std::time::Instant::now()), ..WaitLimits::default() },
+            SqlState::QUERY_CANCELED,
+            "canceling statement due to statement timeout",
+        ),
+        (
+            WaitLimits { cancel: canceled, ..WaitLimits::default() },
+            SqlState::QUERY_CANCELED,
+            "canceling statement due to user request",
+        ),
+    ] {
+        let waited = b.lock(KEY, LockMode::Share, LockScope::Session, &limits).await.unwrap_err();
+        assert_eq!((waited.sqlstate, waited.message.as_str()), (sqlstate, message));
+    }
+    // None of them stands in the queue any more.
+    a.unlock_all();
+    assert_eq!(locks.table.lock().len(), 0);
+}
+
+#[tokio::test]
+async fn a_circle_of_waits_is_a_deadlock() {
+    let locks = Locks::default();
+    let (a, b) = (locks.owner(1), locks.owner(2));
+    assert!(a.try_lock(KEY, LockMode::Exclusive, LockScope::Session));
+    assert!(b.try_lock(OTHER, LockMode::Exclusive, LockScope::Session));
+    let waiting = wait(&a, OTHER, LockMode::Exclusive);
+    settle().await;
+    let limits = WaitLimits::default();
+    let error = b.lock(KEY, LockMode::Exclusive, LockScope::Session, &limits).await.unwrap_err();
+    assert_eq!(error.sqlstate, SqlState::DEADLOCK_DETECTED);
+    assert_eq!(
+        error.detail.as_deref(),
+        Some(
+            "Process 2 waits for ExclusiveLock on advisory lock 1; blocked by process 1.\n\
+             Process 1 waits for ExclusiveLock on advisory lock (1, 1); blocked by process 2."
+        )
+    );
+    b.unlock_all();
+    waiting.await.unwrap().unwrap();
+}
