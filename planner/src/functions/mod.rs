@@ -6,11 +6,13 @@
 
 mod aggregate;
 mod arithmetic;
+mod array;
 mod cast;
 mod civil;
 mod compare;
 mod datetime;
 mod decimal;
+mod json;
 mod literal;
 mod math;
 mod nullable;

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::values::Values;
+use super::values::{Elements, Values};
 use super::{TextStyle, datetime, float, integer, interval, numeric};
 
 /// Appends one value; `row` is not null.
@@ -15,7 +15,9 @@ pub(super) fn put(values: &Values<'_>, row: usize, style: &TextStyle, out: &mut 
         Values::Double(values) => float::put_f64(out, values[row]),
         Values::Numeric(values, scale) => numeric::put_text(out, values[row], *scale),
         Values::Boolean(values) => out.put_u8(if values.value(row) { b't' } else { b'f' }),
-        Values::Text(values) => out.put_slice(values.value(row).as_bytes()),
+        Values::Text(values) | Values::Jsonb(values) => {
+            out.put_slice(values.value(row).as_bytes());
+        }
         Values::Char(values, length) => put_padded(out, values.value(row), *length),
         Values::Date(values) => datetime::put_date(out, values[row]),
         Values::Time(values) => datetime::put_time(out, values[row]),
@@ -29,7 +31,45 @@ pub(super) fn put(values: &Values<'_>, row: usize, style: &TextStyle, out: &mut 
             out.put_slice(b"\\x");
             put_hex(out, values.value(row));
         }
+        Values::Array(elements) => put_array(elements, row, style, out),
     }
+}
+
+/// `array_out` (arrayfuncs.c): `{1,NULL,"a b"}`.
+fn put_array(elements: &Elements<'_>, row: usize, style: &TextStyle, out: &mut BytesMut) {
+    out.put_u8(b'{');
+    let mut element = BytesMut::new();
+    for (at, position) in elements.of_row(row).enumerate() {
+        if at > 0 {
+            out.put_u8(b',');
+        }
+        if elements.is_null(position) {
+            out.put_slice(b"NULL");
+            continue;
+        }
+        element.clear();
+        put(&elements.values, position, style, &mut element);
+        put_element(&element, out);
+    }
+    out.put_u8(b'}');
+}
+
+/// An element, in quotes where it would not be read back without.
+fn put_element(element: &[u8], out: &mut BytesMut) {
+    let special = |b: &u8| b"{},\"\\ \t\n\r\x0b\x0c".contains(b);
+    let is_null = element.eq_ignore_ascii_case(b"null");
+    if !element.is_empty() && !is_null && !element.iter().any(special) {
+        out.put_slice(element);
+        return;
+    }
+    out.put_u8(b'"');
+    for byte in element {
+        if matches!(byte, b'"' | b'\\') {
+            out.put_u8(b'\\');
+        }
+        out.put_u8(*byte);
+    }
+    out.put_u8(b'"');
 }
 
 /// Appends char(n): held without its trailing blanks, shown with them. n counts characters.

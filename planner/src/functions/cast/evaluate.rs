@@ -28,6 +28,7 @@ use crate::{
         arithmetic::{interval_micros, new_interval, types::Class},
         civil::{self, DAY},
         decimal,
+        json::Json,
         operand::wrong_type,
         zone::Zone,
     },
@@ -93,7 +94,26 @@ pub(crate) fn convert(array: &ArrayRef, to: SqlType, context: &Context) -> Resul
         },
         SqlType::Uuid => to_uuid(&array, text),
         SqlType::Bytea => to_bytea(&array, text),
+        SqlType::Json => {
+            to_json(&text_of(&array, context.zone)?, |text| Json::parse(text).map(|_| text.into()))
+        }
+        SqlType::Jsonb => to_json(&text_of(&array, context.zone)?, |text| {
+            Json::parse(text).map(|value| value.canonical().spaced())
+        }),
+        SqlType::Array(element) => super::array::to_array(&array, text, element, context),
     }
+}
+
+/// Texts that are JSON, each in the form of its type.
+fn to_json(texts: &StringViewArray, form: impl Fn(&str) -> Made<String>) -> Result<ArrayRef> {
+    let mut result = StringViewBuilder::with_capacity(texts.len());
+    for text in texts {
+        match text {
+            Some(text) => result.append_value(form(text).map_err(to_datafusion)?),
+            None => result.append_null(),
+        }
+    }
+    Ok(Arc::new(result.finish()))
 }
 
 fn out_of_range(what: &str) -> ErrorReport {
@@ -108,6 +128,9 @@ fn canonical(array: &ArrayRef) -> Result<ArrayRef> {
         DataType::Dictionary(_, value) => {
             let values = arrow_cast(array, value)?;
             return canonical(&values);
+        }
+        DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            DataType::List(Arc::clone(item))
         }
         other => match Class::of(other) {
             Some(Class::Unknown) | None => return Ok(Arc::clone(array)),
@@ -286,6 +309,7 @@ pub(crate) fn text_of(array: &ArrayRef, zone: Zone) -> Result<StringViewArray> {
             Ok(array.as_binary_view().iter().map(|v| v.map(output::bytea)).collect())
         }
         DataType::Null => Ok(StringViewArray::new_null(array.len())),
+        DataType::List(_) => super::array::texts(array.as_list(), zone),
         other => Err(wrong_type(other, &DataType::Utf8View)),
     }
 }

@@ -64,9 +64,9 @@ fn finish(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let from = cast.expr.get_type(schema)?;
             match SqlType::of_field(&cast.field) {
                 Some(to @ (SqlType::Text | SqlType::Varchar(None)))
-                    if is_char(&cast.expr, schema) =>
+                    if is_more_than_text(&cast.expr, schema) =>
                 {
-                    Ok(Transformed::yes(of_char(*cast.expr, to)))
+                    Ok(Transformed::yes(as_bare_text(*cast.expr, to)))
                 }
                 Some(to) => {
                     let cast = cast_to(*cast.expr, &from, to).map_err(to_datafusion)?;
@@ -85,14 +85,17 @@ fn finish(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     }
 }
 
-fn is_char(expr: &Expr, schema: &DFSchema) -> bool {
+/// Is this a text that has more than its Arrow type to say what it is?
+fn is_more_than_text(expr: &Expr, schema: &DFSchema) -> bool {
     let field = expr.to_field(schema).map(|(_, field)| field);
-    field.is_ok_and(|field| matches!(SqlType::of_field(&field), Some(SqlType::Char(_))))
+    field.is_ok_and(|field| {
+        matches!(SqlType::of_field(&field), Some(SqlType::Char(_) | SqlType::Json | SqlType::Jsonb))
+    })
 }
 
-/// A `char(n)` as a text. It is held without its blanks; what has to go is its length, which would
-/// bring them back when it is shown.
-fn of_char(expr: Expr, to: SqlType) -> Expr {
+/// A `char(n)`, json or jsonb as a text. A `char(n)` is held without its blanks; what has to go is
+/// its length, which would bring them back when it is shown.
+fn as_bare_text(expr: Expr, to: SqlType) -> Expr {
     match expr {
         Expr::Literal(value, _) => Expr::Literal(value, None),
         expr => cast_always(expr, to),

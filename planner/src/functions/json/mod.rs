@@ -1,0 +1,5 @@
+//! JSON: the values of types json and jsonb, and their functions.
+
+mod value;
+
+pub(crate) use value::Json;
