@@ -14,14 +14,16 @@ use datafusion::{
     datasource::provider_as_source,
     error::{DataFusionError, Result},
     logical_expr::{
-        AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, TableType, WindowUDF,
+        AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, TableType,
+        WindowUDF,
         planner::{ContextProvider, ExprPlanner, TypePlanner},
     },
 };
 use kestrel_proto::{ErrorReport, SqlState};
 
 use super::{
-    ShardTable, types::PostgresqlTypes, unknown_function::unknown_function, view::view_plan,
+    ShardTable, set_returning, types::PostgresqlTypes, unknown_function::unknown_function,
+    view::view_plan,
 };
 use crate::{
     catalog::{Catalog, NamedRelation, TableDef, ViewDef},
@@ -239,6 +241,20 @@ impl ContextProvider for Provider<'_> {
         Ok(provider_as_source(provider))
     }
 
+    fn get_table_function_source(
+        &self,
+        name: &str,
+        arguments: Vec<Expr>,
+    ) -> Result<Arc<dyn TableSource>> {
+        match set_returning::long_series(name, &arguments) {
+            Some(series) => Ok(provider_as_source(Arc::new(series))),
+            None => {
+                let message = format!("function {name} is not supported in FROM");
+                Err(to_datafusion(ErrorReport::unsupported(message)))
+            }
+        }
+    }
+
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
         self.context.functions.expr_planners()
     }
@@ -256,7 +272,9 @@ impl ContextProvider for Provider<'_> {
                 || functions.aggregate(name).is_some()
                 || functions.window(name).is_some()
         };
-        known.or_else(|| (!other_kind()).then(|| unknown_function(name)))
+        // The SQL planner itself knows it.
+        let is_unnest = name == "unnest";
+        known.or_else(|| (!other_kind() && !is_unnest).then(|| unknown_function(name)))
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

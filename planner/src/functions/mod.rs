@@ -18,7 +18,10 @@ mod math;
 mod nullable;
 mod operand;
 mod operators;
+mod regex;
 mod registry;
+mod row;
+mod series;
 mod string;
 #[cfg(test)]
 mod tests;
@@ -63,6 +66,7 @@ fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     functions.extend(datetime::all());
     functions.extend(math::all());
     functions.extend(string::all());
+    functions.extend(row::all());
     functions
 }
 

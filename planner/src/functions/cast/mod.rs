@@ -11,7 +11,7 @@ mod input;
 mod interval_input;
 mod number;
 mod numeric;
-mod output;
+pub(crate) mod output;
 
 use std::sync::Arc;
 
@@ -30,6 +30,7 @@ use kestrel_proto::{ErrorReport, SqlState};
 
 pub(crate) use evaluate::text_of;
 use evaluate::{Context, convert};
+pub(crate) use input::bytea;
 pub(crate) use number::double_of_decimal;
 pub(crate) use numeric::ToNumeric;
 

@@ -176,7 +176,7 @@ fn beside(
 }
 
 /// Members of an IN list in the type of what is looked for.
-fn finish_in_list(list: InList, schema: &DFSchema) -> Result<Expr> {
+pub(super) fn finish_in_list(list: InList, schema: &DFSchema) -> Result<Expr> {
     let InList { expr, list, negated } = list;
     let mut members = Vec::with_capacity(list.len());
     let mut conditions = Vec::new();

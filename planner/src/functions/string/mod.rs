@@ -3,10 +3,13 @@
 mod arguments;
 mod chr;
 mod concat;
+mod format;
 mod position;
+mod rows;
 mod substring;
 
 pub(crate) use position::Position;
+pub(crate) use rows::{ROW_FUNCTIONS, like};
 pub(crate) use substring::Substring;
 
 use std::sync::Arc;
