@@ -13,11 +13,11 @@ use crate::functions::row::{
 pub(crate) const FUNCTIONS: &[Function] = &[
     Function {
         name: "json_array_elements",
-        overloads: &[strict(&[JsonType], TextArray, elements)],
+        overloads: &[strict(&[JsonType], TextArray, |_, a| elements(a, false))],
     },
     Function {
         name: "jsonb_array_elements",
-        overloads: &[strict(&[JsonbType], TextArray, elements)],
+        overloads: &[strict(&[JsonbType], TextArray, |_, a| elements(a, true))],
     },
     Function {
         name: "json_array_elements_text",
@@ -31,10 +31,13 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function { name: "jsonb_array_length", overloads: &[strict(&[JsonbType], Integer, length)] },
     Function { name: "json_object_keys", overloads: &[strict(&[JsonType], TextArray, keys)] },
     Function { name: "jsonb_object_keys", overloads: &[strict(&[JsonbType], TextArray, keys)] },
-    Function { name: "kestrel_json_values", overloads: &[strict(&[JsonType], TextArray, values)] },
+    Function {
+        name: "kestrel_json_values",
+        overloads: &[strict(&[JsonType], TextArray, |_, a| values(a, false))],
+    },
     Function {
         name: "kestrel_jsonb_values",
-        overloads: &[strict(&[JsonbType], TextArray, values)],
+        overloads: &[strict(&[JsonbType], TextArray, |_, a| values(a, true))],
     },
     Function {
         name: "kestrel_json_value_texts",
@@ -349,10 +352,11 @@ fn not_an_array(json: &Json, what: &str) -> ErrorReport {
     ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message)
 }
 
-fn elements(_: &Call, arguments: &[Datum]) -> Result<Datum> {
+fn elements(arguments: &[Datum], is_jsonb: bool) -> Result<Datum> {
     match read(&arguments[0])? {
         Json::Array(elements) => {
-            Ok(Datum::List(elements.iter().map(|e| Datum::Text(e.spaced())).collect()))
+            let printed = |e: &Json| found(Some(e), is_jsonb, false);
+            Ok(Datum::List(elements.iter().map(printed).collect()))
         }
         other => Err(not_an_array(&other, "elements")),
     }
@@ -394,9 +398,10 @@ fn keys(_: &Call, arguments: &[Datum]) -> Result<Datum> {
     Ok(Datum::List(members.into_iter().map(|(key, _)| Datum::Text(key)).collect()))
 }
 
-fn values(_: &Call, arguments: &[Datum]) -> Result<Datum> {
+fn values(arguments: &[Datum], is_jsonb: bool) -> Result<Datum> {
     let members = members(&arguments[0], "jsonb_each")?;
-    Ok(Datum::List(members.into_iter().map(|(_, value)| jsonb(value)).collect()))
+    let printed = |(_, value): &(String, Json)| found(Some(value), is_jsonb, false);
+    Ok(Datum::List(members.iter().map(printed).collect()))
 }
 
 fn value_texts(_: &Call, arguments: &[Datum]) -> Result<Datum> {

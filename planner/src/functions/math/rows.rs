@@ -10,7 +10,7 @@ use crate::functions::{
     decimal,
     row::{
         Call, Datum, Function,
-        Type::{Any, AnyArray, AnyElement, Double, DoubleArray, Integer, Numeric, Text},
+        Type::{Any, AnyArray, AnyElement, BigInt, Double, DoubleArray, Integer, Numeric, Text},
         lenient, strict,
     },
 };
@@ -62,6 +62,12 @@ pub(crate) const ROW_FUNCTIONS: &[Function] = &[
                 };
                 let number = number.ok_or_else(decimal::overflow)?;
                 let text = decimal::format(number, digits);
+                number_format::format(&text, a[1].text()).map(Datum::Text)
+            }),
+            strict(&[BigInt, Text], Text, |_, a| {
+                let digits = number_format::fraction_digits(a[1].text())?.min(38) as i8;
+                let number = decimal::rescale(a[0].int().unwrap_or(0).into(), 0, digits);
+                let text = decimal::format(number.ok_or_else(decimal::overflow)?, digits);
                 number_format::format(&text, a[1].text()).map(Datum::Text)
             }),
             strict(&[Double, Text], Text, |_, a| {

@@ -148,6 +148,7 @@ pub(crate) fn datum(array: &ArrayRef, row: usize) -> Result<Datum> {
         return Ok(Datum::Null);
     }
     Ok(match array.data_type() {
+        DataType::Null => Datum::Null,
         DataType::Boolean => Datum::Bool(array.as_boolean().value(row)),
         DataType::Int16 => Datum::Int(array.as_primitive::<Int16Type>().value(row).into()),
         DataType::Int32 => Datum::Int(array.as_primitive::<Int32Type>().value(row).into()),

@@ -275,8 +275,10 @@ impl ScalarUDFImpl for RowFunction {
         &self.signature
     }
 
+    // A call that fits no overload gets its error when its arguments have their types: see
+    // `operators/row_call.rs`.
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.resolve(types).map(|resolved| resolved.arguments)
+        Ok(self.resolve(types).map_or_else(|_| types.to_vec(), |resolved| resolved.arguments))
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
@@ -286,14 +288,15 @@ impl ScalarUDFImpl for RowFunction {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let types: Vec<_> = args.arg_fields.iter().map(|f| f.data_type().clone()).collect();
-        let resolved = self.resolve(&types)?;
-        Ok(Arc::new(match resolved.overload.returns {
+        let (overload, types) = match (self.resolve(&types), self.function.overloads.first()) {
+            (Ok(resolved), _) => (resolved.overload, resolved.arguments),
+            (Err(_), Some(first)) => (first, types),
+            (Err(error), None) => return Err(error),
+        };
+        Ok(Arc::new(match overload.returns {
             Type::Json => SqlType::Json.field(self.name(), true),
             Type::Jsonb => SqlType::Jsonb.field(self.name(), true),
-            _ => {
-                let data_type = result_type(resolved.overload, &resolved.arguments);
-                Field::new(self.name(), data_type, true)
-            }
+            _ => Field::new(self.name(), result_type(overload, &types), true),
         }))
     }
 
