@@ -5,6 +5,7 @@ mod check_names;
 mod column_names;
 mod lateral;
 mod locate;
+mod long_series;
 mod origin;
 mod parameters;
 mod provider;

@@ -22,13 +22,13 @@ use datafusion::{
 use kestrel_proto::{ErrorReport, SqlState};
 
 use super::{
-    ShardTable, set_returning, types::PostgresqlTypes, unknown_function::unknown_function,
-    view::view_plan,
+    ShardTable, long_series::LongSeries, types::PostgresqlTypes,
+    unknown_function::unknown_function, view::view_plan,
 };
 use crate::{
     catalog::{Catalog, NamedRelation, TableDef, ViewDef},
     error::{report, report_at, to_datafusion},
-    functions::FunctionRegistry,
+    functions::{FunctionRegistry, is_row_function},
 };
 
 /// What names mean for one statement.
@@ -246,7 +246,7 @@ impl ContextProvider for Provider<'_> {
         name: &str,
         arguments: Vec<Expr>,
     ) -> Result<Arc<dyn TableSource>> {
-        match set_returning::long_series(name, &arguments) {
+        match LongSeries::of_call(name, &arguments) {
             Some(series) => Ok(provider_as_source(Arc::new(series))),
             None => {
                 let message = format!("function {name} is not supported in FROM");
@@ -266,7 +266,9 @@ impl ContextProvider for Provider<'_> {
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         let of_session = self.context.session_functions.iter().find(|f| f.name() == name);
         let functions = &self.context.functions;
-        let known = of_session.cloned().or_else(|| functions.scalar(name));
+        // What both have is complete among the functions that are known everywhere.
+        let of_rows = if is_row_function(name) { functions.scalar(name) } else { None };
+        let known = of_rows.or(of_session.cloned()).or_else(|| functions.scalar(name));
         let other_kind = || {
             functions.higher_order(name).is_some()
                 || functions.aggregate(name).is_some()

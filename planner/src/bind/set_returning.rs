@@ -13,21 +13,16 @@
 //!
 //! A long series of constant integers is a table of its own, whose rows are made as they are read.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::ops::ControlFlow;
 
-use arrow::datatypes::{DataType as ArrowType, Field, Schema};
-use datafusion::{
-    common::ScalarValue,
-    functions_table::generate_series::{GenSeriesArgs, GenerateSeriesTable},
-    logical_expr::Expr as PlannedExpr,
-    sql::sqlparser::ast::{
-        CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-        ObjectName, Query, SelectItem, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
-        UnaryOperator, Value, Visitor, VisitorMut,
-    },
+use datafusion::sql::sqlparser::ast::{
+    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    ObjectName, Query, SelectItem, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
+    UnaryOperator, Value, Visitor, VisitorMut,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
+use super::long_series::LONG_SERIES;
 use crate::{
     functions::sql_call,
     parse::{Walk, fold_ident, select_query},
@@ -93,9 +88,7 @@ const FUNCTIONS: &[(&str, &[Column])] = &[
     ("string_to_table", &[column("string_to_array")]),
 ];
 
-/// The name of the table that is a long series of integers.
-const LONG_SERIES: &str = "kestrel_long_series";
-/// Shorter ones are arrays.
+/// Shorter series are arrays.
 const LONG: i128 = 100_000;
 
 /// Rewrites all calls of set-returning functions in a query.
@@ -106,23 +99,6 @@ pub(super) fn set_returning_functions(query: &mut Query) -> Result<()> {
     // It breaks off at an error.
     let _ = query.walk_mut(&mut functions);
     functions.result
-}
-
-/// The table of a series of constant integers; `None`: it is none.
-pub(super) fn long_series(name: &str, arguments: &[PlannedExpr]) -> Option<GenerateSeriesTable> {
-    if name != LONG_SERIES {
-        return None;
-    }
-    let mut numbers = arguments.iter().map(|argument| match argument {
-        PlannedExpr::Literal(ScalarValue::Utf8(Some(text)), _)
-        | PlannedExpr::Literal(ScalarValue::Utf8View(Some(text)), _) => text.parse::<i64>().ok(),
-        _ => None,
-    });
-    let (start, end, step) = (numbers.next()??, numbers.next()??, numbers.next()??);
-    let schema = Schema::new(vec![Field::new("value", ArrowType::Int64, false)]);
-    let name = "generate_series";
-    let series = GenSeriesArgs::Int64Args { start, end, step, include_end: true, name };
-    Some(GenerateSeriesTable::new(Arc::new(schema), series))
 }
 
 struct Functions {

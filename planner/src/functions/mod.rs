@@ -89,6 +89,11 @@ fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
     vec![Arc::new(operators::PostgresqlOperators)]
 }
 
+/// Is there a function of this name that is computed row by row?
+pub(crate) fn is_row_function(name: &str) -> bool {
+    row::named(name).is_some()
+}
+
 /// PostgreSQL's name of the type that an Arrow type holds, without modifiers.
 pub(crate) fn sql_name(data_type: &DataType) -> String {
     if *data_type == DataType::Null {

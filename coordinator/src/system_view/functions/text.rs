@@ -1,8 +1,16 @@
-//! Arrays of the catalogs.
+//! Quoting, and arrays of the catalogs.
 
-use super::{super::rows::Value, Function, Returns, TEXT, lenient, strict, string};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::{
+    super::{SystemViewContext, name, rows::Value},
+    ANY_NUMBER, Function, INTEGER, Returns, TEXT, int, lenient, strict, string,
+};
 
 pub(super) const FUNCTIONS: &[Function] = &[
+    strict("array_lower", (2, 2), INTEGER, |_, a| Ok(bound(a, |b| b.0))),
+    strict("array_upper", (2, 2), INTEGER, |_, a| Ok(bound(a, |b| b.1))),
+    lenient("format", (1, ANY_NUMBER), TEXT, format),
     strict(ARRAY_TEXT, (1, 1), TEXT, |_, arguments| Ok(array_text(&arguments[0]).into())),
     lenient(PREFIXED, (2, 2), Returns::Texts, |_, arguments| {
         let prefix = string(arguments, 0).unwrap_or_default();
@@ -18,6 +26,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let last = bounds(&arguments[0]).map_or(0, |(_, last)| last);
         Ok((1..=last).collect::<Vec<_>>().into())
     }),
+    strict("quote_ident", (1, 1), TEXT, |_, arguments| {
+        Ok(name::quoted(&arguments[0].to_text()).into())
+    }),
+    strict("quote_literal", (1, 1), TEXT, |_, arguments| {
+        Ok(literal(&arguments[0].to_text()).into())
+    }),
+    lenient("quote_nullable", (1, 1), TEXT, |_, arguments| {
+        Ok(match &arguments[0] {
+            Value::Null => "NULL".into(),
+            value => literal(&value.to_text()).into(),
+        })
+    }),
 ];
 
 /// An array as PostgreSQL prints it.
@@ -26,6 +46,11 @@ pub(in super::super) const ARRAY_TEXT: &str = "kestrel_array_text";
 pub(in super::super) const PREFIXED: &str = "kestrel_prefixed";
 /// The subscripts of an array.
 pub(in super::super) const SUBSCRIPTS: &str = "kestrel_subscripts";
+
+/// A bound of an array's dimension: they have one.
+fn bound(arguments: &[Value], which: fn((i64, i64)) -> i64) -> Value {
+    bounds(&arguments[0]).filter(|_| int(arguments, 1) == Some(1)).map(which).into()
+}
 
 /// First and last index of a list; none for an empty one.
 fn bounds(list: &Value) -> Option<(i64, i64)> {
@@ -53,4 +78,62 @@ fn element_text(text: &str) -> String {
         return text.into();
     }
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// `quote_literal` (quote.c)
+fn literal(text: &str) -> String {
+    let escape = if text.contains('\\') { "E" } else { "" };
+    format!("{escape}'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// `format` (varlena.c, `text_format`): `%s`, `%I`, `%L`, `%%`, `%n$s`; widths are not supported.
+fn format(_: &SystemViewContext, arguments: &[Value]) -> Result<Value> {
+    let Some(template) = string(arguments, 0) else { return Ok(Value::Null) };
+    let mut out = String::new();
+    let mut next = 1;
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        if let Some(after) = after.strip_prefix('%') {
+            out.push('%');
+            rest = after;
+            continue;
+        }
+        let (index, after) = match after.split_once('$') {
+            Some((digits, after)) if digits.parse::<usize>().is_ok() => {
+                (digits.parse().unwrap_or(next), after)
+            }
+            _ => (next, after),
+        };
+        let mut chars = after.chars();
+        let conversion =
+            chars.next().ok_or_else(|| invalid("unterminated format() type specifier"))?;
+        let value =
+            arguments.get(index).ok_or_else(|| invalid("too few arguments for format()"))?;
+        match conversion {
+            's' if *value == Value::Null => {}
+            's' => out.push_str(&value.to_text()),
+            'I' if *value == Value::Null => {
+                return Err(ErrorReport::new(
+                    SqlState::NULL_VALUE_NOT_ALLOWED,
+                    "null values cannot be formatted as an SQL identifier",
+                ));
+            }
+            'I' => out.push_str(&name::quoted(&value.to_text())),
+            'L' if *value == Value::Null => out.push_str("NULL"),
+            'L' => out.push_str(&literal(&value.to_text())),
+            other => {
+                let message = format!("unrecognized format() type specifier \"{other}\"");
+                return Err(invalid(&message).hint("For a single \"%\" use \"%%\"."));
+            }
+        }
+        next = index + 1;
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
+    Ok(out.into())
+}
+
+fn invalid(message: &str) -> ErrorReport {
+    ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message)
 }
