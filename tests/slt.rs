@@ -237,6 +237,12 @@ fn letter(ty: &Type) -> char {
         (Type::UUID, 'U'),
         (Type::BYTEA, 'Y'),
         (Type::TEXT_ARRAY, 'a'),
+        (Type::INT4_ARRAY, 'A'),
+        (Type::INT8_ARRAY, 'B'),
+        (Type::FLOAT8_ARRAY, 'F'),
+        (Type::NUMERIC_ARRAY, 'N'),
+        (Type::JSON, 'j'),
+        (Type::JSONB, 'J'),
     ];
     LETTERS.iter().find(|(known, _)| known == ty).map_or('?', |(_, letter)| *letter)
 }

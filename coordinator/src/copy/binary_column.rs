@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BinaryViewBuilder, BooleanBuilder, FixedSizeBinaryBuilder, PrimitiveBuilder,
-        StringViewBuilder,
+        ArrayRef, AsArray, BinaryViewBuilder, BooleanBuilder, FixedSizeBinaryBuilder,
+        PrimitiveBuilder, StringViewArray, StringViewBuilder,
     },
     datatypes::{
         Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
@@ -13,13 +13,18 @@ use arrow::{
         TimestampMicrosecondType,
     },
 };
-use kestrel_planner::catalog::SqlType;
+use kestrel_planner::{
+    catalog::SqlType,
+    functions::{SessionFormats, read_text},
+};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::numeric;
 use crate::encoding::utf8;
 use crate::server::{out_of_range, received_date, received_timestamp};
 
+/// What `jsonb_send` begins with.
+const JSONB_VERSION: [u8; 1] = [1];
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Collects a column's values.
@@ -59,9 +64,12 @@ impl ColumnBuilder {
                 Values::Numeric(values, precision, scale)
             }
             SqlType::Boolean => Values::Boolean(BooleanBuilder::new()),
-            SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Name => {
-                Values::Text(StringViewBuilder::new())
-            }
+            SqlType::Text
+            | SqlType::Varchar(_)
+            | SqlType::Char(_)
+            | SqlType::Name
+            | SqlType::Json
+            | SqlType::Jsonb => Values::Text(StringViewBuilder::new()),
             SqlType::Date => Values::Date(PrimitiveBuilder::new()),
             SqlType::Time => Values::Time(PrimitiveBuilder::new()),
             SqlType::Timestamp | SqlType::TimestampTz => {
@@ -70,6 +78,8 @@ impl ColumnBuilder {
             SqlType::Interval => Values::Interval(PrimitiveBuilder::new()),
             SqlType::Uuid => Values::Uuid(FixedSizeBinaryBuilder::new(16)),
             SqlType::Bytea => Values::Bytea(BinaryViewBuilder::new()),
+            // No column of a table has this type; its values are taken as bytes.
+            SqlType::Array(_) => Values::Bytea(BinaryViewBuilder::new()),
         };
         Self { sql_type, values }
     }
@@ -99,6 +109,14 @@ impl ColumnBuilder {
             Values::Boolean(values) => {
                 let [byte] = input.take().map_err(|_| no_data("no data left in message"))?;
                 values.append_value(byte != 0);
+            }
+            Values::Text(values) if matches!(self.sql_type, SqlType::Json | SqlType::Jsonb) => {
+                if self.sql_type == SqlType::Jsonb && input.take()? != JSONB_VERSION {
+                    return Err(no_data("unsupported jsonb version number"));
+                }
+                let texts: ArrayRef = Arc::new(StringViewArray::from(vec![utf8(input.rest())?]));
+                let read = read_text(&texts, self.sql_type, SessionFormats::default())?;
+                values.append_option(read.as_string_view().iter().flatten().next());
             }
             Values::Text(values) => {
                 values.append_value(limited(utf8(input.rest())?, self.sql_type)?);

@@ -178,6 +178,15 @@ fn type_name(data_type: &ast::DataType) -> String {
         Ok(Bytea) => "bytea",
         Ok(Oid) => "oid",
         Ok(Name) => "name",
+        Ok(Json) => "json",
+        Ok(Jsonb) => "jsonb",
+        // An array is named after its elements' type.
+        Ok(Array(_)) => match data_type {
+            ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(element, _)) => {
+                return type_name(element);
+            }
+            _ => "array",
+        },
         Err(_) => return data_type.to_string().to_lowercase(),
     };
     name.into()

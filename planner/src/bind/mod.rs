@@ -3,10 +3,13 @@
 
 mod check_names;
 mod column_names;
+mod lateral;
 mod locate;
+mod long_series;
 mod origin;
 mod parameters;
 mod provider;
+mod set_returning;
 mod subquery_values;
 mod table_source;
 mod types;
@@ -95,7 +98,8 @@ pub fn bind_query(
         .map(|t| t.map(|t| -> FieldRef { Arc::new(t.field("", true)) }))
         .collect();
     let bound = bind_names(query.clone(), Names::of_statement(context), parameters)?;
-    let plan = subquery_values::subquery_values(bound.plan)
+    let plan = lateral::lateral_joins(bound.plan)
+        .and_then(subquery_values::subquery_values)
         .and_then(functions::postgresql_plan)
         .map_err(|error| context.source.report(error))?;
     let names = bound.outputs.resolve(plan.schema());
@@ -117,6 +121,7 @@ fn bind_names(
 ) -> Result<BoundNames> {
     check_names::check_names(&query)?;
     let outputs = name_outputs(&mut query);
+    set_returning::set_returning_functions(&mut query)?;
     using::merged_columns(&mut query, names)?;
     functions::postgresql_syntax(&mut query, &|name| names.context.wants_typed_literals(name));
     let options = ConfigOptions::default();

@@ -14,19 +14,21 @@ use datafusion::{
     datasource::provider_as_source,
     error::{DataFusionError, Result},
     logical_expr::{
-        AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, TableType, WindowUDF,
+        AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, TableType,
+        WindowUDF,
         planner::{ContextProvider, ExprPlanner, TypePlanner},
     },
 };
 use kestrel_proto::{ErrorReport, SqlState};
 
 use super::{
-    ShardTable, types::PostgresqlTypes, unknown_function::unknown_function, view::view_plan,
+    ShardTable, long_series::LongSeries, types::PostgresqlTypes,
+    unknown_function::unknown_function, view::view_plan,
 };
 use crate::{
     catalog::{Catalog, NamedRelation, TableDef, ViewDef},
     error::{report, report_at, to_datafusion},
-    functions::FunctionRegistry,
+    functions::{FunctionRegistry, is_row_function},
 };
 
 /// What names mean for one statement.
@@ -239,6 +241,20 @@ impl ContextProvider for Provider<'_> {
         Ok(provider_as_source(provider))
     }
 
+    fn get_table_function_source(
+        &self,
+        name: &str,
+        arguments: Vec<Expr>,
+    ) -> Result<Arc<dyn TableSource>> {
+        match LongSeries::of_call(name, &arguments) {
+            Some(series) => Ok(provider_as_source(Arc::new(series))),
+            None => {
+                let message = format!("function {name} is not supported in FROM");
+                Err(to_datafusion(ErrorReport::unsupported(message)))
+            }
+        }
+    }
+
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
         self.context.functions.expr_planners()
     }
@@ -250,13 +266,17 @@ impl ContextProvider for Provider<'_> {
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         let of_session = self.context.session_functions.iter().find(|f| f.name() == name);
         let functions = &self.context.functions;
-        let known = of_session.cloned().or_else(|| functions.scalar(name));
+        // What both have is complete among the functions that are known everywhere.
+        let of_rows = if is_row_function(name) { functions.scalar(name) } else { None };
+        let known = of_rows.or(of_session.cloned()).or_else(|| functions.scalar(name));
         let other_kind = || {
             functions.higher_order(name).is_some()
                 || functions.aggregate(name).is_some()
                 || functions.window(name).is_some()
         };
-        known.or_else(|| (!other_kind()).then(|| unknown_function(name)))
+        // The SQL planner itself knows it.
+        let is_unnest = name == "unnest";
+        known.or_else(|| (!other_kind() && !is_unnest).then(|| unknown_function(name)))
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

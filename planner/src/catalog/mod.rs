@@ -5,6 +5,7 @@ mod apply;
 mod change;
 mod comment;
 mod distribution;
+mod element;
 mod resolve;
 mod role;
 mod snapshot;
@@ -16,6 +17,7 @@ pub(crate) use apply::move_sequences;
 pub use change::CatalogChange;
 pub use comment::{CommentDef, DATABASE_OID};
 pub use distribution::Distribution;
+pub use element::Element;
 pub use resolve::{
     Found, SYSTEM_SCHEMAS, creation_schema, find_relation, find_table, is_system_schema,
     resolve_table,

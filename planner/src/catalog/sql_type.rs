@@ -1,9 +1,11 @@
 //! The SQL types of columns and results, and how they are held in Arrow.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use serde::{Deserialize, Serialize};
+
+use super::Element;
 
 /// The key in an Arrow field's metadata under which the SQL type stands where the Arrow type does
 /// not tell it: `varchar(n)`, `char(n)`, `uuid`, numeric without declared scale, …
@@ -50,6 +52,12 @@ pub enum SqlType {
     Oid,
     /// `name`, the type of identifiers in the system catalogs
     Name,
+    /// `json`: held as the text it was written as
+    Json,
+    /// `jsonb`: held as PostgreSQL prints it
+    Jsonb,
+    /// An array of one dimension. Results and expressions have it, columns of tables do not.
+    Array(Element),
 }
 
 /// Types whose equal values have equal placement hashes. Two tables co-locate on a join only if
@@ -123,7 +131,15 @@ impl SqlType {
             Self::Double => DataType::Float64,
             Self::Numeric(precision, scale) => DataType::Decimal128(precision, scale),
             Self::Boolean => DataType::Boolean,
-            Self::Text | Self::Varchar(_) | Self::Char(_) | Self::Name => DataType::Utf8View,
+            Self::Text
+            | Self::Varchar(_)
+            | Self::Char(_)
+            | Self::Name
+            | Self::Json
+            | Self::Jsonb => DataType::Utf8View,
+            Self::Array(element) => {
+                DataType::List(Arc::new(Field::new_list_field(element.sql_type().arrow(), true)))
+            }
             Self::Date => DataType::Date32,
             Self::Time => DataType::Time64(TimeUnit::Microsecond),
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
@@ -179,6 +195,9 @@ impl SqlType {
             DataType::FixedSizeBinary(16) => Self::Uuid,
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Self::Bytea,
             DataType::Dictionary(_, value) => return Self::of_arrow(value),
+            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                return Self::of_arrow(item.data_type()).and_then(Element::of).map(Self::Array);
+            }
             _ => return None,
         })
     }
@@ -199,7 +218,7 @@ impl SqlType {
             Self::Interval => HashClass::Interval,
             Self::Uuid => HashClass::Uuid,
             Self::Bytea => HashClass::Bytea,
-            Self::Oid => return None,
+            Self::Oid | Self::Json | Self::Jsonb | Self::Array(_) => return None,
         })
     }
 
@@ -225,6 +244,9 @@ impl SqlType {
             Self::Bytea => 17,
             Self::Oid => 26,
             Self::Name => 19,
+            Self::Json => 114,
+            Self::Jsonb => 3802,
+            Self::Array(element) => element.array_oid(),
         }
     }
 
@@ -248,12 +270,22 @@ impl SqlType {
             Self::BigInt | Self::Double | Self::Time | Self::Timestamp | Self::TimestampTz => 8,
             Self::Interval | Self::Uuid => 16,
             Self::Name => 64,
-            Self::Numeric(..) | Self::Text | Self::Varchar(_) | Self::Char(_) | Self::Bytea => -1,
+            Self::Numeric(..)
+            | Self::Text
+            | Self::Varchar(_)
+            | Self::Char(_)
+            | Self::Bytea
+            | Self::Json
+            | Self::Jsonb
+            | Self::Array(_) => -1,
         }
     }
 
     /// From the text that [`fmt::Display`] writes (the form of PostgreSQL's `format_type`).
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(element) = text.strip_suffix("[]") {
+            return Self::parse(element).and_then(Element::of).map(Self::Array);
+        }
         let (name, arguments) = match text.strip_suffix(')').and_then(|t| t.split_once('(')) {
             Some((name, arguments)) => (name.trim_end(), Some(arguments)),
             None => (text, None),
@@ -282,6 +314,8 @@ impl SqlType {
             "bytea" => Self::Bytea,
             "oid" => Self::Oid,
             "name" => Self::Name,
+            "json" => Self::Json,
+            "jsonb" => Self::Jsonb,
             _ => return None,
         })
     }
@@ -310,6 +344,9 @@ impl fmt::Display for SqlType {
             Self::Bytea => f.write_str("bytea"),
             Self::Oid => f.write_str("oid"),
             Self::Name => f.write_str("name"),
+            Self::Json => f.write_str("json"),
+            Self::Jsonb => f.write_str("jsonb"),
+            Self::Array(element) => write!(f, "{}[]", element.sql_type()),
         }
     }
 }
@@ -342,6 +379,11 @@ mod tests {
             Bytea,
             Oid,
             Name,
+            Json,
+            Jsonb,
+            Array(Element::Integer),
+            Array(Element::Numeric(10, 2)),
+            Array(Element::Text),
         ];
         for t in all {
             assert_eq!(SqlType::parse(&t.to_string()), Some(t));

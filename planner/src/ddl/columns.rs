@@ -89,6 +89,12 @@ impl NewColumns {
         sql_type: SqlType,
         position: Option<u32>,
     ) -> Result<&mut ColumnDef> {
+        if let SqlType::Array(_) = sql_type {
+            let message = format!("column \"{name}\" has type {sql_type}, which no table can hold");
+            let report = ErrorReport::unsupported(message)
+                .hint("Arrays are for expressions and results. Store jsonb, or a row per element.");
+            return Err(ErrorReport { position, ..report });
+        }
         let message = if is_system_column(name) {
             format!("column name \"{name}\" conflicts with a system column name")
         } else if self.columns.iter().any(|c| c.name == name) {

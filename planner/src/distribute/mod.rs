@@ -35,6 +35,7 @@ use datafusion::{
         projection::ProjectionExec,
         sorts::sort::SortExec,
         union::UnionExec,
+        unnest::UnnestExec,
         windows::{BoundedWindowAggExec, WindowAggExec},
     },
 };
@@ -95,6 +96,9 @@ impl Distributor {
             }
             Ok(child) if plan.downcast_ref::<FilterExec>().is_some() => {
                 pipeline::filter(plan, child)
+            }
+            Ok(child) if plan.downcast_ref::<UnnestExec>().is_some() => {
+                pipeline::unnest(plan, child)
             }
             Ok(child) if plan.downcast_ref::<SortExec>().is_some() => single::sort(plan, child),
             Ok(child) if plan.downcast_ref::<GlobalLimitExec>().is_some() => {

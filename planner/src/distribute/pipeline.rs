@@ -6,7 +6,9 @@ use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::{
     error::{DataFusionError, Result},
     physical_expr::expressions::Column,
-    physical_plan::{ExecutionPlan, filter::FilterExec, projection::ProjectionExec},
+    physical_plan::{
+        ExecutionPlan, filter::FilterExec, projection::ProjectionExec, unnest::UnnestExec,
+    },
 };
 
 use super::{Placed, join::without_casts};
@@ -40,6 +42,25 @@ pub(super) fn filter(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Pla
     let estimate = child.estimate.with(rows, &plan.schema());
     let volatile = is_volatile(&predicate);
     Ok(once_if(volatile, Placed::new(plan, vec![child], locus, estimate)?))
+}
+
+/// A guess at how many elements an array has.
+const ELEMENTS_PER_ARRAY: f64 = 10.0;
+
+/// Rows of an array's elements are where the array is. Columns stay at their places, unless a struct
+/// has become several.
+pub(super) fn unnest(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
+    let unnest = downcast::<UnnestExec>(plan)?;
+    let lists = unnest.list_column_indices();
+    let kept = |column: usize| lists.iter().all(|list| list.index_in_input_schema != column);
+    let same_width = plan.schema().fields().len() == child.plan.schema().fields().len();
+    let in_place = same_width && unnest.struct_column_indices().is_empty();
+    let locus = child.locus.project(|column| match in_place && kept(column) {
+        true => vec![column],
+        false => vec![],
+    });
+    let estimate = child.estimate.with(child.estimate.rows * ELEMENTS_PER_ARRAY, &plan.schema());
+    Placed::new(plan, vec![child], locus, estimate)
 }
 
 /// Segments are written where the rows have been brought; on every datanode, since none can know

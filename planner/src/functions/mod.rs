@@ -6,18 +6,23 @@
 
 mod aggregate;
 mod arithmetic;
+mod array;
 mod cast;
 mod civil;
 mod compare;
 mod datetime;
 mod decimal;
 mod formats;
+mod json;
 mod literal;
 mod math;
 mod nullable;
 mod operand;
 mod operators;
+mod regex;
 mod registry;
+mod row;
+mod series;
 mod string;
 #[cfg(test)]
 mod tests;
@@ -67,6 +72,7 @@ fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     functions.extend(datetime::all());
     functions.extend(math::all());
     functions.extend(string::all());
+    functions.extend(row::all());
     functions
 }
 
@@ -87,6 +93,11 @@ fn window_functions() -> Vec<Arc<WindowUDF>> {
 /// What turns operators and special syntax into function calls; asked before DataFusion's own.
 fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
     vec![Arc::new(operators::PostgresqlOperators)]
+}
+
+/// Is there a function of this name that is computed row by row?
+pub(crate) fn is_row_function(name: &str) -> bool {
+    row::named(name).is_some()
 }
 
 /// PostgreSQL's name of the type that an Arrow type holds, without modifiers.

@@ -1,12 +1,12 @@
 //! Type names to SQL types.
 
 use datafusion::sql::sqlparser::ast::{
-    CharacterLength, DataType, ExactNumberInfo, ObjectName, TimezoneInfo,
+    ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, ObjectName, TimezoneInfo,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::name::QualifiedName;
-use crate::catalog::SqlType;
+use crate::catalog::{Element, SqlType};
 
 /// The longest varchar and char, in characters (PostgreSQL's MaxAttrSize).
 const MAX_CHARACTERS: u64 = 10_485_760;
@@ -63,9 +63,21 @@ pub fn sql_type(data_type: &DataType) -> Result<SqlType> {
         }
         DataType::Uuid => SqlType::Uuid,
         DataType::Bytea => SqlType::Bytea,
+        DataType::JSON => SqlType::Json,
+        DataType::JSONB => SqlType::Jsonb,
+        DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => array(element)?,
         DataType::Custom(name, modifiers) => custom(name, modifiers)?,
         other => return unknown(other),
     })
+}
+
+/// PostgreSQL takes no notice of how many dimensions and elements are declared; Kestrel's arrays
+/// have one dimension.
+fn array(element: &DataType) -> Result<SqlType> {
+    match Element::of(sql_type(element)?) {
+        Some(element) => Ok(SqlType::Array(element)),
+        None => not_supported("array of more than one dimension"),
+    }
 }
 
 fn has_zone(zone: &TimezoneInfo) -> bool {
@@ -131,14 +143,14 @@ fn plain_type(name: &str) -> Option<SqlType> {
         "bytea" => SqlType::Bytea,
         "oid" | "xid" | "cid" => SqlType::Oid,
         "name" => SqlType::Name,
+        "json" => SqlType::Json,
+        "jsonb" => SqlType::Jsonb,
         _ => return None,
     })
 }
 
 /// PostgreSQL's types that are no type of Kestrel's.
 const UNSUPPORTED: &[&str] = &[
-    "json",
-    "jsonb",
     "jsonpath",
     "xml",
     "money",
@@ -192,9 +204,7 @@ const UNSUPPORTED: &[&str] = &[
 fn unknown(data_type: &DataType) -> Result<SqlType> {
     match data_type {
         DataType::Array(_) => not_supported("array"),
-        DataType::JSON
-        | DataType::JSONB
-        | DataType::Regclass
+        DataType::Regclass
         | DataType::Bit(_)
         | DataType::BitVarying(_)
         | DataType::VarBit(_)

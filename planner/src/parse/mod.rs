@@ -8,6 +8,7 @@
 //!    whole text. As there, one wrong statement means that none of the text runs.
 
 mod alter;
+mod build;
 mod check_columns;
 mod comment;
 mod copy;
@@ -47,6 +48,7 @@ use cursor::Cursor;
 use kestrel_proto::Result;
 
 pub use alter::{AlterAction, AlterSchema, AlterTable};
+pub(crate) use build::select_query;
 pub use comment::{Comment, CommentTarget};
 pub use copy::{CopyDirection, CopyStatement, CopyTarget};
 pub use copy_options::{CopyFormat, CopyHeader, CopyOptions, ForceColumns};

@@ -3,7 +3,10 @@
 use arrow::datatypes::IntervalMonthDayNano;
 use bytes::{Buf, Bytes};
 use datafusion::scalar::ScalarValue;
-use kestrel_planner::catalog::SqlType;
+use kestrel_planner::{
+    catalog::{Element, SqlType},
+    functions::SessionFormats,
+};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{numeric, out_of_range, received_date, received_timestamp, string};
@@ -40,11 +43,52 @@ pub(super) fn decode(sql_type: SqlType, bytes: Bytes, number: usize) -> Result<S
         }
         SqlType::Uuid => ScalarValue::FixedSizeBinary(16, Some(input.take::<16>()?.to_vec())),
         SqlType::Bytea => ScalarValue::BinaryView(Some(input.rest().to_vec())),
+        SqlType::Json => json(sql_type, &utf8(input.rest())?)?,
+        SqlType::Jsonb => match input.take()? {
+            JSONB_VERSION => json(sql_type, &utf8(input.rest())?)?,
+            _ => return Err(input.malformed()),
+        },
+        SqlType::Array(element) => decode_array(&mut input, element)?,
     };
     match input.bytes.is_empty() {
         true => Ok(value),
         false => Err(input.malformed()),
     }
+}
+
+/// What `jsonb_send` begins with.
+const JSONB_VERSION: [u8; 1] = [1];
+
+/// A text that is JSON.
+fn json(sql_type: SqlType, text: &str) -> Result<ScalarValue> {
+    super::text::decode(sql_type, text, &SessionFormats::default())
+}
+
+/// array_recv (arrayfuncs.c).
+fn decode_array(input: &mut Input, element: Element) -> Result<ScalarValue> {
+    let (dimensions, _, _) = (input.i32()?, input.i32()?, input.i32()?);
+    let count = match dimensions {
+        0 => 0,
+        1 => {
+            let (count, _) = (input.i32()?, input.i32()?);
+            count
+        }
+        _ => return Err(ErrorReport::unsupported("arrays of more than one dimension")),
+    };
+    let to = element.sql_type();
+    let mut values = Vec::new();
+    for _ in 0..count {
+        let value = match usize::try_from(input.i32()?) {
+            Err(_) => ScalarValue::try_from(&to.arrow()),
+            Ok(length) if length <= input.bytes.len() => {
+                let value = decode(to, input.bytes.split_to(length), input.number)?;
+                value.cast_to(&to.arrow())
+            }
+            Ok(_) => return Err(input.malformed()),
+        };
+        values.push(value.map_err(|_| input.malformed())?);
+    }
+    Ok(ScalarValue::List(ScalarValue::new_list_nullable(&values, &to.arrow())))
 }
 
 struct Input {

@@ -6,7 +6,10 @@ mod text;
 
 use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
-use kestrel_planner::{catalog::SqlType, functions::SessionFormats};
+use kestrel_planner::{
+    catalog::{Element, SqlType},
+    functions::SessionFormats,
+};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::backend::Parameter;
@@ -17,6 +20,27 @@ pub(crate) use datetime::{out_of_range, received_date, received_timestamp};
 
 /// numeric where nothing says its precision and scale.
 const UNCONSTRAINED_NUMERIC: SqlType = SqlType::Numeric(38, 10);
+
+/// The OIDs of array types.
+const ARRAYS: &[(u32, Element)] = &[
+    (1000, Element::Boolean),
+    (1001, Element::Bytea),
+    (1005, Element::SmallInt),
+    (1007, Element::Integer),
+    (1009, Element::Text),
+    (1014, Element::Text),
+    (1015, Element::Text),
+    (1016, Element::BigInt),
+    (1021, Element::Real),
+    (1022, Element::Double),
+    (1115, Element::Timestamp),
+    (1182, Element::Date),
+    (1183, Element::Time),
+    (1185, Element::TimestampTz),
+    (1187, Element::Interval),
+    (1231, Element::Numeric(38, 10)),
+    (2951, Element::Uuid),
+];
 
 /// The type of a parameter that the client declares by OID; `None`: it leaves the type to us.
 ///
@@ -45,7 +69,12 @@ pub(super) fn parameter_type(oid: u32) -> Result<Option<SqlType>> {
         1186 => SqlType::Interval,
         1700 => UNCONSTRAINED_NUMERIC,
         2950 => SqlType::Uuid,
+        114 => SqlType::Json,
+        3802 => SqlType::Jsonb,
         other => {
+            if let Some((_, element)) = ARRAYS.iter().find(|(oid, _)| *oid == other) {
+                return Ok(Some(SqlType::Array(*element)));
+            }
             return Err(ErrorReport::unsupported(format!(
                 "a parameter of type OID {other} is not supported"
             )));

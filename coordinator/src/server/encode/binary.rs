@@ -3,8 +3,11 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::values::Values;
-use super::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS, numeric, text};
+use super::values::{Elements, Values};
+use super::{POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS, numeric, set_length, text};
+
+/// What `jsonb_send` begins with.
+const JSONB_VERSION: u8 = 1;
 
 /// Appends one value; `row` is not null.
 pub(super) fn put(values: &Values<'_>, row: usize, out: &mut BytesMut) {
@@ -37,5 +40,34 @@ pub(super) fn put(values: &Values<'_>, row: usize, out: &mut BytesMut) {
         }
         Values::Uuid(values) => out.put_slice(values.value(row)),
         Values::Bytea(values) => out.put_slice(values.value(row)),
+        Values::Jsonb(values) => {
+            out.put_u8(JSONB_VERSION);
+            out.put_slice(values.value(row).as_bytes());
+        }
+        Values::Array(elements) => put_array(elements, row, out),
+    }
+}
+
+/// `array_send` (arrayfuncs.c): dimensions (none for an empty array), whether there are NULLs, the
+/// elements' type; of the one dimension the length and lower bound; each element with its length.
+fn put_array(elements: &Elements<'_>, row: usize, out: &mut BytesMut) {
+    let range = elements.of_row(row);
+    out.put_i32(i32::from(!range.is_empty()));
+    out.put_i32(i32::from(range.clone().any(|position| elements.is_null(position))));
+    out.put_u32(elements.oid);
+    if range.is_empty() {
+        return;
+    }
+    out.put_i32(range.len() as i32);
+    out.put_i32(1);
+    for position in range {
+        if elements.is_null(position) {
+            out.put_i32(-1);
+            continue;
+        }
+        let length = out.len();
+        out.put_i32(0);
+        put(&elements.values, position, out);
+        set_length(out, length, out.len() - length - 4);
     }
 }

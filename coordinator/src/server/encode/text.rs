@@ -5,7 +5,7 @@ use kestrel_planner::functions::{
     ByteaOutput, DateStyleFormat, IntervalStyle, SessionFormats, output,
 };
 
-use super::values::Values;
+use super::values::{Elements, Values};
 use super::{datetime, float, integer, interval, numeric};
 
 /// Appends one value; `row` is not null. The styles that sessions have by default are written here,
@@ -27,7 +27,7 @@ pub(super) fn put(values: &Values<'_>, row: usize, style: &SessionFormats, out: 
         }
         Values::Numeric(values, scale) => numeric::put_text(out, values[row], *scale),
         Values::Boolean(values) => out.put_u8(if values.value(row) { b't' } else { b'f' }),
-        Values::Text(values) => put_text(out, values.value(row)),
+        Values::Text(values) | Values::Jsonb(values) => put_text(out, values.value(row)),
         Values::Char(values, length) => put_padded(out, values.value(row), *length),
         Values::Date(values) => put_date(out, values[row], style),
         Values::Time(values) => datetime::put_time(out, values[row]),
@@ -39,6 +39,7 @@ pub(super) fn put(values: &Values<'_>, row: usize, style: &SessionFormats, out: 
         },
         Values::Uuid(values) => put_uuid(out, values.value(row)),
         Values::Bytea(values) => put_bytea(out, values.value(row), style.bytea_output),
+        Values::Array(elements) => put_array(elements, row, style, out),
     }
 }
 
@@ -81,6 +82,43 @@ fn put_bytea(out: &mut BytesMut, bytes: &[u8], format: ByteaOutput) {
         }
         ByteaOutput::Escape => put_text(out, &output::bytea(bytes, format)),
     }
+}
+
+/// `array_out` (arrayfuncs.c): `{1,NULL,"a b"}`.
+fn put_array(elements: &Elements<'_>, row: usize, style: &SessionFormats, out: &mut BytesMut) {
+    out.put_u8(b'{');
+    let mut element = BytesMut::new();
+    for (at, position) in elements.of_row(row).enumerate() {
+        if at > 0 {
+            out.put_u8(b',');
+        }
+        if elements.is_null(position) {
+            out.put_slice(b"NULL");
+            continue;
+        }
+        element.clear();
+        put(&elements.values, position, style, &mut element);
+        put_element(&element, out);
+    }
+    out.put_u8(b'}');
+}
+
+/// An element, in quotes where it would not be read back without.
+fn put_element(element: &[u8], out: &mut BytesMut) {
+    let special = |b: &u8| b"{},\"\\ \t\n\r\x0b\x0c".contains(b);
+    let is_null = element.eq_ignore_ascii_case(b"null");
+    if !element.is_empty() && !is_null && !element.iter().any(special) {
+        out.put_slice(element);
+        return;
+    }
+    out.put_u8(b'"');
+    for byte in element {
+        if matches!(byte, b'"' | b'\\') {
+            out.put_u8(b'\\');
+        }
+        out.put_u8(*byte);
+    }
+    out.put_u8(b'"');
 }
 
 /// Appends char(n): held without its trailing blanks, shown with them. n counts characters.

@@ -1,10 +1,12 @@
 //! One column's values, downcast once.
 
+use std::ops::Range;
+
 use arrow::array::{
     Array, ArrayRef, BinaryViewArray, BooleanArray, FixedSizeBinaryArray, StringViewArray,
     cast::AsArray,
 };
-use arrow::buffer::ScalarBuffer;
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type,
     Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType,
@@ -49,6 +51,32 @@ pub(super) enum Values<'a> {
     Uuid(&'a FixedSizeBinaryArray),
     /// bytea
     Bytea(&'a BinaryViewArray),
+    /// jsonb, as it is printed
+    Jsonb(&'a StringViewArray),
+    /// An array
+    Array(Elements<'a>),
+}
+
+/// The elements of a column of arrays.
+pub(super) struct Elements<'a> {
+    /// Where each array's begin, and the last one's end.
+    pub(super) offsets: &'a OffsetBuffer<i32>,
+    /// The elements of all arrays.
+    pub(super) values: Box<Values<'a>>,
+    pub(super) nulls: Option<&'a NullBuffer>,
+    /// The OID of the elements' type.
+    pub(super) oid: u32,
+}
+
+impl Elements<'_> {
+    /// The positions in [`Self::values`] of a row's elements.
+    pub(super) fn of_row(&self, row: usize) -> Range<usize> {
+        self.offsets[row] as usize..self.offsets[row + 1] as usize
+    }
+
+    pub(super) fn is_null(&self, position: usize) -> bool {
+        self.nulls.is_some_and(|nulls| nulls.is_null(position))
+    }
 }
 
 impl<'a> Values<'a> {
@@ -65,9 +93,19 @@ impl<'a> Values<'a> {
                 primitive::<Decimal128Type>(array).map(|values| Self::Numeric(values, scale))
             }
             SqlType::Boolean => array.as_boolean_opt().map(Self::Boolean),
-            SqlType::Text | SqlType::Varchar(_) | SqlType::Name => {
+            SqlType::Text | SqlType::Varchar(_) | SqlType::Name | SqlType::Json => {
                 array.as_string_view_opt().map(Self::Text)
             }
+            SqlType::Jsonb => array.as_string_view_opt().map(Self::Jsonb),
+            SqlType::Array(element) => match array.as_list_opt::<i32>() {
+                Some(list) => Some(Self::Array(Elements {
+                    offsets: list.offsets(),
+                    values: Box::new(Self::new(list.values(), element.sql_type())?),
+                    nulls: list.values().nulls(),
+                    oid: element.sql_type().oid(),
+                })),
+                None => None,
+            },
             SqlType::Char(length) => {
                 array.as_string_view_opt().map(|values| Self::Char(values, length))
             }

@@ -29,6 +29,7 @@ use crate::{
         civil::{self, DAY},
         decimal,
         formats::SessionFormats,
+        json::Json,
         operand::wrong_type,
     },
 };
@@ -96,7 +97,26 @@ pub(crate) fn convert(array: &ArrayRef, to: SqlType, context: &Context) -> Resul
         },
         SqlType::Uuid => to_uuid(&array, text),
         SqlType::Bytea => to_bytea(&array, text),
+        SqlType::Json => to_json(&text_of(&array, &context.formats)?, |text| {
+            Json::parse(text).map(|_| text.into())
+        }),
+        SqlType::Jsonb => to_json(&text_of(&array, &context.formats)?, |text| {
+            Json::parse(text).map(|value| value.canonical().spaced())
+        }),
+        SqlType::Array(element) => super::array::to_array(&array, text, element, context),
     }
+}
+
+/// Texts that are JSON, each in the form of its type.
+fn to_json(texts: &StringViewArray, form: impl Fn(&str) -> Made<String>) -> Result<ArrayRef> {
+    let mut result = StringViewBuilder::with_capacity(texts.len());
+    for text in texts {
+        match text {
+            Some(text) => result.append_value(form(text).map_err(to_datafusion)?),
+            None => result.append_null(),
+        }
+    }
+    Ok(Arc::new(result.finish()))
 }
 
 fn out_of_range(what: &str) -> ErrorReport {
@@ -111,6 +131,9 @@ fn canonical(array: &ArrayRef) -> Result<ArrayRef> {
         DataType::Dictionary(_, value) => {
             let values = arrow_cast(array, value)?;
             return canonical(&values);
+        }
+        DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            DataType::List(Arc::clone(item))
         }
         other => match Class::of(other) {
             Some(Class::Unknown) | None => return Ok(Arc::clone(array)),
@@ -295,6 +318,7 @@ pub(crate) fn text_of(array: &ArrayRef, formats: &SessionFormats) -> Result<Stri
             Ok(bytes.map(|v| v.map(|v| output::bytea(v, formats.bytea_output))).collect())
         }
         DataType::Null => Ok(StringViewArray::new_null(array.len())),
+        DataType::List(_) => super::array::texts(array.as_list(), formats),
         other => Err(wrong_type(other, &DataType::Utf8View)),
     }
 }

@@ -4,6 +4,7 @@
 //! in its text form because modifiers (`numeric(10,2)`, `character(3)`) have to travel with the
 //! plan. `kestrel_assign` differs in one point: a text too long for its column is an error.
 
+mod array;
 mod datetime;
 mod datetime_output;
 mod evaluate;
@@ -31,6 +32,7 @@ use kestrel_proto::{ErrorReport, SqlState};
 
 pub(crate) use evaluate::text_of;
 use evaluate::{Context, convert};
+pub(crate) use input::bytea;
 pub(crate) use number::double_of_decimal;
 pub(crate) use numeric::ToNumeric;
 
@@ -145,7 +147,8 @@ fn call(expr: Expr, to: SqlType, kind: CastKind) -> Expr {
 /// Whether nothing has to be done.
 fn is_same(from: &DataType, to: SqlType) -> bool {
     match to {
-        SqlType::Varchar(Some(_)) | SqlType::Char(_) => false,
+        // json and jsonb say in the field's metadata that they are no text.
+        SqlType::Varchar(Some(_)) | SqlType::Char(_) | SqlType::Json | SqlType::Jsonb => false,
         SqlType::Numeric(..) => *from == to.arrow(),
         _ => *from == to.arrow(),
     }
@@ -251,6 +254,12 @@ fn is_allowed(from: &DataType, to: SqlType) -> bool {
     }
     if let DataType::Dictionary(_, value) = from {
         return is_allowed(value, to);
+    }
+    if let DataType::List(item) = from {
+        return match to {
+            T::Array(element) => is_allowed(item.data_type(), element.sql_type()),
+            _ => to_text,
+        };
     }
     let binary = matches!(from, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
     if to_text {

@@ -6,10 +6,12 @@ mod make;
 mod now;
 mod part;
 mod pattern;
+mod rows;
 mod to_char;
 
 pub(crate) use date_part::{DatePart, Extract};
 pub(crate) use date_trunc::DateTrunc;
+pub(crate) use rows::ROW_FUNCTIONS;
 
 use std::sync::Arc;
 

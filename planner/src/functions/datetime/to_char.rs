@@ -96,6 +96,8 @@ impl ScalarUDFImpl for ToChar {
             Some(Class::Date | Class::Timestamp | Class::Unknown) => {
                 Ok(vec![Class::Timestamp.arrow(), DataType::Utf8View])
             }
+            // Numbers have a function of their own, which this call becomes.
+            Some(class) if class.is_number() => Ok(vec![of.clone(), DataType::Utf8View]),
             Some(_) => Err(to_datafusion(ErrorReport::unsupported(format!(
                 "to_char of {} is not supported",
                 sql_name(of)

@@ -5,9 +5,13 @@ mod abs;
 mod double;
 mod integer;
 mod logarithm;
+mod number_format;
 mod remainder;
 mod round;
+mod rows;
 mod sign;
+
+pub(crate) use rows::ROW_FUNCTIONS;
 
 use std::sync::Arc;
 

@@ -11,16 +11,17 @@ use kestrel_proto::{ErrorReport, SqlState};
 use super::{
     boolean,
     comparison::{self, Comparison},
-    is_text,
+    is_text, row_call,
     unify::{Known, all_unified, common_type, unified},
 };
 use crate::{
     catalog::SqlType,
     error::to_datafusion,
     functions::{
+        arithmetic::types::Class,
         cast::cast_to,
         literal::{is_untyped_text, typed_text},
-        sql_name,
+        row, sql_name,
     },
 };
 
@@ -85,11 +86,29 @@ fn searched(case: Case, schema: &DFSchema) -> Result<Case> {
 
 /// The arguments of the functions that give back one of them, in their common type.
 pub(super) fn call(call: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
+    if let Some(function) = row::named(call.func.name()) {
+        return row_call::typed(function, call, schema);
+    }
+    if call.func.name() == "substr"
+        && let [_, pattern] = call.args.as_slice()
+        && is_text(&pattern.get_type(schema)?)
+        && let Some(function) = row::named("kestrel_regex_substring")
+    {
+        return row_call::typed(function, call, schema);
+    }
+    if call.func.name() == "to_char"
+        && let [of, _] = call.args.as_slice()
+        && Class::of(&of.get_type(schema)?).is_some_and(Class::is_number)
+        && let Some(function) = row::named("kestrel_to_char_number")
+    {
+        return row_call::typed(function, call, schema);
+    }
     let context = match call.func.name() {
         "coalesce" => "COALESCE",
         "greatest" => "GREATEST",
         "least" => "LEAST",
         "nullif" => "NULLIF",
+        "make_array" => "ARRAY",
         name => {
             if TEXT_FUNCTIONS.contains(&name) {
                 check_text(&call, schema)?;
@@ -98,6 +117,9 @@ pub(super) fn call(call: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
         }
     };
     let args = all_unified(context, call.args, schema)?;
+    if context == "ARRAY" {
+        return Ok(Expr::ScalarFunction(ScalarFunction::new_udf(call.func, args)));
+    }
     let length = char_length(args.iter(), schema);
     padded(Expr::ScalarFunction(ScalarFunction::new_udf(call.func, args)), length, schema)
 }

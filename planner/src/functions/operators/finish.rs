@@ -63,9 +63,9 @@ fn finish(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let from = cast.expr.get_type(schema)?;
             match SqlType::of_field(&cast.field) {
                 Some(to @ (SqlType::Text | SqlType::Varchar(None)))
-                    if is_char(&cast.expr, schema) =>
+                    if is_more_than_text(&cast.expr, schema) =>
                 {
-                    Ok(Transformed::yes(of_char(*cast.expr, to)))
+                    Ok(Transformed::yes(as_bare_text(*cast.expr, to)))
                 }
                 Some(to) if is_relabelling(&cast.expr, to, schema) => {
                     Ok(Transformed::yes(cast_always(*cast.expr, to)))
@@ -93,8 +93,9 @@ fn finish(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     }
 }
 
-fn is_char(expr: &Expr, schema: &DFSchema) -> bool {
-    matches!(sql_type(expr, schema), Some(SqlType::Char(_)))
+/// Is this a text that has more than its Arrow type to say what it is?
+fn is_more_than_text(expr: &Expr, schema: &DFSchema) -> bool {
+    matches!(sql_type(expr, schema), Some(SqlType::Char(_) | SqlType::Json | SqlType::Jsonb))
 }
 
 fn sql_type(expr: &Expr, schema: &DFSchema) -> Option<SqlType> {
@@ -104,9 +105,10 @@ fn sql_type(expr: &Expr, schema: &DFSchema) -> Option<SqlType> {
 /// Whether a cast leaves the values as they are and only changes what they are called (a `name`
 /// as `text`, an `oid` as `bigint`).
 fn is_relabelling(expr: &Expr, to: SqlType, schema: &DFSchema) -> bool {
-    let from = sql_type(expr, schema).filter(|from| !matches!(from, SqlType::Char(_)));
+    use SqlType::{BigInt, Char, Json, Jsonb, Name, Oid, Text, Varchar};
+    let from = sql_type(expr, schema).filter(|from| !matches!(from, Char(_) | Json | Jsonb));
     !matches!(expr, Expr::Literal(..))
-        && !matches!(to, SqlType::Varchar(Some(_)) | SqlType::Char(_))
+        && matches!(to, Text | Varchar(None) | Name | BigInt | Oid)
         && from.is_some_and(|from| from != to && from.arrow() == to.arrow())
 }
 
@@ -120,9 +122,9 @@ fn without_label(expr: &mut Expr, schema: &DFSchema) {
     }
 }
 
-/// A `char(n)` as a text. It is held without its blanks; what has to go is its length, which would
-/// bring them back when it is shown.
-fn of_char(expr: Expr, to: SqlType) -> Expr {
+/// A `char(n)`, json or jsonb as a text. A `char(n)` is held without its blanks; what has to go is
+/// its length, which would bring them back when it is shown.
+fn as_bare_text(expr: Expr, to: SqlType) -> Expr {
     match expr {
         Expr::Literal(value, _) => Expr::Literal(value, None),
         expr => cast_always(expr, to),
@@ -203,7 +205,7 @@ fn beside(
 }
 
 /// Members of an IN list in the type of what is looked for.
-fn finish_in_list(list: InList, schema: &DFSchema) -> Result<Expr> {
+pub(super) fn finish_in_list(list: InList, schema: &DFSchema) -> Result<Expr> {
     let InList { expr, list, negated } = list;
     let mut members = Vec::with_capacity(list.len());
     let mut conditions = Vec::new();

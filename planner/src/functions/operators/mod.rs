@@ -4,21 +4,28 @@
 //! DataFusion asks an `ExprPlanner` for these with the types at hand. It does not ask for unary
 //! minus, BETWEEN, IN, CASE and casts: [`postgresql_expr`] does those in a plan that is made.
 
+mod array_syntax;
 mod branches;
 mod comparison;
 mod finish;
 mod plan;
+mod row_call;
+mod row_syntax;
 mod set_operation;
 mod similar;
+mod special;
 mod syntax;
 mod unify;
 
 use datafusion::{
     common::{DFSchema, Result},
     logical_expr::{
-        Expr, ExprSchemable,
+        Expr, ExprSchemable, GetFieldAccess,
         expr::{Cast, Placeholder, ScalarFunction},
-        planner::{ExprPlanner, PlannerResult, RawAggregateExpr, RawBinaryExpr, RawWindowExpr},
+        planner::{
+            ExprPlanner, PlannerResult, RawAggregateExpr, RawBinaryExpr, RawFieldAccessExpr,
+            RawWindowExpr,
+        },
     },
     sql::sqlparser::ast::BinaryOperator,
 };
@@ -29,8 +36,10 @@ use arrow::datatypes::{DataType, Field};
 use comparison::Comparison;
 pub use finish::postgresql_expr;
 pub use plan::postgresql_plan;
+pub(crate) use row_call::row_call;
 pub(crate) use syntax::call as sql_call;
 pub use syntax::postgresql_syntax;
+pub(crate) use unify::{Known, common_type};
 
 use super::{
     Arithmetic,
@@ -62,6 +71,9 @@ impl ExprPlanner for PostgresqlOperators {
         else {
             return original(left, right);
         };
+        if let Some(planned) = special::operator(&op, &left, &right, schema)? {
+            return Ok(PlannerResult::Planned(planned));
+        }
         if is_nested(&left_type) || is_nested(&right_type) {
             return original(left, right);
         }
@@ -109,6 +121,28 @@ impl ExprPlanner for PostgresqlOperators {
             raw.args = raw.args.into_iter().map(narrow_operand).collect();
         }
         Ok(PlannerResult::Original(raw))
+    }
+
+    fn plan_field_access(
+        &self,
+        raw: RawFieldAccessExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        if !matches!(raw.expr.get_type(schema), Ok(DataType::List(_))) {
+            return Ok(PlannerResult::Original(raw));
+        }
+        let original = raw.clone();
+        let planned = match raw.field_access {
+            GetFieldAccess::ListIndex { key } => {
+                row_call("kestrel_array_element", vec![raw.expr, narrow_operand(*key)])
+            }
+            GetFieldAccess::ListRange { start, stop, .. } => {
+                let (start, stop) = (narrow_operand(*start), narrow_operand(*stop));
+                row_call("kestrel_array_slice", vec![raw.expr, start, stop])
+            }
+            GetFieldAccess::NamedStructField { .. } => None,
+        };
+        Ok(planned.map_or(PlannerResult::Original(original), PlannerResult::Planned))
     }
 
     fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {

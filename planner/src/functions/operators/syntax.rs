@@ -145,7 +145,9 @@ fn rewritten(expr: &Expr) -> Option<Expr> {
             UnaryOperator::PGAbs => Some(call("abs", vec![(**expr).clone()])),
             _ => None,
         },
-        _ => None,
+        other => {
+            super::array_syntax::rewritten(other).or_else(|| super::row_syntax::rewritten(other))
+        }
     }
 }
 
@@ -158,7 +160,7 @@ fn is_bare_numeric(data_type: &DataType) -> bool {
     )
 }
 
-fn number(digits: &str) -> Expr {
+pub(super) fn number(digits: &str) -> Expr {
     let value = Value::Number(digits.trim_start_matches('-').into(), false);
     let literal = Expr::Value(value.into());
     if digits.starts_with('-') {

@@ -24,7 +24,7 @@ use crate::{
 
 /// The type of one of the values.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Known {
+pub(crate) enum Known {
     /// A quoted text or NULL: takes the type of the others.
     Untyped,
     /// Any other.
@@ -43,7 +43,7 @@ impl Known {
 
 /// The common type, if DataFusion has to be told; `CASE types integer and text cannot be matched`
 /// (42804) if there is none. `context` is the word for where the values meet.
-pub(super) fn common_type(context: &str, values: &[Known]) -> Result<Option<DataType>> {
+pub(crate) fn common_type(context: &str, values: &[Known]) -> Result<Option<DataType>> {
     let mut common: Option<DataType> = None;
     for value in values {
         let Known::Typed(next) = value else { continue };

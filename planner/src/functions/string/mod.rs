@@ -3,12 +3,15 @@
 mod arguments;
 mod chr;
 mod concat;
+mod format;
 mod like_escape;
 mod position;
+mod rows;
 mod substring;
 
 pub(crate) use like_escape::{LikeEscape, escaped_by_backslash};
 pub(crate) use position::Position;
+pub(crate) use rows::{ROW_FUNCTIONS, like};
 pub(crate) use substring::Substring;
 
 use std::sync::Arc;

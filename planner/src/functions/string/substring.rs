@@ -44,6 +44,14 @@ impl ScalarUDFImpl for Substring {
     }
 
     fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
+        let text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::Utf8View);
+        // `substring(text FROM pattern)` becomes another function when the call has its types.
+        if let [first, pattern] = arguments
+            && text(first)
+            && text(pattern)
+        {
+            return Ok(vec![DataType::Utf8View; 2]);
+        }
         coerced("substring", &[Kind::Text, Kind::Integer, Kind::Integer], 1, arguments)
     }
 

@@ -1,6 +1,7 @@
 //! SQL expressions against the types, values and errors that PostgreSQL 15 gave for them.
 
 mod aggregates;
+mod documented;
 mod expressions;
 
 use std::sync::{Arc, LazyLock};

@@ -3,13 +3,14 @@
 use arrow::array::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use kestrel_planner::catalog::SqlType;
+use kestrel_planner::functions::SessionFormats;
 use rand::Rng;
 
 use super::driver::{Random, Target, fuzz};
 use super::expect_no_bug;
 use super::mutations::{mutate, one_of};
 use crate::server::decode::decode_parameters;
-use crate::server::{Format, Parameter, RowEncoder, TextStyle};
+use crate::server::{Format, Parameter, RowEncoder};
 use crate::session::OutputField;
 
 /// Every type; `copy_data` reads them, too.
@@ -93,7 +94,7 @@ pub(super) const BINARIES: &[&[u8]] = &[
     b"\0\0\0\0\xc0\0\0\0",
 ];
 
-const ZONES: &[&str] = &["UTC", "Europe/Berlin", "America/St_Johns", "+05:30"];
+const ZONES: &[&str] = &["UTC", "Europe/Berlin", "America/St_Johns", "<+05:30>-05:30"];
 
 #[test]
 fn values() {
@@ -112,7 +113,8 @@ fn make(random: &mut Random) -> Vec<u8> {
 fn check(input: &[u8], random: &mut Random) {
     let sql_type = one_of(TYPES, random);
     let format = one_of(&[Format::Text, Format::Binary], random);
-    let style = TextStyle { time_zone: one_of(ZONES, random).parse().ok() };
+    let settings = [("TimeZone".to_string(), one_of(ZONES, random).to_string())];
+    let style = SessionFormats::from_settings(&settings.into()).unwrap();
     let values = vec![Some(Bytes::copy_from_slice(input))];
     match decode_parameters(&[sql_type], &[format], values, &style) {
         Err(error) => expect_no_bug(&error),
@@ -124,7 +126,7 @@ fn check(input: &[u8], random: &mut Random) {
 }
 
 /// What was taken for a value can be shown.
-fn write(parameter: &Parameter, format: Format, style: TextStyle) {
+fn write(parameter: &Parameter, format: Format, style: SessionFormats) {
     let sql_type = parameter.sql_type;
     let field = OutputField { name: "v".into(), sql_type, table_oid: 0, column_number: 0 };
     let array = parameter.value.to_array().unwrap();
