@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use kestrel_proto::{BucketMap, DatanodeId, ErrorReport, SqlState};
 use serde::{Deserialize, Serialize};
 
-use super::{CatalogChange, CommentDef, RoleDef, Segment, TableDef, ViewDef};
+use super::{CatalogChange, CommentDef, RoleDef, Segment, SequenceDef, TableDef, ViewDef};
 
 /// OIDs below this are PostgreSQL's own.
 const FIRST_OID: u64 = 16384;
@@ -42,21 +42,6 @@ pub struct SchemaDef {
     pub id: u64,
     /// Its name.
     pub name: String,
-}
-
-/// A sequence. Its current value is not part of the catalog: it survives rollback.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SequenceDef {
-    /// OID.
-    pub id: u64,
-    /// The schema it is in.
-    pub schema_name: String,
-    /// Its name.
-    pub name: String,
-    /// The largest value.
-    pub max_value: i64,
-    /// The table and column id that own it: it goes with them.
-    pub owned_by: Option<(u64, u32)>,
 }
 
 /// A datanode that belongs to the cluster.
@@ -166,9 +151,14 @@ impl Catalog {
                 self.edit(*table, |t| t.segments.clear())?;
             }
             CatalogChange::CreateSequence(sequence) => {
+                let key = self.free_name(&sequence.schema_name, &sequence.name)?;
                 self.take_oid(sequence.id);
-                let key = (sequence.schema_name.clone(), sequence.name.clone());
                 self.sequences.insert(key, sequence.clone());
+            }
+            CatalogChange::AlterSequence { before, after } => self.alter_sequence(before, after)?,
+            CatalogChange::DropSequence(id) => self.drop_sequence(*id)?,
+            CatalogChange::SetSequence { id, .. } => {
+                self.sequence_by_id(*id).ok_or_else(|| gone("sequence", &id.to_string()))?;
             }
             CatalogChange::CreateRole(role) => {
                 if self.roles.contains_key(&role.name) {
