@@ -136,9 +136,10 @@ pub(super) fn write_state(
 /// A store that is closed gives back what it had leased and not given. A process that dies does not.
 impl Drop for CatalogStore {
     fn drop(&mut self) {
+        let snapshot = self.snapshot();
         let writer = self.writer.get_mut();
-        let leases = std::mem::take(&mut writer.leases);
-        let unused: Vec<_> = leases.into_iter().filter(|(_, lease)| lease.left > 0).collect();
+        let mut unused = std::mem::take(&mut writer.leases);
+        unused.retain(|id, lease| lease.left > 0 && snapshot.sequence_by_id(*id).is_some());
         let write_back = |transaction: &Transaction<'_>| {
             unused.iter().try_for_each(|(id, lease)| write_state(transaction, *id, lease.state))
         };

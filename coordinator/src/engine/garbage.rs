@@ -1,6 +1,9 @@
 //! Files that the newest catalog no longer refers to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kestrel_planner::catalog::{Catalog, CatalogChange, Segment};
 use kestrel_proto::DatanodeId;
@@ -26,9 +29,9 @@ impl Garbage {
                 }
                 CatalogChange::DropTable(table) | CatalogChange::RemoveAllSegments { table } => {
                     let old = before.table_by_id(*table).into_iter();
-                    let old = old.flat_map(|t| &t.segments).map(AsRef::as_ref);
+                    let old = old.flat_map(|t| &t.segments).map(Arc::as_ref);
                     let gone = old.chain(added.remove(table).unwrap_or_default());
-                    emptied.extend(gone.map(|s: &Segment| (s.datanode, s.file.as_str())));
+                    emptied.extend(gone.map(|s| (s.datanode, s.file.as_str())));
                 }
                 _ => {}
             }

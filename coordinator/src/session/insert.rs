@@ -26,7 +26,7 @@ use kestrel_planner::{
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientSession, NoticeSender, Outcome, Statement, identity};
+use super::{ClientSession, NoticeSender, Outcome, Statement, facts::plannable, identity};
 use crate::{
     query::{Ingestor, RunningQuery},
     server::Parameter,
@@ -363,7 +363,7 @@ fn query_of(sql: &str) -> Result<ast::Query> {
 
 /// The expression of a DEFAULT.
 pub(super) fn default_expr(text: &str) -> Result<ast::Expr> {
-    let query = query_of(&format!("SELECT {text}"))?;
+    let query = plannable(&query_of(&format!("SELECT {text}"))?);
     if let ast::SetExpr::Select(select) = *query.body
         && let Some(ast::SelectItem::UnnamedExpr(expr)) = select.projection.into_iter().next()
     {

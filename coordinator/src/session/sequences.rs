@@ -100,9 +100,10 @@ impl Sequences {
     pub(super) fn set(&self, sequence: &SequenceDef, value: i64, is_called: bool) -> Result<()> {
         let state = sequence.set(value, is_called)?;
         let is_own = self.known.lock().own.contains_key(&sequence.id);
-        match is_own {
-            true => drop(self.known.lock().own.insert(sequence.id, state)),
-            false => self.catalog.set_sequence_here(sequence, state)?,
+        if is_own {
+            self.known.lock().own.insert(sequence.id, state);
+        } else {
+            self.catalog.set_sequence_here(sequence, state)?;
         }
         if is_called {
             self.known.lock().current.insert(sequence.id, value);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use kestrel_planner::catalog::{PG_TEMP, temporary_schema};
 use kestrel_proto::{ErrorReport, Result};
+use tokio::task::JoinError;
 
 use super::ClientSession;
 
@@ -36,14 +37,14 @@ impl ClientSession {
     }
 
     /// The session ends: so do its temporary relations. That goes on when nobody waits for it.
-    pub(super) async fn end_temporary(&self) {
+    pub(super) async fn end_temporary(&mut self) {
         let schema = self.temporary_schema();
         if !self.engine.catalog.snapshot().schemas.contains_key(&schema) {
             return;
         }
         let engine = Arc::clone(&self.engine);
         let dropped = tokio::spawn(async move { engine.drop_temporary(&schema).await });
-        let lost = |error| Err(ErrorReport::internal(format!("{error}")));
+        let lost = |error: JoinError| Err(ErrorReport::internal(format!("{error}")));
         if let Err(error) = dropped.await.unwrap_or_else(lost) {
             tracing::warn!(%error, "temporary tables remain until the next start");
         }

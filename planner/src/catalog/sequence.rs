@@ -195,6 +195,13 @@ impl Catalog {
         self.sequences.values().find(|s| s.owned_by == Some((table, column)))
     }
 
+    pub(super) fn create_sequence(&mut self, sequence: &SequenceDef) -> Result<(), ErrorReport> {
+        let key = self.free_name(&sequence.schema_name, &sequence.name)?;
+        self.take_oid(sequence.id);
+        self.sequences.insert(key, sequence.clone());
+        Ok(())
+    }
+
     pub(super) fn drop_sequence(&mut self, id: u64) -> Result<(), ErrorReport> {
         let found = self.sequence_by_id(id).ok_or_else(|| gone("sequence", &id.to_string()))?;
         let key = (found.schema_name.clone(), found.name.clone());

@@ -151,22 +151,14 @@ impl Catalog {
                 self.edit(*table, |t| t.segments.clear())?;
             }
             CatalogChange::CreateSequence(sequence) => {
-                let key = self.free_name(&sequence.schema_name, &sequence.name)?;
-                self.take_oid(sequence.id);
-                self.sequences.insert(key, sequence.clone());
+                self.create_sequence(sequence)?;
             }
             CatalogChange::AlterSequence { before, after } => self.alter_sequence(before, after)?,
             CatalogChange::DropSequence(id) => self.drop_sequence(*id)?,
             CatalogChange::SetSequence { id, .. } => {
                 self.sequence_by_id(*id).ok_or_else(|| gone("sequence", &id.to_string()))?;
             }
-            CatalogChange::CreateRole(role) => {
-                if self.roles.contains_key(&role.name) {
-                    return Err(conflict(format!("role \"{}\" already exists", role.name)));
-                }
-                self.take_oid(role.id);
-                self.roles.insert(role.name.clone(), role.clone());
-            }
+            CatalogChange::CreateRole(role) => self.create_role(role)?,
             CatalogChange::AlterRole(role) => {
                 let name = self.role_name(role.id)?;
                 self.roles.remove(&name);
@@ -195,6 +187,15 @@ impl Catalog {
     pub(super) fn table_key(&self, id: u64) -> Result<(String, String), ErrorReport> {
         let table = self.table_by_id(id).ok_or_else(|| gone("table", &id.to_string()))?;
         Ok((table.schema_name.clone(), table.name.clone()))
+    }
+
+    fn create_role(&mut self, role: &RoleDef) -> Result<(), ErrorReport> {
+        if self.roles.contains_key(&role.name) {
+            return Err(conflict(format!("role \"{}\" already exists", role.name)));
+        }
+        self.take_oid(role.id);
+        self.roles.insert(role.name.clone(), role.clone());
+        Ok(())
     }
 
     fn role_name(&self, id: u64) -> Result<String, ErrorReport> {

@@ -46,7 +46,7 @@ pub fn own_temporary_schema(search_path: &[String]) -> Option<&String> {
 pub fn schemas_of<'a>(search_path: &'a [String], schema: Option<&'a String>) -> &'a [String] {
     let Some(schema) = schema else { return search_path };
     if schema == PG_TEMP {
-        return own_temporary_schema(search_path).map_or(&[], std::slice::from_ref);
+        return own_temporary_schema(search_path).map_or(&[][..], std::slice::from_ref);
     }
     if is_temporary_schema(schema) && !search_path.contains(schema) {
         return &[];

@@ -3,12 +3,7 @@
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{
-    alter::Altered,
-    alter_sequence,
-    names::RelationNames,
-    sequence::{self},
-};
+use super::{alter::Altered, alter_sequence, names::RelationNames, sequence};
 use crate::{
     catalog::{CatalogChange, Identity, SequenceDef, default_of},
     parse::{Identifier, IdentityClause, SequenceOptions},

@@ -47,8 +47,8 @@ impl Altered<'_> {
     pub(super) fn rename_constraint(&mut self, from: &Identifier, to: &Identifier) -> Result<()> {
         let table = &mut self.table;
         let is_check = |name: &str, table: &TableDef| table.checks.iter().any(|c| c.name == name);
-        let keys = table.primary_key.iter().chain(&table.unique_keys);
-        let key = keys.into_iter().find(|key| key.name == from.name).map(|key| key.id);
+        let mut keys = table.primary_key.iter().chain(&table.unique_keys);
+        let key = keys.find(|key| key.name == from.name).map(|key| key.id);
         if key.is_none() && !is_check(&from.name, table) {
             let message =
                 format!("constraint \"{}\" for table \"{}\" does not exist", from.name, table.name);

@@ -16,6 +16,10 @@ pub enum Overriding {
 
 /// What an INSERT says about it.
 pub fn overriding(sql: &str) -> Option<Overriding> {
+    let mut words = sql.as_bytes().windows("overriding".len());
+    if !words.any(|word| word.eq_ignore_ascii_case(b"overriding")) {
+        return None;
+    }
     let lexed = lexer::lex(sql).ok()?;
     let statement = lexed.statements().into_iter().next()?;
     find(&Cursor::new(&lexed, statement)).map(|(overriding, _)| overriding)
@@ -37,4 +41,26 @@ pub(super) fn find(cursor: &Cursor<'_>) -> Option<(Overriding, Range<usize>)> {
         at.skip_group();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::{StatementKind, parse};
+
+    #[test]
+    fn the_words_stand_before_the_rows() {
+        let system = Some(Overriding::System);
+        for (sql, expected) in [
+            ("INSERT INTO t (a) OVERRIDING SYSTEM VALUE VALUES (1)", system),
+            ("insert into s.t overriding user value select a from u", Some(Overriding::User)),
+            ("INSERT INTO t OVERRIDING SYSTEM VALUE DEFAULT VALUES", system),
+            ("INSERT INTO t (\"overriding\") VALUES (1)", None),
+            ("INSERT INTO t SELECT a AS overriding FROM u", None),
+        ] {
+            let statement = parse(sql).unwrap().remove(0);
+            assert!(matches!(statement.kind, StatementKind::Insert(_)), "{sql}");
+            assert_eq!(overriding(&statement.sql), expected, "{sql}");
+        }
+    }
 }
