@@ -12,3 +12,5 @@ mod locks;
 mod notices;
 mod psql;
 mod routing;
+mod sequences;
+mod temporary;

@@ -7,7 +7,7 @@ use chrono::Utc;
 use datafusion::sql::sqlparser::ast;
 use kestrel_planner::{
     bind::{BindContext, Source, SystemRelations},
-    catalog::Catalog,
+    catalog::{Catalog, SequenceDef, is_temporary_schema},
 };
 use kestrel_proto::{Datanode, ErrorReport, SqlState};
 use tokio::{
@@ -15,14 +15,15 @@ use tokio::{
     task::block_in_place,
 };
 
-use super::{ClientSession, NoticeSender, Statement, settings::Settings};
+use super::{ClientSession, NoticeSender, Statement, sequences::Sequences, settings::Settings};
 use crate::{
+    catalog::SequenceStanding,
     cluster::Member,
     engine::{LockOwner, WaitLimits},
     server::{Activity, Clients, DATABASE, SERVER_VERSION},
     system_view::{
         AdvisoryLock, CursorFacts, PreparedFacts, SessionControl, SessionFacts, SystemViewContext,
-        functions, rewrite, system_view,
+        functions, rewrite, sequence_row, system_view,
     },
 };
 
@@ -32,6 +33,10 @@ struct Views(Arc<SystemViewContext>);
 impl SystemRelations for Views {
     fn relation(&self, schema: &str, name: &str) -> Option<Result<RecordBatch, ErrorReport>> {
         system_view(schema, name).map(|view| view.batch(&self.0))
+    }
+
+    fn sequence(&self, sequence: &SequenceDef) -> Result<RecordBatch, ErrorReport> {
+        sequence_row(&self.0, sequence)
     }
 
     fn plannable(&self, query: ast::Query) -> ast::Query {
@@ -65,7 +70,7 @@ impl ClientSession {
         BindContext {
             source,
             catalog: Arc::clone(catalog),
-            search_path: self.settings.search_path(),
+            search_path: self.search_path(),
             functions: Arc::clone(&self.engine.cluster.functions),
             session_functions: Arc::new(functions::functions(&context)),
             system_relations: Arc::new(Views(context)),
@@ -82,7 +87,7 @@ impl ClientSession {
             client_port: Some(i32::from(self.startup.peer.port())),
             session_start: self.started_at,
             transaction_start: self.started_at,
-            search_path: self.settings.search_path(),
+            search_path: self.search_path(),
             settings: self.settings.facts(),
             server_version: SERVER_VERSION.into(),
             transaction_id: None,
@@ -104,6 +109,8 @@ impl ClientSession {
             notices: self.notices.clone(),
             locks: Arc::clone(&self.locks),
             limits: self.wait_limits(),
+            sequences: self.sequences.clone(),
+            is_read_only: self.settings.is_read_only(),
         }));
         context
     }
@@ -160,6 +167,8 @@ struct Control {
     notices: Option<NoticeSender>,
     locks: Arc<LockOwner>,
     limits: WaitLimits,
+    sequences: Sequences,
+    is_read_only: bool,
 }
 
 impl Control {
@@ -170,6 +179,15 @@ impl Control {
             notices.send(ErrorReport::warning(SqlState::WARNING, message));
         }
         is_there
+    }
+
+    /// Temporary sequences count also where nothing may be written.
+    fn check_writable(&self, function: &str, sequence: &SequenceDef) -> Result<(), ErrorReport> {
+        if !self.is_read_only || is_temporary_schema(&sequence.schema_name) {
+            return Ok(());
+        }
+        let message = format!("cannot execute {function} in a read-only transaction");
+        Err(ErrorReport::new(SqlState::READ_ONLY_SQL_TRANSACTION, message))
     }
 }
 
@@ -227,5 +245,33 @@ impl SessionControl for Control {
 
     fn unlock_all(&self) {
         self.locks.unlock_all();
+    }
+
+    fn next_value(&self, sequence: &SequenceDef) -> Result<i64, ErrorReport> {
+        self.check_writable("nextval()", sequence)?;
+        let values = self.sequences.take(sequence, 1)?;
+        values.first().copied().ok_or_else(|| ErrorReport::internal("a sequence gave no value"))
+    }
+
+    fn current_value(&self, sequence: &SequenceDef) -> Result<i64, ErrorReport> {
+        self.sequences.current(sequence)
+    }
+
+    fn last_value(&self, catalog: &Catalog) -> Result<i64, ErrorReport> {
+        self.sequences.last(catalog)
+    }
+
+    fn set_value(
+        &self,
+        sequence: &SequenceDef,
+        value: i64,
+        is_called: bool,
+    ) -> Result<(), ErrorReport> {
+        self.check_writable("setval()", sequence)?;
+        self.sequences.set(sequence, value, is_called)
+    }
+
+    fn standing(&self, sequence: &SequenceDef) -> Result<SequenceStanding, ErrorReport> {
+        self.sequences.standing(sequence)
     }
 }

@@ -35,7 +35,7 @@ impl ClientSession {
                 true => self.transaction.view(&self.engine),
                 false => self.engine.catalog.snapshot(),
             };
-            let search_path = self.settings.search_path();
+            let search_path = self.search_path();
             if let Some(Found::View(view)) = find_relation(&view, &search_path, name) {
                 return Err(ErrorReport::unsupported("LOCK of a view is not supported")
                     .detail(format!("\"{}\" is a view.", view.name))

@@ -3,12 +3,14 @@
 mod analyze;
 mod commit;
 mod copy;
+mod copy_rows;
 mod copy_to;
 mod cursor;
 mod ddl;
 mod execute;
 mod explain;
 mod facts;
+mod identity;
 mod insert;
 mod lock;
 mod outcome;
@@ -17,9 +19,11 @@ mod role;
 mod rules;
 mod savepoint;
 mod select;
+mod sequences;
 mod serial;
 mod settings;
 mod show;
+mod temporary;
 mod transaction;
 
 pub use cursor::RowCursor;
@@ -46,6 +50,7 @@ use crate::{
     },
 };
 use savepoint::Savepoints;
+use sequences::Sequences;
 use settings::Settings;
 use transaction::Transaction;
 
@@ -99,6 +104,7 @@ impl Backend for EngineBackend {
             settings,
             transaction: Transaction::default(),
             savepoints: Savepoints::new(),
+            sequences: Sequences::new(self.engine.catalog.clone()),
             prepared: PreparedStatements::default(),
             portals: Portals::default(),
             notices: None,
@@ -121,6 +127,7 @@ pub struct ClientSession {
     cancel: CancellationToken,
     transaction: Transaction,
     savepoints: Savepoints,
+    sequences: Sequences,
     prepared: PreparedStatements<Statement>,
     portals: Portals<Statement>,
     /// Where the statement that runs sends its notices.
@@ -289,6 +296,7 @@ impl Session for ClientSession {
         self.portals.clear();
         self.rollback().await;
         self.locks.end_session();
+        self.end_temporary().await;
     }
 }
 

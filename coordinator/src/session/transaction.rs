@@ -225,6 +225,13 @@ impl Transaction {
         self.status == Status::Failed
     }
 
+    /// What ON COMMIT says of the session's temporary tables, for a transaction that did something.
+    pub(super) fn end_temporary(&mut self, engine: &Engine, schema: &str) -> Result<()> {
+        let work = self.work.as_ref().filter(|work| !work.changes.is_empty());
+        let changes = work.map(|work| work.view.on_commit(schema)).unwrap_or_default();
+        if changes.is_empty() { Ok(()) } else { self.change(engine, changes) }
+    }
+
     /// Makes the changes durable and visible, or undoes them. When the outcome is not known, files
     /// stay: what turns out not to be committed is removed at the next start.
     pub(super) async fn commit(&mut self, engine: &Engine) -> Result<()> {

@@ -7,11 +7,12 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use kestrel_planner::catalog::{Catalog, SqlType};
+use kestrel_planner::catalog::{Catalog, SequenceDef, SqlType};
 use kestrel_proto::Result;
 
 use super::relation::Relations;
 use crate::{
+    catalog::SequenceStanding,
     engine::{LockMode, LockScope, LockTag},
     query::QueryRecord,
     server::Activity,
@@ -68,6 +69,16 @@ pub trait SessionControl: fmt::Debug + Send + Sync {
     fn unlock(&self, lock: AdvisoryLock) -> bool;
     /// Gives all advisory locks of the session back.
     fn unlock_all(&self);
+    /// `nextval`
+    fn next_value(&self, sequence: &SequenceDef) -> Result<i64>;
+    /// `currval`
+    fn current_value(&self, sequence: &SequenceDef) -> Result<i64>;
+    /// `lastval`
+    fn last_value(&self, catalog: &Catalog) -> Result<i64>;
+    /// `setval`
+    fn set_value(&self, sequence: &SequenceDef, value: i64, is_called: bool) -> Result<()>;
+    /// Where a sequence stands.
+    fn standing(&self, sequence: &SequenceDef) -> Result<SequenceStanding>;
 }
 
 /// An advisory lock.

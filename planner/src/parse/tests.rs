@@ -31,7 +31,16 @@ fn kind(kind: &StatementKind) -> String {
                 "CreateTableAs {} {:?} AS {} data={}",
                 create.table.name,
                 names(&create.column_names),
-                create.query,
+                match &create.rows {
+                    TableRows::Query(query) => query.to_string(),
+                    TableRows::Execute(execute) => {
+                        format!(
+                            "EXECUTE {} with {} arguments",
+                            execute.name,
+                            execute.arguments.len()
+                        )
+                    }
+                },
                 create.with_data
             ) + &distributed(create.table.distributed.as_ref())
         }
@@ -149,6 +158,14 @@ fn queries_and_changes() {
         ),
         ("WITH x AS (SELECT 1) DELETE FROM t", "Unsupported(\"DELETE with WITH\")"),
         ("SELECT 1 AS a INTO t", "CreateTableAs t [] AS SELECT 1 AS a data=true"),
+        (
+            "SELECT 1 AS a INTO TEMP t UNION SELECT 2 ORDER BY 1",
+            "CreateTableAs t [] AS SELECT 1 AS a UNION SELECT 2 ORDER BY 1 data=true",
+        ),
+        (
+            "CREATE TABLE t (x) AS EXECUTE p (1, 'a') WITH NO DATA",
+            "CreateTableAs t [\"x\"] AS EXECUTE p with 2 arguments data=false",
+        ),
         ("UPDATE t SET a = 1", "Update"),
         ("DELETE FROM t", "Delete"),
         (
@@ -356,7 +373,7 @@ fn copy_options_are_refused_in_postgresqls_words() {
         ("COPY (SELECT 1) FROM STDIN", "42601 @17: syntax error at or near \"FROM\""),
         ("COPY t FROM '/tmp/x'", "0A000 @13: COPY FROM a file is not supported"),
         ("COPY t TO PROGRAM 'x'", "0A000 @11: COPY TO a program is not supported"),
-        ("COPY t FROM STDIN WHERE a > 1", "0A000 @19: COPY FROM … WHERE is not supported"),
+        ("COPY t TO STDOUT WHERE a > 1", "42601 @18: syntax error at or near \"WHERE\""),
     ]);
 }
 

@@ -18,7 +18,7 @@ impl ClientSession {
             }
         };
         self.savepoints.clear();
-        let committed = self.transaction.commit(&self.engine).await;
+        let committed = self.commit_work().await;
         for name in &held {
             match &committed {
                 Ok(()) => self.mark_held(name),
@@ -27,11 +27,33 @@ impl ClientSession {
         }
         self.portals.end_transaction();
         match &committed {
-            Ok(()) => self.settings.commit(),
-            Err(_) => self.settings.rollback(),
+            Ok(()) => {
+                self.settings.commit();
+                self.sequences.commit();
+            }
+            Err(_) => {
+                self.settings.rollback();
+                self.sequences.rollback();
+            }
         }
         self.locks.end_transaction();
         committed
+    }
+
+    /// Commits what the transaction did, and what its end does: to temporary tables, and to the
+    /// sequences that it has made.
+    async fn commit_work(&mut self) -> Result<()> {
+        let schema = self.temporary_schema();
+        let mut ended = self.transaction.end_temporary(&self.engine, &schema);
+        if ended.is_ok() && self.sequences.has_own() {
+            let changes = self.sequences.changes(&self.transaction.view(&self.engine));
+            ended = self.transaction.change(&self.engine, changes);
+        }
+        if ended.is_err() {
+            self.transaction.rollback(&self.engine).await;
+            return ended;
+        }
+        self.transaction.commit(&self.engine).await
     }
 
     /// Undoes the transaction.
@@ -39,6 +61,7 @@ impl ClientSession {
         self.savepoints.clear();
         self.portals.end_transaction();
         self.settings.rollback();
+        self.sequences.rollback();
         self.transaction.rollback(&self.engine).await;
         self.locks.end_transaction();
     }
