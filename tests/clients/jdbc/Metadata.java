@@ -55,12 +55,28 @@ public class Metadata {
             run("keepsTransactions", Metadata::keepsTransactions, connection);
             run("savesPoints", Metadata::savesPoints, connection);
         }
+        if (failed) {
+            System.exit(1);
+        }
         System.out.println("ok");
     }
 
-    static void run(String name, Part part, Connection connection) throws Exception {
-        part.run(connection);
-        System.out.println(name);
+    static boolean failed = false;
+
+    /** All parts are tried. */
+    static void run(String name, Part part, Connection connection) throws SQLException {
+        try {
+            part.run(connection);
+            System.out.println(name);
+        } catch (Exception | AssertionError error) {
+            failed = true;
+            System.out.println(name + " FAILED");
+            error.printStackTrace(System.out);
+            if (!connection.getAutoCommit()) {
+                connection.rollback();
+                connection.setAutoCommit(true);
+            }
+        }
     }
 
     static void browses(Connection connection) throws SQLException {

@@ -144,11 +144,16 @@ async function main() {
   await client.query(schema)
   await client.query("SET TIME ZONE 'UTC'")
   for (const part of [browses, keepsEveryType, streams, copies, reportsErrors, cancels, pools]) {
-    await part(client)
-    console.log(part.name)
+    try {
+      await part(client)
+      console.log(part.name)
+    } catch (error) {
+      console.log(part.name, 'FAILED', error)
+      process.exitCode = 1
+    }
   }
   await client.end()
-  console.log('ok')
+  if (!process.exitCode) console.log('ok')
 }
 
 main().catch((error) => {

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import asyncpg
 
-from shop import EVERY_TYPE, ITEMS, SCHEMA, SLOW, URL
+from shop import EVERY_TYPE, ITEMS, SCHEMA, SLOW, URL, run
 
 
 async def browses(connection):
@@ -170,15 +170,15 @@ async def knows_types(connection):
     assert {row["name"] for row in rows} >= {"text", "_text", "bpchar"}, rows
 
 
-async def main():
-    connection = await asyncpg.connect(URL)
-    await connection.execute(SCHEMA)
-    await connection.execute("SET TIME ZONE 'UTC'")
-    for part in (browses, keeps_every_type, streams, copies, cancels, keeps_transactions, pools, knows_types, reports_errors, nests_transactions):
-        await part(connection)
-        print(part.__name__)
-    await connection.close()
-    print("ok")
+def main():
+    loop = asyncio.new_event_loop()
+    connection = loop.run_until_complete(asyncpg.connect(URL))
+    loop.run_until_complete(connection.execute(SCHEMA))
+    loop.run_until_complete(connection.execute("SET TIME ZONE 'UTC'"))
+    parts = (browses, keeps_every_type, streams, copies, cancels, keeps_transactions, pools, knows_types,
+             nests_transactions, reports_errors)
+    run(*((part.__name__, lambda part=part: loop.run_until_complete(part(connection))) for part in parts))
+    loop.run_until_complete(connection.close())
 
 
-asyncio.run(main())
+main()

@@ -4,11 +4,12 @@ import datetime as dt
 import threading
 import time
 from decimal import Decimal
+from functools import partial
 from urllib.parse import urlparse
 
 import pyodbc
 
-from shop import ITEMS, SCHEMA, SLOW, URL
+from shop import ITEMS, SCHEMA, SLOW, URL, run
 
 SERVER = urlparse(URL)
 DRIVER = (
@@ -116,14 +117,12 @@ def main():
             if statement.strip():
                 connection.execute(statement)
     with pyodbc.connect(DRIVER) as connection:
-        for part in (browses, keeps_values, reports_errors, cancels):
-            part(connection)
-            print(part.__name__)
-    streams()
-    print("streams")
-    undoes_statements()
-    print("undoes_statements")
-    print("ok")
+        parts = (browses, keeps_values, reports_errors, cancels)
+        run(
+            *((part.__name__, partial(part, connection)) for part in parts),
+            ("streams", streams),
+            ("undoes_statements", undoes_statements),
+        )
 
 
 main()

@@ -2,13 +2,14 @@
 
 import io
 import threading
+from functools import partial
 
 import psycopg2
 import psycopg2.extras
 import psycopg2.pool
 from psycopg2 import errorcodes
 
-from shop import EVERY_TYPE, ITEMS, SCHEMA, SLOW, URL
+from shop import EVERY_TYPE, ITEMS, SCHEMA, SLOW, URL, run
 
 psycopg2.extras.register_uuid()
 
@@ -185,10 +186,9 @@ def main():
         cursor.execute("SELECT * FROM shop.item ORDER BY id")
         assert cursor.fetchall() == ITEMS
         cursor.execute("SET TIME ZONE 'UTC'")
-    for part in (browses, keeps_every_type, streams, copies, reports_errors, cancels, keeps_transactions, pools, terminates):
-        part(connection)
-        print(part.__name__)
-    print("ok")
+    parts = (browses, keeps_every_type, streams, copies, reports_errors, cancels, keeps_transactions, pools,
+             terminates)
+    run(*((part.__name__, partial(part, connection)) for part in parts))
 
 
 main()

@@ -1,12 +1,13 @@
 """psycopg 3: the extended protocol, text and binary."""
 
 import threading
+from functools import partial
 
 import psycopg
 from psycopg import errors
 from psycopg.rows import dict_row
 
-from shop import EVERY_TYPE, ITEMS, SCHEMA, SLOW, URL
+from shop import EVERY_TYPE, ITEMS, SCHEMA, SLOW, URL, run
 
 
 def browses(connection):
@@ -209,10 +210,9 @@ def main():
         assert connection.info.parameter_status("application_name") == "shop"
         assert connection.info.server_version >= 150000
         connection.execute("SET TIME ZONE 'UTC'")
-        for part in (browses, keeps_every_type, streams, copies, reports_errors, cancels, keeps_transactions, pipelines, prepares, nests_transactions):
-            part(connection)
-            print(part.__name__)
-    print("ok")
+        parts = (browses, keeps_every_type, streams, copies, reports_errors, cancels, keeps_transactions,
+                 pipelines, prepares, nests_transactions)
+        run(*((part.__name__, partial(part, connection)) for part in parts))
 
 
 main()

@@ -7,6 +7,7 @@ Kestrel's own, so PostgreSQL 15 must pass it, too.
 import datetime as dt
 import pathlib
 import sys
+import traceback
 import uuid
 from decimal import Decimal
 
@@ -50,3 +51,18 @@ SLOW = (
     "SELECT count(*) FROM d a, d b, d c, d d, d e, d f, d g, d h, d i, d j "
     "WHERE a.n + b.n + c.n + d.n + e.n + f.n + g.n + h.n + i.n + j.n = 45"
 )
+
+
+def run(*parts):
+    """Runs each part: a name and what to call. All are tried; one that fails ends in exit status 1."""
+    failed = False
+    for name, call in parts:
+        try:
+            call()
+            print(name)
+        except Exception:
+            failed = True
+            print(f"{name} FAILED\n{traceback.format_exc()}")
+    if failed:
+        sys.exit(1)
+    print("ok")

@@ -2,11 +2,12 @@
 
 import datetime as dt
 from decimal import Decimal
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from shop import ITEMS, SCHEMA, URL
+from shop import ITEMS, SCHEMA, URL, run
 
 
 def reflects(engine):
@@ -103,15 +104,14 @@ def resets(engine):
 
 
 def main():
+    parts = []
     for driver in ("psycopg", "psycopg2"):
         engine = sa.create_engine(URL.replace("postgres://", f"postgresql+{driver}://"), pool_pre_ping=True)
         with engine.begin() as connection:
-            connection.execute(sa.text(SCHEMA))
+            connection.exec_driver_sql(SCHEMA)
         for part in (reflects, maps_tables, creates_tables, resets):
-            part(engine)
-            print(driver, part.__name__)
-        engine.dispose()
-    print("ok")
+            parts.append((f"{driver} {part.__name__}", partial(part, engine)))
+    run(*parts)
 
 
 main()
