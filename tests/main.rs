@@ -1,6 +1,8 @@
 //! Integration tests of the whole: one test binary.
 
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod differential;
