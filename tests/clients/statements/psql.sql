@@ -207,8 +207,6 @@ FROM pg_catalog.pg_class c
 LEFT JOIN pg_catalog.pg_am am ON (c.relam = am.oid)
 WHERE c.oid = '{v}'
 ----
-- 0|v|f|t|f|f|f|f|f||0||p|n|~
-+ 0|v|f|f|f|f|f|f|f||0||p|n|~
 
 == \d v
 SELECT a.attname,
@@ -234,8 +232,6 @@ FROM pg_catalog.pg_class c
 LEFT JOIN pg_catalog.pg_am am ON (c.relam = am.oid)
 WHERE c.oid = '{v}'
 ----
-- 0|v|f|t|f|f|f|f|f||0||p|n|~
-+ 0|v|f|f|f|f|f|f|f||0||p|n|~
 
 == \d+ v
 SELECT a.attname,

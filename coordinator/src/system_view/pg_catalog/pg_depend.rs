@@ -1,4 +1,4 @@
-//! `pg_depend`: which column owns which sequence.
+//! `pg_depend`: which column owns which sequence, which columns a view needs.
 
 use super::super::{
     SystemViewContext,
@@ -7,12 +7,24 @@ use super::super::{
 
 /// `pg_class`, as a class of objects.
 const RELATION: i64 = 1259;
+/// `pg_rewrite`, as a class of objects.
+const RULE: i64 = 2618;
 
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new("classid, objid, refclassid, refobjid, refobjsubid, deptype");
     for sequence in context.catalog.sequences.values() {
         if let Some((table, column)) = sequence.owned_by {
             rows.push(row![RELATION, sequence.id, RELATION, table, column, "a"]);
+        }
+    }
+    for view in context.catalog.views.values() {
+        // The rule is a part of the view, and it is the rule that needs what the query names.
+        rows.push(row![RULE, view.id, RELATION, view.id, 0, "i"]);
+        rows.push(row![RULE, view.id, RELATION, view.id, 0, "n"]);
+        for relation in &view.relations {
+            for column in relation.columns.iter().filter(|column| column.is_used) {
+                rows.push(row![RULE, view.id, RELATION, relation.named.id, column.id, "n"]);
+            }
         }
     }
     rows
