@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod differential;

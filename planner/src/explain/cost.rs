@@ -158,9 +158,13 @@ fn type_width(sql_type: SqlType) -> usize {
         SqlType::Numeric(precision, _) if precision < 38 => {
             8 + 2 * ((usize::from(precision) + 6) / 4)
         }
-        SqlType::Numeric(..) | SqlType::Text | SqlType::Varchar(None) | SqlType::Bytea => {
-            UNKNOWN_WIDTH
-        }
+        SqlType::Numeric(..)
+        | SqlType::Text
+        | SqlType::Varchar(None)
+        | SqlType::Bytea
+        | SqlType::Json
+        | SqlType::Jsonb
+        | SqlType::Array(_) => UNKNOWN_WIDTH,
         SqlType::Name => 64,
         SqlType::Char(length) => length as usize,
         SqlType::Varchar(Some(length)) => match length as usize {

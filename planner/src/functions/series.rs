@@ -37,9 +37,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
             strict(&[TimestampTz, TimestampTz, Interval], TimestampTzArray, |call, arguments| {
                 moments(arguments, |moment, step| {
                     let days = IntervalMonthDayNano::new(step.months, step.days, 0);
-                    let local = plus(call.zone.to_local(moment)?, days)?;
+                    let local = plus(call.formats.zone.to_local(moment)?, days)?;
                     let time = IntervalMonthDayNano::new(0, 0, step.nanoseconds);
-                    plus(call.zone.to_utc(local)?, time)
+                    plus(call.formats.zone.to_utc(local)?, time)
                 })
             }),
         ],

@@ -23,7 +23,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     strict("inet_client_port", (0, 0), INTEGER, |c, _| Ok(c.session.client_port.into())),
     strict("inet_server_addr", (0, 0), TEXT, |_, _| Ok(Value::Null)),
     strict("inet_server_port", (0, 0), INTEGER, |_, _| Ok(Value::Null)),
+    // There are no advisory locks; connection pools ask for none to be left.
+    strict("pg_advisory_unlock_all", (0, 0), TEXT, |_, _| Ok("".into())),
     strict("pg_backend_pid", (0, 0), INTEGER, |c, _| Ok(c.session.backend_pid.into())),
+    // Who waits for a lock is not shown yet.
+    strict("pg_blocking_pids", (1, 1), Returns::Ints, |_, _| Ok(Value::Ints(vec![]))),
     strict("pg_char_to_encoding", (1, 1), INTEGER, |_, arguments| {
         let name = string(arguments, 0).unwrap_or_default().replace('-', "");
         Ok(if name.eq_ignore_ascii_case("utf8") { UTF8.into() } else { (-1).into() })

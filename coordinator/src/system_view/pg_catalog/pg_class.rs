@@ -17,8 +17,8 @@ const PAGE_BYTES: u64 = 8192;
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
         "oid, relname, relnamespace, relowner, relam, relfilenode, relpages, reltuples, \
-         relhasindex, relpersistence, relkind, relnatts, relchecks, relispopulated, \
-         relreplident",
+         relhasindex, relpersistence, relkind, relnatts, relchecks, relhasrules, \
+         relispopulated, relreplident",
     );
     for relation in context.relations().iter() {
         let shape = Shape::of(&context.catalog, relation);
@@ -36,6 +36,8 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             shape.kind,
             shape.columns,
             shape.checks,
+            // A view is a rule that says what to select.
+            matches!(relation.kind, RelationKind::View(_)),
             true,
             shape.replica_identity,
         ]);

@@ -1,4 +1,5 @@
-//! `pg_depend`: which column owns which sequence; one of an identity column is a part of it.
+//! `pg_depend`: which column owns which sequence (one of an identity column is a part of it), and which
+//! columns a view needs.
 
 use super::super::{
     SystemViewContext,
@@ -7,6 +8,8 @@ use super::super::{
 
 /// `pg_class`, as a class of objects.
 const RELATION: i64 = 1259;
+/// `pg_rewrite`, as a class of objects.
+const RULE: i64 = 2618;
 
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new("classid, objid, refclassid, refobjid, refobjsubid, deptype");
@@ -16,6 +19,16 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             let is_identity = owner.is_some_and(|column| column.identity.is_some());
             let kind = if is_identity { "i" } else { "a" };
             rows.push(row![RELATION, sequence.id, RELATION, table, column, kind]);
+        }
+    }
+    for view in context.catalog.views.values() {
+        // The rule is a part of the view, and it is the rule that needs what the query names.
+        rows.push(row![RULE, view.id, RELATION, view.id, 0, "i"]);
+        rows.push(row![RULE, view.id, RELATION, view.id, 0, "n"]);
+        for relation in &view.relations {
+            for column in relation.columns.iter().filter(|column| column.is_used) {
+                rows.push(row![RULE, view.id, RELATION, relation.named.id, column.id, "n"]);
+            }
         }
     }
     rows

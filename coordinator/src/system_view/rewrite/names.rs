@@ -3,8 +3,8 @@
 use std::{collections::HashSet, ops::ControlFlow};
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, Ident,
-    ObjectName, ObjectNamePart, Select, TableFactor, TimezoneInfo, VisitorMut,
+    AccessExpr, BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr,
+    Ident, ObjectName, ObjectNamePart, Select, Subscript, TableFactor, TimezoneInfo, VisitorMut,
 };
 
 use super::{
@@ -32,6 +32,13 @@ impl Names {
         }
         let found = self.scopes.iter().rev().find_map(|s| s.relation_of(qualifier.last()));
         found.map(|definition| definition.oid)
+    }
+
+    /// Whether an expression is a column of type `int2vector` or `oidvector`.
+    fn is_vector(&self, expr: &Expr) -> bool {
+        let Some(column) = column(expr) else { return false };
+        let found = self.scopes.iter().rev().find_map(|scope| scope.system_column(column));
+        found.is_some_and(|definition| definition.type_name.ends_with("vector"))
     }
 }
 
@@ -113,6 +120,10 @@ impl VisitorMut for Names {
                     None => Some(std::mem::replace(&mut **inner, number(0))),
                 },
             },
+            Expr::CompoundFieldAccess { root, access_chain } if self.is_vector(root) => {
+                access_chain.iter_mut().for_each(count_from_one);
+                None
+            }
             _ => None,
         };
         if let Some(replacement) = replacement {
@@ -128,6 +139,18 @@ fn array_literal(one: &Expr, literal: &mut Expr) {
         && let Some(elements) = literal_text(literal).and_then(array_elements)
     {
         *literal = array(elements);
+    }
+}
+
+/// `indkey[0]`: the vector types' subscripts begin with 0, those of lists with 1.
+fn count_from_one(access: &mut AccessExpr) {
+    if let AccessExpr::Subscript(Subscript::Index { index }) = access {
+        let written = Expr::Nested(Box::new(std::mem::replace(index, number(0))));
+        *index = Expr::BinaryOp {
+            left: Box::new(written),
+            op: BinaryOperator::Plus,
+            right: Box::new(number(1)),
+        };
     }
 }
 

@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, Ident, JoinOperator, ObjectName, Select, TableFactor, TableWithJoins,
 };
 
-use super::super::definition::{DEFINITIONS, Definition};
+use super::super::definition::{ColumnDefinition, DEFINITIONS, Definition};
 
 /// The relations of a FROM clause.
 pub(super) struct Scope {
@@ -34,6 +34,17 @@ impl Scope {
                 definition.is_none_or(|d| d.columns.iter().any(|c| c.name == folded(name)))
             }),
         }
+    }
+
+    /// The system relations' column that a name means.
+    pub(super) fn system_column(&self, column: &[Ident]) -> Option<&'static ColumnDefinition> {
+        let [qualifier @ .., name] = column else { return None };
+        let (alias, name) = (qualifier.last().map(folded), folded(name));
+        let meant = |(a, definition): &(String, Option<&'static Definition>)| {
+            definition.filter(|_| alias.as_ref().is_none_or(|alias| alias == a))
+        };
+        let definitions = self.relations.iter().filter_map(meant);
+        definitions.flat_map(|definition| &definition.columns).find(|c| c.name == name)
     }
 
     /// The system relation that a column's qualifier means; without one: the only relation.

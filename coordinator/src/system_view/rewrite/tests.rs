@@ -112,6 +112,15 @@ fn statements_are_rewritten() {
         ),
         ("SELECT x::oid, x::pg_catalog.int4", "SELECT x::BIGINT, x::INTEGER"),
         ("SELECT a::int[]", "SELECT a::INT[]"),
+        (
+            "SELECT indkey[0], c.conkey[1] FROM pg_index i, pg_constraint c",
+            "SELECT indkey[(0) + 1], c.conkey[1] FROM pg_catalog.pg_index i, \
+             pg_catalog.pg_constraint c",
+        ),
+        (
+            "SELECT 1 FROM pg_index i WHERE i.indkey[a.attnum - 1] = 2",
+            "SELECT 1 AS \"?column?0\" FROM pg_catalog.pg_index i WHERE i.indkey[(a.attnum - 1) + 1] = 2",
+        ),
         ("SELECT x::regclass", "SELECT kestrel_reg_text('regclass', x)"),
         (
             "SELECT 1 WHERE x = 't'::regclass",

@@ -1,0 +1,2 @@
+{{ config(materialized='ephemeral') }}
+select customer from {{ ref('customers') }} where spent > 5
