@@ -84,6 +84,9 @@ pub struct ErrorReport {
     pub context: Option<String>,
     /// What it is about (PostgreSQL's `errtable`, `errtablecol`, `errtableconstraint`, relcache.c).
     pub object: Option<Box<ErrorObject>>,
+    /// The function in PostgreSQL's source that reports it, where drivers look at that. Only the
+    /// coordinator says so.
+    pub routine: Option<&'static str>,
 }
 
 /// The `Result` of everything that can fail in a client's sight.
@@ -131,6 +134,7 @@ impl ErrorReport {
             datanode: None,
             context: None,
             object: None,
+            routine: None,
         }
     }
 
@@ -180,6 +184,12 @@ impl ErrorReport {
         self
     }
 
+    /// Names the function in PostgreSQL's source that reports it.
+    pub fn routine(mut self, routine: &'static str) -> Self {
+        self.routine = Some(routine);
+        self
+    }
+
     /// Names the datanode, unless one is named already.
     pub fn on_datanode(mut self, datanode: impl Into<String>) -> Self {
         self.datanode.get_or_insert_with(|| datanode.into());
@@ -223,6 +233,7 @@ impl ErrorReport {
             datanode: text(message.datanode),
             context: None,
             object: (object != ErrorObject::default()).then(|| Box::new(object)),
+            routine: None,
         }
     }
 }

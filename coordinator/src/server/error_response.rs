@@ -47,6 +47,7 @@ fn fields(report: &ErrorReport) -> Vec<(u8, String)> {
         (b't', named(object.table)),
         (b'c', named(object.column)),
         (b'n', named(object.constraint)),
+        (b'R', report.routine.map(str::to_string)),
     ];
     fields.extend(optional.into_iter().filter_map(|(code, text)| Some((code, text?))));
     for (_, text) in &mut fields {

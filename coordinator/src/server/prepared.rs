@@ -41,8 +41,8 @@ impl<S> PreparedStatement<S> {
     pub fn parameter_oids(&self) -> Vec<u32> {
         let known = self.description.parameters.iter().enumerate();
         let oid = |(at, known): (usize, &SqlType)| match self.declared.get(at) {
-            None | Some(0 | UNKNOWN_OID) => known.oid(),
-            Some(declared) => *declared,
+            None | Some(&(0 | UNKNOWN_OID)) => known.oid(),
+            Some(&declared) => declared,
         };
         known.map(oid).collect()
     }
@@ -114,6 +114,8 @@ pub fn check_unchanged(described: Option<&[OutputField]>, fields: &[OutputField]
     };
     match described {
         Some(described) if oids(described) == oids(fields) => Ok(()),
-        _ => Err(ErrorReport::unsupported("cached plan must not change result type")),
+        // Drivers that see the routine prepare the statement again by themselves.
+        _ => Err(ErrorReport::unsupported("cached plan must not change result type")
+            .routine("RevalidateCachedQuery")),
     }
 }

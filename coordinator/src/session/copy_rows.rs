@@ -72,8 +72,11 @@ impl CopyRowsQuery {
         let context = self.over(rows);
         let bound = bind_query(&self.query(expressions)?, &context, &[])
             .map_err(|error| ErrorReport { position: None, ..error })?;
-        let plan_context =
-            PlanContext { catalog: Arc::clone(&context.catalog), now: chrono::Utc::now() };
+        let plan_context = PlanContext {
+            catalog: Arc::clone(&context.catalog),
+            now: chrono::Utc::now(),
+            formats: self.environment.formats()?,
+        };
         let plan = self.engine.planner.plan(&bound.plan, &plan_context).await?;
         let environment = QueryEnvironment { id: QueryId::random(), ..self.environment.clone() };
         let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;

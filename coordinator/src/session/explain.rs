@@ -80,7 +80,8 @@ impl ClientSession {
             }
             // As in PostgreSQL: of the query that fills the table.
             StatementKind::CreateTableAs(create) => {
-                let (bound, view) = self.bind(&create.query, statement, parameters)?;
+                let cancel = CancellationToken::new();
+                let (bound, view) = self.bind_rows(&create.rows, statement, cancel).await?;
                 let plan = self.plan(&bound.plan, &view).await?;
                 Ok(Explained { tree: explain::explain(&plan, options), plan: None })
             }

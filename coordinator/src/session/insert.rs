@@ -152,7 +152,7 @@ impl ClientSession {
     }
 
     /// Binds the query of CREATE TABLE … AS.
-    async fn bind_rows(
+    pub(super) async fn bind_rows(
         &mut self,
         rows: &TableRows,
         statement: &Statement,

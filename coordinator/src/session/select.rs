@@ -42,8 +42,8 @@ impl ClientSession {
         let mut bound = bind_query(&plannable(query), &context, &types)?;
         if !parameters.is_empty() {
             let values: Vec<_> = parameters.iter().map(|p| p.value.clone()).collect();
-            let plan = bound.plan.with_param_values(ParamValues::from(values)).map_err(report)?;
-            bound = BoundQuery { plan, names: bound.names, relations: bound.relations };
+            let plan = std::mem::take(&mut bound.plan);
+            bound.plan = plan.with_param_values(ParamValues::from(values)).map_err(report)?;
         }
         check_no_parameters(&bound.plan)?;
         Ok((bound, view))

@@ -73,11 +73,16 @@ fn name_select(select: &mut Select) {
             _ => None,
         })
         .collect();
+    let has_wildcard = select
+        .projection
+        .iter()
+        .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
     for (position, item) in select.projection.iter_mut().enumerate() {
         let SelectItem::UnnamedExpr(expr) = item else { continue };
         let name = column_name(expr);
         let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-        let first = taken.insert(name.clone());
+        // `SELECT id, *`: the wildcard may stand for that column, too.
+        let first = taken.insert(name.clone()) && !(is_column && has_wildcard);
         if is_column && first {
             continue;
         }
