@@ -129,7 +129,7 @@ impl QueryEnvironment {
     }
 
     /// How the session reads and writes values.
-    pub(super) fn formats(&self) -> Result<SessionFormats> {
+    pub(crate) fn formats(&self) -> Result<SessionFormats> {
         SessionFormats::from_settings(&self.options)
     }
 
