@@ -161,10 +161,7 @@ fn in_any_session(
     to: SqlType,
     kind: CastKind,
 ) -> Result<Option<Result<ArrayRef>>, ErrorReport> {
-    let formats = match formats_that_matter(from, to) {
-        Some(formats) => formats,
-        None => return Ok(None),
-    };
+    let Some(formats) = formats_that_matter(from, to) else { return Ok(None) };
     let array = value.to_array().map_err(crate::error::report)?;
     let convert = |formats| convert(&array, to, &Context { kind, formats });
     let first = convert(SessionFormats::default());
