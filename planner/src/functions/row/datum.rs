@@ -161,6 +161,7 @@ pub(crate) fn datum(array: &ArrayRef, row: usize) -> Result<Datum> {
         }
         DataType::Utf8View => Datum::Text(array.as_string_view().value(row).into()),
         DataType::Utf8 => Datum::Text(array.as_string::<i32>().value(row).into()),
+        DataType::LargeUtf8 => Datum::Text(array.as_string::<i64>().value(row).into()),
         DataType::BinaryView => Datum::Bytes(array.as_binary_view().value(row).into()),
         DataType::Binary => Datum::Bytes(array.as_binary::<i32>().value(row).into()),
         DataType::Date32 => Datum::Date(array.as_primitive::<Date32Type>().value(row)),
