@@ -171,6 +171,20 @@ fn check_text(call: &ScalarFunction, schema: &DFSchema) -> Result<()> {
     }
 }
 
+/// The type that a CASE or COALESCE will have when it is finished, if its Arrow type does not tell.
+pub(super) fn special_type(expr: &Expr, schema: &DFSchema) -> Option<SqlType> {
+    match expr {
+        Expr::Case(case) => {
+            let results = case.when_then_expr.iter().map(|(_, then)| then);
+            special_text(results.chain(&case.else_expr).map(Box::as_ref), schema)
+        }
+        Expr::ScalarFunction(call) if matches!(call.func.name(), "coalesce" | "nullif") => {
+            special_text(call.args.iter(), schema)
+        }
+        _ => None,
+    }
+}
+
 /// The type that all values have, if it is a `char(n)`, json or jsonb, which are more than their
 /// Arrow type tells; NULL and quoted text have any.
 fn special_text<'a>(values: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<SqlType> {
