@@ -93,6 +93,7 @@ fn fixed_title(placed: &Placed) -> Option<&'static str> {
     match () {
         () if is("DataSourceExec") => Some("Values Scan"),
         () if is("LazyMemoryExec") => Some("Function Scan"),
+        () if is("UnnestExec") => Some("ProjectSet"),
         () if is("FilterExec") => Some("Filter"),
         () => None,
     }

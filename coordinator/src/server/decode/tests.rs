@@ -43,6 +43,34 @@ const NUMERIC: SqlType = SqlType::Numeric(38, 10);
 const MICROS: i64 = 1_709_210_096_500_000;
 
 #[test]
+fn arrays_and_json() {
+    let integers = |values: &[Option<i32>]| {
+        let values: Vec<_> = values.iter().map(|v| ScalarValue::Int32(*v)).collect();
+        let data_type = SqlType::Integer.arrow();
+        ScalarValue::List(ScalarValue::new_list_nullable(&values, &data_type))
+    };
+    let of_integers = SqlType::Array(Element::Integer);
+    check(of_integers, "{1,NULL, 3}", integers(&[Some(1), None, Some(3)]));
+    check(of_integers, "{}", integers(&[]));
+    check_error(
+        of_integers,
+        "{x}",
+        SqlState::INVALID_TEXT_REPRESENTATION,
+        "invalid input syntax for type integer: \"x\"",
+    );
+    check_binary(
+        of_integers,
+        "00000001000000010000001700000003000000010000000400000001ffffffff0000000400000003",
+        integers(&[Some(1), None, Some(3)]),
+    );
+    check_binary(of_integers, "000000000000000000000017", integers(&[]));
+    let json = ScalarValue::Utf8View(Some("{\"a\": 1}".into()));
+    check(SqlType::Jsonb, "{\"a\":1}", json.clone());
+    check_binary(SqlType::Jsonb, "017b2261223a20317d", json);
+    assert_eq!(parameter_type(1007), Ok(Some(of_integers)));
+}
+
+#[test]
 fn text_values() {
     check(SqlType::SmallInt, "-7", ScalarValue::Int16(Some(-7)));
     check(SqlType::Integer, " 7 ", ScalarValue::Int32(Some(7)));
@@ -177,6 +205,6 @@ fn what_is_no_value_is_refused_in_either_format() {
 fn declared_types() {
     assert_eq!(parameter_type(0), Ok(None));
     assert_eq!(parameter_type(23), Ok(Some(SqlType::Integer)));
-    let error = parameter_type(1_007).unwrap_err();
+    let error = parameter_type(600).unwrap_err();
     assert_eq!(error.sqlstate, SqlState::FEATURE_NOT_SUPPORTED);
 }

@@ -252,6 +252,41 @@ fn binary_forms() {
 }
 
 #[test]
+fn arrays_and_json() {
+    use arrow::array::ListArray;
+    use kestrel_planner::catalog::Element;
+    let integers = |values: Vec<Option<i32>>| {
+        ListArray::from_iter_primitive::<Int32Type, _, _>(vec![Some(values)])
+    };
+    let texts = || {
+        let values: ArrayRef = Arc::new(StringViewArray::from(vec!["a", "b c"]));
+        let item = arrow::datatypes::Field::new_list_field(values.data_type().clone(), true);
+        let offsets = arrow::buffer::OffsetBuffer::from_lengths([2]);
+        ListArray::new(Arc::new(item), offsets, values, None)
+    };
+    let (of_integers, of_texts) = (SqlType::Array(Element::Integer), SqlType::Array(Element::Text));
+    check(integers(vec![Some(1), None, Some(3)]), of_integers, "{1,NULL,3}");
+    check(integers(vec![]), of_integers, "{}");
+    check(texts(), of_texts, "{a,\"b c\"}");
+    // array_send, jsonb_send
+    check_binary(
+        integers(vec![Some(1), None, Some(3)]),
+        of_integers,
+        "00000001000000010000001700000003000000010000000400000001ffffffff0000000400000003",
+    );
+    check_binary(integers(vec![]), of_integers, "000000000000000000000017");
+    check_binary(
+        texts(),
+        of_texts,
+        "0000000100000000000000190000000200000001000000016100000003622063",
+    );
+    let json = || StringViewArray::from(vec!["{\"a\": 1}"]);
+    check(json(), SqlType::Jsonb, "{\"a\": 1}");
+    check_binary(json(), SqlType::Jsonb, "017b2261223a20317d");
+    check_binary(json(), SqlType::Json, "7b2261223a20317d");
+}
+
+#[test]
 fn numerics_in_binary() {
     // As numeric_send of PostgreSQL 15 gives them.
     let cases = [

@@ -1,18 +1,13 @@
 //! Arrays as texts: `{1,NULL,"a b"}` (`array_in` and `array_out` in PostgreSQL's arrayfuncs.c).
 
+use std::str::Chars;
+
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 /// The texts of the elements of an array of one dimension; `None`: NULL.
 ///
 /// Errors: 22P02; 0A000 for arrays of arrays.
 pub(crate) fn elements(text: &str) -> Result<Vec<Option<String>>> {
-    let malformed = |detail: &str| {
-        Err(ErrorReport::new(
-            SqlState::INVALID_TEXT_REPRESENTATION,
-            format!("malformed array literal: \"{text}\""),
-        )
-        .detail(detail))
-    };
     let trimmed = text.trim_ascii();
     // `[1:3]={1,2,3}`: arrays begin at 1.
     let body = match trimmed.strip_prefix("[1:").and_then(|t| t.split_once("]=")) {
@@ -20,64 +15,18 @@ pub(crate) fn elements(text: &str) -> Result<Vec<Option<String>>> {
         None => trimmed,
     };
     let Some(body) = body.strip_prefix('{') else {
-        return malformed("Array value must start with \"{\" or dimension information.");
+        let detail = "Array value must start with \"{\" or dimension information.";
+        return Err(malformed(text, detail));
     };
-    let mut chars = body.chars().peekable();
+    let mut chars = body.chars();
     let mut found = Vec::new();
     loop {
-        while chars.peek().is_some_and(char::is_ascii_whitespace) {
-            chars.next();
-        }
-        let (mut element, mut quoted) = (String::new(), false);
-        // The blanks at the end of an element without quotes do not count; escaped ones do.
-        let mut kept = 0;
-        let end = loop {
-            match chars.next() {
-                None => return malformed("Unexpected end of input."),
-                Some('{') => {
-                    return Err(ErrorReport::unsupported(
-                        "arrays of more than one dimension are not supported",
-                    ));
-                }
-                Some(c @ (',' | '}')) => break c,
-                Some('"') if quoted || !element.trim_ascii().is_empty() => {
-                    return malformed("Incorrectly quoted array element.");
-                }
-                Some('"') => {
-                    quoted = true;
-                    loop {
-                        match chars.next() {
-                            None => return malformed("Unexpected end of input."),
-                            Some('"') => break,
-                            Some('\\') => element.extend(chars.next()),
-                            Some(c) => element.push(c),
-                        }
-                    }
-                    kept = element.len();
-                }
-                Some('\\') => {
-                    element.extend(chars.next());
-                    kept = element.len();
-                }
-                Some(c) if c.is_ascii_whitespace() => {
-                    if !quoted {
-                        element.push(c);
-                    }
-                }
-                Some(_) if quoted => return malformed("Incorrectly quoted array element."),
-                Some(c) => {
-                    element.push(c);
-                    kept = element.len();
-                }
-            }
-        };
-        element.truncate(kept);
-        let is_empty = element.is_empty() && !quoted;
-        match (is_empty, end) {
+        let Element { value, quoted, end } = element(&mut chars, text)?;
+        match (value.is_empty() && !quoted, end) {
             (true, '}') if found.is_empty() => {}
-            (true, c) => return malformed(&format!("Unexpected \"{c}\" character.")),
-            (false, _) if !quoted && element.eq_ignore_ascii_case("null") => found.push(None),
-            (false, _) => found.push(Some(element)),
+            (true, c) => return Err(malformed(text, &format!("Unexpected \"{c}\" character."))),
+            (false, _) if !quoted && value.eq_ignore_ascii_case("null") => found.push(None),
+            (false, _) => found.push(Some(value)),
         }
         if end == '}' {
             break;
@@ -85,7 +34,71 @@ pub(crate) fn elements(text: &str) -> Result<Vec<Option<String>>> {
     }
     match chars.all(|c| c.is_ascii_whitespace()) {
         true => Ok(found),
-        false => malformed("Junk after closing right brace."),
+        false => Err(malformed(text, "Junk after closing right brace.")),
+    }
+}
+
+fn malformed(text: &str, detail: &str) -> ErrorReport {
+    let message = format!("malformed array literal: \"{text}\"");
+    ErrorReport::new(SqlState::INVALID_TEXT_REPRESENTATION, message).detail(detail)
+}
+
+/// An element as it is read.
+struct Element {
+    value: String,
+    quoted: bool,
+    /// What stands behind it.
+    end: char,
+}
+
+/// The next element. Blanks around it do not count, unless they are quoted or escaped.
+fn element(chars: &mut Chars<'_>, text: &str) -> Result<Element> {
+    let unfinished = || malformed(text, "Unexpected end of input.");
+    let misquoted = || malformed(text, "Incorrectly quoted array element.");
+    let (mut value, mut quoted, mut kept) = (String::new(), false, 0);
+    loop {
+        match chars.next().ok_or_else(unfinished)? {
+            '{' => {
+                return Err(ErrorReport::unsupported(
+                    "arrays of more than one dimension are not supported",
+                ));
+            }
+            end @ (',' | '}') => {
+                value.truncate(kept);
+                return Ok(Element { value, quoted, end });
+            }
+            '"' if quoted || kept > 0 => return Err(misquoted()),
+            '"' => {
+                (value, quoted) = (quoted_text(chars).ok_or_else(unfinished)?, true);
+                kept = value.len();
+            }
+            c if c.is_ascii_whitespace() => {
+                if !quoted && kept > 0 {
+                    value.push(c);
+                }
+            }
+            _ if quoted => return Err(misquoted()),
+            '\\' => {
+                value.push(chars.next().ok_or_else(unfinished)?);
+                kept = value.len();
+            }
+            c => {
+                value.push(c);
+                kept = value.len();
+            }
+        }
+    }
+}
+
+/// What stands before the next quote; `None`: there is none.
+fn quoted_text(chars: &mut Chars<'_>) -> Option<String> {
+    let mut value = String::new();
+    loop {
+        match chars.next()? {
+            '"' => return Some(value),
+            '\\' => value.push(chars.next()?),
+            c => value.push(c),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{Json, build, change};
+use super::{Json, build, change, read::Parts};
 use crate::functions::row::{
     Call, Datum, Function,
     Type::{Any, Boolean, Integer, Json as JsonType, Jsonb as JsonbType, Text, TextArray},
@@ -21,11 +21,11 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "json_array_elements_text",
-        overloads: &[strict(&[JsonType], TextArray, element_texts)],
+        overloads: &[strict(&[JsonType], TextArray, |_, a| element_texts(a, false))],
     },
     Function {
         name: "jsonb_array_elements_text",
-        overloads: &[strict(&[JsonbType], TextArray, element_texts)],
+        overloads: &[strict(&[JsonbType], TextArray, |_, a| element_texts(a, true))],
     },
     Function { name: "json_array_length", overloads: &[strict(&[JsonType], Integer, length)] },
     Function { name: "jsonb_array_length", overloads: &[strict(&[JsonbType], Integer, length)] },
@@ -41,11 +41,11 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "kestrel_json_value_texts",
-        overloads: &[strict(&[JsonType], TextArray, value_texts)],
+        overloads: &[strict(&[JsonType], TextArray, |_, a| value_texts(a, false))],
     },
     Function {
         name: "kestrel_jsonb_value_texts",
-        overloads: &[strict(&[JsonbType], TextArray, value_texts)],
+        overloads: &[strict(&[JsonbType], TextArray, |_, a| value_texts(a, true))],
     },
     Function { name: "json_typeof", overloads: &[strict(&[JsonType], Text, type_name)] },
     Function { name: "jsonb_typeof", overloads: &[strict(&[JsonbType], Text, type_name)] },
@@ -288,41 +288,60 @@ fn texts(array: &Datum) -> Vec<&str> {
     array.list().iter().map(Datum::text).collect()
 }
 
-/// What was found, in the form of its type; jsonb is printed with blanks, json without.
-fn found(value: Option<&Json>, is_jsonb: bool, as_text: bool) -> Datum {
+/// What was found in a jsonb: as it is printed, or as text.
+fn found(value: Option<&Json>, as_text: bool) -> Datum {
     match (value, as_text) {
         (None, _) => Datum::Null,
-        (Some(value), true) => match value {
-            Json::Array(_) | Json::Object(_) if !is_jsonb => Datum::Text(value.compact()),
-            value => value.text().map_or(Datum::Null, Datum::Text),
-        },
-        (Some(value), false) => {
-            Datum::Text(if is_jsonb { value.spaced() } else { value.compact() })
-        }
+        (Some(value), true) => value.text().map_or(Datum::Null, Datum::Text),
+        (Some(value), false) => Datum::Text(value.spaced()),
     }
+}
+
+/// What was found in a json: as it is written, or a string without its quotes.
+fn written(part: Option<&str>, as_text: bool) -> Result<Datum> {
+    let Some(part) = part else { return Ok(Datum::Null) };
+    if !as_text || part.starts_with(['{', '[']) {
+        return Ok(Datum::Text(part.into()));
+    }
+    Ok(Json::parse(part)?.text().map_or(Datum::Null, Datum::Text))
 }
 
 /// `json -> key`, `json -> position`
 fn member(arguments: &[Datum], is_jsonb: bool, as_text: bool) -> Result<Datum> {
+    if !is_jsonb {
+        let parts = Parts::of(arguments[0].text())?;
+        return match &arguments[1] {
+            Datum::Int(position) => written(parts.element(*position), as_text),
+            key => written(parts.member(key.text()), as_text),
+        };
+    }
     let json = read(&arguments[0])?;
     let value = match &arguments[1] {
         Datum::Int(position) => json.element(*position),
         key => json.member(key.text()),
     };
-    Ok(found(value, is_jsonb, as_text))
+    Ok(found(value, as_text))
 }
 
 /// `json #> path`
 fn steps(arguments: &[Datum], is_jsonb: bool, as_text: bool) -> Result<Datum> {
-    let json = read(&arguments[0])?;
-    let mut value = Some(&json);
-    for step in arguments[1].list() {
-        value = match step.is_null() {
-            true => None,
-            false => value.and_then(|value| value.step(step.text())),
-        };
+    let path = arguments[1].list();
+    if path.iter().any(Datum::is_null) {
+        return Ok(Datum::Null);
     }
-    Ok(found(value, is_jsonb, as_text))
+    if !is_jsonb {
+        let mut part = Some(arguments[0].text().trim_ascii());
+        for step in path {
+            part = match part {
+                Some(part) => Parts::of(part)?.step(step.text()),
+                None => None,
+            };
+        }
+        return written(part, as_text);
+    }
+    let json = read(&arguments[0])?;
+    let value = path.iter().try_fold(&json, |value, step| value.step(step.text()));
+    Ok(found(value, as_text))
 }
 
 /// `json_extract_path(json, step, …)`
@@ -353,16 +372,22 @@ fn not_an_array(json: &Json, what: &str) -> ErrorReport {
 }
 
 fn elements(arguments: &[Datum], is_jsonb: bool) -> Result<Datum> {
+    if !is_jsonb && let Parts::Elements(parts) = Parts::of(arguments[0].text())? {
+        return Ok(Datum::List(parts.into_iter().map(|p| Datum::Text(p.into())).collect()));
+    }
     match read(&arguments[0])? {
         Json::Array(elements) => {
-            let printed = |e: &Json| found(Some(e), is_jsonb, false);
-            Ok(Datum::List(elements.iter().map(printed).collect()))
+            Ok(Datum::List(elements.iter().map(|e| found(Some(e), false)).collect()))
         }
         other => Err(not_an_array(&other, "elements")),
     }
 }
 
-fn element_texts(_: &Call, arguments: &[Datum]) -> Result<Datum> {
+fn element_texts(arguments: &[Datum], is_jsonb: bool) -> Result<Datum> {
+    if !is_jsonb && let Parts::Elements(parts) = Parts::of(arguments[0].text())? {
+        let texts = parts.into_iter().map(|part| written(Some(part), true));
+        return Ok(Datum::List(texts.collect::<Result<_>>()?));
+    }
     match read(&arguments[0])? {
         Json::Array(elements) => {
             let text = |e: &Json| e.text().map_or(Datum::Null, Datum::Text);
@@ -399,12 +424,18 @@ fn keys(_: &Call, arguments: &[Datum]) -> Result<Datum> {
 }
 
 fn values(arguments: &[Datum], is_jsonb: bool) -> Result<Datum> {
+    if !is_jsonb && let Parts::Members(parts) = Parts::of(arguments[0].text())? {
+        return Ok(Datum::List(parts.into_iter().map(|(_, p)| Datum::Text(p.into())).collect()));
+    }
     let members = members(&arguments[0], "jsonb_each")?;
-    let printed = |(_, value): &(String, Json)| found(Some(value), is_jsonb, false);
-    Ok(Datum::List(members.iter().map(printed).collect()))
+    Ok(Datum::List(members.iter().map(|(_, value)| found(Some(value), false)).collect()))
 }
 
-fn value_texts(_: &Call, arguments: &[Datum]) -> Result<Datum> {
+fn value_texts(arguments: &[Datum], is_jsonb: bool) -> Result<Datum> {
+    if !is_jsonb && let Parts::Members(parts) = Parts::of(arguments[0].text())? {
+        let texts = parts.into_iter().map(|(_, part)| written(Some(part), true));
+        return Ok(Datum::List(texts.collect::<Result<_>>()?));
+    }
     let members = members(&arguments[0], "jsonb_each_text")?;
     let text = |(_, value): (String, Json)| value.text().map_or(Datum::Null, Datum::Text);
     Ok(Datum::List(members.into_iter().map(text).collect()))

@@ -6,6 +6,7 @@
 mod build;
 mod change;
 mod functions;
+mod read;
 mod value;
 
 pub(crate) use functions::FUNCTIONS;

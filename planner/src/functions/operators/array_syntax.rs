@@ -222,12 +222,7 @@ fn ordered(query: &Query) -> Option<Query> {
         Some(_) => return None,
     };
     let order = order.into_iter().map(|mut key| {
-        let is_output = match &key.expr {
-            Expr::Value(value) => matches!(&value.value, Value::Number(digits, _) if digits == "1"),
-            Expr::Identifier(name) => alias.as_deref() == Some(fold_ident(name).as_str()),
-            _ => false,
-        };
-        if is_output {
+        if is_output(&key.expr, alias.as_deref()) {
             key.expr = element.clone();
         }
         key
@@ -262,22 +257,58 @@ fn calls_a_function(expr: &Expr) -> bool {
     expr.walk(&mut Calls).is_break()
 }
 
-/// `SELECT array_agg(x) FROM (query) AS rows(x)`
+/// `SELECT array_agg(x ORDER BY o) FROM (query with its keys as columns) AS rows(x, o)`
 fn over_derived(query: &Query) -> Query {
-    let column = Ident::new("kestrel_element");
+    let mut query = query.clone();
+    let mut columns = vec![Ident::new("kestrel_element")];
+    let mut order = vec![];
+    if let (SetExpr::Select(select), Some(OrderBy { kind: OrderByKind::Expressions(keys), .. })) =
+        (query.body.as_mut(), &query.order_by)
+    {
+        let output = select.projection.first().and_then(output_name);
+        for key in keys {
+            let mut key = key.clone();
+            if is_output(&key.expr, output.as_deref()) || select.distinct.is_some() {
+                key.expr = Expr::Identifier(columns[0].clone());
+            } else {
+                let column = Ident::new(format!("kestrel_order_{}", columns.len()));
+                let expr = std::mem::replace(&mut key.expr, Expr::Identifier(column.clone()));
+                select.projection.push(SelectItem::ExprWithAlias { expr, alias: column.clone() });
+                columns.push(column);
+            }
+            order.push(key);
+        }
+    }
+    let aggregate = aggregate_of(Expr::Identifier(columns[0].clone()), order);
+    let columns = columns.into_iter().map(|name| TableAliasColumnDef { name, data_type: None });
     let alias = TableAlias {
         explicit: true,
         name: Ident::new("kestrel_rows"),
-        columns: vec![TableAliasColumnDef { name: column.clone(), data_type: None }],
+        columns: columns.collect(),
         at: None,
     };
     let derived = TableFactor::Derived {
         lateral: false,
-        subquery: Box::new(query.clone()),
+        subquery: Box::new(query),
         alias: Some(alias),
         sample: None,
     };
     let from = vec![TableWithJoins { relation: derived, joins: vec![] }];
-    let projection = vec![SelectItem::UnnamedExpr(aggregate_of(Expr::Identifier(column), vec![]))];
-    crate::parse::select_query(projection, from)
+    crate::parse::select_query(vec![SelectItem::UnnamedExpr(aggregate)], from)
+}
+
+fn output_name(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(fold_ident(alias)),
+        _ => None,
+    }
+}
+
+/// Whether a key of ORDER BY is the first column of the result.
+fn is_output(key: &Expr, name: Option<&str>) -> bool {
+    match key {
+        Expr::Value(value) => matches!(&value.value, Value::Number(digits, _) if digits == "1"),
+        Expr::Identifier(key) => name == Some(fold_ident(key).as_str()),
+        _ => false,
+    }
 }

@@ -54,7 +54,7 @@ pub(super) fn case(case: Case, schema: &DFSchema) -> Result<Expr> {
         .collect::<Result<Vec<_>>>()?;
     let else_expr = else_expr.map(then).transpose()?;
     let results = else_expr.iter().chain(when_then_expr.iter().map(|(_, then)| then));
-    let length = char_length(results.map(Box::as_ref), schema);
+    let length = special_text(results.map(Box::as_ref), schema);
     padded(Expr::Case(Case::new(expr, when_then_expr, else_expr)), length, schema)
 }
 
@@ -120,7 +120,7 @@ pub(super) fn call(call: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
     if context == "ARRAY" {
         return Ok(Expr::ScalarFunction(ScalarFunction::new_udf(call.func, args)));
     }
-    let length = char_length(args.iter(), schema);
+    let length = special_text(args.iter(), schema);
     padded(Expr::ScalarFunction(ScalarFunction::new_udf(call.func, args)), length, schema)
 }
 
@@ -171,15 +171,31 @@ fn check_text(call: &ScalarFunction, schema: &DFSchema) -> Result<()> {
     }
 }
 
-/// The length that all values have as `char(n)`; NULL and quoted text have any.
-fn char_length<'a>(values: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<SqlType> {
+/// The type that a CASE or COALESCE will have when it is finished, if its Arrow type does not tell.
+pub(super) fn special_type(expr: &Expr, schema: &DFSchema) -> Option<SqlType> {
+    match expr {
+        Expr::Case(case) => {
+            let results = case.when_then_expr.iter().map(|(_, then)| then);
+            special_text(results.chain(&case.else_expr).map(Box::as_ref), schema)
+        }
+        Expr::ScalarFunction(call) if matches!(call.func.name(), "coalesce" | "nullif") => {
+            special_text(call.args.iter(), schema)
+        }
+        _ => None,
+    }
+}
+
+/// The type that all values have, if it is a `char(n)`, json or jsonb, which are more than their
+/// Arrow type tells; NULL and quoted text have any.
+fn special_text<'a>(values: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<SqlType> {
     let mut common = None;
     for value in values {
         if is_untyped_text(value) || value.get_type(schema).ok()? == DataType::Null {
             continue;
         }
         let sql_type = SqlType::of_field(&value.to_field(schema).ok()?.1)?;
-        if !matches!(sql_type, SqlType::Char(_)) || common.is_some_and(|c| c != sql_type) {
+        let is_special = matches!(sql_type, SqlType::Char(_) | SqlType::Json | SqlType::Jsonb);
+        if !is_special || common.is_some_and(|c| c != sql_type) {
             return None;
         }
         common = Some(sql_type);
@@ -187,12 +203,12 @@ fn char_length<'a>(values: impl Iterator<Item = &'a Expr>, schema: &DFSchema) ->
     common
 }
 
-/// DataFusion takes such a result for a text of no length.
-fn padded(expr: Expr, length: Option<SqlType>, schema: &DFSchema) -> Result<Expr> {
-    match length {
-        Some(char) => {
+/// DataFusion takes such a result for a text.
+fn padded(expr: Expr, special: Option<SqlType>, schema: &DFSchema) -> Result<Expr> {
+    match special {
+        Some(special) => {
             let own = expr.get_type(schema)?;
-            cast_to(expr, &own, char).map_err(to_datafusion)
+            cast_to(expr, &own, special).map_err(to_datafusion)
         }
         None => Ok(expr),
     }

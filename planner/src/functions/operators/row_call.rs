@@ -1,10 +1,15 @@
 //! Calls of the functions that are computed row by row: which overload is meant, and its arguments in
 //! the types that it takes.
 
-use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
 use datafusion::{
     common::{DFSchema, Result, ScalarValue},
-    logical_expr::{Expr, ExprSchemable, expr::InList, expr::ScalarFunction},
+    logical_expr::{
+        Expr, ExprSchemable,
+        expr::{InList, Placeholder, ScalarFunction},
+    },
 };
 
 use super::finish::finish_in_list;
@@ -112,6 +117,10 @@ fn converted(expr: Expr, own: &Argument, wanted: Type, to: &DataType) -> Result<
     if own.data_type == DataType::Null {
         return Ok(match (&expr, wanted) {
             (_, Type::Any | Type::Output) => expr,
+            (Expr::Placeholder(Placeholder { id, field: None }), _) => {
+                let field = Arc::new(Field::new("", to.clone(), true));
+                Expr::Placeholder(Placeholder::new_with_field(id.clone(), Some(field)))
+            }
             (Expr::Literal(ScalarValue::Null, _), _) => Expr::Literal(row::null(to)?, None),
             _ => expr,
         });

@@ -7,7 +7,7 @@ use datafusion::{
     sql::sqlparser::ast::BinaryOperator as Op,
 };
 
-use super::{comparison::Comparison, is_text, row_call};
+use super::{branches::special_type, comparison::Comparison, is_text, row_call};
 use crate::{
     catalog::SqlType,
     error::to_datafusion,
@@ -26,8 +26,8 @@ impl Operand {
     fn of(expr: Expr, schema: &DFSchema) -> Option<Self> {
         let field = expr.to_field(schema).ok()?.1;
         let data_type = field.data_type().clone();
-        let json =
-            SqlType::of_field(&field).filter(|t| matches!(t, SqlType::Json | SqlType::Jsonb));
+        let sql_type = special_type(&expr, schema).or_else(|| SqlType::of_field(&field));
+        let json = sql_type.filter(|t| matches!(t, SqlType::Json | SqlType::Jsonb));
         let is_untyped = is_untyped_text(&expr) || data_type == DataType::Null;
         Some(Self { expr, data_type, json, is_untyped })
     }

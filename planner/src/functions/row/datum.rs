@@ -4,8 +4,9 @@ use std::{cmp::Ordering, sync::Arc};
 
 use arrow::{
     array::{
-        Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryViewArray, BooleanArray,
-        FixedSizeBinaryBuilder, ListArray, NullArray, PrimitiveArray, StringViewArray,
+        Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryViewArray, BinaryViewBuilder,
+        BooleanArray, FixedSizeBinaryBuilder, ListArray, NullArray, PrimitiveArray,
+        StringViewArray, StringViewBuilder,
     },
     buffer::{NullBuffer, OffsetBuffer},
     datatypes::{
@@ -14,7 +15,7 @@ use arrow::{
         TimestampMicrosecondType, UInt64Type,
     },
 };
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use kestrel_proto::ErrorReport;
 
 use crate::{
@@ -161,6 +162,7 @@ pub(crate) fn datum(array: &ArrayRef, row: usize) -> Result<Datum> {
         }
         DataType::Utf8View => Datum::Text(array.as_string_view().value(row).into()),
         DataType::Utf8 => Datum::Text(array.as_string::<i32>().value(row).into()),
+        DataType::LargeUtf8 => Datum::Text(array.as_string::<i64>().value(row).into()),
         DataType::BinaryView => Datum::Bytes(array.as_binary_view().value(row).into()),
         DataType::Binary => Datum::Bytes(array.as_binary::<i32>().value(row).into()),
         DataType::Date32 => Datum::Date(array.as_primitive::<Date32Type>().value(row)),
@@ -191,19 +193,9 @@ pub(crate) fn datum(array: &ArrayRef, row: usize) -> Result<Datum> {
 
 /// Values as a column of a type.
 pub(crate) fn column(data_type: &DataType, values: Vec<Datum>) -> Result<ArrayRef> {
-    let wrong = |value: &Datum| {
-        to_datafusion(ErrorReport::internal(format!("{value:?} is no value of type {data_type}")))
-    };
     Ok(match data_type {
         DataType::Null => Arc::new(NullArray::new(values.len())),
-        DataType::Boolean => {
-            let values = values.iter().map(|value| match value {
-                Datum::Null => Ok(None),
-                Datum::Bool(value) => Ok(Some(*value)),
-                other => Err(wrong(other)),
-            });
-            Arc::new(values.collect::<Result<BooleanArray>>()?)
-        }
+        DataType::Boolean => Arc::new(booleans(&values)?),
         DataType::Int16 => primitive::<Int16Type>(&values, |v| i16::try_from(v.int()?).ok())?,
         DataType::Int32 => primitive::<Int32Type>(&values, |v| i32::try_from(v.int()?).ok())?,
         DataType::Int64 => primitive::<Int64Type>(&values, Datum::int)?,
@@ -217,44 +209,8 @@ pub(crate) fn column(data_type: &DataType, values: Vec<Datum>) -> Result<ArrayRe
             let numbers = numbers.as_primitive::<Decimal128Type>().clone();
             Arc::new(numbers.with_data_type(data_type.clone()))
         }
-        DataType::Utf8View => {
-            let values = values.iter().map(|value| match value {
-                Datum::Null => Ok(None),
-                Datum::Text(text) => Ok(Some(text.as_str())),
-                other => Err(wrong(other)),
-            });
-            Arc::new(values.collect::<Result<StringViewArray>>()?)
-        }
-        DataType::BinaryView => {
-            let values = values.iter().map(|value| match value {
-                Datum::Null => Ok(None),
-                Datum::Bytes(bytes) => Ok(Some(bytes.as_slice())),
-                other => Err(wrong(other)),
-            });
-            Arc::new(values.collect::<Result<BinaryViewArray>>()?)
-        }
-        DataType::Date32 => primitive::<Date32Type>(&values, |value| match value {
-            Datum::Date(days) => Some(*days),
-            _ => None,
-        })?,
-        DataType::Time64(_) => primitive::<Time64MicrosecondType>(&values, |value| match value {
-            Datum::Time(micros) => Some(*micros),
-            _ => None,
-        })?,
-        DataType::Timestamp(..) => {
-            let stamps = primitive::<TimestampMicrosecondType>(&values, |value| match value {
-                Datum::Timestamp(micros) => Some(*micros),
-                _ => None,
-            })?;
-            let stamps = stamps.as_primitive::<TimestampMicrosecondType>().clone();
-            Arc::new(stamps.with_data_type(data_type.clone()))
-        }
-        DataType::Interval(_) => {
-            primitive::<IntervalMonthDayNanoType>(&values, |value| match value {
-                Datum::Interval(interval) => Some(*interval),
-                _ => None,
-            })?
-        }
+        DataType::Utf8View => Arc::new(texts(&values)?),
+        DataType::BinaryView => Arc::new(bytes(&values)?),
         DataType::FixedSizeBinary(16) => {
             let mut uuids = FixedSizeBinaryBuilder::with_capacity(values.len(), 16);
             for value in &values {
@@ -275,11 +231,77 @@ pub(crate) fn column(data_type: &DataType, values: Vec<Datum>) -> Result<ArrayRe
             let elements = column(item.data_type(), elements.collect())?;
             Arc::new(ListArray::try_new(Arc::clone(item), lengths, elements, Some(nulls))?)
         }
+        other => moments(other, &values)?,
+    })
+}
+
+/// Dates, times, timestamps and intervals.
+fn moments(data_type: &DataType, values: &[Datum]) -> Result<ArrayRef> {
+    match data_type {
+        DataType::Date32 => primitive::<Date32Type>(values, |value| match value {
+            Datum::Date(days) => Some(*days),
+            _ => None,
+        }),
+        DataType::Time64(_) => primitive::<Time64MicrosecondType>(values, |value| match value {
+            Datum::Time(micros) => Some(*micros),
+            _ => None,
+        }),
+        DataType::Timestamp(..) => {
+            let stamps = primitive::<TimestampMicrosecondType>(values, |value| match value {
+                Datum::Timestamp(micros) => Some(*micros),
+                _ => None,
+            })?;
+            let stamps = stamps.as_primitive::<TimestampMicrosecondType>().clone();
+            Ok(Arc::new(stamps.with_data_type(data_type.clone())))
+        }
+        DataType::Interval(_) => {
+            primitive::<IntervalMonthDayNanoType>(values, |value| match value {
+                Datum::Interval(interval) => Some(*interval),
+                _ => None,
+            })
+        }
         other => {
             let message = format!("values of type {other} are not supported here");
-            return Err(to_datafusion(ErrorReport::unsupported(message)));
+            Err(to_datafusion(ErrorReport::unsupported(message)))
         }
-    })
+    }
+}
+
+fn wrong(value: &Datum, wanted: &str) -> DataFusionError {
+    to_datafusion(ErrorReport::internal(format!("{value:?} is no value of type {wanted}")))
+}
+
+fn booleans(values: &[Datum]) -> Result<BooleanArray> {
+    let value = |value: &Datum| match value {
+        Datum::Null => Ok(None),
+        Datum::Bool(value) => Ok(Some(*value)),
+        other => Err(wrong(other, "boolean")),
+    };
+    values.iter().map(value).collect()
+}
+
+fn texts(values: &[Datum]) -> Result<StringViewArray> {
+    let mut column = StringViewBuilder::with_capacity(values.len());
+    for value in values {
+        match value {
+            Datum::Null => column.append_null(),
+            Datum::Text(text) => column.append_value(text),
+            other => return Err(wrong(other, "text")),
+        }
+    }
+    Ok(column.finish())
+}
+
+fn bytes(values: &[Datum]) -> Result<BinaryViewArray> {
+    let mut column = BinaryViewBuilder::with_capacity(values.len());
+    for value in values {
+        match value {
+            Datum::Null => column.append_null(),
+            Datum::Bytes(bytes) => column.append_value(bytes),
+            other => return Err(wrong(other, "bytea")),
+        }
+    }
+    Ok(column.finish())
 }
 
 /// `None` of a value that is not NULL: the type does not hold it.

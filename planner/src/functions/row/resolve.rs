@@ -136,33 +136,26 @@ fn conversion(wanted: Type, argument: &Argument, element: &DataType) -> Option<(
         (Type::Interval, Some(Class::Interval)) => Some(0),
         (Type::Interval, Some(Class::Time)) => Some(2),
         (Type::Bytea, _) if matches!(found, DataType::Binary | DataType::BinaryView) => Some(0),
-        (Type::DoubleArray, _) => match found {
-            DataType::List(item) => match Class::of(item.data_type()) {
-                Some(Class::Double) => Some(0),
-                Some(class) => class.is_number().then_some(1),
-                None => None,
-            },
-            _ => None,
-        },
-        (Type::IntegerArray, _) => match found {
-            DataType::List(item) => match Class::of(item.data_type()) {
-                Some(Class::Integer(4)) => Some(0),
-                Some(Class::Integer(_)) => Some(1),
-                _ => None,
-            },
-            _ => None,
-        },
-        (Type::TextArray, _) => match found {
-            DataType::List(item)
-                if matches!(item.data_type(), DataType::Utf8 | DataType::Utf8View) =>
-            {
-                Some(0)
-            }
+        (Type::Uuid, _) if *found == DataType::FixedSizeBinary(16) => Some(0),
+        (Type::DoubleArray | Type::IntegerArray | Type::TextArray, _) => match found {
+            DataType::List(item) => elements(wanted, item.data_type()),
             _ => None,
         },
         _ => None,
     };
     price.map(|price| (price, exact))
+}
+
+/// How far an array with such elements is from the wanted one.
+fn elements(wanted: Type, found: &DataType) -> Option<u32> {
+    match (wanted, Class::of(found), found) {
+        (Type::DoubleArray, Some(Class::Double), _)
+        | (Type::IntegerArray, Some(Class::Integer(4)), _)
+        | (Type::TextArray, _, DataType::Utf8 | DataType::Utf8View) => Some(0),
+        (Type::DoubleArray, Some(class), _) => class.is_number().then_some(1),
+        (Type::IntegerArray, Some(Class::Integer(_)), _) => Some(1),
+        _ => None,
+    }
 }
 
 /// The Arrow type of a call's result.
