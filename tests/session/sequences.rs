@@ -28,7 +28,7 @@ async fn many_sessions_get_every_value_once() {
             assert!(given.insert(value.parse().unwrap()), "{value} came twice");
         }
     }
-    assert_eq!(given, (1..=400).collect());
+    assert_eq!(given, (1..=400).collect::<BTreeSet<u64>>());
     cluster.stop().await;
 }
 

@@ -33,10 +33,7 @@ use super::{
     sequences::Sequences,
 };
 use crate::{
-    copy::{
-        BinaryReader, CopyBatch, CopyReader, CopyRows, Forced, Header, Places, RecordFormat,
-        Records,
-    },
+    copy::{BinaryReader, CopyBatch, CopyReader, CopyRows, Forced, Header, RecordFormat, Records},
     query::Ingestor,
 };
 
@@ -245,6 +242,9 @@ impl CopyFrom {
         .await?;
         let batch = with_volatile_defaults(&self.query, &self.defaults, batch).await?;
         let (batch, lines) = filtered(&self.query, self.filter.as_deref(), batch).await?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
         let schema = self.table.arrow_schema();
         let line = |row: usize| lines.as_ref().and_then(|lines| lines.get(row).copied());
         let at = |row: usize| places.context(line(row).unwrap_or(row));
