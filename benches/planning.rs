@@ -9,7 +9,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use kestrel::tpch::{Layout, QUERIES, create_statements};
 use kestrel_planner::{
     bind::{BindContext, Source, SystemRelations, bind_query},
-    catalog::{Catalog, CatalogChange, DatanodeDef, Segment},
+    catalog::{Catalog, CatalogChange, DatanodeDef, Segment, SequenceDef},
     ddl,
     functions::FunctionRegistry,
     parse::{StatementKind, parse},
@@ -125,6 +125,10 @@ struct NoSystemRelations;
 impl SystemRelations for NoSystemRelations {
     fn relation(&self, _: &str, _: &str) -> Option<Result<RecordBatch>> {
         None
+    }
+
+    fn sequence(&self, _: &SequenceDef) -> Result<RecordBatch> {
+        Err(ErrorReport::internal("there is no sequence"))
     }
 }
 

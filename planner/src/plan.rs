@@ -15,7 +15,7 @@ use kestrel_proto::{DatanodeId, ErrorReport, Result};
 
 use crate::{
     catalog::{Catalog, Distribution, TableDef},
-    distribute::{Distributor, Placed, check},
+    distribute::{Distributor, Placed, any_counts, check},
     error::report,
     functions::FunctionRegistry,
     motion::{HashKey, Motion},
@@ -101,7 +101,7 @@ impl Planner {
     ) -> Result<InsertPlan> {
         let physical = self.physical_plan(query, context).await?;
         let rows = finish(Arc::clone(&physical), context, &gathered)?;
-        if rows.slices.len() == 1 {
+        if rows.slices.len() == 1 || any_counts(&physical).map_err(report)? {
             return Ok(InsertPlan::Ingest(rows));
         }
         let write = finish(physical, context, &|distributor, plan| {

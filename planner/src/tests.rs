@@ -13,7 +13,7 @@ use kestrel_proto::{ErrorReport, Result};
 
 use crate::{
     bind::{BindContext, Source, SystemRelations, bind_query, locate},
-    catalog::{Catalog, CatalogChange, DatanodeDef, Distribution, Segment},
+    catalog::{Catalog, CatalogChange, DatanodeDef, Distribution, Segment, SequenceDef},
     ddl,
     explain::{self, ExplainOptions},
     functions::FunctionRegistry,
@@ -50,6 +50,10 @@ struct NoSystemRelations;
 impl SystemRelations for NoSystemRelations {
     fn relation(&self, _: &str, _: &str) -> Option<Result<RecordBatch>> {
         None
+    }
+
+    fn sequence(&self, sequence: &SequenceDef) -> Result<RecordBatch> {
+        Err(ErrorReport::internal(format!("nobody knows where {} stands", sequence.name)))
     }
 }
 

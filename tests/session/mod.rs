@@ -10,3 +10,5 @@ mod extended;
 mod notices;
 mod psql;
 mod routing;
+mod sequences;
+mod temporary;

@@ -76,7 +76,8 @@ const CREATE: &str = "
 
 /// What each later format adds to the one before: a catalog of an older format gets it when it is
 /// opened.
-const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[add_views, add_roles];
+const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] =
+    &[add_views, add_roles, add_sequence_values];
 
 const CREATE_VIEWS: &str = "
     CREATE TABLE views (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
@@ -90,6 +91,22 @@ const CREATE_ROLES: &str = "
         singleton INTEGER PRIMARY KEY CHECK (singleton = 1),
         mock_nonce BLOB NOT NULL
     ) STRICT;
+";
+
+/// Where sequences stand; one that has given no value has no row. Before, all of them counted from 1
+/// by 1, and their largest value told the type.
+const CREATE_SEQUENCE_VALUES: &str = "
+    CREATE TABLE sequence_values (
+        id INTEGER PRIMARY KEY REFERENCES sequences (id) ON DELETE CASCADE,
+        last_value INTEGER NOT NULL,
+        is_called INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO sequence_values SELECT id, last_value, 1 FROM sequences WHERE last_value > 0;
+    ALTER TABLE sequences DROP COLUMN last_value;
+    UPDATE sequences SET definition = json_set(definition, '$.data_type',
+        CASE WHEN json_extract(definition, '$.max_value') <= 32767 THEN 'SmallInt'
+             WHEN json_extract(definition, '$.max_value') <= 2147483647 THEN 'Integer'
+             ELSE 'BigInt' END);
 ";
 
 /// What [`open`] found or made.
@@ -222,6 +239,10 @@ fn add_roles(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     rows::write_roles(transaction, &Default::default(), &Catalog::empty().roles)
 }
 
+fn add_sequence_values(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(CREATE_SEQUENCE_VALUES)
+}
+
 fn mock_nonce(transaction: &Transaction<'_>) -> Result<MockNonce> {
     let nonce: Vec<u8> = transaction
         .query_row("SELECT mock_nonce FROM security", [], |row| row.get(0))
@@ -272,17 +293,32 @@ fn refused(dir: &Path, why: String) -> ErrorReport {
 
 #[cfg(test)]
 mod tests {
+    use kestrel_planner::catalog::SqlType;
+
     use super::*;
+    use crate::catalog::CatalogStore;
 
     #[test]
     fn a_catalog_of_an_older_format_is_upgraded() {
         let dir = tempfile::tempdir().unwrap();
         drop(open(dir.path()).unwrap());
-        let older = "DROP TABLE views; DROP TABLE comments; PRAGMA user_version = 1";
+        let older = "
+            DROP TABLE views; DROP TABLE comments; DROP TABLE roles; DROP TABLE security;
+            DROP TABLE sequence_values;
+            ALTER TABLE sequences ADD COLUMN last_value INTEGER NOT NULL DEFAULT 0;
+            INSERT INTO sequences VALUES (16385, '{\"id\":16385,\"schema_name\":\"public\",\"name\":
+                \"s\",\"max_value\":2147483647,\"owned_by\":null}', 7);
+            PRAGMA user_version = 1";
         Connection::open(dir.path().join(CATALOG_FILE)).unwrap().execute_batch(older).unwrap();
         let opened = open(dir.path()).unwrap();
         assert_eq!(opened.epoch, 2);
         assert_eq!(pragma(&opened.connection, dir.path(), "user_version").unwrap(), FORMAT);
         assert!(opened.catalog.views.is_empty());
+        let sequence = opened.catalog.sequence("public", "s").unwrap();
+        assert_eq!((sequence.data_type, sequence.increment), (SqlType::Integer, 1));
+        drop(opened);
+        let store = CatalogStore::open(dir.path()).unwrap();
+        let sequence = store.snapshot().sequence("public", "s").unwrap().clone();
+        assert_eq!(store.next_values(&sequence, 2).unwrap(), [8, 9]);
     }
 }

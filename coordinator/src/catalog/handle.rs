@@ -1,14 +1,14 @@
 //! The catalog for async code.
 
-use std::{ops::RangeInclusive, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use kestrel_planner::catalog::{Catalog, CatalogChange};
+use kestrel_planner::catalog::{Catalog, CatalogChange, SequenceDef, SequenceState};
 use kestrel_proto::{ErrorReport, Result, TransactionId};
 use tokio::task;
 use uuid::Uuid;
 
-use super::{CatalogStore, LogEntry};
+use super::{CatalogStore, LogEntry, SequenceStanding};
 use crate::access::MockNonce;
 
 /// A [`CatalogStore`] whose disk work runs on the runtime's blocking threads. Cloning shares it.
@@ -65,9 +65,24 @@ impl CatalogHandle {
     }
 
     /// See [`CatalogStore::next_values`].
-    pub async fn next_values(&self, sequence_id: u64, count: u64) -> Result<RangeInclusive<i64>> {
+    pub async fn next_values(&self, sequence: SequenceDef, count: u64) -> Result<Vec<i64>> {
         let store = Arc::clone(&self.store);
-        run(move || store.next_values(sequence_id, count)).await
+        run(move || store.next_values(&sequence, count)).await
+    }
+
+    /// The same, where the caller may wait for the disk: functions of a query.
+    pub fn next_values_here(&self, sequence: &SequenceDef, count: u64) -> Result<Vec<i64>> {
+        self.store.next_values(sequence, count)
+    }
+
+    /// See [`CatalogStore::set_sequence`]; as [`Self::next_values_here`].
+    pub fn set_sequence_here(&self, sequence: &SequenceDef, state: SequenceState) -> Result<()> {
+        self.store.set_sequence(sequence, state)
+    }
+
+    /// See [`CatalogStore::sequence_standing`]; as [`Self::next_values_here`].
+    pub fn sequence_standing_here(&self, sequence: &SequenceDef) -> Result<SequenceStanding> {
+        self.store.sequence_standing(sequence)
     }
 
     /// See [`CatalogStore::changes_since`].

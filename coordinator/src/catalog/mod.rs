@@ -21,10 +21,12 @@ mod format;
 mod handle;
 mod lock;
 mod rows;
+mod sequences;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use handle::CatalogHandle;
 pub use rows::LogEntry;
+pub use sequences::SequenceStanding;
 pub use store::CatalogStore;

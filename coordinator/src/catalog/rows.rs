@@ -1,6 +1,7 @@
 //! The catalog as rows: loading it, and writing what differs between two snapshots.
 //!
-//! What is written follows from the snapshots alone, so a new kind of change needs nothing here.
+//! What is written follows from the snapshots alone, so a new kind of change needs nothing here; but
+//! for where sequences stand, which is in no snapshot.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,7 +18,10 @@ use prost::Message;
 use rusqlite::{Connection, Row, Transaction, params, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::error::{corrupted, sqlite_error};
+use super::{
+    error::{corrupted, sqlite_error},
+    sequences::write_state,
+};
 
 /// One commit, as the change log keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +103,14 @@ pub(super) fn write_commit(
     write_schemas(transaction, &before.schemas, &after.schemas)?;
     let sequences = |c: &Catalog| by_id(c.sequences.values().cloned(), |s| s.id);
     write_objects(transaction, "sequences", sequences(before), sequences(after))?;
+    for change in &entry.changes {
+        // A sequence that is made, restarted and dropped again has no state.
+        if let CatalogChange::SetSequence { id, state } = change
+            && after.sequence_by_id(*id).is_some()
+        {
+            write_state(transaction, *id, *state)?;
+        }
+    }
     let views = |c: &Catalog| by_id(c.views.values().cloned(), |v| v.id);
     write_objects(transaction, "views", views(before), views(after))?;
     let comments = |c: &Catalog| by_id(c.comments.values().cloned(), |c| c.id);
@@ -176,7 +188,7 @@ fn write_objects<T: Serialize + PartialEq>(
     before.into_keys().try_for_each(|id| remove_object(transaction, name, id))
 }
 
-/// Inserts or replaces the definition. An update in place: a sequence keeps its last value, a
+/// Inserts or replaces the definition. An update in place: a sequence keeps where it stands, a
 /// table its segments.
 fn write_object<T: Serialize>(
     transaction: &Transaction<'_>,

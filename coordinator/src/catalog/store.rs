@@ -1,7 +1,7 @@
 //! The one place where the catalog changes.
 
 use std::{
-    ops::RangeInclusive,
+    collections::BTreeMap,
     path::Path,
     sync::{
         Arc,
@@ -10,17 +10,18 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use kestrel_planner::catalog::{Catalog, CatalogChange, SequenceDef};
+use kestrel_planner::catalog::{Catalog, CatalogChange};
 use kestrel_proto::{ErrorReport, Result, SqlState, TransactionId};
 use parking_lot::{Mutex, RwLock};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use uuid::Uuid;
 
 use super::{
-    error::{corrupted, sqlite_error},
+    error::sqlite_error,
     format,
     lock::DirectoryLock,
     rows::{self, LogEntry},
+    sequences::Lease,
 };
 use crate::access::MockNonce;
 
@@ -36,7 +37,7 @@ const TRANSACTION_BITS: u32 = 40;
 #[derive(Debug)]
 pub struct CatalogStore {
     // Declared before the lock, so that the database is closed before another process may open it.
-    writer: Mutex<Writer>,
+    pub(super) writer: Mutex<Writer>,
     published: RwLock<Arc<Catalog>>,
     cluster_id: Uuid,
     epoch: u64,
@@ -46,8 +47,10 @@ pub struct CatalogStore {
 }
 
 #[derive(Debug)]
-struct Writer {
-    connection: Connection,
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    /// By the sequence's OID.
+    pub(super) leases: BTreeMap<u64, Lease>,
     /// A write that failed with an I/O error: what is on disk is unknown from then on.
     failed: Option<ErrorReport>,
 }
@@ -62,15 +65,20 @@ impl CatalogStore {
         format::prepare_directory(dir)?;
         let lock = DirectoryLock::acquire(dir)?;
         let opened = format::open(dir)?;
-        Ok(Self {
-            writer: Mutex::new(Writer { connection: opened.connection, failed: None }),
+        let connection = opened.connection;
+        let store = Self {
+            writer: Mutex::new(Writer { connection, leases: BTreeMap::new(), failed: None }),
             published: RwLock::new(Arc::new(opened.catalog)),
             cluster_id: opened.cluster_id,
             epoch: opened.epoch,
             next_transaction: AtomicU64::new((opened.epoch << TRANSACTION_BITS) + 1),
             mock_nonce: opened.mock_nonce,
             _lock: lock,
-        })
+        };
+        // No session of an earlier start is there any more.
+        let leftovers = store.snapshot().drop_all_temporary();
+        store.commit(None, leftovers, Utc::now())?;
+        Ok(store)
     }
 
     /// Made when the cluster was; also stands in the datanodes' directories.
@@ -122,40 +130,14 @@ impl CatalogStore {
         let after = Arc::new(before.apply(&changes)?);
         let entry = LogEntry { version: after.version, committed_at: now, changes };
         writer.write(|transaction| rows::write_commit(transaction, &before, &after, &entry))?;
+        for change in &entry.changes {
+            if let CatalogChange::SetSequence { id, .. } | CatalogChange::DropSequence(id) = change
+            {
+                writer.leases.remove(id);
+            }
+        }
         *self.published.write() = Arc::clone(&after);
         Ok(after)
-    }
-
-    /// Takes the next `count` (at least one) values of a sequence. They are gone for good, whatever
-    /// becomes of the statement that asked.
-    ///
-    /// Errors: 42P01 when there is no such sequence, 2200H when it has not so many left.
-    pub fn next_values(&self, sequence_id: u64, count: u64) -> Result<RangeInclusive<i64>> {
-        let mut writer = self.writer.lock();
-        let id = sequence_id.cast_signed();
-        let found = writer
-            .connection
-            .prepare_cached("SELECT definition, last_value FROM sequences WHERE id = ?1")
-            .and_then(|mut s| {
-                s.query_row([id], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
-                    .optional()
-            })
-            .map_err(|e| sqlite_error("read", e))?;
-        let (definition, last) = found.ok_or_else(|| no_sequence(sequence_id))?;
-        let sequence: SequenceDef =
-            serde_json::from_str(&definition).map_err(|e| corrupted("sequence", e))?;
-        let next = i64::try_from(count.max(1))
-            .ok()
-            .and_then(|count| last.checked_add(count))
-            .filter(|next| *next <= sequence.max_value)
-            .ok_or_else(|| exhausted(&sequence))?;
-        writer.write(|transaction| {
-            transaction
-                .prepare_cached("UPDATE sequences SET last_value = ?2 WHERE id = ?1")?
-                .execute(params![id, next])
-                .map(|_| ())
-        })?;
-        Ok(last + 1..=next)
     }
 
     /// The log's entries after `version`, oldest first: applied to the snapshot of `version` they
@@ -167,7 +149,7 @@ impl CatalogStore {
 
 impl Writer {
     /// One SQLite transaction.
-    fn write(
+    pub(super) fn write(
         &mut self,
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<()> {
@@ -204,20 +186,6 @@ fn moved_on(expected: u64, found: u64) -> ErrorReport {
         "The statement began on catalog version {expected}; the catalog is at version {found} now."
     ))
     .hint("Run the statement again.")
-}
-
-fn no_sequence(id: u64) -> ErrorReport {
-    ErrorReport::new(SqlState::UNDEFINED_TABLE, format!("sequence with OID {id} does not exist"))
-}
-
-fn exhausted(sequence: &SequenceDef) -> ErrorReport {
-    ErrorReport::new(
-        SqlState::SEQUENCE_GENERATOR_LIMIT_EXCEEDED,
-        format!(
-            "nextval: reached maximum value of sequence \"{}\" ({})",
-            sequence.name, sequence.max_value
-        ),
-    )
 }
 
 #[cfg(test)]

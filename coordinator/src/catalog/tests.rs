@@ -5,8 +5,8 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{
     Catalog, CatalogChange, ColumnDef, DatanodeDef, Distribution, KeyDef, NamedRelation, RoleDef,
-    SchemaDef, Segment, SequenceDef, SqlType, TableDef, Verifier, ViewColumn, ViewDef,
-    ViewRelation,
+    SchemaDef, Segment, SequenceDef, SequenceState, SqlType, TableDef, Verifier, ViewColumn,
+    ViewDef, ViewRelation,
 };
 use kestrel_proto::SqlState;
 
@@ -23,6 +23,7 @@ fn table(id: u64, name: &str) -> TableDef {
         sql_type,
         not_null: id == 1,
         default: (id == 1).then(|| "nextval('t_id_seq'::regclass)".into()),
+        identity: None,
     };
     TableDef {
         id,
@@ -41,6 +42,7 @@ fn table(id: u64, name: &str) -> TableDef {
         checks: vec![],
         last_column_id: 0,
         missing_values: Default::default(),
+        on_commit: Default::default(),
     }
 }
 
@@ -62,7 +64,8 @@ fn segment(datanode: u32, id: u64) -> Segment {
 
 fn sequence(id: u64, max_value: i64, owned_by: Option<(u64, u32)>) -> SequenceDef {
     let name = format!("s{id}");
-    SequenceDef { id, schema_name: "public".into(), name, max_value, owned_by }
+    let new = SequenceDef::new("public", &name, SqlType::BigInt);
+    SequenceDef { id, max_value, owned_by, ..new }
 }
 
 fn datanode(id: u32) -> DatanodeDef {
@@ -257,12 +260,13 @@ fn commits_of_many_threads_all_count() {
     let dir = tempfile::tempdir().unwrap();
     let store = CatalogStore::open(dir.path()).unwrap();
     store.commit(None, vec![CatalogChange::CreateTable(table(16384, "t"))], now()).unwrap();
-    let ids = CatalogChange::CreateSequence(sequence(16390, i64::MAX, None));
-    store.commit(None, vec![ids], now()).unwrap();
+    let counting = sequence(16390, i64::MAX, None);
+    let create = CatalogChange::CreateSequence(counting.clone());
+    store.commit(None, vec![create], now()).unwrap();
     let mut values: Vec<i64> = thread::scope(|scope| {
         let threads: Vec<_> = (0..4u32)
             .map(|datanode| {
-                let store = &store;
+                let (store, counting) = (&store, &counting);
                 scope.spawn(move || {
                     let mut values = vec![];
                     for id in 0..10 {
@@ -276,7 +280,7 @@ fn commits_of_many_threads_all_count() {
                         } else {
                             store.commit(None, changes(), now()).unwrap();
                         }
-                        values.extend(store.next_values(16390, 3).unwrap());
+                        values.extend(store.next_values(counting, 3).unwrap());
                     }
                     values
                 })
@@ -303,25 +307,83 @@ fn sequence_values_are_given_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = CatalogStore::open(dir.path()).unwrap();
     let owned = sequence(16385, 10, Some((16386, 1)));
-    let changes =
-        vec![CatalogChange::CreateTable(table(16386, "t")), CatalogChange::CreateSequence(owned)];
+    let create = CatalogChange::CreateSequence(owned.clone());
+    let changes = vec![CatalogChange::CreateTable(table(16386, "t")), create];
     store.commit(None, changes, now()).unwrap();
-    assert_eq!(store.next_values(16385, 1).unwrap(), 1..=1);
-    assert_eq!(store.next_values(16385, 4).unwrap(), 2..=5);
+    assert_eq!(store.next_values(&owned, 1).unwrap(), [1]);
+    assert_eq!(store.next_values(&owned, 4).unwrap(), [2, 3, 4, 5]);
     // Other commits, and a restart, do not touch the values.
     store.commit(None, vec![add(16386, [segment(0, 1)])], now()).unwrap();
     drop(store);
     let store = CatalogStore::open(dir.path()).unwrap();
-    assert_eq!(store.next_values(16385, 4).unwrap(), 6..=9);
-    let error = store.next_values(16385, 2).unwrap_err();
+    assert_eq!(store.next_values(&owned, 4).unwrap(), [6, 7, 8, 9]);
+    let error = store.next_values(&owned, 2).unwrap_err();
     assert_eq!(error.sqlstate.as_str(), "2200H");
     assert_eq!(error.message, "nextval: reached maximum value of sequence \"s16385\" (10)");
-    assert_eq!(store.next_values(16385, 1).unwrap(), 10..=10);
-    assert!(store.next_values(16385, u64::MAX).is_err());
+    assert_eq!(store.next_values(&owned, 1).unwrap(), [10]);
+    assert!(store.next_values(&owned, u64::MAX).is_err());
     // Its table takes it along.
     store.commit(None, vec![CatalogChange::DropTable(16386)], now()).unwrap();
-    let error = store.next_values(16385, 1).unwrap_err();
+    let error = store.next_values(&owned, 1).unwrap_err();
     assert_eq!(error.sqlstate, SqlState::UNDEFINED_TABLE);
+}
+
+#[test]
+fn a_crash_skips_values_and_gives_none_twice() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = CatalogStore::open(dir.path()).unwrap();
+    let counting = sequence(16384, i64::MAX, None);
+    store.commit(None, vec![CatalogChange::CreateSequence(counting.clone())], now()).unwrap();
+    // As PostgreSQL 15 counts in log_cnt.
+    let standing = |store: &CatalogStore| {
+        let standing = store.sequence_standing(&counting).unwrap();
+        (standing.state.last_value, standing.leased, standing.state.is_called)
+    };
+    assert_eq!(standing(&store), (1, 0, false));
+    for (value, leased) in (1..6).zip((0..=32).rev()) {
+        assert_eq!(store.next_values(&counting, 1).unwrap(), [value]);
+        assert_eq!(standing(&store), (value, leased, true));
+    }
+    // What is on disk while the store is open is what a crash leaves.
+    for file in ["catalog.db", "catalog.db-wal"] {
+        std::fs::copy(dir.path().join(file), copy.path().join(file)).unwrap();
+    }
+    let crashed = CatalogStore::open(copy.path()).unwrap();
+    assert_eq!(crashed.next_values(&counting, 1).unwrap(), [34]);
+    let state = SequenceState { last_value: 7, is_called: false };
+    store.set_sequence(&counting, state).unwrap();
+    assert_eq!(standing(&store), (7, 0, false));
+    assert_eq!(store.next_values(&counting, 2).unwrap(), [7, 8]);
+    // Another way to count goes on from the last value.
+    let by_ten = SequenceDef { increment: 10, ..counting.clone() };
+    let alter = CatalogChange::AlterSequence { before: counting.clone(), after: by_ten.clone() };
+    store.commit(None, vec![alter], now()).unwrap();
+    assert_eq!(store.next_values(&by_ten, 2).unwrap(), [18, 28]);
+    let restart = CatalogChange::SetSequence { id: 16384, state };
+    store.commit(None, vec![restart], now()).unwrap();
+    drop(store);
+    let store = CatalogStore::open(dir.path()).unwrap();
+    assert_eq!(store.next_values(&by_ten, 2).unwrap(), [7, 17]);
+}
+
+#[test]
+fn temporary_schemas_are_gone_after_a_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = CatalogStore::open(dir.path()).unwrap();
+    let name = "pg_temp_7".to_string();
+    let temporary = TableDef { schema_name: name.clone(), ..table(16385, "t") };
+    let changes = vec![
+        CatalogChange::CreateSchema(SchemaDef { id: 16384, name }),
+        CatalogChange::CreateTable(temporary),
+        CatalogChange::CreateTable(table(16388, "t")),
+        add(16385, [segment(0, 1)]),
+        add(16388, [segment(0, 2)]),
+    ];
+    store.commit(None, changes, now()).unwrap();
+    drop(store);
+    let snapshot = CatalogStore::open(dir.path()).unwrap().snapshot();
+    assert_eq!(snapshot.schemas.keys().collect::<Vec<_>>(), ["public"]);
+    assert_eq!(snapshot.segments().map(|s| s.id).collect::<Vec<_>>(), [2]);
 }
 
 #[test]
@@ -421,10 +483,11 @@ fn snapshots_share_what_did_not_change() {
 async fn the_handle_does_the_same_from_async_code() {
     let dir = tempfile::tempdir().unwrap();
     let handle = CatalogHandle::open(dir.path().into()).await.unwrap();
-    let create = CatalogChange::CreateSequence(sequence(16384, 5, None));
+    let counting = sequence(16384, 5, None);
+    let create = CatalogChange::CreateSequence(counting.clone());
     let committed = handle.commit(Some(0), vec![create], now()).await.unwrap();
     assert!(Arc::ptr_eq(&committed, &handle.clone().snapshot()));
-    assert_eq!(handle.next_values(16384, 2).await.unwrap(), 1..=2);
+    assert_eq!(handle.next_values(counting, 2).await.unwrap(), [1, 2]);
     assert_eq!(handle.changes_since(0).await.unwrap().len(), 1);
     assert_eq!(handle.epoch(), 1);
     assert!(CatalogHandle::open(dir.path().into()).await.is_err());

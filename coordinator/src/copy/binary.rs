@@ -285,6 +285,7 @@ mod tests {
             sql_type,
             not_null: false,
             default: None,
+            identity: None,
         };
         let columns =
             vec![column(1, "a", SqlType::Integer), column(2, "b", SqlType::Varchar(Some(3)))];

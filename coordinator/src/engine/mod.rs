@@ -3,6 +3,7 @@
 mod bookkeeping;
 mod garbage;
 mod table_locks;
+mod temporary;
 
 pub use bookkeeping::{Pin, Pins};
 pub use garbage::Garbage;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
     bind::bind_query,
-    catalog::{Catalog, Found, Segment, TableDef, find_relation, resolve_table},
+    catalog::{Catalog, Found, Segment, TableDef, find_relation, resolve_table, sequence_of},
     error::report,
     operators::conform,
     parse::{
@@ -26,14 +26,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ClientSession, CopyIn, Outcome, Statement,
     copy_to::{forced, named_columns},
-    insert::{sequence_of, serial_columns},
+    insert::{SerialColumn, serial_columns},
+    sequences::Sequences,
 };
 use crate::{
     copy::{
         BinaryReader, CopyBatch, CopyReader, CopyRows, Forced, Header, Places, RecordFormat,
         Records,
     },
-    engine::Engine,
     query::Ingestor,
 };
 
@@ -69,15 +69,17 @@ impl ClientSession {
         columns: &[Identifier],
         options: &CopyOptions,
     ) -> Result<Outcome> {
-        self.transaction.check_writable("COPY FROM")?;
         let view = self.transaction.view(&self.engine);
-        let search_path = self.settings.search_path();
+        let search_path = self.search_path();
         if let Some(Found::View(view)) = find_relation(&view, &search_path, name) {
             let message = format!("cannot copy to view \"{}\"", view.name);
             return Err(ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message)
                 .hint("Copy to the tables that the view reads."));
         }
         let table = Arc::clone(resolve_table(&view, &search_path, name)?);
+        if !table.is_temporary() {
+            self.transaction.check_writable("COPY FROM")?;
+        }
         let positions = named_columns(&table, columns)?;
         let reader = reader(&table, &positions, options)?;
         self.lock_unique(&table).await?;
@@ -86,7 +88,7 @@ impl ClientSession {
         let transaction = self.transaction.will_write(&self.engine);
         let ingestor = Ingestor::start(&self.engine.cluster, &view, &table, transaction)?;
         Ok(Outcome::CopyIn(Box::new(CopyFrom {
-            engine: Arc::clone(&self.engine),
+            sequences: self.sequences.clone(),
             serials: serial_columns(&table, &positions),
             reader,
             table,
@@ -147,12 +149,12 @@ impl ClientSession {
 
 /// A COPY whose rows are coming.
 struct CopyFrom {
-    engine: Arc<Engine>,
+    sequences: Sequences,
     table: Arc<TableDef>,
     /// The table's columns that the client sends, in its order.
     positions: Vec<usize>,
     defaults: Vec<Option<ScalarValue>>,
-    serials: Vec<(usize, (String, String))>,
+    serials: Vec<SerialColumn>,
     view: Arc<Catalog>,
     reader: CopyReader,
     ingestor: Option<Ingestor>,
@@ -190,7 +192,7 @@ impl CopyFrom {
         let Some(CopyBatch { rows, places }) = self.reader.take()? else { return Ok(()) };
         let batch = self.all_columns(&rows)?;
         let batch = ClientSession::with_serials(
-            &self.engine,
+            &self.sequences,
             batch,
             &self.table,
             &self.serials,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kestrel_planner::{
     bind::bind_constant,
-    catalog::{Catalog, CatalogChange, TableDef},
+    catalog::{Catalog, CatalogChange, TableDef, sequence_of},
     codec::encode_value,
     ddl,
     error::report,
@@ -13,9 +13,7 @@ use kestrel_planner::{
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
-    ClientSession, NoticeSender, Outcome, Statement,
-    insert::{default_expr, sequence_of},
-    select::output_fields,
+    ClientSession, NoticeSender, Outcome, Statement, insert::default_expr, select::output_fields,
 };
 
 impl ClientSession {
@@ -28,8 +26,9 @@ impl ClientSession {
         self.transaction.check_writable("DDL")?;
         self.transaction.lock_ddl(&self.engine).await;
         let view = self.transaction.view(&self.engine);
-        let mut plan = ddl::plan(statement, &view, &self.settings.search_path())?;
+        let mut plan = ddl::plan(statement, &view, &self.search_path())?;
         plan.notices.into_iter().for_each(|notice| notices.send(notice));
+        self.sequences.absorb(&mut plan.changes)?;
         let mut with_conditions = Vec::new();
         for change in &mut plan.changes {
             match change {
@@ -68,7 +67,7 @@ impl ClientSession {
             .into_iter()
             .map(|field| (field.name, field.sql_type))
             .collect();
-        let search_path = self.settings.search_path();
+        let search_path = self.search_path();
         let plan = ddl::create_view(create, &columns, &bound.relations, &view, &search_path)?;
         plan.notices.into_iter().for_each(|notice| notices.send(notice));
         self.transaction.change(&self.engine, plan.changes)?;

@@ -63,10 +63,10 @@ impl ClientSession {
             | StatementKind::SetTransaction(_) => {
                 self.transaction_command(&statement.kind, notices, &cancel).await
             }
+            StatementKind::Discard(target) => self.discard(*target).await,
             StatementKind::Set(_)
             | StatementKind::Show(_)
             | StatementKind::Reset(_)
-            | StatementKind::Discard(_)
             | StatementKind::Deallocate(_)
             | StatementKind::Nothing(_) => self.setting_command(&statement.kind, notices),
             other => Err(unsupported(other)),
@@ -150,7 +150,6 @@ impl ClientSession {
                 "RESET"
             }
             StatementKind::Show(variable) => return self.show(variable),
-            StatementKind::Discard(target) => self.discard(*target)?,
             StatementKind::Deallocate(None) => {
                 self.prepared.clear();
                 "DEALLOCATE ALL"
@@ -167,23 +166,34 @@ impl ClientSession {
         Ok(Outcome::Done(tag.into()))
     }
 
-    /// DISCARD; its tag. No plan, sequence value or temporary table is kept between statements.
-    fn discard(&mut self, target: DiscardTarget) -> Result<&'static str> {
-        match target {
-            DiscardTarget::All if self.is_in_block() => Err(ErrorReport::new(
-                SqlState::ACTIVE_SQL_TRANSACTION,
-                "DISCARD ALL cannot run inside a transaction block",
-            )),
+    /// DISCARD. No plan is kept between statements.
+    async fn discard(&mut self, target: DiscardTarget) -> Result<Outcome> {
+        let tag = match target {
+            DiscardTarget::All if self.is_in_block() => {
+                return Err(ErrorReport::new(
+                    SqlState::ACTIVE_SQL_TRANSACTION,
+                    "DISCARD ALL cannot run inside a transaction block",
+                ));
+            }
             DiscardTarget::All => {
                 self.portals.clear();
                 self.settings.reset_all();
                 self.prepared.clear();
-                Ok("DISCARD ALL")
+                self.discard_temporary().await?;
+                self.sequences.discard();
+                "DISCARD ALL"
             }
-            DiscardTarget::Plans => Ok("DISCARD PLANS"),
-            DiscardTarget::Sequences => Ok("DISCARD SEQUENCES"),
-            DiscardTarget::Temp => Ok("DISCARD TEMP"),
-        }
+            DiscardTarget::Plans => "DISCARD PLANS",
+            DiscardTarget::Sequences => {
+                self.sequences.discard();
+                "DISCARD SEQUENCES"
+            }
+            DiscardTarget::Temp => {
+                self.discard_temporary().await?;
+                "DISCARD TEMP"
+            }
+        };
+        Ok(Outcome::Done(tag.into()))
     }
 
     fn show(&self, variable: &Variable) -> Result<Outcome> {

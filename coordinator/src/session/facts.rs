@@ -7,17 +7,18 @@ use chrono::Utc;
 use datafusion::sql::sqlparser::ast;
 use kestrel_planner::{
     bind::{BindContext, Source, SystemRelations},
-    catalog::Catalog,
+    catalog::{Catalog, SequenceDef, is_temporary_schema},
 };
 use kestrel_proto::{Datanode, ErrorReport, SqlState};
 
-use super::{ClientSession, NoticeSender, Statement, settings::Settings};
+use super::{ClientSession, NoticeSender, Statement, sequences::Sequences, settings::Settings};
 use crate::{
+    catalog::SequenceStanding,
     cluster::Member,
     server::{Activity, Clients, DATABASE, SERVER_VERSION},
     system_view::{
         CursorFacts, PreparedFacts, SessionControl, SessionFacts, SystemViewContext, functions,
-        rewrite, system_view,
+        rewrite, sequence_row, system_view,
     },
 };
 
@@ -27,6 +28,10 @@ struct Views(Arc<SystemViewContext>);
 impl SystemRelations for Views {
     fn relation(&self, schema: &str, name: &str) -> Option<Result<RecordBatch, ErrorReport>> {
         system_view(schema, name).map(|view| view.batch(&self.0))
+    }
+
+    fn sequence(&self, sequence: &SequenceDef) -> Result<RecordBatch, ErrorReport> {
+        sequence_row(&self.0, sequence)
     }
 
     fn plannable(&self, query: ast::Query) -> ast::Query {
@@ -60,7 +65,7 @@ impl ClientSession {
         BindContext {
             source,
             catalog: Arc::clone(catalog),
-            search_path: self.settings.search_path(),
+            search_path: self.search_path(),
             functions: Arc::clone(&self.engine.cluster.functions),
             session_functions: Arc::new(functions::functions(&context)),
             system_relations: Arc::new(Views(context)),
@@ -77,7 +82,7 @@ impl ClientSession {
             client_port: Some(i32::from(self.startup.peer.port())),
             session_start: self.started_at,
             transaction_start: self.started_at,
-            search_path: self.settings.search_path(),
+            search_path: self.search_path(),
             settings: self.settings.facts(),
             server_version: SERVER_VERSION.into(),
             transaction_id: None,
@@ -97,6 +102,8 @@ impl ClientSession {
             settings: self.settings.clone(),
             clients: Arc::clone(&self.engine.clients),
             notices: self.notices.clone(),
+            sequences: self.sequences.clone(),
+            is_read_only: self.transaction.is_read_only(),
         }));
         context
     }
@@ -151,6 +158,8 @@ struct Control {
     settings: Settings,
     clients: Arc<Clients>,
     notices: Option<NoticeSender>,
+    sequences: Sequences,
+    is_read_only: bool,
 }
 
 impl Control {
@@ -161,6 +170,15 @@ impl Control {
             notices.send(ErrorReport::warning(SqlState::WARNING, message));
         }
         is_there
+    }
+
+    /// Temporary sequences count also where nothing may be written.
+    fn check_writable(&self, function: &str, sequence: &SequenceDef) -> Result<(), ErrorReport> {
+        if !self.is_read_only || is_temporary_schema(&sequence.schema_name) {
+            return Ok(());
+        }
+        let message = format!("cannot execute {function} in a read-only transaction");
+        Err(ErrorReport::new(SqlState::READ_ONLY_SQL_TRANSACTION, message))
     }
 }
 
@@ -186,5 +204,33 @@ impl SessionControl for Control {
 
     fn terminate(&self, process_id: i32) -> bool {
         self.found(self.clients.terminate(process_id), process_id)
+    }
+
+    fn next_value(&self, sequence: &SequenceDef) -> Result<i64, ErrorReport> {
+        self.check_writable("nextval()", sequence)?;
+        let values = self.sequences.take(sequence, 1)?;
+        values.first().copied().ok_or_else(|| ErrorReport::internal("a sequence gave no value"))
+    }
+
+    fn current_value(&self, sequence: &SequenceDef) -> Result<i64, ErrorReport> {
+        self.sequences.current(sequence)
+    }
+
+    fn last_value(&self, catalog: &Catalog) -> Result<i64, ErrorReport> {
+        self.sequences.last(catalog)
+    }
+
+    fn set_value(
+        &self,
+        sequence: &SequenceDef,
+        value: i64,
+        is_called: bool,
+    ) -> Result<(), ErrorReport> {
+        self.check_writable("setval()", sequence)?;
+        self.sequences.set(sequence, value, is_called)
+    }
+
+    fn standing(&self, sequence: &SequenceDef) -> Result<SequenceStanding, ErrorReport> {
+        self.sequences.standing(sequence)
     }
 }

@@ -8,22 +8,25 @@ use datafusion::{
     sql::sqlparser::ast,
 };
 use kestrel_planner::{
-    bind::{bind_constant, output_place},
+    bind::{BoundQuery, bind_constant, output_place},
     catalog::{
         Catalog, CatalogChange, ColumnDef, Found, Segment, TableDef, find_relation, find_table,
-        resolve_table,
+        resolve_table, sequence_of,
     },
     ddl,
     error::report,
     functions,
     operators::written_segments,
-    parse::{CreateTableAs, QualifiedName, Statement as ParsedStatement, StatementKind, parse},
+    parse::{
+        CreateTableAs, QualifiedName, Statement as ParsedStatement, StatementKind, TableRows,
+        overriding, parse,
+    },
     plan::{InsertPlan, PlanContext},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientSession, NoticeSender, Outcome, Statement};
+use super::{ClientSession, NoticeSender, Outcome, Statement, facts::plannable, identity};
 use crate::{
     query::{Ingestor, RunningQuery},
     server::Parameter,
@@ -38,13 +41,23 @@ impl ClientSession {
         parameters: &[Parameter],
         cancel: CancellationToken,
     ) -> Result<Outcome> {
-        self.transaction.check_writable("INSERT")?;
         refuse_unsupported(insert)?;
         let view = self.transaction.view(&self.engine);
         let (table, columns) = self.insert_target(insert, &view)?;
+        if !table.is_temporary() {
+            self.transaction.check_writable("INSERT")?;
+        }
+        let overriding = overriding(&statement.sql);
         let mut query = match &insert.source {
             Some(query) => (**query).clone(),
             None => default_values(&table)?,
+        };
+        let is_values = match query.body.as_mut() {
+            ast::SetExpr::Values(values) => {
+                identity::settle_values(values, &table, &columns, overriding)?;
+                true
+            }
+            _ => false,
         };
         self.fill_defaults(&mut query, &table, &columns).await?;
         let (bound, view) = self.bind(&query, statement, parameters)?;
@@ -59,8 +72,11 @@ impl ClientSession {
             let position = place.and_then(|place| statement.position(place));
             ErrorReport { position, ..error }
         })?;
-        let rows =
-            self.write_rows(bound.plan, &table, &columns, &view, (&statement.sql, cancel)).await?;
+        let (plan, columns) = match is_values {
+            true => (bound.plan, columns),
+            false => identity::settle_query(bound.plan, &table, columns, overriding)?,
+        };
+        let rows = self.write_rows(plan, &table, &columns, &view, (&statement.sql, cancel)).await?;
         Ok(Outcome::Done(format!("INSERT 0 {rows}")))
     }
 
@@ -74,7 +90,7 @@ impl ClientSession {
             return Err(ErrorReport::unsupported("INSERT INTO a function"));
         };
         let name = QualifiedName::of_ast(name)?;
-        let search_path = self.settings.search_path();
+        let search_path = self.search_path();
         if let Some(Found::View(view)) = find_relation(view, &search_path, &name) {
             let message = format!("cannot insert into view \"{}\"", view.name);
             return Err(ErrorReport::unsupported(message)
@@ -95,13 +111,13 @@ impl ClientSession {
     ) -> Result<Outcome> {
         self.transaction.check_writable("CREATE TABLE AS")?;
         self.transaction.lock_ddl(&self.engine).await;
-        let (bound, view) = self.bind(&create.query, statement, &[])?;
+        let (bound, view) = self.bind_rows(&create.rows, statement, cancel.clone()).await?;
         let plan = self.plan(&bound.plan, &view).await?;
         let columns: Vec<_> = super::select::output_fields(&bound.names, &plan)?
             .into_iter()
             .map(|field| (field.name, field.sql_type))
             .collect();
-        let search_path = self.settings.search_path();
+        let search_path = self.search_path();
         let ddl = ddl::create_table_as(create, &columns, &view, &search_path)?;
         ddl.notices.iter().for_each(|notice| notices.send(notice.clone()));
         let created = ddl.created_table().cloned();
@@ -121,6 +137,25 @@ impl ClientSession {
         let rows =
             self.write_rows(bound.plan, &table, &columns, &view, (&statement.sql, cancel)).await?;
         Ok(Outcome::Done(format!("SELECT {rows}")))
+    }
+
+    /// Binds the query of CREATE TABLE … AS.
+    async fn bind_rows(
+        &mut self,
+        rows: &TableRows,
+        statement: &Statement,
+        cancel: CancellationToken,
+    ) -> Result<(BoundQuery, Arc<Catalog>)> {
+        let execute = match rows {
+            TableRows::Query(query) => return self.bind(query, statement, &[]),
+            TableRows::Execute(execute) => execute,
+        };
+        let executed = self.executed(execute, statement, &[], cancel).await?;
+        let StatementKind::Query(query) = &executed.statement.kind else {
+            let message = "prepared statement is not a SELECT";
+            return Err(ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message));
+        };
+        self.bind(query, &executed.statement, &executed.parameters)
     }
 
     /// Writes a query's rows, whose columns go to `columns` (positions in the table). `text`: the
@@ -172,7 +207,7 @@ impl ClientSession {
     ) -> Result<(Vec<Segment>, u64)> {
         let mut ingestor = ingestor?;
         while let Some(batch) = rows.next().await {
-            let batch = Self::with_serials(&self.engine, batch?, table, serials, view).await?;
+            let batch = Self::with_serials(&self.sequences, batch?, table, serials, view).await?;
             ingestor.push(&batch).await?;
         }
         ingestor.finish().await
@@ -328,7 +363,7 @@ fn query_of(sql: &str) -> Result<ast::Query> {
 
 /// The expression of a DEFAULT.
 pub(super) fn default_expr(text: &str) -> Result<ast::Expr> {
-    let query = query_of(&format!("SELECT {text}"))?;
+    let query = plannable(&query_of(&format!("SELECT {text}"))?);
     if let ast::SetExpr::Select(select) = *query.body
         && let Some(ast::SelectItem::UnnamedExpr(expr)) = select.projection.into_iter().next()
     {
@@ -337,16 +372,8 @@ pub(super) fn default_expr(text: &str) -> Result<ast::Expr> {
     Err(ErrorReport::internal(format!("a default is not an expression: {text}")))
 }
 
-/// The sequence that a default takes its value from: `nextval('public.t_a_seq'::regclass)`.
-pub(super) fn sequence_of(default: &str) -> Option<(String, String)> {
-    let name = default.trim().strip_prefix("nextval('")?.split('\'').next()?;
-    let (schema, name) = name.rsplit_once('.').unwrap_or(("public", name));
-    let bare = |text: &str| text.trim_matches('"').to_string();
-    Some((bare(schema), bare(name)))
-}
-
-/// A column that takes its values from a sequence: its position, the sequence's schema and name.
-pub(super) type SerialColumn = (usize, (String, String));
+/// A column that takes its values from a sequence: its position, and the sequence's name.
+pub(super) type SerialColumn = (usize, QualifiedName);
 
 /// Columns that are not given and take their values from a sequence.
 pub(super) fn serial_columns(table: &TableDef, given: &[usize]) -> Vec<SerialColumn> {

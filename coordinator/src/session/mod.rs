@@ -8,14 +8,17 @@ mod cursor;
 mod ddl;
 mod execute;
 mod facts;
+mod identity;
 mod insert;
 mod outcome;
 mod prepare;
 mod role;
 mod rules;
 mod select;
+mod sequences;
 mod serial;
 mod settings;
+mod temporary;
 mod transaction;
 
 pub use cursor::RowCursor;
@@ -40,6 +43,7 @@ use crate::{
         StartupInfo, TransactionStatus,
     },
 };
+use sequences::Sequences;
 use settings::Settings;
 use transaction::Transaction;
 
@@ -94,6 +98,7 @@ impl Backend for EngineBackend {
             startup,
             settings,
             transaction: Transaction::default(),
+            sequences: Sequences::new(self.engine.catalog.clone()),
             prepared: PreparedStatements::default(),
             portals: Portals::default(),
             notices: None,
@@ -111,6 +116,7 @@ pub struct ClientSession {
     startup: StartupInfo,
     settings: Settings,
     transaction: Transaction,
+    sequences: Sequences,
     prepared: PreparedStatements<Statement>,
     portals: Portals<Statement>,
     /// Where the statement that runs sends its notices.
@@ -272,6 +278,7 @@ impl Session for ClientSession {
     async fn close(mut self) {
         self.portals.clear();
         self.rollback().await;
+        self.end_temporary().await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Values of SERIAL columns, and DEFAULT inside of VALUES.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch},
@@ -8,25 +8,25 @@ use arrow::{
 };
 use datafusion::sql::sqlparser::ast;
 use kestrel_planner::{
-    catalog::{Catalog, TableDef},
+    catalog::{Catalog, SequenceDef, TableDef, sequence_of},
     error::report,
+    parse::QualifiedName,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use crate::engine::Engine;
-
 use super::{
     ClientSession,
-    insert::{default_expr, sequence_of},
+    insert::{SerialColumn, default_expr},
+    sequences::Sequences,
 };
 
 impl ClientSession {
     /// Puts values of their sequences into the columns that take theirs from there.
     pub(super) async fn with_serials(
-        engine: &Engine,
+        sequences: &Sequences,
         batch: RecordBatch,
         table: &TableDef,
-        serials: &[(usize, (String, String))],
+        serials: &[SerialColumn],
         view: &Catalog,
     ) -> Result<RecordBatch> {
         if serials.is_empty() || batch.num_rows() == 0 {
@@ -35,8 +35,8 @@ impl ClientSession {
         let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
         for (at, sequence) in serials {
             let count = batch.num_rows() as u64;
-            let values = next_values(engine, view, sequence, count).await?;
-            let values: ArrayRef = Arc::new(Int64Array::from_iter_values(values));
+            let values = sequences.take_async(found(view, sequence)?, count).await?;
+            let values: ArrayRef = Arc::new(Int64Array::from(values));
             let data_type = table.columns[*at].sql_type.arrow();
             columns[*at] = cast(&values, &data_type).map_err(|e| report(e.into()))?;
         }
@@ -69,9 +69,10 @@ impl ClientSession {
                     Some(default) => match sequence_of(default) {
                         None => default_expr(default)?,
                         Some(sequence) => {
-                            let value =
-                                *next_values(&self.engine, &view, &sequence, 1).await?.start();
-                            default_expr(&value.to_string())?
+                            let sequence = found(&view, &sequence)?;
+                            let values = self.sequences.take_async(sequence, 1).await?;
+                            let value = values.first().map(i64::to_string).unwrap_or_default();
+                            default_expr(&value)?
                         }
                     },
                 };
@@ -81,17 +82,13 @@ impl ClientSession {
     }
 }
 
-async fn next_values(
-    engine: &Engine,
-    view: &Catalog,
-    sequence: &(String, String),
-    count: u64,
-) -> Result<RangeInclusive<i64>> {
-    let Some(def) = view.sequences.get(sequence) else {
-        let message = format!("relation \"{}\" does not exist", sequence.1);
-        return Err(ErrorReport::new(SqlState::UNDEFINED_TABLE, message));
-    };
-    engine.catalog.next_values(def.id, count).await
+/// The sequence that a default names, with its schema.
+fn found<'a>(view: &'a Catalog, name: &QualifiedName) -> Result<&'a SequenceDef> {
+    let schema = name.schema.as_deref().unwrap_or("public");
+    view.sequence(schema, &name.name).ok_or_else(|| {
+        let message = format!("relation \"{}\" does not exist", name.name);
+        ErrorReport::new(SqlState::UNDEFINED_TABLE, message)
+    })
 }
 
 /// Replaces DEFAULT in VALUES by NULL: only the types of its parameters are wanted.
@@ -105,7 +102,7 @@ pub(super) fn null_defaults(query: &mut ast::Query) -> Result<()> {
     Ok(())
 }
 
-fn is_default(expr: &ast::Expr) -> bool {
+pub(super) fn is_default(expr: &ast::Expr) -> bool {
     matches!(expr, ast::Expr::Identifier(ident)
         if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
 }

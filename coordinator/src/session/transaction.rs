@@ -77,6 +77,11 @@ impl Transaction {
         ))
     }
 
+    /// Was READ ONLY asked for?
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// Refuses what changes data where READ ONLY was asked for.
     pub(super) fn check_writable(&self, command: &str) -> Result<()> {
         if !self.read_only {
@@ -219,6 +224,13 @@ impl Transaction {
     /// Has the block failed?
     pub(super) fn has_failed(&self) -> bool {
         self.status == Status::Failed
+    }
+
+    /// What ON COMMIT says of the session's temporary tables, for a transaction that did something.
+    pub(super) fn end_temporary(&mut self, engine: &Engine, schema: &str) -> Result<()> {
+        let work = self.work.as_ref().filter(|work| !work.changes.is_empty());
+        let changes = work.map(|work| work.view.on_commit(schema)).unwrap_or_default();
+        if changes.is_empty() { Ok(()) } else { self.change(engine, changes) }
     }
 
     /// Makes the changes durable and visible, or undoes them. When the outcome is not known, files

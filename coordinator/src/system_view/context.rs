@@ -7,11 +7,11 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use kestrel_planner::catalog::{Catalog, SqlType};
+use kestrel_planner::catalog::{Catalog, SequenceDef, SqlType};
 use kestrel_proto::Result;
 
 use super::relation::Relations;
-use crate::{query::QueryRecord, server::Activity};
+use crate::{catalog::SequenceStanding, query::QueryRecord, server::Activity};
 
 /// Queries, looked up when a view first shows them: most statements show none.
 pub type Queries = LazyLock<Vec<QueryRecord>, Box<dyn FnOnce() -> Vec<QueryRecord> + Send>>;
@@ -53,6 +53,16 @@ pub trait SessionControl: fmt::Debug + Send + Sync {
     fn cancel(&self, process_id: i32) -> bool;
     /// Ends a client's connection; the same.
     fn terminate(&self, process_id: i32) -> bool;
+    /// `nextval`
+    fn next_value(&self, sequence: &SequenceDef) -> Result<i64>;
+    /// `currval`
+    fn current_value(&self, sequence: &SequenceDef) -> Result<i64>;
+    /// `lastval`
+    fn last_value(&self, catalog: &Catalog) -> Result<i64>;
+    /// `setval`
+    fn set_value(&self, sequence: &SequenceDef, value: i64, is_called: bool) -> Result<()>;
+    /// Where a sequence stands.
+    fn standing(&self, sequence: &SequenceDef) -> Result<SequenceStanding>;
 }
 
 /// A prepared statement, as `pg_prepared_statements` shows it.

@@ -31,10 +31,17 @@ mod types;
 
 use std::sync::Arc;
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use kestrel_planner::catalog::{INITIAL_ROLE, INITIAL_ROLE_ID};
+use arrow::{
+    array::{ArrayRef, BooleanArray, Int64Array, RecordBatch},
+    datatypes::{Field, Schema, SchemaRef},
+};
+use kestrel_planner::{
+    catalog::{INITIAL_ROLE, INITIAL_ROLE_ID, SequenceDef, SqlType},
+    error::report,
+};
 use kestrel_proto::Result;
 
+use crate::catalog::SequenceStanding;
 pub use context::{
     CursorFacts, PreparedFacts, Queries, SessionControl, SessionFacts, SettingFacts,
     SystemViewContext,
@@ -46,6 +53,27 @@ use rows::Rows;
 const OWNER: &str = INITIAL_ROLE;
 const OWNER_OID: i64 = INITIAL_ROLE_ID.cast_signed();
 const DATABASE_OID: i64 = 5;
+
+/// The one row of a sequence.
+///
+/// Errors: 58030 when it cannot be read.
+pub fn sequence_row(context: &SystemViewContext, sequence: &SequenceDef) -> Result<RecordBatch> {
+    let standing = match &context.control {
+        Some(control) => control.standing(sequence)?,
+        None => SequenceStanding { state: sequence.initial_state(), leased: 0 },
+    };
+    let fields: Vec<Field> = vec![
+        SqlType::BigInt.field("last_value", false),
+        SqlType::BigInt.field("log_cnt", false),
+        SqlType::Boolean.field("is_called", false),
+    ];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from(vec![standing.state.last_value])),
+        Arc::new(Int64Array::from(vec![standing.leased.cast_signed()])),
+        Arc::new(BooleanArray::from(vec![standing.state.is_called])),
+    ];
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|e| report(e.into()))
+}
 
 /// Computes a view's rows.
 type Fill = fn(&SystemViewContext) -> Rows;

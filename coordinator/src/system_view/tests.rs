@@ -35,10 +35,8 @@ pub(super) fn catalog() -> Catalog {
     };
     let id_sequence = SequenceDef {
         id: 16385,
-        schema_name: "public".into(),
-        name: "t_id_seq".into(),
-        max_value: i64::MAX,
         owned_by: Some((16386, 1)),
+        ..SequenceDef::new("public", "t_id_seq", SqlType::BigInt)
     };
     let changes = [
         CatalogChange::SetDatanodes {
@@ -82,6 +80,7 @@ fn table_t() -> TableDef {
         sql_type: *sql_type,
         not_null: id <= 2,
         default: default(*name),
+        identity: None,
     });
     TableDef {
         id: 16386,
@@ -96,6 +95,7 @@ fn table_t() -> TableDef {
         checks: vec![],
         last_column_id: 0,
         missing_values: Default::default(),
+        on_commit: Default::default(),
     }
 }
 
@@ -106,6 +106,7 @@ fn table_order() -> TableDef {
         sql_type,
         not_null: false,
         default: None,
+        identity: None,
     };
     TableDef {
         id: 16390,
@@ -120,6 +121,7 @@ fn table_order() -> TableDef {
         checks: vec![],
         last_column_id: 0,
         missing_values: Default::default(),
+        on_commit: Default::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::{
 };
 use kestrel_proto::{ErrorReport, SqlState};
 
-use crate::parse::{CopyTarget, Statement, StatementKind, Walk, fold_ident};
+use crate::parse::{CopyTarget, Statement, StatementKind, TableRows, Walk, fold_ident};
 
 /// The report with its position in the whole text, if the statement has a place for it.
 pub fn locate(report: ErrorReport, statement: &Statement) -> ErrorReport {
@@ -113,7 +113,10 @@ impl<'a> Culprit<'a> {
         let mut search = Search { culprit: self, sql: &statement.sql, found: None };
         match &statement.kind {
             StatementKind::Query(query) => search.visit(query.as_ref()),
-            StatementKind::CreateTableAs(create) => search.visit(create.query.as_ref()),
+            StatementKind::CreateTableAs(create) => match &create.rows {
+                TableRows::Query(query) => search.visit(query.as_ref()),
+                TableRows::Execute(_) => {}
+            },
             StatementKind::CreateView(create) => search.visit(create.query.as_ref()),
             StatementKind::Insert(insert) => search.insert(insert),
             StatementKind::Copy(copy) => {

@@ -24,7 +24,9 @@ use super::{
     ShardTable, types::PostgresqlTypes, unknown_function::unknown_function, view::view_plan,
 };
 use crate::{
-    catalog::{Catalog, NamedRelation, TableDef, ViewDef},
+    catalog::{
+        Catalog, NamedRelation, SequenceDef, TableDef, ViewDef, of_other_session, schemas_of,
+    },
     error::{report, report_at, to_datafusion},
     functions::FunctionRegistry,
 };
@@ -71,6 +73,9 @@ pub trait SystemRelations: Send + Sync {
     /// The rows of a relation; `None`: there is none of this name.
     fn relation(&self, schema: &str, name: &str) -> Option<Result<RecordBatch, ErrorReport>>;
 
+    /// The one row of a sequence: `last_value`, `log_cnt`, `is_called`.
+    fn sequence(&self, sequence: &SequenceDef) -> Result<RecordBatch, ErrorReport>;
+
     /// A query of them in a form that the binder takes; any other as it is.
     fn plannable(&self, query: ast::Query) -> ast::Query {
         query
@@ -102,11 +107,19 @@ impl BindContext {
             }
             let view = || self.catalog.view(schema, name).map(|v| Relation::View(Arc::clone(v)));
             let table = self.catalog.table(schema, name).map(|t| Relation::Table(Arc::clone(t)));
-            table.or_else(view).map(Ok)
+            let sequence = || {
+                let sequence = self.catalog.sequence(schema, name)?;
+                Some(self.system_relations.sequence(sequence).map(Relation::System))
+            };
+            table.or_else(view).map(Ok).or_else(sequence)
         };
         if let Some(schema) = schema {
-            let missing = || undefined_table(&format!("{schema}.{name}"));
-            return in_schema(schema).unwrap_or_else(|| Err(missing()));
+            let denied = || of_other_session(&self.catalog, &self.search_path, Some(schema), name);
+            let missing =
+                || denied().unwrap_or_else(|| undefined_table(&format!("{schema}.{name}")));
+            let schemas = schemas_of(&self.search_path, Some(&schema.to_string())).to_vec();
+            let found = schemas.iter().find_map(|schema| in_schema(schema));
+            return found.unwrap_or_else(|| Err(missing()));
         }
         std::iter::once("pg_catalog")
             .chain(self.search_path.iter().map(String::as_str))

@@ -4,22 +4,24 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use kestrel_proto::ErrorReport;
 
-use crate::parse::quote;
-
 use super::{
-    Catalog, ColumnDef, TableDef, ViewDef,
+    Catalog, TableDef, ViewDef,
+    sequence_default::{counts_in, move_sequences},
     snapshot::{conflict, gone},
 };
 
 impl Catalog {
-    /// The key of a new table or view; 40001 if the name was taken meanwhile.
+    /// The key of a new table, view or sequence; 40001 if the name was taken meanwhile.
     pub(super) fn free_name(
         &self,
         schema: &str,
         name: &str,
     ) -> Result<(String, String), ErrorReport> {
         let key = (schema.to_string(), name.to_string());
-        if self.tables.contains_key(&key) || self.views.contains_key(&key) {
+        let is_taken = self.tables.contains_key(&key)
+            || self.views.contains_key(&key)
+            || self.sequences.contains_key(&key);
+        if is_taken {
             return Err(conflict(format!("relation \"{name}\" already exists")));
         }
         Ok(key)
@@ -68,15 +70,21 @@ impl Catalog {
     /// it still has.
     fn follow(&mut self, table: &TableDef) {
         let sequences = std::mem::take(&mut self.sequences);
+        let mut moved = Vec::new();
         for (_, mut sequence) in sequences {
             match sequence.owned_by.filter(|(owner, _)| *owner == table.id) {
                 Some((_, column)) if table.column_by_id(column).is_none() => continue,
-                Some(_) => sequence.schema_name.clone_from(&table.schema_name),
-                None => {}
+                Some(_) if sequence.schema_name != table.schema_name => {
+                    let before = sequence.clone();
+                    sequence.schema_name.clone_from(&table.schema_name);
+                    moved.push((before, sequence.clone()));
+                }
+                Some(_) | None => {}
             }
             let key = (sequence.schema_name.clone(), sequence.name.clone());
             self.sequences.insert(key, sequence);
         }
+        moved.iter().for_each(|(before, after)| self.rename_in_defaults(before, after));
         if let Some(comments) = self.comments.get_mut(&table.id) {
             comments.texts.retain(|id, _| *id == 0 || table.column_by_id(*id).is_some());
             if comments.texts.is_empty() {
@@ -124,25 +132,6 @@ impl Catalog {
         });
         Ok(())
     }
-}
-
-/// Serial columns name their sequences with the schema: `nextval('s.t_a_seq'::regclass)`.
-pub(crate) fn move_sequences(table: &mut TableDef, from: &str, to: &str) {
-    let (old, new) = (in_schema(from), in_schema(to));
-    for column in &mut table.columns {
-        if let Some(rest) = column.default.as_deref().and_then(|d| d.strip_prefix(&old)) {
-            column.default = Some(format!("{new}{rest}"));
-        }
-    }
-}
-
-fn counts_in(column: &ColumnDef, schema: &str) -> bool {
-    column.default.as_deref().is_some_and(|default| default.starts_with(&in_schema(schema)))
-}
-
-/// How the default of a serial column begins.
-fn in_schema(schema: &str) -> String {
-    format!("nextval('{}.", quote(schema).replace('\'', "''"))
 }
 
 /// The objects by their new names.

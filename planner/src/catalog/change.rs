@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DatanodeDef, RoleDef, SchemaDef, Segment, SequenceDef, TableDef, ViewDef};
+use super::{
+    DatanodeDef, RoleDef, SchemaDef, Segment, SequenceDef, SequenceState, TableDef, ViewDef,
+};
 
 /// One step from a snapshot to the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +58,23 @@ pub enum CatalogChange {
     },
     /// CREATE SEQUENCE, or the sequence of a SERIAL column
     CreateSequence(SequenceDef),
+    /// ALTER SEQUENCE
+    AlterSequence {
+        /// What it was: another change in between is a conflict.
+        before: SequenceDef,
+        /// What it becomes, with the same id.
+        after: SequenceDef,
+    },
+    /// DROP SEQUENCE
+    DropSequence(u64),
+    /// Where a sequence stands, which is in no snapshot: RESTART, or values that were taken in the
+    /// transaction that made the sequence.
+    SetSequence {
+        /// The sequence.
+        id: u64,
+        /// Where it stands.
+        state: SequenceState,
+    },
     /// CREATE ROLE
     CreateRole(RoleDef),
     /// ALTER ROLE: the role of this id becomes this one

@@ -7,22 +7,33 @@ mod comment;
 mod distribution;
 mod resolve;
 mod role;
+mod sequence;
+mod sequence_default;
 mod snapshot;
 mod sql_type;
 mod table;
+mod temporary;
 mod view;
 
-pub(crate) use apply::move_sequences;
 pub use change::CatalogChange;
 pub use comment::{CommentDef, DATABASE_OID};
 pub use distribution::Distribution;
 pub use resolve::{
-    Found, SYSTEM_SCHEMAS, creation_schema, find_relation, find_table, is_system_schema,
-    resolve_table,
+    Found, SYSTEM_SCHEMAS, creation_schema, find_relation, find_sequence, find_table,
+    is_system_schema, resolve_table,
 };
 pub(crate) use resolve::{RelationKind, relation_kind};
 pub use role::{INITIAL_ROLE, INITIAL_ROLE_ID, RoleDef, Verifier};
-pub use snapshot::{Catalog, DatanodeDef, SchemaDef, SequenceDef};
+pub use sequence::{SequenceDef, SequenceState, largest, smallest};
+pub use sequence_default::sequence_of;
+pub(crate) use sequence_default::{default_of, rename_sequence};
+pub use snapshot::{Catalog, DatanodeDef, SchemaDef};
 pub use sql_type::{HashClass, SQL_TYPE_METADATA, SqlType};
-pub use table::{CheckDef, ColumnDef, IndexDef, KeyDef, MISSING_VALUE_METADATA, Segment, TableDef};
+pub use table::{
+    CheckDef, ColumnDef, Identity, IndexDef, KeyDef, MISSING_VALUE_METADATA, Segment, TableDef,
+};
+pub(crate) use temporary::of_other_session;
+pub use temporary::{
+    OnCommit, PG_TEMP, is_temporary_schema, own_temporary_schema, schemas_of, temporary_schema,
+};
 pub use view::{NamedRelation, ViewColumn, ViewDef, ViewRelation};

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{Catalog, TableDef, ViewDef};
+use super::{
+    Catalog, PG_TEMP, SequenceDef, TableDef, ViewDef, is_temporary_schema, of_other_session,
+    own_temporary_schema, schemas_of,
+};
 use crate::parse::QualifiedName;
 
 /// Schemas that Kestrel itself fills. Nothing can be created, changed or dropped in them.
@@ -30,7 +33,10 @@ pub fn resolve_table<'a>(
         Some(Found::View(view)) => {
             error(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", view.name))
         }
-        None => error(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist")),
+        None => match of_other_session(catalog, search_path, name.schema.as_deref(), &name.name) {
+            Some(denied) => Err(denied),
+            None => error(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist")),
+        },
     }
 }
 
@@ -75,44 +81,68 @@ pub fn find_relation<'a>(
         let table = catalog.table(schema, &name.name).map(Found::Table);
         table.or_else(|| catalog.view(schema, &name.name).map(Found::View))
     };
-    match &name.schema {
-        Some(schema) => in_schema(schema),
-        None => search_path.iter().find_map(in_schema),
-    }
+    schemas_of(search_path, name.schema.as_ref()).iter().find_map(in_schema)
 }
 
-/// The schema in which an object of this name is created: its own, or the first on the search path
-/// that exists.
-///
-/// Errors: 3F000 for a schema that does not exist, or none on the search path; 42501 for Kestrel's
-/// own schemas; 0A000 for `pg_temp`.
-pub fn creation_schema<'a>(
+/// The sequence of this name, looked up as [`resolve_table`] does. A table or view of this name that
+/// comes first hides it.
+pub fn find_sequence<'a>(
     catalog: &'a Catalog,
     search_path: &[String],
     name: &QualifiedName,
+) -> Option<&'a SequenceDef> {
+    let schemas = schemas_of(search_path, name.schema.as_ref());
+    let schema = schemas.iter().find(|s| relation_kind(catalog, s, &name.name).is_some())?;
+    catalog.sequence(schema, &name.name)
+}
+
+/// The schema in which an object of this name is created: its own, or the first on the search path
+/// that exists. The session's temporary schema may not be there yet. The search path has it in front
+/// of all others unless the user has put `pg_temp` elsewhere; only then is it one to create in.
+///
+/// Errors: 3F000 for a schema that does not exist, or none on the search path; 42501 for Kestrel's
+/// own schemas; 42P16 for temporary relations in other schemas, and for other sessions'.
+pub fn creation_schema<'a>(
+    catalog: &'a Catalog,
+    search_path: &'a [String],
+    name: &QualifiedName,
+    temporary: bool,
 ) -> Result<&'a str> {
-    let error = |state, message: String| name.locate(ErrorReport::new(state, message));
+    let error = |state, message: &str| name.locate(ErrorReport::new(state, message));
+    let own = own_temporary_schema(search_path).map(String::as_str);
+    let in_own =
+        || own.ok_or_else(|| ErrorReport::internal("the session cannot have temporary tables"));
     let Some(schema) = &name.schema else {
-        let found = search_path.iter().find_map(|schema| catalog.schemas.get(schema));
-        let message = "no schema has been selected to create in".to_string();
-        return found
-            .map(|schema| schema.name.as_str())
-            .ok_or_else(|| error(SqlState::INVALID_SCHEMA_NAME, message));
+        if temporary {
+            return in_own();
+        }
+        let usable = search_path.iter().find_map(|schema| match schema.as_str() {
+            PG_TEMP => own,
+            schema if is_temporary_schema(schema) => None,
+            schema => catalog.schemas.get(schema).map(|schema| schema.name.as_str()),
+        });
+        let message = "no schema has been selected to create in";
+        return usable.ok_or_else(|| error(SqlState::INVALID_SCHEMA_NAME, message));
     };
-    if schema == "pg_temp" {
-        return Err(name.locate(ErrorReport::unsupported("temporary tables are not supported")));
+    if schema == PG_TEMP || own == Some(schema.as_str()) {
+        return in_own();
+    }
+    if is_temporary_schema(schema) {
+        let message = "cannot create relations in temporary schemas of other sessions";
+        return Err(error(SqlState::INVALID_TABLE_DEFINITION, message));
+    }
+    if temporary {
+        let message = "cannot create temporary relation in non-temporary schema";
+        return Err(error(SqlState::INVALID_TABLE_DEFINITION, message));
     }
     if is_system_schema(schema) {
         let message = format!("permission denied to create \"{name}\"");
-        return Err(error(SqlState::INSUFFICIENT_PRIVILEGE, message)
+        return Err(error(SqlState::INSUFFICIENT_PRIVILEGE, &message)
             .detail("System catalog modifications are currently disallowed."));
     }
-    match catalog.schemas.get(schema) {
-        Some(schema) => Ok(&schema.name),
-        None => {
-            Err(error(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist")))
-        }
-    }
+    let message = format!("schema \"{schema}\" does not exist");
+    let found = catalog.schemas.get(schema).map(|schema| schema.name.as_str());
+    found.ok_or_else(|| error(SqlState::INVALID_SCHEMA_NAME, &message))
 }
 
 /// What has this name among the relations of a schema: tables, views, sequences and indexes share

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use kestrel_proto::{BucketMap, DatanodeId, ErrorReport, SqlState};
 use serde::{Deserialize, Serialize};
 
-use super::{CatalogChange, CommentDef, RoleDef, Segment, TableDef, ViewDef};
+use super::{CatalogChange, CommentDef, RoleDef, Segment, SequenceDef, TableDef, ViewDef};
 
 /// OIDs below this are PostgreSQL's own.
 const FIRST_OID: u64 = 16384;
@@ -42,21 +42,6 @@ pub struct SchemaDef {
     pub id: u64,
     /// Its name.
     pub name: String,
-}
-
-/// A sequence. Its current value is not part of the catalog: it survives rollback.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SequenceDef {
-    /// OID.
-    pub id: u64,
-    /// The schema it is in.
-    pub schema_name: String,
-    /// Its name.
-    pub name: String,
-    /// The largest value.
-    pub max_value: i64,
-    /// The table and column id that own it: it goes with them.
-    pub owned_by: Option<(u64, u32)>,
 }
 
 /// A datanode that belongs to the cluster.
@@ -166,17 +151,14 @@ impl Catalog {
                 self.edit(*table, |t| t.segments.clear())?;
             }
             CatalogChange::CreateSequence(sequence) => {
-                self.take_oid(sequence.id);
-                let key = (sequence.schema_name.clone(), sequence.name.clone());
-                self.sequences.insert(key, sequence.clone());
+                self.create_sequence(sequence)?;
             }
-            CatalogChange::CreateRole(role) => {
-                if self.roles.contains_key(&role.name) {
-                    return Err(conflict(format!("role \"{}\" already exists", role.name)));
-                }
-                self.take_oid(role.id);
-                self.roles.insert(role.name.clone(), role.clone());
+            CatalogChange::AlterSequence { before, after } => self.alter_sequence(before, after)?,
+            CatalogChange::DropSequence(id) => self.drop_sequence(*id)?,
+            CatalogChange::SetSequence { id, .. } => {
+                self.sequence_by_id(*id).ok_or_else(|| gone("sequence", &id.to_string()))?;
             }
+            CatalogChange::CreateRole(role) => self.create_role(role)?,
             CatalogChange::AlterRole(role) => {
                 let name = self.role_name(role.id)?;
                 self.roles.remove(&name);
@@ -205,6 +187,15 @@ impl Catalog {
     pub(super) fn table_key(&self, id: u64) -> Result<(String, String), ErrorReport> {
         let table = self.table_by_id(id).ok_or_else(|| gone("table", &id.to_string()))?;
         Ok((table.schema_name.clone(), table.name.clone()))
+    }
+
+    fn create_role(&mut self, role: &RoleDef) -> Result<(), ErrorReport> {
+        if self.roles.contains_key(&role.name) {
+            return Err(conflict(format!("role \"{}\" already exists", role.name)));
+        }
+        self.take_oid(role.id);
+        self.roles.insert(role.name.clone(), role.clone());
+        Ok(())
     }
 
     fn role_name(&self, id: u64) -> Result<String, ErrorReport> {

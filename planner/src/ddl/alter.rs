@@ -9,10 +9,11 @@ use super::{
 };
 use crate::{
     catalog::{
-        Catalog, CatalogChange, Found, SequenceDef, TableDef, ViewDef, find_relation,
-        is_system_schema, move_sequences, relation_kind,
+        Catalog, CatalogChange, Found, PG_TEMP, RelationKind, SequenceDef, TableDef, ViewDef,
+        find_relation, is_system_schema, is_temporary_schema, relation_kind, rename_sequence,
+        schemas_of,
     },
-    parse::{AlterAction, AlterTable, CreateTable, Identifier, TableElement},
+    parse::{AlterAction, AlterTable, CreateTable, Identifier, QualifiedName, TableElement},
 };
 
 /// The change that makes `before` to `after`.
@@ -93,10 +94,26 @@ fn alter_view(view: &mut ViewDef, action: &AlterAction, catalog: &Catalog) -> Re
     Ok(())
 }
 
+/// What has the name, for hints: `table`, `view`, `index`.
+pub(super) fn kind_of(
+    name: &QualifiedName,
+    catalog: &Catalog,
+    search_path: &[String],
+) -> Option<&'static str> {
+    let mut schemas = schemas_of(search_path, name.schema.as_ref()).iter();
+    schemas.find_map(|s| relation_kind(catalog, s, &name.name)).map(|kind| match kind {
+        RelationKind::Table => "table",
+        RelationKind::View => "view",
+        RelationKind::Index => "index",
+        RelationKind::Sequence => "sequence",
+    })
+}
+
 fn action_name(action: &AlterAction) -> &'static str {
     match action {
         AlterAction::Rename(_) => "RENAME",
         AlterAction::RenameColumn { .. } => "RENAME COLUMN",
+        AlterAction::RenameConstraint { .. } => "RENAME CONSTRAINT",
         AlterAction::SetSchema(_) => "SET SCHEMA",
         AlterAction::Owner(_) => "OWNER TO",
         AlterAction::Add { elements, .. } => {
@@ -108,12 +125,20 @@ fn action_name(action: &AlterAction) -> &'static str {
         AlterAction::SetDefault { .. } => "ALTER COLUMN ... SET DEFAULT",
         AlterAction::SetNotNull { not_null: true, .. } => "ALTER COLUMN ... SET NOT NULL",
         AlterAction::SetNotNull { not_null: false, .. } => "ALTER COLUMN ... DROP NOT NULL",
+        AlterAction::AddIdentity { .. } => "ALTER COLUMN ... ADD IDENTITY",
+        AlterAction::AlterIdentity { .. } => "ALTER COLUMN ... SET",
+        AlterAction::DropIdentity { .. } => "ALTER COLUMN ... DROP IDENTITY",
         AlterAction::SetType { .. } => "ALTER COLUMN ... SET DATA TYPE",
     }
 }
 
 /// A new name in the same schema; 42P07 if it is taken.
-fn free_name(catalog: &Catalog, schema: &str, old: &str, new: &Identifier) -> Result<String> {
+pub(super) fn free_name(
+    catalog: &Catalog,
+    schema: &str,
+    old: &str,
+    new: &Identifier,
+) -> Result<String> {
     if new.name != old {
         RelationNames::new(catalog, schema).take(&new.name)?;
         return Ok(new.name.clone());
@@ -122,8 +147,17 @@ fn free_name(catalog: &Catalog, schema: &str, old: &str, new: &Identifier) -> Re
 }
 
 /// The schema to move a relation to.
-fn new_schema(catalog: &Catalog, old: &str, name: &str, new: &Identifier) -> Result<String> {
+pub(super) fn new_schema(
+    catalog: &Catalog,
+    old: &str,
+    name: &str,
+    new: &Identifier,
+) -> Result<String> {
     let schema = new.name.as_str();
+    if schema == PG_TEMP || is_temporary_schema(schema) || is_temporary_schema(old) {
+        let message = "cannot move objects into or out of temporary schemas";
+        return Err(ErrorReport::unsupported(message));
+    }
     if schema == old {
         return Ok(schema.into());
     }
@@ -153,7 +187,10 @@ pub(super) struct Altered<'a> {
     pub(super) row_checks: Vec<RowCheck>,
     /// Views that go before the table changes.
     pub(super) dropped: Vec<CatalogChange>,
-    sequences: Vec<SequenceDef>,
+    /// New ones.
+    pub(super) sequences: Vec<SequenceDef>,
+    /// Of those that are there; after the table's.
+    pub(super) of_sequences: Vec<CatalogChange>,
     next_oid: u64,
 }
 
@@ -168,6 +205,7 @@ impl<'a> Altered<'a> {
             row_checks: Vec::new(),
             dropped: Vec::new(),
             sequences: Vec::new(),
+            of_sequences: Vec::new(),
             next_oid: catalog.next_oid,
         }
     }
@@ -180,6 +218,7 @@ impl<'a> Altered<'a> {
             plan.changes.push(change(self.before, self.table));
         }
         plan.changes.extend(self.sequences.into_iter().map(CatalogChange::CreateSequence));
+        plan.changes.extend(self.of_sequences);
     }
 
     fn act(&mut self, action: &AlterAction) -> Result<()> {
@@ -192,6 +231,7 @@ impl<'a> Altered<'a> {
             AlterAction::SetSchema(new) => self.set_schema(&schema, new),
             AlterAction::Owner(owner) => check_owner(owner, self.catalog),
             AlterAction::RenameColumn { from, to } => self.rename_column(from, to),
+            AlterAction::RenameConstraint { from, to } => self.rename_constraint(from, to),
             AlterAction::Add { if_not_exists, elements } => self.add(elements, *if_not_exists),
             AlterAction::DropColumn { column, if_exists, cascade } => {
                 self.drop_column(column, *if_exists, *cascade)
@@ -200,11 +240,16 @@ impl<'a> Altered<'a> {
                 self.drop_constraint(name, *if_exists)
             }
             AlterAction::SetDefault { column, default } => {
-                let at = self.position(column)?;
-                self.table.columns[at].default.clone_from(default);
-                Ok(())
+                self.set_default(column, default.as_deref())
             }
             AlterAction::SetNotNull { column, not_null } => self.set_not_null(column, *not_null),
+            AlterAction::AddIdentity { column, clause } => self.add_identity(column, clause),
+            AlterAction::AlterIdentity { column, identity, options } => {
+                self.alter_identity(column, *identity, options)
+            }
+            AlterAction::DropIdentity { column, if_exists } => {
+                self.drop_identity(column, *if_exists)
+            }
             AlterAction::SetType { column, data_type, position, has_using } => {
                 self.set_type(column, data_type, *position, *has_using)
             }
@@ -222,10 +267,13 @@ impl<'a> Altered<'a> {
         let owned = sequences
             .filter(|s| s.owned_by.is_some_and(|(owner, _)| owner == self.table.id))
             .map(|s| &s.name);
-        for name in keys.map(|key| &key.name).chain(owned) {
+        let owned: Vec<_> = owned.collect();
+        for name in keys.map(|key| &key.name).chain(owned.iter().copied()) {
             new_schema(self.catalog, old, name, new)?;
         }
-        move_sequences(&mut self.table, old, &schema);
+        for name in owned {
+            rename_sequence(&mut self.table.columns, (old, name), (&schema, name));
+        }
         self.table.schema_name = schema;
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::{
     check,
     columns::{self, Context, is_system_column},
     dependents::{self, Dependent, Object},
+    sequence,
 };
 use crate::{
     catalog::{ColumnDef, Distribution, SequenceDef, SqlType, TableDef},
@@ -97,8 +98,21 @@ impl Altered<'_> {
         Ok(())
     }
 
+    /// SET DEFAULT; `None`: DROP DEFAULT
+    pub(super) fn set_default(&mut self, column: &Identifier, default: Option<&str>) -> Result<()> {
+        let at = self.position(column)?;
+        let hint = "Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead.";
+        self.check_not_identity(at, default.is_none().then_some(hint))?;
+        let resolve = |default| sequence::resolved_default(default, self.catalog, self.search_path);
+        self.table.columns[at].default = default.map(resolve).transpose()?;
+        Ok(())
+    }
+
     pub(super) fn set_not_null(&mut self, column: &Identifier, not_null: bool) -> Result<()> {
         let at = self.position(column)?;
+        if !not_null {
+            self.check_not_identity(at, None)?;
+        }
         let id = self.table.columns[at].id;
         let key = self.table.primary_key.as_ref();
         if !not_null && key.is_some_and(|key| key.columns.contains(&id)) {

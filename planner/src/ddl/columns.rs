@@ -3,12 +3,15 @@
 use datafusion::sql::sqlparser::ast::{DataType, ExactNumberInfo};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{keys::KeyRequest, names::RelationNames};
+use super::{keys::KeyRequest, names::RelationNames, sequence};
 use crate::{
-    catalog::{Catalog, ColumnDef, Distribution, SequenceDef, SqlType, TableDef, resolve_table},
+    catalog::{
+        Catalog, ColumnDef, Distribution, Identity, SequenceDef, SqlType, TableDef, default_of,
+        resolve_table,
+    },
     parse::{
-        self, ColumnClause, ColumnType, CreateTable, LikeClause, QualifiedName, SerialType,
-        TableElement,
+        self, ColumnClause, ColumnType, CreateTable, IdentityClause, LikeClause, QualifiedName,
+        SerialType, TableElement,
     },
 };
 
@@ -95,9 +98,14 @@ impl NewColumns {
             format!("column \"{name}\" specified more than once")
         } else {
             let id = self.columns.len() as u32 + 1;
-            let column =
-                ColumnDef { id, name: name.into(), sql_type, not_null: false, default: None };
-            self.columns.push(column);
+            self.columns.push(ColumnDef {
+                id,
+                name: name.into(),
+                sql_type,
+                not_null: false,
+                default: None,
+                identity: None,
+            });
             let last = self.columns.len() - 1;
             return Ok(&mut self.columns[last]);
         };
@@ -134,9 +142,15 @@ impl NewColumns {
         }
         let column = self.add(&clause.name.name, sql_type, Some(clause.name.position))?;
         column.not_null = clause.not_null == Some(true);
-        column.default = clause.default.clone();
+        if let Some(default) = &clause.default {
+            let (catalog, path) = (context.catalog, context.search_path);
+            column.default = Some(sequence::resolved_default(default, catalog, path)?);
+        }
         if let ColumnType::Serial(serial) = &clause.data_type {
             self.make_serial(clause, *serial, context)?;
+        }
+        if let Some(identity) = &clause.identity {
+            self.make_identity(clause, identity, sql_type, context)?;
         }
         Ok(())
     }
@@ -159,19 +173,45 @@ impl NewColumns {
         if clause.default.is_some() {
             return conflict("multiple default values specified");
         }
-        let sequence = context.names.choose(table, name, "seq");
+        let sequence = SequenceDef::new(context.schema, "", integer_type(serial));
+        self.count(sequence, context);
+        Ok(())
+    }
+
+    /// The same for an identity column.
+    fn make_identity(
+        &mut self,
+        clause: &ColumnClause,
+        identity: &IdentityClause,
+        sql_type: SqlType,
+        context: &mut Context<'_, '_>,
+    ) -> Result<()> {
+        let (name, table) = (&clause.name.name, context.table);
+        let conflict = |what: &str| {
+            let message = format!("{what} for column \"{name}\" of table \"{table}\"");
+            Err(ErrorReport::new(SqlState::SYNTAX_ERROR, message).position(identity.position))
+        };
+        if matches!(clause.data_type, ColumnType::Serial(_)) || clause.default.is_some() {
+            return conflict("both default and identity specified");
+        }
+        if clause.not_null == Some(false) {
+            return conflict("conflicting NULL/NOT NULL declarations");
+        }
+        let sequence = sequence::of_identity(context.schema, sql_type, &identity.options)?;
+        self.count(sequence, context);
         if let Some(column) = self.columns.last_mut() {
-            column.not_null = true;
-            column.default = Some(nextval(context.schema, &sequence));
-            self.sequences.push(SequenceDef {
-                id: 0,
-                schema_name: context.schema.into(),
-                name: sequence,
-                max_value: max_value(serial),
-                owned_by: Some((0, column.id)),
-            });
+            column.identity = Some(identity.identity);
         }
         Ok(())
+    }
+
+    /// The last column takes its values from a sequence of its own, which gets a name here.
+    fn count(&mut self, sequence: SequenceDef, context: &mut Context<'_, '_>) {
+        let Some(column) = self.columns.last_mut() else { return };
+        let name = context.names.choose(context.table, &column.name, "seq");
+        column.not_null = true;
+        column.default = Some(default_of(context.schema, &name));
+        self.sequences.push(SequenceDef { name, owned_by: Some((0, column.id)), ..sequence });
     }
 
     fn add_like(&mut self, like: &LikeClause, context: &mut Context<'_, '_>) -> Result<()> {
@@ -180,7 +220,13 @@ impl NewColumns {
         for column in &source.columns {
             let copy = self.add(&column.name, column.sql_type, like.table.position)?;
             copy.not_null = column.not_null;
-            copy.default = column.default.clone().filter(|_| like.defaults);
+            match column.identity {
+                None => copy.default = column.default.clone().filter(|_| like.defaults),
+                Some(identity) if like.identity => {
+                    self.copy_identity(source, column, identity, context)
+                }
+                Some(_) => {}
+            }
         }
         // Dropped columns leave holes in the source's ids, but not in the copy's.
         let new_id = |id: &u32| source.column_index(*id).map(|index| first_id + index as u32 + 1);
@@ -199,6 +245,23 @@ impl NewColumns {
     }
 }
 
+impl NewColumns {
+    /// The last column counts as another table's identity column does.
+    fn copy_identity(
+        &mut self,
+        source: &TableDef,
+        column: &ColumnDef,
+        identity: Identity,
+        context: &mut Context<'_, '_>,
+    ) {
+        let Some(sequence) = context.catalog.owned_sequence(source.id, column.id) else { return };
+        self.count(SequenceDef { schema_name: context.schema.into(), ..sequence.clone() }, context);
+        if let Some(column) = self.columns.last_mut() {
+            column.identity = Some(identity);
+        }
+    }
+}
+
 fn copied_keys(source: &TableDef, new_id: impl Fn(&u32) -> Option<u32>) -> Vec<KeyRequest> {
     let primary = source.primary_key.iter().map(|key| (true, key));
     let unique = source.unique_keys.iter().map(|key| (false, key));
@@ -210,26 +273,11 @@ fn copied_keys(source: &TableDef, new_id: impl Fn(&u32) -> Option<u32>) -> Vec<K
     primary.chain(unique).map(|(is_primary, key)| copy((is_primary, &key.columns))).collect()
 }
 
-/// A sequence's next value, as a default. With its schema: a default is read under the search path
-/// of whoever inserts.
-fn nextval(schema: &str, sequence: &str) -> String {
-    let name = format!("{}.{}", parse::quote(schema), parse::quote(sequence));
-    format!("nextval('{}'::regclass)", name.replace('\'', "''"))
-}
-
 fn integer_type(serial: SerialType) -> SqlType {
     match serial {
         SerialType::Small => SqlType::SmallInt,
         SerialType::Integer => SqlType::Integer,
         SerialType::Big => SqlType::BigInt,
-    }
-}
-
-fn max_value(serial: SerialType) -> i64 {
-    match serial {
-        SerialType::Small => i64::from(i16::MAX),
-        SerialType::Integer => i64::from(i32::MAX),
-        SerialType::Big => i64::MAX,
     }
 }
 

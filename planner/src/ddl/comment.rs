@@ -5,8 +5,8 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 use super::DdlPlan;
 use crate::{
     catalog::{
-        Catalog, CatalogChange, DATABASE_OID, Found, KeyDef, TableDef, find_relation,
-        is_system_schema,
+        Catalog, CatalogChange, DATABASE_OID, Found, KeyDef, PG_TEMP, TableDef, find_relation,
+        find_sequence, is_system_schema, is_temporary_schema, schemas_of,
     },
     parse::{Comment, CommentTarget, DATABASE, Identifier, QualifiedName},
 };
@@ -28,9 +28,7 @@ pub(super) fn comment(
         },
         CommentTarget::Index(name) => (find_index(catalog, search_path, name)?.1.id, 0),
         CommentTarget::Sequence(name) => {
-            let schemas = name.schema.as_ref().map_or(search_path, std::slice::from_ref);
-            let sequence =
-                schemas.iter().find_map(|s| catalog.sequences.get(&(s.clone(), name.name.clone())));
+            let sequence = find_sequence(catalog, search_path, name);
             (sequence.ok_or_else(|| undefined(name))?.id, 0)
         }
         CommentTarget::Column(name, column) => {
@@ -53,7 +51,10 @@ fn found<'a>(
     search_path: &[String],
     name: &QualifiedName,
 ) -> Result<Found<'a>> {
-    if let Some(schema) = name.schema.as_ref().filter(|schema| is_system_schema(schema)) {
+    let is_system = |schema: &&String| {
+        is_system_schema(schema) && !is_temporary_schema(schema) && *schema != PG_TEMP
+    };
+    if let Some(schema) = name.schema.as_ref().filter(is_system) {
         let message = format!("permission denied: \"{schema}.{}\" is a system catalog", name.name);
         return Err(ErrorReport::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
     }
@@ -68,7 +69,7 @@ pub(super) fn find_index<'a>(
     search_path: &[String],
     name: &QualifiedName,
 ) -> Result<(&'a TableDef, &'a KeyDef)> {
-    let schemas = name.schema.as_ref().map_or(search_path, std::slice::from_ref);
+    let schemas = schemas_of(search_path, name.schema.as_ref());
     let found = schemas.iter().find_map(|schema| {
         let tables = catalog.tables.values().filter(|table| table.schema_name == *schema);
         let keys = tables.flat_map(|table| {

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     catalog::{
-        Catalog, CatalogChange, ColumnDef, Distribution, SequenceDef, TableDef, creation_schema,
-        relation_kind,
+        Catalog, CatalogChange, ColumnDef, Distribution, SchemaDef, SequenceDef, TableDef,
+        creation_schema, is_temporary_schema, relation_kind,
     },
     parse::CreateTable,
 };
@@ -52,6 +52,7 @@ pub(super) fn create_table(
         oid - 1
     };
     let id = next_oid();
+    plan.changes.extend(missing_schema(catalog, schema, &mut next_oid));
     let (primary_key, unique_keys) =
         keys::make(requests, name, &mut new.columns, &mut names, &mut next_oid)?;
     let distribution = Declared {
@@ -66,6 +67,7 @@ pub(super) fn create_table(
     .distribution(&mut plan.notices)?;
     let mut definition = table_def(id, schema, name, new.columns, distribution);
     (definition.primary_key, definition.unique_keys) = (primary_key, unique_keys);
+    definition.on_commit = table.on_commit.unwrap_or_default();
     let copied = check::copied(table, catalog, search_path)?;
     check::add(table, &copied, &mut definition, &mut next_oid)?;
     foreign_key::check(table, &definition, catalog, search_path, &mut plan.notices)?;
@@ -99,6 +101,7 @@ pub(super) fn table_def(
         checks: Vec::new(),
         last_column_id: 0,
         missing_values: Default::default(),
+        on_commit: Default::default(),
     }
 }
 
@@ -106,15 +109,18 @@ pub(super) fn table_def(
 pub(super) fn target_schema<'a>(
     table: &CreateTable,
     catalog: &'a Catalog,
-    search_path: &[String],
+    search_path: &'a [String],
     notices: &mut Vec<ErrorReport>,
 ) -> Result<Option<&'a str>> {
-    if table.temporary {
-        let error = ErrorReport::unsupported("temporary tables are not supported");
-        let hint = "Create the table in a schema of its own, and drop the schema when it is done.";
-        return Err(table.name.locate(error.hint(hint)));
+    if let Some(position) = table.global {
+        let message = "GLOBAL is deprecated in temporary table creation";
+        notices.push(ErrorReport::warning(SqlState::WARNING, message).position(position));
     }
-    let schema = creation_schema(catalog, search_path, &table.name)?;
+    let schema = creation_schema(catalog, search_path, &table.name, table.temporary)?;
+    if table.on_commit.is_some() && !is_temporary_schema(schema) {
+        let message = "ON COMMIT can only be used on temporary tables";
+        return Err(ErrorReport::new(SqlState::INVALID_TABLE_DEFINITION, message));
+    }
     let name = &table.name.name;
     if relation_kind(catalog, schema, name).is_none() {
         return Ok(Some(schema));
@@ -125,6 +131,18 @@ pub(super) fn target_schema<'a>(
     let message = format!("relation \"{name}\" already exists, skipping");
     notices.push(ErrorReport::notice(SqlState::DUPLICATE_TABLE, message));
     Ok(None)
+}
+
+/// A session's temporary schema comes with the first relation in it.
+pub(super) fn missing_schema(
+    catalog: &Catalog,
+    schema: &str,
+    mut next_oid: impl FnMut() -> u64,
+) -> Option<CatalogChange> {
+    let is_missing = is_temporary_schema(schema) && !catalog.schemas.contains_key(schema);
+    is_missing.then(|| {
+        CatalogChange::CreateSchema(SchemaDef { id: next_oid(), name: schema.to_string() })
+    })
 }
 
 /// Refuses the first clause that Kestrel does not have, and checks those without effect.

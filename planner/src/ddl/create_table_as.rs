@@ -4,7 +4,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     DdlPlan, columns,
-    create_table::{check_clauses, table_def, target_schema},
+    create_table::{check_clauses, missing_schema, table_def, target_schema},
     distribution_key::Declared,
 };
 use crate::{
@@ -49,7 +49,10 @@ pub fn create_table_as(
         column_word: "column(s)",
     }
     .distribution(&mut plan.notices)?;
-    let definition = table_def(catalog.next_oid, schema, &table.name.name, columns, distribution);
+    plan.changes.extend(missing_schema(catalog, schema, || catalog.next_oid + 1));
+    let mut definition =
+        table_def(catalog.next_oid, schema, &table.name.name, columns, distribution);
+    definition.on_commit = table.on_commit.unwrap_or_default();
     plan.changes.push(CatalogChange::CreateTable(definition));
     Ok(plan)
 }

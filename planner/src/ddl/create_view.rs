@@ -8,11 +8,11 @@ use datafusion::sql::sqlparser::ast::{
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{DdlPlan, columns, names::already_exists};
+use super::{DdlPlan, columns, create_table::missing_schema, names::already_exists};
 use crate::{
     catalog::{
         Catalog, CatalogChange, ColumnDef, NamedRelation, RelationKind, SqlType, ViewColumn,
-        ViewDef, ViewRelation, creation_schema, relation_kind,
+        ViewDef, ViewRelation, creation_schema, is_temporary_schema, relation_kind,
     },
     parse::{CreateView, Walk, fold_ident},
 };
@@ -39,8 +39,14 @@ pub fn create_view(
         column.0 = name.name.clone();
     }
     let columns = columns::of_query(&columns)?;
-    let schema = creation_schema(catalog, search_path, &statement.name)?;
+    let reads_temporary = relations.iter().any(|named| catalog.is_temporary(named.id));
+    let temporary = statement.temporary || reads_temporary;
     let name = statement.name.name.as_str();
+    if reads_temporary && !statement.temporary {
+        let message = format!("view \"{name}\" will be a temporary view");
+        plan.notices.push(ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, message));
+    }
+    let schema = creation_schema(catalog, search_path, &statement.name, temporary)?;
     let id = match relation_kind(catalog, schema, name) {
         None => catalog.next_oid,
         Some(RelationKind::View) if statement.or_replace => {
@@ -55,24 +61,21 @@ pub fn create_view(
     check_not_itself(id, name, relations, catalog)?;
     let used = Used::by(&statement.query);
     let relations = relations.iter().map(|named| of_view(named, &used, catalog)).collect();
+    plan.changes.extend(missing_schema(catalog, schema, || catalog.next_oid + 1));
+    let search_path = search_path.iter().filter(|s| temporary || !is_temporary_schema(s));
     plan.changes.push(CatalogChange::CreateView(ViewDef {
         id,
         schema_name: schema.into(),
         name: name.into(),
         columns,
         query: statement.text.clone(),
-        search_path: search_path.to_vec(),
+        search_path: search_path.cloned().collect(),
         relations,
     }));
     Ok(plan)
 }
 
 fn refuse(statement: &CreateView) -> Result<()> {
-    if statement.temporary {
-        let error = ErrorReport::unsupported("temporary views are not supported");
-        let hint = "Create the view in a schema of its own, and drop the schema when it is done.";
-        return Err(statement.name.locate(error.hint(hint)));
-    }
     if statement.recursive {
         let error = ErrorReport::unsupported("recursive views are not supported");
         return Err(statement.name.locate(error));

@@ -4,7 +4,7 @@
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use crate::{
-    catalog::{Catalog, CatalogChange, find_relation},
+    catalog::{Catalog, CatalogChange, find_relation, find_sequence},
     parse::{QualifiedName, quote},
 };
 
@@ -18,27 +18,30 @@ pub(super) struct Object {
 }
 
 impl Object {
-    /// The table or view of this id, under its shortest name.
+    /// The table, view or sequence of this id, under its shortest name.
     pub(super) fn relation(catalog: &Catalog, search_path: &[String], id: u64) -> Option<Self> {
-        let (kind, schema, name) = match (catalog.table_by_id(id), catalog.view_by_id(id)) {
-            (Some(table), _) => ("table", &table.schema_name, &table.name),
-            (None, Some(view)) => ("view", &view.schema_name, &view.name),
-            (None, None) => return None,
-        };
+        let table = catalog.table_by_id(id).map(|t| ("table", &t.schema_name, &t.name));
+        let view = || catalog.view_by_id(id).map(|v| ("view", &v.schema_name, &v.name));
+        let sequence = || catalog.sequence_by_id(id).map(|s| ("sequence", &s.schema_name, &s.name));
+        let (kind, schema, name) = table.or_else(view).or_else(sequence)?;
         let bare = QualifiedName { schema: None, name: name.clone(), position: None };
-        let found = find_relation(catalog, search_path, &bare);
-        let description = match found.is_some_and(|found| found.id() == id) {
+        let found = find_relation(catalog, search_path, &bare).map(|found| found.id());
+        let found = found.or_else(|| find_sequence(catalog, search_path, &bare).map(|s| s.id));
+        let description = match found == Some(id) {
             true => format!("{kind} {}", quote(name)),
             false => format!("{kind} {}.{}", quote(schema), quote(name)),
         };
         Some(Self { id, description })
     }
 
-    /// The change that drops the table or view.
+    /// The change that drops the table, view or sequence.
     pub(super) fn drop(&self, catalog: &Catalog) -> CatalogChange {
-        match catalog.view_by_id(self.id) {
-            Some(_) => CatalogChange::DropView(self.id),
-            None => CatalogChange::DropTable(self.id),
+        if catalog.view_by_id(self.id).is_some() {
+            CatalogChange::DropView(self.id)
+        } else if catalog.sequence_by_id(self.id).is_some() {
+            CatalogChange::DropSequence(self.id)
+        } else {
+            CatalogChange::DropTable(self.id)
         }
     }
 }

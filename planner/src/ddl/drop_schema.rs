@@ -52,11 +52,16 @@ fn of_schema(catalog: &Catalog, name: &str) -> Object {
     Object { id, description: format!("schema {name}") }
 }
 
-/// The tables and views of the schemas.
+/// The tables, views and sequences of the schemas. Sequences that a table owns go with it.
 fn held(schemas: &[&str], catalog: &Catalog) -> Vec<Dependent> {
     let tables = catalog.tables.values().map(|t| (t.id, &t.schema_name));
     let views = catalog.views.values().map(|v| (v.id, &v.schema_name));
-    let held = tables.chain(views).filter(|(_, schema)| schemas.contains(&schema.as_str()));
+    let sequences = catalog.sequences.values().filter(|s| s.owned_by.is_none());
+    let sequences = sequences.map(|s| (s.id, &s.schema_name));
+    let held = tables
+        .chain(views)
+        .chain(sequences)
+        .filter(|(_, schema)| schemas.contains(&schema.as_str()));
     let dependents = held.filter_map(|(id, schema)| {
         let object = Object::relation(catalog, &[], id)?;
         Some(Dependent { object, on: of_schema(catalog, schema) })

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     catalog::{
-        Catalog, CatalogChange, RelationKind, TableDef, find_table, is_system_schema, relation_kind,
+        Catalog, CatalogChange, PG_TEMP, RelationKind, TableDef, find_table, is_system_schema,
+        is_temporary_schema, of_other_session, relation_kind, schemas_of,
     },
     parse::{DropTable, QualifiedName},
 };
@@ -66,24 +67,28 @@ pub(super) fn not_a_user_table(
     search_path: &[String],
 ) -> Option<ErrorReport> {
     if let Some(schema) = &name.schema {
-        if is_system_schema(schema) {
+        if let Some(error) =
+            of_other_session(catalog, search_path, name.schema.as_deref(), &name.name)
+        {
+            return Some(error);
+        }
+        let is_temporary = is_temporary_schema(schema) || schema == PG_TEMP;
+        if is_system_schema(schema) && !is_temporary {
             let message = format!("permission denied: \"{}\" is a system catalog", name.name);
             return Some(ErrorReport::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
         }
-        if !catalog.schemas.contains_key(schema) {
+        if !is_temporary && !catalog.schemas.contains_key(schema) {
             let message = format!("schema \"{schema}\" does not exist");
             return Some(ErrorReport::new(SqlState::INVALID_SCHEMA_NAME, message));
         }
     }
-    let schemas = name.schema.as_ref().map_or(search_path, std::slice::from_ref);
+    let schemas = schemas_of(search_path, name.schema.as_ref());
     let kind = schemas.iter().find_map(|s| relation_kind(catalog, s, &name.name))?;
     let message = format!("\"{}\" is not a table", name.name);
     let error = ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message);
     Some(match kind {
-        RelationKind::Sequence => {
-            error.hint("The sequence of a serial column goes with its table.")
-        }
-        RelationKind::Index => error.hint("The index of a key goes with its table."),
+        RelationKind::Sequence => error.hint("Use DROP SEQUENCE to remove a sequence."),
+        RelationKind::Index => error.hint("Use DROP INDEX to remove an index."),
         RelationKind::View => error.hint("Use DROP VIEW to remove a view."),
         RelationKind::Table => error,
     })
@@ -93,22 +98,14 @@ pub(super) fn not_a_user_table(
 fn check_dependents(tables: &[&Arc<TableDef>], catalog: &Catalog) -> Result<()> {
     let is_dropped = |id: u64| tables.iter().any(|t| t.id == id);
     for sequence in catalog.sequences.values() {
-        let Some((owner, column)) = sequence.owned_by.filter(|(owner, _)| is_dropped(*owner))
-        else {
+        let Some((owner, _)) = sequence.owned_by.filter(|(owner, _)| is_dropped(*owner)) else {
             continue;
         };
         let owner = tables.iter().find(|t| t.id == owner);
-        let Some(default) =
-            owner.and_then(|t| t.column_by_id(column)).and_then(|c| c.default.as_ref())
-        else {
-            continue;
-        };
-        let others = catalog.tables.values().filter(|t| !is_dropped(t.id));
-        for other in others {
-            let uses = other.columns.iter().find(|c| c.default.as_ref() == Some(default));
-            if let (Some(used_by), Some(owner)) = (uses, owner) {
-                return Err(dependent(&owner.name, &sequence.name, &used_by.name, &other.name));
-            }
+        let mut others =
+            catalog.counting_columns(sequence).filter(|(table, _)| !is_dropped(table.id));
+        if let (Some((other, used_by)), Some(owner)) = (others.next(), owner) {
+            return Err(dependent(&owner.name, &sequence.name, &used_by.name, &other.name));
         }
     }
     Ok(())

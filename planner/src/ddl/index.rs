@@ -13,7 +13,7 @@ use super::{
 use crate::{
     catalog::{
         Catalog, Found, IndexDef, KeyDef, RelationKind, TableDef, find_relation, relation_kind,
-        resolve_table,
+        resolve_table, schemas_of,
     },
     parse::{CreateIndex, DropIndex, QualifiedName},
 };
@@ -151,14 +151,15 @@ pub(super) fn drop_index(
 
 /// Why the name is no index.
 fn missing(name: &QualifiedName, catalog: &Catalog, search_path: &[String]) -> ErrorReport {
-    let schemas = name.schema.as_ref().map_or(search_path, std::slice::from_ref);
+    let schemas = schemas_of(search_path, name.schema.as_ref());
     let wrong = || {
         ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not an index", name.name))
     };
     match schemas.iter().find_map(|s| relation_kind(catalog, s, &name.name)) {
         Some(RelationKind::Table) => wrong().hint("Use DROP TABLE to remove a table."),
         Some(RelationKind::View) => wrong().hint("Use DROP VIEW to remove a view."),
-        Some(RelationKind::Sequence | RelationKind::Index) => wrong(),
+        Some(RelationKind::Sequence) => wrong().hint("Use DROP SEQUENCE to remove a sequence."),
+        Some(RelationKind::Index) => wrong(),
         None => ErrorReport::new(
             SqlState::UNDEFINED_OBJECT,
             format!("index \"{}\" does not exist", name.name),

@@ -6,6 +6,7 @@
 mod alter;
 mod alter_column;
 mod alter_schema;
+mod alter_sequence;
 mod check;
 mod columns;
 mod comment;
@@ -16,13 +17,17 @@ mod create_view;
 mod dependents;
 mod distribution_key;
 mod drop_schema;
+mod drop_sequence;
 mod drop_table;
 mod drop_view;
 mod foreign_key;
+mod identity;
 mod index;
 mod keys;
 mod names;
+mod rename;
 mod role;
+mod sequence;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -115,6 +120,16 @@ pub fn plan(
         DdlStatement::DropView(drop) => drop_view::drop_view(drop, catalog, search_path),
         DdlStatement::CreateIndex(create) => index::create_index(create, catalog, search_path),
         DdlStatement::DropIndex(drop) => index::drop_index(drop, catalog, search_path),
+        DdlStatement::AlterIndex(alter) => rename::alter_index(alter, catalog, search_path),
+        DdlStatement::CreateSequence(create) => {
+            sequence::create_sequence(create, catalog, search_path)
+        }
+        DdlStatement::AlterSequence(alter) => {
+            alter_sequence::alter_sequence(alter, catalog, search_path)
+        }
+        DdlStatement::DropSequence(drop) => {
+            drop_sequence::drop_sequence(drop, catalog, search_path)
+        }
         DdlStatement::Comment(comment) => comment::comment(comment, catalog, search_path),
     }
 }

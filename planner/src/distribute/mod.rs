@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod check;
+mod counting;
 mod join;
 mod join_motions;
 mod leaf;
@@ -15,6 +16,7 @@ mod union;
 mod window;
 
 pub use check::check;
+pub(crate) use counting::any_counts;
 pub use join_motions::{
     JoinKey, JoinMotions, JoinPlace, JoinShape, JoinSideFacts, Move, join_motions,
 };
@@ -66,12 +68,14 @@ impl Distributor {
         if plan.children().is_empty() {
             return Ok(leaf::constant(plan));
         }
+        let children = || plan.children().into_iter().map(|c| self.place(c));
+        if counting::counts(plan)? {
+            return counting::on_coordinator(plan, children().collect::<Result<_>>()?);
+        }
         if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
             return self.aggregate(aggregate, plan);
         }
-        let children =
-            plan.children().into_iter().map(|c| self.place(c)).collect::<Result<Vec<_>>>()?;
-        self.place_over(plan, children)
+        self.place_over(plan, children().collect::<Result<_>>()?)
     }
 
     /// Places one operator over its placed children.

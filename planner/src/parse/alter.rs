@@ -8,9 +8,11 @@ use super::{
     cursor::Cursor,
     ddl::{DdlStatement, cascade, role},
     name::{Identifier, QualifiedName},
+    sequence::{self, SequenceOptions},
     statement::StatementKind,
-    table_element,
+    table_element::{self, IdentityClause},
 };
+use crate::catalog::Identity;
 
 /// ALTER TABLE, ALTER VIEW
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,13 @@ pub enum AlterAction {
     Rename(Identifier),
     /// RENAME COLUMN
     RenameColumn {
+        /// The old name.
+        from: Identifier,
+        /// The new name.
+        to: Identifier,
+    },
+    /// RENAME CONSTRAINT
+    RenameConstraint {
         /// The old name.
         from: Identifier,
         /// The new name.
@@ -78,6 +87,29 @@ pub enum AlterAction {
         /// SET
         not_null: bool,
     },
+    /// ALTER COLUMN … ADD GENERATED … AS IDENTITY
+    AddIdentity {
+        /// The column.
+        column: Identifier,
+        /// What it becomes.
+        clause: IdentityClause,
+    },
+    /// ALTER COLUMN … SET GENERATED …, SET option, RESTART
+    AlterIdentity {
+        /// The column.
+        column: Identifier,
+        /// SET GENERATED
+        identity: Option<Identity>,
+        /// How its sequence counts.
+        options: Box<SequenceOptions>,
+    },
+    /// ALTER COLUMN … DROP IDENTITY
+    DropIdentity {
+        /// The column.
+        column: Identifier,
+        /// IF EXISTS
+        if_exists: bool,
+    },
     /// ALTER COLUMN … TYPE
     SetType {
         /// The column.
@@ -89,6 +121,17 @@ pub enum AlterAction {
         /// USING
         has_using: bool,
     },
+}
+
+/// ALTER INDEX … RENAME TO
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterIndex {
+    /// IF EXISTS
+    pub if_exists: bool,
+    /// The index.
+    pub name: QualifiedName,
+    /// RENAME TO
+    pub new_name: Identifier,
 }
 
 /// ALTER SCHEMA
@@ -155,7 +198,12 @@ fn alone(part: &mut Cursor<'_>) -> Result<Option<AlterAction>> {
     if part.eat("SET SCHEMA") {
         return part.identifier().map(AlterAction::SetSchema).map(Some);
     }
-    if part.are_words("RENAME CONSTRAINT") || !part.eat("RENAME") {
+    if part.eat("RENAME CONSTRAINT") {
+        let from = part.identifier()?;
+        part.expect("TO")?;
+        return Ok(Some(AlterAction::RenameConstraint { from, to: part.identifier()? }));
+    }
+    if !part.eat("RENAME") {
         return Ok(None);
     }
     if part.eat("TO") {
@@ -192,8 +240,7 @@ fn action(part: &mut Cursor<'_>, table: &QualifiedName) -> Result<Option<AlterAc
         part.eat("COLUMN");
         return alter_column(part);
     }
-    let known = UNSUPPORTED.iter().any(|word| part.is_word(word));
-    if known || part.are_words("RENAME CONSTRAINT") { Ok(None) } else { part.fail() }
+    if UNSUPPORTED.iter().any(|word| part.is_word(word)) { Ok(None) } else { part.fail() }
 }
 
 fn add(part: &mut Cursor<'_>, table: &QualifiedName) -> Result<AlterAction> {
@@ -237,8 +284,66 @@ fn alter_column(part: &mut Cursor<'_>) -> Result<Option<AlterAction>> {
         }
         return Ok(Some(AlterAction::SetType { column, data_type, position, has_using }));
     }
-    let known = ["SET", "RESET", "ADD", "DROP", "RESTART"].iter().any(|word| part.is_word(word));
-    if known { Ok(None) } else { part.fail() }
+    if let Some(action) = identity(part, &column)? {
+        return Ok(Some(action));
+    }
+    if ["SET", "RESET", "DROP"].iter().any(|word| part.is_word(word)) {
+        return Ok(None);
+    }
+    part.fail()
+}
+
+/// The actions on identity columns.
+fn identity(part: &mut Cursor<'_>, column: &Identifier) -> Result<Option<AlterAction>> {
+    let column = column.clone();
+    let position = part.position();
+    if part.eat("ADD GENERATED") {
+        let identity = table_element::generated_by(part)?;
+        part.expect("AS IDENTITY")?;
+        let options = table_element::identity_options(part)?;
+        let clause = IdentityClause { identity, options, position };
+        return Ok(Some(AlterAction::AddIdentity { column, clause }));
+    }
+    if part.eat("DROP IDENTITY") {
+        let if_exists = part.eat("IF EXISTS");
+        return Ok(Some(AlterAction::DropIdentity { column, if_exists }));
+    }
+    let (mut identity, mut options) = (None, SequenceOptions::default());
+    loop {
+        if part.eat("SET GENERATED") {
+            identity = Some(table_element::generated_by(part)?);
+        } else if part.is_word("RESTART") {
+            sequence::option(part, &mut options)?;
+        } else if is_sequence_option(part) {
+            part.expect("SET")?;
+            sequence::option(part, &mut options)?;
+        } else {
+            break;
+        }
+    }
+    let says_nothing = identity.is_none() && options == SequenceOptions::default();
+    let options = Box::new(options);
+    Ok((!says_nothing).then_some(AlterAction::AlterIdentity { column, identity, options }))
+}
+
+/// `SET INCREMENT BY 2`, not `SET STATISTICS 100`
+fn is_sequence_option(part: &Cursor<'_>) -> bool {
+    let options = ["INCREMENT", "MINVALUE", "MAXVALUE", "NO", "START", "CACHE", "CYCLE"];
+    part.is_word("SET") && options.iter().any(|word| part.is_word_at(1, word))
+}
+
+pub(super) fn alter_index(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
+    cursor.expect("ALTER INDEX")?;
+    let if_exists = cursor.eat("IF EXISTS");
+    let name = cursor.name()?;
+    if !cursor.eat("RENAME TO") {
+        let end = cursor.range().end;
+        *cursor = cursor.over(end..end);
+        return Ok(StatementKind::Unsupported("ALTER INDEX"));
+    }
+    let new_name = cursor.identifier()?;
+    let alter = AlterIndex { if_exists, name, new_name };
+    Ok(StatementKind::Ddl(DdlStatement::AlterIndex(alter)))
 }
 
 pub(super) fn alter_schema(cursor: &mut Cursor<'_>) -> Result<StatementKind> {

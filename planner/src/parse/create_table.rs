@@ -1,7 +1,7 @@
 //! CREATE TABLE, and the words between its columns and an AS.
 
 use datafusion::sql::sqlparser::tokenizer::Token;
-use kestrel_proto::{ErrorReport, Result, SqlState};
+use kestrel_proto::Result;
 
 use super::{
     create_table_as,
@@ -11,6 +11,7 @@ use super::{
     statement::StatementKind,
     table_element::{self, TableElement},
 };
+use crate::catalog::OnCommit;
 
 /// CREATE TABLE
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,10 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     /// TEMPORARY
     pub temporary: bool,
+    /// Where GLOBAL stands, which says nothing any more.
+    pub global: Option<u32>,
+    /// ON COMMIT
+    pub on_commit: Option<OnCommit>,
     /// Columns, constraints and LIKE clauses, in order.
     pub elements: Vec<TableElement>,
     /// DISTRIBUTED …
@@ -64,6 +69,8 @@ impl CreateTable {
             name,
             if_not_exists: false,
             temporary: false,
+            global: None,
+            on_commit: None,
             elements: Vec::new(),
             distributed: None,
             storage_parameters: Vec::new(),
@@ -81,12 +88,17 @@ impl CreateTable {
 pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     cursor.expect("CREATE")?;
     let persistence = cursor.position();
-    let _ = cursor.eat("GLOBAL") || cursor.eat("LOCAL");
+    let global = cursor.eat("GLOBAL").then_some(persistence);
+    let says_where = global.is_some() || cursor.eat("LOCAL");
     let temporary = cursor.eat("TEMPORARY") || cursor.eat("TEMP");
+    if says_where && !temporary {
+        return cursor.fail();
+    }
     let unlogged = !temporary && cursor.eat("UNLOGGED");
     cursor.expect("TABLE")?;
     let if_not_exists = cursor.eat("IF NOT EXISTS");
-    let mut table = CreateTable { if_not_exists, temporary, ..CreateTable::new(cursor.name()?) };
+    let mut table = CreateTable::new(cursor.name()?);
+    (table.if_not_exists, table.temporary, table.global) = (if_not_exists, temporary, global);
     if unlogged {
         table.refuse("CREATE UNLOGGED TABLE", Some("Leave UNLOGGED out."), persistence);
     }
@@ -145,14 +157,14 @@ fn clauses(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
             }
             "ON" => {
                 cursor.expect("ON COMMIT")?;
-                let _ = cursor.eat("PRESERVE ROWS") || cursor.eat("DELETE ROWS") || {
-                    cursor.expect("DROP")?;
-                    true
-                };
-                if !table.temporary {
-                    let message = "ON COMMIT can only be used on temporary tables";
-                    let error = ErrorReport::new(SqlState::INVALID_TABLE_DEFINITION, message);
-                    return Err(error.position(position));
+                let actions = [
+                    ("PRESERVE ROWS", OnCommit::PreserveRows),
+                    ("DELETE ROWS", OnCommit::DeleteRows),
+                    ("DROP", OnCommit::Drop),
+                ];
+                match cursor.eat_one_of(&actions) {
+                    Some(action) => table.on_commit = Some(action),
+                    None => return cursor.fail(),
                 }
             }
             _ => return Ok(()),

@@ -7,6 +7,7 @@ use super::{
     create_table::{CreateTable, distributed_by},
     cursor::Cursor,
     name::Identifier,
+    prepare::{self, Execute},
     statement::StatementKind,
 };
 
@@ -17,10 +18,19 @@ pub struct CreateTableAs {
     pub table: CreateTable,
     /// Names for the first columns.
     pub column_names: Vec<Identifier>,
-    /// The query.
-    pub query: Box<ast::Query>,
+    /// What its rows are.
+    pub rows: TableRows,
     /// Not WITH NO DATA
     pub with_data: bool,
+}
+
+/// The rows of a new table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TableRows {
+    /// Those of a query
+    Query(Box<ast::Query>),
+    /// Those of a prepared query
+    Execute(Execute),
 }
 
 /// Reads what is behind AS: `query [WITH [NO] DATA] [DISTRIBUTED …]`. As in Greenplum, DISTRIBUTED
@@ -31,9 +41,6 @@ pub(super) fn create_table_as(
     column_names: Option<Cursor<'_>>,
 ) -> Result<StatementKind> {
     let column_names = column_names.map_or(Ok(Vec::new()), names)?;
-    if cursor.is_word("EXECUTE") {
-        return Ok(unsupported(cursor));
-    }
     // sqlparser would take DISTRIBUTED for the alias of a table: it gets the query alone.
     let rest = cursor.range();
     let mut query_end = rest.end;
@@ -47,7 +54,10 @@ pub(super) fn create_table_as(
         table.distributed = Some(distributed);
     }
     let mut query_cursor = cursor.over(rest.start..query_end);
-    let query = query_cursor.parse_with(|p| p.parse_query())?;
+    let rows = match query_cursor.is_word("EXECUTE") {
+        true => TableRows::Execute(prepare::call(&mut query_cursor)?),
+        false => TableRows::Query(query_cursor.parse_with(|p| p.parse_query())?),
+    };
     let with_data = !query_cursor.eat("WITH NO DATA");
     if with_data {
         query_cursor.eat("WITH DATA");
@@ -57,7 +67,7 @@ pub(super) fn create_table_as(
     Ok(StatementKind::CreateTableAs(Box::new(CreateTableAs {
         table,
         column_names,
-        query,
+        rows,
         with_data,
     })))
 }
@@ -84,10 +94,4 @@ fn find_distributed<'a>(cursor: &Cursor<'a>) -> Option<Cursor<'a>> {
         at.skip_group();
     }
     found
-}
-
-fn unsupported(cursor: &mut Cursor<'_>) -> StatementKind {
-    let end = cursor.range().end;
-    *cursor = cursor.over(end..end);
-    StatementKind::Unsupported("CREATE TABLE AS EXECUTE")
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use datafusion::sql::sqlparser::{
     parser::{Parser, ParserError},
-    tokenizer::{Location, Span, Token, TokenWithSpan, Word},
+    tokenizer::{Location, Span, Token, TokenWithSpan, Whitespace, Word},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -297,8 +297,25 @@ impl<'a> Cursor<'a> {
         &mut self,
         read: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
     ) -> Result<T> {
+        self.parse_without(0..0, read)
+    }
+
+    /// The same, as if some of the tokens were spaces.
+    pub(super) fn parse_without<T>(
+        &mut self,
+        hidden: Range<usize>,
+        read: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
+    ) -> Result<T> {
+        let first = self.index;
         let lexemes = &self.lexed.lexemes[self.range()];
-        let tokens: Vec<_> = lexemes.iter().map(|l| self.relative(&l.token)).collect();
+        let tokens = lexemes.iter().enumerate().map(|(at, lexeme)| {
+            let token = self.relative(&lexeme.token);
+            match hidden.contains(&(first + at)) {
+                true => TokenWithSpan { token: Token::Whitespace(Whitespace::Space), ..token },
+                false => token,
+            }
+        });
+        let tokens: Vec<_> = tokens.collect();
         let dialect = KestrelDialect::new(tokens.len());
         let mut parser = Parser::new(&dialect)
             .with_recursion_limit(MAX_NESTING)

@@ -4,12 +4,13 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use kestrel_proto::Result;
 
 use super::{
-    alter::{AlterSchema, AlterTable},
+    alter::{AlterIndex, AlterSchema, AlterTable},
     comment::Comment,
     create_table::CreateTable,
     cursor::Cursor,
     index::{CreateIndex, DropIndex},
     name::{Identifier, QualifiedName},
+    sequence::{AlterSequence, CreateSequence, DropSequence},
     statement::StatementKind,
     view::DropView,
 };
@@ -37,6 +38,14 @@ pub enum DdlStatement {
     CreateIndex(CreateIndex),
     /// DROP INDEX
     DropIndex(DropIndex),
+    /// ALTER INDEX
+    AlterIndex(AlterIndex),
+    /// CREATE SEQUENCE
+    CreateSequence(Box<CreateSequence>),
+    /// ALTER SEQUENCE
+    AlterSequence(AlterSequence),
+    /// DROP SEQUENCE
+    DropSequence(DropSequence),
     /// COMMENT ON
     Comment(Comment),
 }

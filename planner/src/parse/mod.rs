@@ -28,8 +28,10 @@ mod name;
 mod nesting;
 #[cfg(test)]
 mod object_tests;
+mod overriding;
 mod prepare;
 mod role;
+mod sequence;
 mod set;
 mod statement;
 mod statements;
@@ -45,12 +47,12 @@ use std::borrow::Cow;
 use cursor::Cursor;
 use kestrel_proto::Result;
 
-pub use alter::{AlterAction, AlterSchema, AlterTable};
+pub use alter::{AlterAction, AlterIndex, AlterSchema, AlterTable};
 pub use comment::{Comment, CommentTarget};
 pub use copy::{CopyDirection, CopyStatement, CopyTarget};
 pub use copy_options::{CopyFormat, CopyHeader, CopyOptions, ForceColumns};
 pub use create_table::{CreateTable, DistributedBy, UnsupportedClause};
-pub use create_table_as::CreateTableAs;
+pub use create_table_as::{CreateTableAs, TableRows};
 pub use data_type::sql_type;
 pub use ddl::{CreateSchema, DdlStatement, DropSchema, DropTable, Truncate};
 pub use declare_cursor::{DeclareCursor, FETCH_ALL, Fetch, FetchDirection};
@@ -59,13 +61,15 @@ pub use index::{CreateIndex, DropIndex};
 pub(crate) use lexer::{MAX_IDENTIFIER_BYTES, clip};
 pub use maintenance::{Maintenance, MaintenanceTarget};
 pub use name::{DATABASE, Identifier, QualifiedName, fold, fold_ident, quote};
+pub use overriding::{Overriding, overriding};
 pub use prepare::{DiscardTarget, Execute, Prepare};
 pub use role::{Password, RoleName, RoleOptions, RoleStatement, Secret};
+pub use sequence::{AlterSequence, CreateSequence, DropSequence, SequenceAction, SequenceOptions};
 pub use set::{SetValue, SetVariable, Variable};
 pub use statement::{Statement, StatementKind};
 pub use table_element::{
-    CheckClause, ColumnClause, ColumnType, ForeignKeyClause, KeyClause, LikeClause, SerialType,
-    TableElement,
+    CheckClause, ColumnClause, ColumnType, ForeignKeyClause, IdentityClause, KeyClause, LikeClause,
+    SerialType, TableElement,
 };
 pub use transaction::{IsolationLevel, SavepointCommand, SetTransaction, TransactionModes};
 pub use view::{CreateView, DropView};

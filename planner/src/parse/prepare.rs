@@ -93,6 +93,11 @@ pub(super) fn inner(cursor: &mut Cursor<'_>) -> Result<Statement> {
 }
 
 pub(super) fn execute(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
+    call(cursor).map(StatementKind::Execute)
+}
+
+/// `EXECUTE p [(value, …)]`
+pub(super) fn call(cursor: &mut Cursor<'_>) -> Result<Execute> {
     cursor.expect("EXECUTE")?;
     let name = cursor.identifier()?.name;
     let arguments = match cursor.token() {
@@ -104,7 +109,7 @@ pub(super) fn execute(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
         part.expect_end().map(|()| argument)
     };
     let arguments = arguments.into_iter().map(read_argument).collect::<Result<_>>()?;
-    Ok(StatementKind::Execute(Execute { name, arguments }))
+    Ok(Execute { name, arguments })
 }
 
 pub(super) fn deallocate(cursor: &mut Cursor<'_>) -> Result<StatementKind> {

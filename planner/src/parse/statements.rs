@@ -9,11 +9,11 @@ use kestrel_proto::{ErrorReport, Result};
 use super::{
     alter, comment, copy,
     create_table::{self, CreateTable},
-    create_table_as::CreateTableAs,
+    create_table_as::{CreateTableAs, TableRows},
     cursor::Cursor,
     ddl, declare_cursor, explain, index, maintenance,
     name::QualifiedName,
-    prepare, role, set,
+    overriding, prepare, role, sequence, set,
     statement::{Statement, StatementKind},
     transaction, view,
 };
@@ -44,18 +44,24 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("CREATE UNIQUE INDEX", index::create_index),
     ("CREATE INDEX", index::create_index),
     ("CREATE TABLE", create_table::create_table),
+    ("CREATE TEMP SEQUENCE", sequence::create),
+    ("CREATE TEMPORARY SEQUENCE", sequence::create),
     ("CREATE TEMP", create_table::create_table),
     ("CREATE TEMPORARY", create_table::create_table),
     ("CREATE LOCAL", create_table::create_table),
     ("CREATE GLOBAL", create_table::create_table),
     ("CREATE UNLOGGED", create_table::create_table),
+    ("CREATE SEQUENCE", sequence::create),
     ("DROP TABLE", ddl::drop_table),
     ("DROP SCHEMA", ddl::drop_schema),
     ("DROP VIEW", view::drop_view),
     ("DROP INDEX", index::drop_index),
+    ("DROP SEQUENCE", sequence::drop),
     ("ALTER TABLE", alter::alter_table),
     ("ALTER VIEW", alter::alter_view),
+    ("ALTER INDEX", alter::alter_index),
     ("ALTER SCHEMA", alter::alter_schema),
+    ("ALTER SEQUENCE", sequence::alter),
     ("COMMENT ON", comment::comment),
     ("TRUNCATE", ddl::truncate),
     ("CREATE ROLE", role::create),
@@ -99,8 +105,8 @@ const NOTHING: &[(&str, &str)] = &[("UNLISTEN", "UNLISTEN"), ("CHECKPOINT", "CHE
 /// PostgreSQL's and Greenplum's other statements, longer phrases first.
 #[rustfmt::skip]
 const UNSUPPORTED: &[&str] = &[
-    "ALTER SEQUENCE", "ALTER INDEX", "ALTER DATABASE", "ALTER SYSTEM", "ALTER",
-    "CREATE MATERIALIZED VIEW", "CREATE SEQUENCE", "CREATE FUNCTION",
+    "ALTER DATABASE", "ALTER SYSTEM", "ALTER",
+    "CREATE MATERIALIZED VIEW", "CREATE FUNCTION",
     "CREATE OR REPLACE FUNCTION", "CREATE PROCEDURE", "CREATE OR REPLACE PROCEDURE",
     "CREATE OR REPLACE", "CREATE TRIGGER", "CREATE TYPE", "CREATE DOMAIN", "CREATE EXTENSION",
     "CREATE DATABASE", "CREATE TABLESPACE",
@@ -110,7 +116,7 @@ const UNSUPPORTED: &[&str] = &[
     "CREATE LANGUAGE", "CREATE OPERATOR", "CREATE POLICY", "CREATE PUBLICATION", "CREATE RULE",
     "CREATE STATISTICS", "CREATE SUBSCRIPTION", "CREATE TEXT SEARCH", "CREATE TRANSFORM",
     "CREATE ACCESS METHOD",
-    "DROP MATERIALIZED VIEW", "DROP SEQUENCE", "DROP FUNCTION", "DROP PROCEDURE", "DROP TRIGGER",
+    "DROP MATERIALIZED VIEW", "DROP FUNCTION", "DROP PROCEDURE", "DROP TRIGGER",
     "DROP TYPE", "DROP DOMAIN", "DROP EXTENSION", "DROP DATABASE", "DROP TABLESPACE",
     "DROP FOREIGN TABLE",
     "DROP EXTERNAL TABLE", "DROP OWNED", "DROP SERVER", "DROP STATISTICS", "DROP RULE",
@@ -163,19 +169,28 @@ fn query(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
 }
 
 fn classify(mut query: Box<ast::Query>) -> Result<StatementKind> {
-    match query.body.as_mut() {
-        SetExpr::Select(select) => match select.into.take() {
-            Some(into) => select_into(query, &into),
-            None => Ok(StatementKind::Query(query)),
-        },
+    if let Some(into) = take_into(&mut query.body) {
+        return select_into(query, &into);
+    }
+    match query.body.as_ref() {
         SetExpr::Insert(_) => insert_with(*query),
         SetExpr::Update(_) => Ok(StatementKind::Unsupported("UPDATE with WITH")),
         SetExpr::Delete(_) => Ok(StatementKind::Unsupported("DELETE with WITH")),
         SetExpr::Merge(_) => Ok(StatementKind::Unsupported("MERGE with WITH")),
-        SetExpr::Query(_)
+        SetExpr::Select(_)
+        | SetExpr::Query(_)
         | SetExpr::SetOperation { .. }
         | SetExpr::Values(_)
         | SetExpr::Table(_) => Ok(StatementKind::Query(query)),
+    }
+}
+
+/// The INTO of a query: it stands in the first SELECT.
+fn take_into(body: &mut SetExpr) -> Option<ast::SelectInto> {
+    match body {
+        SetExpr::Select(select) => select.into.take(),
+        SetExpr::SetOperation { left, .. } => take_into(left),
+        _ => None,
     }
 }
 
@@ -183,10 +198,13 @@ fn classify(mut query: Box<ast::Query>) -> Result<StatementKind> {
 fn select_into(query: Box<ast::Query>, into: &ast::SelectInto) -> Result<StatementKind> {
     let mut table = CreateTable::new(QualifiedName::of_ast(&into.name)?);
     table.temporary = into.temporary;
+    if into.unlogged {
+        table.refuse("CREATE UNLOGGED TABLE", Some("Leave UNLOGGED out."), 1);
+    }
     Ok(StatementKind::CreateTableAs(Box::new(CreateTableAs {
         table,
         column_names: Vec::new(),
-        query,
+        rows: TableRows::Query(query),
         with_data: true,
     })))
 }
@@ -207,7 +225,8 @@ fn insert_with(query: ast::Query) -> Result<StatementKind> {
 
 /// INSERT, UPDATE, DELETE, MERGE
 fn modify(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
-    Ok(match cursor.parse_with(|p| p.parse_statement())? {
+    let hidden = overriding::find(cursor).map_or(0..0, |(_, words)| words);
+    Ok(match cursor.parse_without(hidden, |p| p.parse_statement())? {
         ast::Statement::Insert(insert) => StatementKind::Insert(Box::new(insert)),
         ast::Statement::Update(update) => StatementKind::Update(Box::new(update)),
         ast::Statement::Delete(delete) => StatementKind::Delete(Box::new(delete)),

@@ -8,7 +8,9 @@ use super::{
     create_table::CreateTable,
     cursor::Cursor,
     name::{Identifier, QualifiedName},
+    sequence::{self, SequenceOptions},
 };
+use crate::catalog::Identity;
 
 /// An element of CREATE TABLE's list. A column's own constraints follow it as elements.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +44,19 @@ pub struct ColumnClause {
     pub default: Option<String>,
     /// COLLATE
     pub collation: Option<QualifiedName>,
+    /// GENERATED … AS IDENTITY
+    pub identity: Option<IdentityClause>,
+}
+
+/// GENERATED … AS IDENTITY
+#[derive(Clone, Debug, PartialEq)]
+pub struct IdentityClause {
+    /// ALWAYS or BY DEFAULT
+    pub identity: Identity,
+    /// How its sequence counts.
+    pub options: SequenceOptions,
+    /// Where it stands.
+    pub position: u32,
 }
 
 /// The type of a column.
@@ -110,6 +125,8 @@ pub struct LikeClause {
     pub indexes: bool,
     /// INCLUDING CONSTRAINTS
     pub constraints: bool,
+    /// INCLUDING IDENTITY
+    pub identity: bool,
 }
 
 /// Reads the list into the table.
@@ -150,17 +167,26 @@ fn begins_constraint(element: &Cursor<'_>) -> bool {
 /// `LIKE t [INCLUDING | EXCLUDING what]…`
 fn like(element: &mut Cursor<'_>) -> Result<TableElement> {
     element.expect("LIKE")?;
-    let mut like =
-        LikeClause { table: element.name()?, defaults: false, indexes: false, constraints: false };
+    let mut like = LikeClause {
+        table: element.name()?,
+        defaults: false,
+        indexes: false,
+        constraints: false,
+        identity: false,
+    };
     while let Some(on) = element.eat_one_of(&[("INCLUDING", true), ("EXCLUDING", false)]) {
         match element.word()?.as_str() {
-            "all" => (like.defaults, like.indexes, like.constraints) = (on, on, on),
+            "all" => {
+                (like.defaults, like.indexes, like.constraints) = (on, on, on);
+                like.identity = on;
+            }
             "constraints" => like.constraints = on,
             "defaults" => like.defaults = on,
             "indexes" => like.indexes = on,
+            "identity" => like.identity = on,
             // Kestrel's tables have none of them.
-            "comments" | "compression" | "generated" | "identity" | "statistics" | "storage"
-            | "encoding" | "reloptions" => {}
+            "comments" | "compression" | "generated" | "statistics" | "storage" | "encoding"
+            | "reloptions" => {}
             _ => return element.fail(),
         }
     }
@@ -302,6 +328,7 @@ pub(super) fn column(element: &mut Cursor<'_>, table: &mut CreateTable) -> Resul
         not_null: None,
         default: None,
         collation: None,
+        identity: None,
     };
     // The column comes before its constraints.
     let index = table.elements.len();
@@ -374,7 +401,7 @@ fn column_constraint(
         column.collation = Some(QualifiedName { position: Some(position), ..element.name()? });
         Ok(())
     } else if element.eat("GENERATED") {
-        generated(element, table, position)
+        generated(element, column, table, position)
     } else if ["COMPRESSION", "STORAGE"].iter().any(|word| element.eat(word)) {
         element.word().map(|_| ())
     } else if element.eat("ENCODING") {
@@ -452,20 +479,44 @@ fn ends_default(element: &Cursor<'_>) -> bool {
 }
 
 /// `{ALWAYS | BY DEFAULT} AS {IDENTITY [(…)] | (expression) STORED}`
-fn generated(element: &mut Cursor<'_>, table: &mut CreateTable, position: u32) -> Result<()> {
-    if !element.eat("ALWAYS") {
-        element.expect("BY DEFAULT")?;
-    }
+fn generated(
+    element: &mut Cursor<'_>,
+    column: &mut ColumnClause,
+    table: &mut CreateTable,
+    position: u32,
+) -> Result<()> {
+    let identity = generated_by(element)?;
     element.expect("AS")?;
-    if element.eat("IDENTITY") {
-        if element.token() == Some(&Token::LParen) {
-            element.parenthesized()?;
-        }
-        table.refuse("identity columns", Some("Use the type serial or bigserial."), position);
-    } else {
+    if !element.eat("IDENTITY") {
         element.parenthesized()?;
         element.expect("STORED")?;
         table.refuse("generated columns", None, position);
+        return Ok(());
     }
+    let options = identity_options(element)?;
+    if column.identity.is_some() {
+        let message = format!(
+            "multiple identity specifications for column \"{}\" of table \"{}\"",
+            column.name.name, table.name.name
+        );
+        return Err(ErrorReport::new(SqlState::SYNTAX_ERROR, message).position(position));
+    }
+    column.identity = Some(IdentityClause { identity, options, position });
     Ok(())
+}
+
+/// `ALWAYS | BY DEFAULT`
+pub(super) fn generated_by(element: &mut Cursor<'_>) -> Result<Identity> {
+    if element.eat("ALWAYS") {
+        return Ok(Identity::Always);
+    }
+    element.expect("BY DEFAULT").map(|()| Identity::ByDefault)
+}
+
+/// `[(option …)]`
+pub(super) fn identity_options(element: &mut Cursor<'_>) -> Result<SequenceOptions> {
+    match element.token() {
+        Some(Token::LParen) => sequence::options(&mut element.parenthesized()?),
+        _ => Ok(SequenceOptions::default()),
+    }
 }

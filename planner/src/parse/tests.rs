@@ -31,7 +31,16 @@ fn kind(kind: &StatementKind) -> String {
                 "CreateTableAs {} {:?} AS {} data={}",
                 create.table.name,
                 names(&create.column_names),
-                create.query,
+                match &create.rows {
+                    TableRows::Query(query) => query.to_string(),
+                    TableRows::Execute(execute) => {
+                        format!(
+                            "EXECUTE {} with {} arguments",
+                            execute.name,
+                            execute.arguments.len()
+                        )
+                    }
+                },
                 create.with_data
             ) + &distributed(create.table.distributed.as_ref())
         }
@@ -149,6 +158,19 @@ fn queries_and_changes() {
         ),
         ("WITH x AS (SELECT 1) DELETE FROM t", "Unsupported(\"DELETE with WITH\")"),
         ("SELECT 1 AS a INTO t", "CreateTableAs t [] AS SELECT 1 AS a data=true"),
+        (
+            "SELECT 1 AS a INTO TEMP t UNION SELECT 2 ORDER BY 1",
+            "CreateTableAs t [] AS SELECT 1 AS a UNION SELECT 2 ORDER BY 1 data=true",
+        ),
+        (
+            "CREATE TABLE t (x) AS EXECUTE p (1, 'a') WITH NO DATA",
+            "CreateTableAs t [\"x\"] AS EXECUTE p with 2 arguments data=false",
+        ),
+        (
+            "INSERT INTO t (a) OVERRIDING SYSTEM VALUE VALUES (1)",
+            "Insert INSERT INTO t (a) VALUES (1)",
+        ),
+        ("SELECT 1 AS overriding", "Query SELECT 1 AS overriding"),
         ("UPDATE t SET a = 1", "Update"),
         ("DELETE FROM t", "Delete"),
         (

@@ -17,7 +17,7 @@ impl ClientSession {
                 return Err(error);
             }
         };
-        let committed = self.transaction.commit(&self.engine).await;
+        let committed = self.commit_work().await;
         for name in &held {
             match &committed {
                 Ok(()) => self.mark_held(name),
@@ -26,16 +26,39 @@ impl ClientSession {
         }
         self.portals.end_transaction();
         match &committed {
-            Ok(()) => self.settings.commit(),
-            Err(_) => self.settings.rollback(),
+            Ok(()) => {
+                self.settings.commit();
+                self.sequences.commit();
+            }
+            Err(_) => {
+                self.settings.rollback();
+                self.sequences.rollback();
+            }
         }
         committed
+    }
+
+    /// Commits what the transaction did, and what its end does: to temporary tables, and to the
+    /// sequences that it has made.
+    async fn commit_work(&mut self) -> Result<()> {
+        let schema = self.temporary_schema();
+        let mut ended = self.transaction.end_temporary(&self.engine, &schema);
+        if ended.is_ok() && self.sequences.has_own() {
+            let changes = self.sequences.changes(&self.transaction.view(&self.engine));
+            ended = self.transaction.change(&self.engine, changes);
+        }
+        if ended.is_err() {
+            self.transaction.rollback(&self.engine).await;
+            return ended;
+        }
+        self.transaction.commit(&self.engine).await
     }
 
     /// Undoes the transaction.
     pub(in super::super) async fn rollback(&mut self) {
         self.portals.end_transaction();
         self.settings.rollback();
+        self.sequences.rollback();
         self.transaction.rollback(&self.engine).await;
     }
 

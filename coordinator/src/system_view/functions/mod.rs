@@ -8,6 +8,7 @@
 mod definitions;
 mod objects;
 mod privileges;
+mod sequences;
 mod session;
 mod signals;
 mod sizes;
@@ -47,6 +48,7 @@ const FUNCTIONS: &[&[Function]] = &[
     definitions::FUNCTIONS,
     objects::FUNCTIONS,
     privileges::FUNCTIONS,
+    sequences::FUNCTIONS,
     session::FUNCTIONS,
     signals::FUNCTIONS,
     sizes::FUNCTIONS,
@@ -210,7 +212,9 @@ impl ScalarUDFImpl for SystemFunction {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
-        let is_scalar = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        // What has an effect has it for every row.
+        let is_scalar = !self.function.has_effect
+            && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let count = if is_scalar { 1 } else { args.number_rows };
         let columns = args.args.iter().map(|a| values(&a.to_array(count)?));
         let columns = columns.collect::<DataFusionResult<Vec<_>>>()?;

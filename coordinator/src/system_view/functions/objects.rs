@@ -1,6 +1,6 @@
 //! Objects by OID and by name.
 
-use kestrel_planner::catalog::RoleDef;
+use kestrel_planner::catalog::{PG_TEMP, RoleDef, is_temporary_schema, own_temporary_schema};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
@@ -26,7 +26,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     strict("pg_function_is_visible", (1, 1), BOOLEAN, always),
     strict("pg_get_serial_sequence", (2, 2), TEXT, serial_sequence),
     strict("pg_get_userbyid", (1, 1), NAME, |c, a| Ok(role_name(c, int(a, 0)))),
-    strict("pg_is_other_temp_schema", (1, 1), BOOLEAN, |_, _| Ok(false.into())),
+    strict("pg_is_other_temp_schema", (1, 1), BOOLEAN, |c, arguments| {
+        Ok(is_of_other_session(c, int(arguments, 0)).into())
+    }),
     strict("pg_opclass_is_visible", (1, 1), BOOLEAN, always),
     strict("pg_operator_is_visible", (1, 1), BOOLEAN, always),
     strict("pg_opfamily_is_visible", (1, 1), BOOLEAN, always),
@@ -101,6 +103,13 @@ fn description(
     found().map(str::to_string).into()
 }
 
+/// Is the schema another session's temporary one?
+fn is_of_other_session(context: &SystemViewContext, oid: Option<i64>) -> bool {
+    let path = &context.session.search_path;
+    let found = schemas(&context.catalog).find(|(id, _)| Some(*id) == oid);
+    found.is_some_and(|(_, name)| is_temporary_schema(name) && !path.iter().any(|s| s == name))
+}
+
 /// In `pg_catalog`, which every search path has.
 fn always(_: &SystemViewContext, _: &[Value]) -> Result<Value> {
     Ok(true.into())
@@ -123,6 +132,10 @@ pub(super) fn relation<'a>(
 fn find_relation<'a>(context: &'a SystemViewContext, text: &str) -> Option<&'a Relation> {
     match name::parse(text)?.as_slice() {
         [name] => context.relations().find(&context.session.search_path, name),
+        [schema, name] if schema == PG_TEMP => {
+            let own = own_temporary_schema(&context.session.search_path)?;
+            context.relations().named(own, name)
+        }
         [schema, name] => context.relations().named(schema, name),
         [database, schema, name] if *database == context.session.database => {
             context.relations().named(schema, name)

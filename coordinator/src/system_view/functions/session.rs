@@ -1,9 +1,10 @@
 //! The session, the server, its settings.
 
+use kestrel_planner::catalog::{PG_TEMP, is_temporary_schema, own_temporary_schema};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
-    super::{SystemViewContext, pg_catalog::pg_database::UTF8, rows::Value},
+    super::{SystemViewContext, pg_catalog::pg_database::UTF8, relation::schema_oid, rows::Value},
     BIGINT, BOOLEAN, Function, INTEGER, NAME, OID, Returns, TEXT, TIMESTAMPTZ, int, strict, string,
 };
 
@@ -38,7 +39,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     strict("pg_is_in_recovery", (0, 0), BOOLEAN, |_, _| Ok(false.into())),
     strict("pg_jit_available", (0, 0), BOOLEAN, |_, _| Ok(false.into())),
-    strict("pg_my_temp_schema", (0, 0), OID, |_, _| Ok(0.into())),
+    strict("pg_my_temp_schema", (0, 0), OID, |c, _| {
+        let own = own_temporary_schema(&c.session.search_path);
+        Ok(own.and_then(|name| schema_oid(&c.catalog, name)).unwrap_or(0).into())
+    }),
     strict("pg_postmaster_start_time", (0, 0), TIMESTAMPTZ, |c, _| {
         Ok(c.session.server_start.into())
     }),
@@ -53,14 +57,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
 ];
 
-/// The schemas of the search path that exist.
+/// The schemas of the search path that exist. The session's temporary one and `pg_catalog` are on it
+/// implicitly, unless it names them.
 fn schemas(context: &SystemViewContext, with_implicit: bool) -> Vec<String> {
     let path = &context.session.search_path;
+    let exists = |name: &&String| schema_oid(&context.catalog, name).is_some();
+    let names_temporary = path.iter().any(|s| s == PG_TEMP);
+    let is_implicit = |name: &&String| !names_temporary && is_temporary_schema(name);
+    let temporary = path.iter().filter(|name| is_implicit(name) && with_implicit).filter(exists);
     let implicit = with_implicit && !path.iter().any(|s| s == "pg_catalog");
-    let exists =
-        |name: &&String| super::super::relation::schema_oid(&context.catalog, name).is_some();
-    let named = path.iter().filter(exists).cloned();
-    implicit.then(|| "pg_catalog".to_string()).into_iter().chain(named).collect()
+    let catalog = implicit.then(|| "pg_catalog".to_string());
+    let named = path.iter().filter(|name| !is_implicit(name)).filter(exists).cloned();
+    temporary.cloned().chain(catalog).chain(named).collect()
 }
 
 fn current_setting(context: &SystemViewContext, arguments: &[Value]) -> Result<Value> {

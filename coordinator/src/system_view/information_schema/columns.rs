@@ -1,5 +1,7 @@
 //! `information_schema.columns`
 
+use kestrel_planner::catalog::Identity;
+
 use super::super::{
     SystemViewContext,
     name::default_text,
@@ -15,7 +17,8 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
          column_default, is_nullable, data_type, character_maximum_length, \
          character_octet_length, numeric_precision, numeric_precision_radix, numeric_scale, \
          datetime_precision, udt_catalog, udt_schema, udt_name, dtd_identifier, \
-         is_self_referencing, is_identity, identity_cycle, is_generated, is_updatable",
+         is_self_referencing, is_identity, identity_generation, identity_start, identity_increment, \
+         identity_maximum, identity_minimum, identity_cycle, is_generated, is_updatable",
     );
     for relation in context.relations().iter() {
         let has_columns = matches!(
@@ -41,6 +44,10 @@ fn push(rows: &mut Rows, context: &SystemViewContext, relation: &Relation, colum
     let is_array = type_name.starts_with('_') || type_name.ends_with("vector");
     let modifier = column.modifier;
     let length = LengthAndPrecision::of(type_name, modifier);
+    let sequence = column.identity.and_then(|_| {
+        let table = relation.oid.cast_unsigned();
+        context.catalog.owned_sequence(table, u32::try_from(column.number).ok()?)
+    });
     rows.push(row![
         database,
         &relation.schema,
@@ -61,8 +68,16 @@ fn push(rows: &mut Rows, context: &SystemViewContext, relation: &Relation, colum
         type_name,
         column.number.to_string(),
         "NO",
-        "NO",
-        "NO",
+        yes_or_no(column.identity.is_some()),
+        column.identity.map(|identity| match identity {
+            Identity::Always => "ALWAYS",
+            Identity::ByDefault => "BY DEFAULT",
+        }),
+        sequence.map(|s| s.start.to_string()),
+        sequence.map(|s| s.increment.to_string()),
+        sequence.map(|s| s.max_value.to_string()),
+        sequence.map(|s| s.min_value.to_string()),
+        yes_or_no(sequence.is_some_and(|s| s.cycle)),
         "NEVER",
         yes_or_no(is_table),
     ]);

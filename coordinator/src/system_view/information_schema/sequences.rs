@@ -2,32 +2,38 @@
 
 use super::super::{
     SystemViewContext,
-    pg_catalog::pg_sequence::type_oid,
+    pg_catalog::pg_sequence::visible,
     rows::{Rows, row},
     types,
 };
 
+/// The sequences of identity columns are not in it.
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
         "sequence_catalog, sequence_schema, sequence_name, data_type, numeric_precision, \
          numeric_precision_radix, numeric_scale, start_value, minimum_value, maximum_value, \
          increment, cycle_option",
     );
-    for sequence in context.catalog.sequences.values() {
-        let found = types::by_oid(type_oid(sequence));
+    let is_identity = |owner: Option<(u64, u32)>| {
+        let table = owner.and_then(|(table, _)| context.catalog.table_by_id(table));
+        let column = owner.and_then(|(_, column)| table?.column_by_id(column));
+        column.is_some_and(|column| column.identity.is_some())
+    };
+    for sequence in visible(context).filter(|s| !is_identity(s.owned_by)) {
+        let found = types::by_oid(sequence.data_type.oid().into());
         rows.push(row![
             &context.session.database,
             &sequence.schema_name,
             &sequence.name,
-            types::format(type_oid(sequence), None),
+            sequence.data_type.to_string(),
             found.map(|t| t.length * 8),
             2,
             0,
-            "1",
-            "1",
+            sequence.start.to_string(),
+            sequence.min_value.to_string(),
             sequence.max_value.to_string(),
-            "1",
-            "NO",
+            sequence.increment.to_string(),
+            if sequence.cycle { "YES" } else { "NO" },
         ]);
     }
     rows

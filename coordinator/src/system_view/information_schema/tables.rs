@@ -1,5 +1,7 @@
 //! `information_schema.tables`
 
+use kestrel_planner::catalog::is_temporary_schema;
+
 use super::super::{
     SystemViewContext,
     relation::RelationKind,
@@ -11,7 +13,15 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
         "table_catalog, table_schema, table_name, table_type, is_insertable_into, is_typed",
     );
     for relation in context.relations().iter() {
+        let is_temporary = is_temporary_schema(&relation.schema);
+        if is_temporary && !context.session.search_path.contains(&relation.schema) {
+            continue;
+        }
         let (table_type, insertable) = match &relation.kind {
+            RelationKind::Table(_) | RelationKind::View(_) if is_temporary => {
+                let is_table = matches!(relation.kind, RelationKind::Table(_));
+                ("LOCAL TEMPORARY", if is_table { "YES" } else { "NO" })
+            }
             RelationKind::Table(_) => ("BASE TABLE", "YES"),
             RelationKind::System(definition) if definition.kind == "r" => ("BASE TABLE", "NO"),
             RelationKind::View(_) | RelationKind::System(_) => ("VIEW", "NO"),

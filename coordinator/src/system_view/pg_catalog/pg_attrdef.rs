@@ -10,7 +10,8 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new("oid, adrelid, adnum, adbin");
     for table in context.catalog.tables.values() {
         for column in &table.columns {
-            if let Some(default) = &column.default {
+            let default = column.default.as_ref().filter(|_| column.identity.is_none());
+            if let Some(default) = default {
                 let type_oid = i64::from(column.sql_type.oid());
                 let text = default_text(default, type_oid, &context.session.search_path);
                 rows.push(row![oid(table.id, column.id), table.id, column.id, text]);

@@ -1,6 +1,6 @@
 //! `pg_attribute`: the columns of every relation.
 
-use kestrel_planner::catalog::{ColumnDef, TableDef};
+use kestrel_planner::catalog::{ColumnDef, Identity, TableDef};
 
 use super::super::{
     SystemViewContext,
@@ -15,7 +15,8 @@ const SEQUENCE_COLUMNS: [(&str, i64); 3] = [("last_value", 20), ("log_cnt", 20),
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut out = Rows::new(
         "attrelid, attname, atttypid, attstattarget, attlen, attnum, attcacheoff, atttypmod, \
-         attbyval, attalign, attstorage, attnotnull, atthasdef, attislocal, attcollation",
+         attbyval, attalign, attstorage, attnotnull, atthasdef, attislocal, \
+         attcollation, attidentity",
     );
     for relation in context.relations().iter() {
         for column in columns(&relation.kind) {
@@ -33,6 +34,7 @@ pub(in super::super) struct Attribute {
     pub(in super::super) modifier: i32,
     pub(in super::super) not_null: bool,
     pub(in super::super) default: Option<String>,
+    pub(in super::super) identity: Option<Identity>,
 }
 
 /// The columns of a relation, in order.
@@ -44,6 +46,7 @@ pub(in super::super) fn columns(kind: &RelationKind) -> Vec<Attribute> {
         modifier: -1,
         not_null,
         default: None,
+        identity: None,
     };
     match kind {
         RelationKind::Table(table) => table.columns.iter().map(|c| of_column(table, c)).collect(),
@@ -61,6 +64,7 @@ pub(in super::super) fn columns(kind: &RelationKind) -> Vec<Attribute> {
                 number: i as i64 + 1,
                 not_null: false,
                 default: None,
+                identity: None,
                 ..of_column(table, c)
             });
             numbered.collect()
@@ -85,7 +89,8 @@ fn of_column(table: &TableDef, column: &ColumnDef) -> Attribute {
         type_oid: column.sql_type.oid().into(),
         modifier: column.sql_type.typmod(),
         not_null: column.not_null || in_primary_key,
-        default: column.default.clone(),
+        default: column.default.clone().filter(|_| column.identity.is_none()),
+        identity: column.identity,
     }
 }
 
@@ -107,5 +112,10 @@ fn push(out: &mut Rows, relation: i64, column: Attribute) {
         column.default.is_some(),
         true,
         found.collation,
+        match column.identity {
+            None => "",
+            Some(Identity::Always) => "a",
+            Some(Identity::ByDefault) => "d",
+        },
     ]);
 }

@@ -1,6 +1,6 @@
 //! `pg_class`: tables, views, indexes, sequences and system relations.
 
-use kestrel_planner::catalog::{Catalog, TableDef};
+use kestrel_planner::catalog::{Catalog, TableDef, is_temporary_schema};
 
 use super::{
     super::{
@@ -32,7 +32,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             i32::try_from(relation.bytes().div_ceil(PAGE_BYTES)).unwrap_or(i32::MAX),
             shape.rows,
             shape.has_index,
-            "p",
+            if is_temporary_schema(&relation.schema) { "t" } else { "p" },
             shape.kind,
             shape.columns,
             shape.checks,

@@ -1,52 +1,63 @@
-//! `pg_sequence` and the view `pg_sequences`. All sequences count from 1 by 1.
+//! `pg_sequence` and the view `pg_sequences`.
 
-use kestrel_planner::catalog::SequenceDef;
+use kestrel_planner::catalog::{SequenceDef, is_temporary_schema};
 
 use super::super::{
     OWNER, SystemViewContext,
     rows::{Rows, row},
-    types,
 };
 
 pub(in super::super) fn pg_sequence(context: &SystemViewContext) -> Rows {
     let mut rows =
-        Rows::new("seqrelid, seqtypid, seqstart, seqincrement, seqmax, seqmin, seqcache");
-    for sequence in context.catalog.sequences.values() {
-        rows.push(row![sequence.id, type_oid(sequence), 1, 1, sequence.max_value, 1, 1]);
-    }
-    rows
-}
-
-/// `last_value` is NULL, as for a role that may not see it: it is not part of a catalog version.
-pub(in super::super) fn pg_sequences(context: &SystemViewContext) -> Rows {
-    let mut rows = Rows::new(
-        "schemaname, sequencename, sequenceowner, data_type, start_value, min_value, \
-         max_value, increment_by, cycle, cache_size",
-    );
+        Rows::new("seqrelid, seqtypid, seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle");
     for sequence in context.catalog.sequences.values() {
         rows.push(row![
-            &sequence.schema_name,
-            &sequence.name,
-            OWNER,
-            types::format(type_oid(sequence), None),
-            1,
-            1,
+            sequence.id,
+            i64::from(sequence.data_type.oid()),
+            sequence.start,
+            sequence.increment,
             sequence.max_value,
-            1,
-            false,
-            1,
+            sequence.min_value,
+            sequence.cache,
+            sequence.cycle,
         ]);
     }
     rows
 }
 
-/// The type whose largest value ends the sequence.
-pub(in super::super) fn type_oid(sequence: &SequenceDef) -> i64 {
-    if sequence.max_value <= i16::MAX.into() {
-        21
-    } else if sequence.max_value <= i32::MAX.into() {
-        23
-    } else {
-        20
+/// `last_value` is NULL before the first one, and where it cannot be read. It is read for the
+/// sequences that the session can use.
+pub(in super::super) fn pg_sequences(context: &SystemViewContext) -> Rows {
+    let mut rows = Rows::new(
+        "schemaname, sequencename, sequenceowner, data_type, start_value, min_value, \
+         max_value, increment_by, cycle, cache_size, last_value",
+    );
+    for sequence in visible(context) {
+        rows.push(row![
+            &sequence.schema_name,
+            &sequence.name,
+            OWNER,
+            sequence.data_type.to_string(),
+            sequence.start,
+            sequence.min_value,
+            sequence.max_value,
+            sequence.increment,
+            sequence.cycle,
+            sequence.cache,
+            last_value(context, sequence),
+        ]);
     }
+    rows
+}
+
+/// The sequences but for other sessions' temporary ones.
+pub(in super::super) fn visible(context: &SystemViewContext) -> impl Iterator<Item = &SequenceDef> {
+    let path = &context.session.search_path;
+    let is_other = move |schema: &String| is_temporary_schema(schema) && !path.contains(schema);
+    context.catalog.sequences.values().filter(move |s| !is_other(&s.schema_name))
+}
+
+fn last_value(context: &SystemViewContext, sequence: &SequenceDef) -> Option<i64> {
+    let standing = context.control.as_ref()?.standing(sequence).ok()?;
+    standing.state.is_called.then_some(standing.state.last_value)
 }

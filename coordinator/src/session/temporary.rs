@@ -1,0 +1,52 @@
+//! A session's temporary relations: their schema comes first on its search path, and goes with the
+//! session. They are in the durable catalog, under that schema, so that they commit, roll back, and
+//! keep their files, as any others do; the next start drops what a crash has left.
+
+use std::sync::Arc;
+
+use kestrel_planner::catalog::{PG_TEMP, temporary_schema};
+use kestrel_proto::{ErrorReport, Result};
+use tokio::task::JoinError;
+
+use super::ClientSession;
+
+impl ClientSession {
+    /// The schema of the session's temporary relations, which may not be there yet.
+    pub(super) fn temporary_schema(&self) -> String {
+        temporary_schema(self.startup.process_id)
+    }
+
+    /// Where unqualified names are looked up. The temporary schema comes first, or behind `pg_temp`
+    /// if the setting names that.
+    pub(super) fn search_path(&self) -> Vec<String> {
+        let mut path = self.settings.search_path();
+        let at = path.iter().position(|schema| schema == PG_TEMP).map_or(0, |at| at + 1);
+        path.insert(at, self.temporary_schema());
+        path
+    }
+
+    /// DISCARD TEMP: drops all temporary relations, in the transaction.
+    pub(super) async fn discard_temporary(&mut self) -> Result<()> {
+        let schema = self.temporary_schema();
+        if !self.transaction.view(&self.engine).schemas.contains_key(&schema) {
+            return Ok(());
+        }
+        self.transaction.lock_ddl(&self.engine).await;
+        let changes = self.transaction.view(&self.engine).drop_temporary(&schema);
+        self.transaction.change(&self.engine, changes)
+    }
+
+    /// The session ends: so do its temporary relations. That goes on when nobody waits for it.
+    pub(super) async fn end_temporary(&mut self) {
+        let schema = self.temporary_schema();
+        if !self.engine.catalog.snapshot().schemas.contains_key(&schema) {
+            return;
+        }
+        let engine = Arc::clone(&self.engine);
+        let dropped = tokio::spawn(async move { engine.drop_temporary(&schema).await });
+        let lost = |error: JoinError| Err(ErrorReport::internal(format!("{error}")));
+        if let Err(error) = dropped.await.unwrap_or_else(lost) {
+            tracing::warn!(%error, "temporary tables remain until the next start");
+        }
+    }
+}
