@@ -240,3 +240,51 @@ const BAD_BINARY: &[BadData<'_>] = &[
         "COPY t, line 1",
     ),
 ];
+
+/// As PostgreSQL 15 has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_checks_and_defaults_look_at_every_row() {
+    let cluster = TestCluster::start(3).await;
+    let session = cluster.session().await;
+    let create = "CREATE TABLE t (a int CHECK (a < 100), b text DEFAULT 'n' || nextval('s'), \
+                  c int DEFAULT 5, d int NOT NULL DEFAULT 6)";
+    session.run_all(["CREATE SEQUENCE s", create]).await;
+    let lines: String = (1..=10).map(|a| format!("{a}\n")).collect();
+    let copy = "COPY t (a) FROM STDIN WHERE a % 2 = 0 AND t.c = 5";
+    assert_eq!(session.copy_in(copy, &lines).await, Ok(5));
+    let rows = session.rows("SELECT a, b, c FROM t WHERE a > 5 ORDER BY a").await;
+    let texts = rows.into_iter().map(|row| row.into_iter().flatten().collect::<Vec<_>>().join(" "));
+    assert_eq!(texts.collect::<Vec<_>>(), ["6 n6 5", "8 n8 5", "10 n10 5"]);
+    // A row that WHERE leaves out obeys no rule; the others are told with their lines.
+    let lines = "1\t1\n200\t2\n3\t3\n300\t4\n";
+    let copy = "COPY t (a, c) FROM STDIN WHERE c <> 2";
+    let failure = session.copy_in(copy, lines).await.unwrap_err();
+    assert_eq!(failure.sqlstate, "23514");
+    assert_eq!(
+        failure.message,
+        "new row for relation \"t\" violates check constraint \"t_a_check\""
+    );
+    assert_eq!(failure.detail.as_deref(), Some("Failing row contains (300, n14, 4, 6)."));
+    assert_eq!(failure.context.as_deref(), Some("COPY t, line 4: \"300\t4\""));
+    let failure = session.copy_in("COPY t (a, d) FROM STDIN WHERE a > 1", "1\t\\N\n2\t\\N\n").await;
+    let failure = failure.unwrap_err();
+    assert_eq!(failure.sqlstate, "23502");
+    assert_eq!(failure.context.as_deref(), Some("COPY t, line 2: \"2\t\\N\""));
+    for (filter, sqlstate, message) in [
+        ("a + 1", "42804", "argument of WHERE must be type boolean, not type integer"),
+        ("x > 1", "42703", "column \"x\" does not exist"),
+        ("a IN (SELECT 1)", "0A000", "cannot use subquery in COPY FROM WHERE condition"),
+        (
+            "count(a) > 1",
+            "42803",
+            "aggregate functions are not allowed in COPY FROM WHERE conditions",
+        ),
+    ] {
+        let failure =
+            session.copy_in(&format!("COPY t (a) FROM STDIN WHERE {filter}"), "1\n").await;
+        let failure = failure.unwrap_err();
+        assert_eq!((failure.sqlstate.as_str(), failure.message.as_str()), (sqlstate, message));
+    }
+    assert_eq!(session.value("SELECT count(*) FROM t").await, "5");
+    cluster.stop().await;
+}

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, new_null_array},
-    datatypes::Schema,
+    array::{Array, ArrayRef, RecordBatch, new_null_array},
+    compute::{cast, filter_record_batch},
+    datatypes::{Schema, SchemaRef},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
-    bind::bind_query,
+    bind::{bind_constant, bind_query},
     catalog::{Catalog, Found, Segment, TableDef, find_relation, resolve_table, sequence_of},
     error::report,
     operators::conform,
@@ -25,15 +26,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession, CopyIn, Outcome, Statement,
+    copy_rows::CopyRowsQuery,
     copy_to::{forced, named_columns},
-    insert::{SerialColumn, serial_columns},
+    insert::{SerialColumn, default_expr, serial_columns},
     sequences::Sequences,
 };
 use crate::{
-    copy::{
-        BinaryReader, CopyBatch, CopyReader, CopyRows, Forced, Header, Places, RecordFormat,
-        Records,
-    },
+    copy::{BinaryReader, CopyBatch, CopyReader, CopyRows, Forced, Header, RecordFormat, Records},
     query::Ingestor,
 };
 
@@ -54,7 +53,7 @@ impl ClientSession {
     ) -> Result<Outcome> {
         match (copy.direction, &copy.target) {
             (CopyDirection::FromClient, CopyTarget::Table { name, columns }) => {
-                self.copy_from(name, columns, &copy.options).await
+                self.copy_from((name, columns), copy, cancel).await
             }
             (CopyDirection::FromClient, CopyTarget::Query(_)) => {
                 Err(ErrorReport::internal("a query takes no rows"))
@@ -65,9 +64,9 @@ impl ClientSession {
 
     async fn copy_from(
         &mut self,
-        name: &QualifiedName,
-        columns: &[Identifier],
-        options: &CopyOptions,
+        (name, columns): (&QualifiedName, &[Identifier]),
+        copy: &CopyStatement,
+        cancel: CancellationToken,
     ) -> Result<Outcome> {
         let view = self.transaction.view(&self.engine);
         let search_path = self.search_path();
@@ -81,10 +80,20 @@ impl ClientSession {
             self.transaction.check_writable("COPY FROM")?;
         }
         let positions = named_columns(&table, columns)?;
-        let reader = reader(&table, &positions, options)?;
+        let reader = reader(&table, &positions, &copy.options)?;
         self.lock_unique(&table).await?;
         let view = self.transaction.view(&self.engine);
         let defaults = self.defaults(&table, &positions, &view).await?;
+        let query = CopyRowsQuery {
+            engine: Arc::clone(&self.engine),
+            context: self.bind_context(&view, None),
+            environment: self.environment(&view, cancel),
+            table: Arc::clone(&table),
+        };
+        if let Some(filter) = &copy.filter {
+            let nothing = RecordBatch::new_empty(nullable_schema(&table));
+            query.check_filter(&nothing, filter)?;
+        }
         let transaction = self.transaction.will_write(&self.engine);
         let ingestor = Ingestor::start(&self.engine.cluster, &view, &table, transaction)?;
         Ok(Outcome::CopyIn(Box::new(CopyFrom {
@@ -97,6 +106,8 @@ impl ClientSession {
             view,
             ingestor: Some(ingestor),
             result: self.copied.clone(),
+            query,
+            filter: copy.filter.clone(),
         })))
     }
 
@@ -115,18 +126,23 @@ impl ClientSession {
         table: &TableDef,
         given: &[usize],
         view: &Arc<Catalog>,
-    ) -> Result<Vec<Option<ScalarValue>>> {
+    ) -> Result<Vec<ColumnDefault>> {
         let mut defaults = Vec::with_capacity(table.columns.len());
         for (at, column) in table.columns.iter().enumerate() {
             let default = column.default.as_deref().filter(|d| sequence_of(d).is_none());
-            let value = match default.filter(|_| !given.contains(&at)) {
-                None => None,
-                Some(text) => {
-                    let sql = format!("SELECT ({text})::{}", column.sql_type);
-                    Some(self.value_of(&sql, view).await?)
-                }
+            let Some(text) = default.filter(|_| !given.contains(&at)) else {
+                defaults.push(ColumnDefault::Nothing);
+                continue;
             };
-            defaults.push(value);
+            let context = self.bind_context(view, None);
+            let is_volatile = bind_constant(default_expr(text)?, &context)?.is_volatile();
+            let expression = format!("({text})::{}", column.sql_type);
+            defaults.push(match is_volatile {
+                true => ColumnDefault::Each(expression),
+                false => ColumnDefault::Value(
+                    self.value_of(&format!("SELECT {expression}"), view).await?,
+                ),
+            });
         }
         Ok(defaults)
     }
@@ -153,12 +169,31 @@ struct CopyFrom {
     table: Arc<TableDef>,
     /// The table's columns that the client sends, in its order.
     positions: Vec<usize>,
-    defaults: Vec<Option<ScalarValue>>,
+    defaults: Vec<ColumnDefault>,
     serials: Vec<SerialColumn>,
     view: Arc<Catalog>,
     reader: CopyReader,
     ingestor: Option<Ingestor>,
     result: CopyResult,
+    query: CopyRowsQuery,
+    /// WHERE
+    filter: Option<String>,
+}
+
+/// The value of a column that the client does not send.
+enum ColumnDefault {
+    /// None, or its sequence's.
+    Nothing,
+    /// The same for all rows.
+    Value(ScalarValue),
+    /// Another for each row: the expression.
+    Each(String),
+}
+
+/// The columns of a table as COPY reads them, before the table's rules are looked at.
+fn nullable_schema(table: &TableDef) -> SchemaRef {
+    let fields = table.columns.iter().map(|c| c.sql_type.field(&c.name, true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// What makes rows of the client's data, which come in these columns of the table.
@@ -199,9 +234,19 @@ impl CopyFrom {
             &self.view,
         )
         .await?;
+        let batch = with_volatile_defaults(&self.query, &self.defaults, batch).await?;
+        let (batch, lines) = filtered(&self.query, self.filter.as_deref(), batch).await?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
         let schema = self.table.arrow_schema();
+        let line = |row: usize| lines.as_ref().and_then(|lines| lines.get(row).copied());
+        let at = |row: usize| places.context(line(row).unwrap_or(row));
         if let Err(error) = conform(&batch, &schema, &self.table.name) {
-            return Err(self.locate(&batch, &places, error));
+            return Err(self.locate(&batch, at, error));
+        }
+        if let Some((row, error)) = self.query.check(&batch).await? {
+            return Err(error.context(at(row)));
         }
         match &mut self.ingestor {
             Some(ingestor) => ingestor.push(&batch).await,
@@ -210,14 +255,19 @@ impl CopyFrom {
     }
 
     /// The first row that the table does not take, and what is wrong with it.
-    fn locate(&self, batch: &RecordBatch, places: &Places, error: ErrorReport) -> ErrorReport {
+    fn locate(
+        &self,
+        batch: &RecordBatch,
+        context: impl Fn(usize) -> String,
+        error: ErrorReport,
+    ) -> ErrorReport {
         let schema = self.table.arrow_schema();
         let wrong = (0..batch.num_rows()).find_map(|row| {
             let conformed = conform(&batch.slice(row, 1), &schema, &self.table.name);
             Some((row, conformed.err()?))
         });
         match wrong {
-            Some((row, error)) => error.context(places.context(row)),
+            Some((row, error)) => error.context(context(row)),
             None => error,
         }
     }
@@ -229,14 +279,14 @@ impl CopyFrom {
                 return Ok(Arc::clone(batch.column(position)));
             }
             match &self.defaults[at] {
-                Some(value) => value.to_array_of_size(rows).map_err(report),
-                None => Ok(new_null_array(&column.sql_type.arrow(), rows)),
+                ColumnDefault::Value(value) => value.to_array_of_size(rows).map_err(report),
+                ColumnDefault::Nothing | ColumnDefault::Each(_) => {
+                    Ok(new_null_array(&column.sql_type.arrow(), rows))
+                }
             }
         });
         let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
-        let fields = self.table.columns.iter().map(|c| c.sql_type.field(&c.name, true));
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        RecordBatch::try_new(schema, columns).map_err(|e| report(e.into()))
+        RecordBatch::try_new(nullable_schema(&self.table), columns).map_err(|e| report(e.into()))
     }
 }
 
@@ -276,4 +326,40 @@ impl CopyIn for CopyFrom {
     async fn fail(self: Box<Self>, message: String) -> ErrorReport {
         ErrorReport::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {message}"))
     }
+}
+
+/// The rows with those defaults that differ from row to row.
+async fn with_volatile_defaults(
+    query: &CopyRowsQuery,
+    defaults: &[ColumnDefault],
+    batch: RecordBatch,
+) -> Result<RecordBatch> {
+    let each = defaults.iter().enumerate().filter_map(|(at, default)| match default {
+        ColumnDefault::Each(expression) => Some((at, expression.clone())),
+        ColumnDefault::Nothing | ColumnDefault::Value(_) => None,
+    });
+    let (places, expressions): (Vec<usize>, Vec<String>) = each.unzip();
+    if places.is_empty() {
+        return Ok(batch);
+    }
+    let values = query.values(&batch, &expressions).await?;
+    let mut columns = batch.columns().to_vec();
+    for (at, value) in places.into_iter().zip(values.columns()) {
+        let data_type = query.table.columns[at].sql_type.arrow();
+        columns[at] = cast(value, &data_type).map_err(|e| report(e.into()))?;
+    }
+    RecordBatch::try_new(batch.schema(), columns).map_err(|e| report(e.into()))
+}
+
+/// The rows that WHERE keeps, and which of the batch they were; `None`: all.
+async fn filtered(
+    query: &CopyRowsQuery,
+    filter: Option<&str>,
+    batch: RecordBatch,
+) -> Result<(RecordBatch, Option<Vec<usize>>)> {
+    let Some(filter) = filter else { return Ok((batch, None)) };
+    let kept = query.filter(&batch, filter).await?;
+    let lines = (0..kept.len()).filter(|row| kept.is_valid(*row) && kept.value(*row)).collect();
+    let batch = filter_record_batch(&batch, &kept).map_err(|e| report(e.into()))?;
+    Ok((batch, Some(lines)))
 }

@@ -3,6 +3,7 @@
 mod analyze;
 mod commit;
 mod copy;
+mod copy_rows;
 mod copy_to;
 mod cursor;
 mod ddl;

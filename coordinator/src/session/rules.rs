@@ -205,13 +205,13 @@ fn with_table(view: &Catalog, id: u64, edit: impl FnOnce(&mut TableDef)) -> Arc<
     Arc::new(catalog)
 }
 
-fn has_aggregate(plan: &LogicalPlan) -> bool {
+pub(super) fn has_aggregate(plan: &LogicalPlan) -> bool {
     matches!(plan, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_))
         || plan.inputs().into_iter().any(has_aggregate)
 }
 
 /// A column as the detail of an error shows it.
-fn shown(name: &str, sql_type: SqlType) -> String {
+pub(super) fn shown(name: &str, sql_type: SqlType) -> String {
     let name = quoted(name);
     match sql_type {
         SqlType::Boolean => {

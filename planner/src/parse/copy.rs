@@ -1,6 +1,11 @@
 //! COPY
 
-use datafusion::sql::sqlparser::{ast, tokenizer::Token};
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::{
+    ast::{self, Visitor},
+    tokenizer::Token,
+};
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{
@@ -8,6 +13,7 @@ use super::{
     cursor::Cursor,
     name::{Identifier, QualifiedName},
     statement::StatementKind,
+    walk::Walk,
 };
 
 /// COPY
@@ -19,6 +25,8 @@ pub struct CopyStatement {
     pub direction: CopyDirection,
     /// How the rows are written.
     pub options: CopyOptions,
+    /// WHERE, as it was written; FROM only
+    pub filter: Option<String>,
 }
 
 /// What is copied.
@@ -59,15 +67,34 @@ pub(super) fn copy(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     };
     endpoint(cursor, direction)?;
     let options = copy_options::read(cursor, direction, binary)?;
+    let mut filter = None;
     if cursor.is_word("WHERE") {
         if direction == CopyDirection::ToClient {
             return cursor.fail();
         }
-        return Err(ErrorReport::unsupported("COPY FROM … WHERE is not supported")
-            .hint("Copy into a table of its own, then INSERT … SELECT … WHERE.")
-            .position(cursor.position()));
+        cursor.advance();
+        filter = Some(cursor.text(cursor.range()).to_string());
+        let condition = cursor.parse_with(|p| p.parse_expr())?;
+        refuse_subqueries(&condition)?;
     }
-    Ok(StatementKind::Copy(Box::new(CopyStatement { target, direction, options })))
+    Ok(StatementKind::Copy(Box::new(CopyStatement { target, direction, options, filter })))
+}
+
+fn refuse_subqueries(condition: &ast::Expr) -> Result<()> {
+    struct Search;
+    impl Visitor for Search {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+    }
+    match condition.walk(&mut Search) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => {
+            Err(ErrorReport::unsupported("cannot use subquery in COPY FROM WHERE condition"))
+        }
+    }
 }
 
 fn target(cursor: &mut Cursor<'_>) -> Result<CopyTarget> {
