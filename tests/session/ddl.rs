@@ -27,6 +27,7 @@ async fn two_blocks_create_a_table_each() {
     }
     // And the catalog takes more.
     one.run_all(["CREATE VIEW third AS SELECT a FROM first", "DROP TABLE second"]).await;
+    drop((one, two));
     let cluster = cluster.restart().await;
     let session = cluster.session().await;
     assert_eq!(session.value("SELECT a FROM third").await, "1");
