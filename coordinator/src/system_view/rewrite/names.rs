@@ -34,10 +34,15 @@ impl Names {
         found.map(|definition| definition.oid)
     }
 
-    /// Whether an expression is a column of type `int2vector` or `oidvector`.
-    fn is_vector(&self, expr: &Expr) -> bool {
-        let Some(column) = column(expr) else { return false };
-        let found = self.scopes.iter().rev().find_map(|scope| scope.system_column(column));
+    /// Whether what is subscripted is a column of type `int2vector` or `oidvector`. The parser
+    /// takes `c.indkey[0]` for the field `indkey` of `c`, and the first element of that.
+    fn is_vector(&self, root: &Expr, access: &[AccessExpr]) -> bool {
+        let Some(mut column) = column(root).map(<[Ident]>::to_vec) else { return false };
+        for dot in access {
+            let AccessExpr::Dot(Expr::Identifier(field)) = dot else { break };
+            column.push(field.clone());
+        }
+        let found = self.scopes.iter().rev().find_map(|scope| scope.system_column(&column));
         found.is_some_and(|definition| definition.type_name.ends_with("vector"))
     }
 }
@@ -120,7 +125,9 @@ impl VisitorMut for Names {
                     None => Some(std::mem::replace(&mut **inner, number(0))),
                 },
             },
-            Expr::CompoundFieldAccess { root, access_chain } if self.is_vector(root) => {
+            Expr::CompoundFieldAccess { root, access_chain }
+                if self.is_vector(root, access_chain) =>
+            {
                 access_chain.iter_mut().for_each(count_from_one);
                 None
             }
