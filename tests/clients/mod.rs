@@ -7,6 +7,7 @@
 mod statements;
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -66,9 +67,9 @@ async fn pgjdbc() {
     let jar = jar.unwrap_or_else(|| "/usr/share/java/postgresql.jar".into());
     // The script is compiled when it is run.
     let mut probe = Command::new(if jar.is_file() { "javac" } else { "ls" });
-    probe.arg(if jar.is_file() { "-version".as_ref() } else { jar.as_os_str() });
+    probe.arg(if jar.is_file() { OsStr::new("-version") } else { jar.as_os_str() });
     let mut command = Command::new("java");
-    command.args(["-cp".as_ref(), jar.as_os_str(), "jdbc/Metadata.java".as_ref()]);
+    command.args([OsStr::new("-cp"), jar.as_os_str(), OsStr::new("jdbc/Metadata.java")]);
     command.current_dir(SCRIPTS);
     check("pgjdbc", probe, command).await;
 }

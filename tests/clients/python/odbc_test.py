@@ -20,22 +20,32 @@ DRIVER = (
 
 def browses(connection):
     cursor = connection.cursor()
-    tables = [(row.table_schem, row.table_name, row.table_type) for row in cursor.tables(schema="shop")]
+    tables = [
+        (row.table_schem, row.table_name, row.table_type) for row in cursor.tables(schema="shop")
+    ]
     assert sorted(tables) == [
         ("shop", "cheap", "VIEW"),
         ("shop", "every_type", "TABLE"),
         ("shop", "item", "TABLE"),
     ], tables
-    columns = [(r.column_name, r.type_name, r.column_size, r.decimal_digits, r.nullable) for r in cursor.columns(table="item", schema="shop")]
+    columns = [
+        (r.column_name, r.type_name, r.column_size, r.decimal_digits, r.nullable)
+        for r in cursor.columns(table="item", schema="shop")
+    ]
     assert columns == [
         ("id", "int8", 19, 0, 0),
         ("name", "varchar", 40, None, 0),
         ("price", "numeric", 10, 2, 1),
         ("sold", "date", 10, None, 1),
     ], columns
-    keys = [(row.column_name, row.key_seq, row.pk_name) for row in cursor.primaryKeys(table="item", schema="shop")]
+    keys = [
+        (row.column_name, row.key_seq, row.pk_name)
+        for row in cursor.primaryKeys(table="item", schema="shop")
+    ]
     assert keys == [("id", 1, "item_pkey")], keys
-    indexes = {row.index_name for row in cursor.statistics(table="item", schema="shop") if row.index_name}
+    indexes = {
+        row.index_name for row in cursor.statistics(table="item", schema="shop") if row.index_name
+    }
     assert indexes == {"item_pkey", "item_name_key", "item_sold"}, indexes
     assert cursor.foreignKeys(table="item", schema="shop").fetchall() == []
     assert len(cursor.getTypeInfo().fetchall()) > 10
@@ -47,11 +57,26 @@ def keeps_values(connection):
     cursor = connection.cursor()
     assert [tuple(row) for row in cursor.execute("SELECT * FROM shop.item ORDER BY id")] == ITEMS
     row = (
-        7, True, -5, 1 << 30, -(1 << 62), 1.5, 2.25, Decimal("1.50000"), "text ü", "varchar", "char ",
-        b"\x00\x01", dt.date(2024, 2, 29), dt.time(1, 2, 3), dt.datetime(2024, 2, 29, 1, 2, 3, 4000),
+        7,
+        True,
+        -5,
+        1 << 30,
+        -(1 << 62),
+        1.5,
+        2.25,
+        Decimal("1.50000"),
+        "text ü",
+        "varchar",
+        "char ",
+        b"\x00\x01",
+        dt.date(2024, 2, 29),
+        dt.time(1, 2, 3),
+        dt.datetime(2024, 2, 29, 1, 2, 3, 4000),
     )
     columns = "id, a_boolean, a_smallint, a_integer, a_bigint, a_real, a_double, a_numeric, a_text, a_varchar, a_char, a_bytea, a_date, a_time, a_timestamp"
-    cursor.execute(f"INSERT INTO shop.every_type ({columns}) VALUES ({', '.join('?' * len(row))})", row)
+    cursor.execute(
+        f"INSERT INTO shop.every_type ({columns}) VALUES ({', '.join('?' * len(row))})", row
+    )
     got = tuple(cursor.execute(f"SELECT {columns} FROM shop.every_type WHERE id = ?", 7).fetchone())
     # The driver's booleans are text unless its BoolsAsChar is off.
     assert (got[0], got[1] in ("1", True)) + got[2:] == (7, True) + row[2:], got
@@ -62,7 +87,10 @@ def streams():
     """UseDeclareFetch: the way of Tableau."""
     with pyodbc.connect(DRIVER + "UseDeclareFetch=1;Fetch=100;") as connection:
         cursor = connection.cursor()
-        cursor.executemany("INSERT INTO shop.item (id, name) VALUES (?, ?)", [(i, f"n{i}") for i in range(1000, 1350)])
+        cursor.executemany(
+            "INSERT INTO shop.item (id, name) VALUES (?, ?)",
+            [(i, f"n{i}") for i in range(1000, 1350)],
+        )
         connection.commit()
         rows = cursor.execute("SELECT id FROM shop.item WHERE id >= ? ORDER BY id", 1000).fetchall()
         assert [row[0] for row in rows] == list(range(1000, 1350))

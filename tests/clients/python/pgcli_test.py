@@ -17,7 +17,9 @@ SERVER = urlparse(URL)
 def output(executor, statement):
     """Titles, headers, rows and statuses, as text; an error is raised."""
     text = []
-    for title, rows, headers, status, *_ in executor.run(statement, PGSpecial(), on_error_resume=False):
+    for title, rows, headers, status, *_ in executor.run(
+        statement, PGSpecial(), on_error_resume=False
+    ):
         lines = [str(value) for row in rows or [] for value in row]
         text.append(" ".join([str(title), *(headers or []), *lines, str(status)]))
     return " ".join(text)
@@ -62,7 +64,6 @@ def runs_backslash_commands(executor):
         missing = [word for word in wanted if word not in text]
         assert not missing, (command, missing, text)
 
-
     # What \\ev opens in an editor.
     assert "SELECT" in executor.view_definition("shop.cheap").upper()
 
@@ -71,7 +72,9 @@ def completes(executor):
     completers = []
     refresher = CompletionRefresher()
     # In this thread, so that an error is one.
-    refresher._bg_refresh(executor, PGSpecial(), completers.append, settings={"single_connection": True})
+    refresher._bg_refresh(
+        executor, PGSpecial(), completers.append, settings={"single_connection": True}
+    )
     completer = completers[0]
     for text, wanted in (
         ("SELECT * FROM shop.i", "item"),

@@ -60,7 +60,9 @@ def keeps_every_type(connection):
         rows = [tuple(bytes(v) if isinstance(v, memoryview) else v for v in row) for row in cursor]
         assert rows == EVERY_TYPE, rows
         psycopg2.extras.execute_values(
-            cursor, "INSERT INTO shop.item VALUES %s", [(i, f"bulk {i}", i, None) for i in range(100, 400)]
+            cursor,
+            "INSERT INTO shop.item VALUES %s",
+            [(i, f"bulk {i}", i, None) for i in range(100, 400)],
         )
         cursor.execute("SELECT count(*), sum(price) FROM shop.item WHERE id >= 100")
         assert cursor.fetchone() == (300, sum(range(100, 400)))
@@ -89,20 +91,30 @@ def streams(connection):
 
 def copies(connection):
     with connection.cursor() as cursor:
-        cursor.copy_expert("COPY shop.item (id, name) FROM STDIN (FORMAT csv, HEADER)", io.StringIO("id,name\n20,\"a, b\"\n21,c\n"))
+        cursor.copy_expert(
+            "COPY shop.item (id, name) FROM STDIN (FORMAT csv, HEADER)",
+            io.StringIO('id,name\n20,"a, b"\n21,c\n'),
+        )
         out = io.StringIO()
-        cursor.copy_expert("COPY (SELECT id, name FROM shop.item WHERE id IN (20, 21) ORDER BY id) TO STDOUT (FORMAT csv)", out)
+        cursor.copy_expert(
+            "COPY (SELECT id, name FROM shop.item WHERE id IN (20, 21) ORDER BY id) TO STDOUT (FORMAT csv)",
+            out,
+        )
         assert out.getvalue() == '20,"a, b"\n21,c\n', out.getvalue()
         out = io.StringIO()
         cursor.execute("SET search_path = shop")
         cursor.copy_to(out, "item", columns=("id", "sold"))
         assert len(out.getvalue().splitlines()) == 305
         try:
-            cursor.copy_expert("COPY shop.item (id, name, price) FROM STDIN", io.StringIO("30\tx\tdear\n"))
+            cursor.copy_expert(
+                "COPY shop.item (id, name, price) FROM STDIN", io.StringIO("30\tx\tdear\n")
+            )
             raise AssertionError("no error")
         except psycopg2.Error as error:
             assert error.pgcode == errorcodes.INVALID_TEXT_REPRESENTATION, error
-            assert 'COPY item, line 1, column price: "dear"' in error.diag.context, error.diag.context
+            assert (
+                'COPY item, line 1, column price: "dear"' in error.diag.context
+            ), error.diag.context
         cursor.execute("RESET search_path")
 
 
@@ -112,18 +124,32 @@ def reports_errors(connection):
         assert error.diag.message_primary == 'column "missing" does not exist'
         assert "LINE 1: SELECT missing" in str(error), error
         error = fails(cursor, "SELECT nam FROM shop.item", errorcodes.UNDEFINED_COLUMN)
-        assert error.diag.message_hint == 'Perhaps you meant to reference the column "item.name".', error.diag.message_hint
-        error = fails(cursor, "INSERT INTO shop.item VALUES (1, 'x', 1, NULL)", errorcodes.UNIQUE_VIOLATION)
+        assert (
+            error.diag.message_hint == 'Perhaps you meant to reference the column "item.name".'
+        ), error.diag.message_hint
+        error = fails(
+            cursor, "INSERT INTO shop.item VALUES (1, 'x', 1, NULL)", errorcodes.UNIQUE_VIOLATION
+        )
         assert error.diag.constraint_name == "item_pkey", error.diag.constraint_name
-        assert error.diag.message_detail == "Key (id)=(1) already exists.", error.diag.message_detail
-        error = fails(cursor, "INSERT INTO shop.item (id) VALUES (90)", errorcodes.NOT_NULL_VIOLATION)
-        assert (error.diag.schema_name, error.diag.table_name, error.diag.column_name) == ("shop", "item", "name")
+        assert (
+            error.diag.message_detail == "Key (id)=(1) already exists."
+        ), error.diag.message_detail
+        error = fails(
+            cursor, "INSERT INTO shop.item (id) VALUES (90)", errorcodes.NOT_NULL_VIOLATION
+        )
+        assert (error.diag.schema_name, error.diag.table_name, error.diag.column_name) == (
+            "shop",
+            "item",
+            "name",
+        )
         fails(cursor, "SELECT * FROM shop.item GROUP BY id + 1", errorcodes.GROUPING_ERROR)
         fails(cursor, "SELECT 1; SELECT 1 / 0", errorcodes.DIVISION_BY_ZERO)
     connection.notices.clear()
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS shop.nothing")
-    assert connection.notices == ['NOTICE:  table "nothing" does not exist, skipping\n'], connection.notices
+    assert connection.notices == [
+        'NOTICE:  table "nothing" does not exist, skipping\n'
+    ], connection.notices
 
 
 def cancels(connection):
@@ -145,7 +171,11 @@ def keeps_transactions(connection):
         assert cursor.fetchone() == (0,)
         other.rollback()
         other.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        fails(cursor, "INSERT INTO shop.item VALUES (50, 'never', 1, NULL)", errorcodes.READ_ONLY_SQL_TRANSACTION)
+        fails(
+            cursor,
+            "INSERT INTO shop.item VALUES (50, 'never', 1, NULL)",
+            errorcodes.READ_ONLY_SQL_TRANSACTION,
+        )
         other.rollback()
 
 
@@ -169,7 +199,9 @@ def terminates(connection):
     other = psycopg2.connect(URL)
     pid = other.get_backend_pid()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s", (str(pid),))
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s", (str(pid),)
+        )
         assert cursor.fetchall() == [(True,)]
     try:
         other.cursor().execute("SELECT 1")
@@ -186,8 +218,17 @@ def main():
         cursor.execute("SELECT * FROM shop.item ORDER BY id")
         assert cursor.fetchall() == ITEMS
         cursor.execute("SET TIME ZONE 'UTC'")
-    parts = (browses, keeps_every_type, streams, copies, reports_errors, cancels, keeps_transactions, pools,
-             terminates)
+    parts = (
+        browses,
+        keeps_every_type,
+        streams,
+        copies,
+        reports_errors,
+        cancels,
+        keeps_transactions,
+        pools,
+        terminates,
+    )
     run(*((part.__name__, partial(part, connection)) for part in parts))
 
 

@@ -16,7 +16,11 @@ def browses(connection):
         "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = %s ORDER BY 1",
         ("shop",),
     ).fetchall()
-    assert tables == [("cheap", "VIEW"), ("every_type", "BASE TABLE"), ("item", "BASE TABLE")], tables
+    assert tables == [
+        ("cheap", "VIEW"),
+        ("every_type", "BASE TABLE"),
+        ("item", "BASE TABLE"),
+    ], tables
     columns = connection.execute(
         "SELECT column_name, data_type, is_nullable, numeric_precision FROM information_schema.columns "
         "WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
@@ -53,7 +57,10 @@ def keeps_every_type(connection):
                     (value, None),
                 )
                 assert cursor.fetchall() == [(1,)], (binary, column.name)
-    typmods = [(c.name, c.type_code, c.precision, c.scale, c.display_size) for c in cursor_of_item(connection)]
+    typmods = [
+        (c.name, c.type_code, c.precision, c.scale, c.display_size)
+        for c in cursor_of_item(connection)
+    ]
     assert typmods == [
         ("id", 20, None, None, None),
         ("name", 1043, None, None, 40),
@@ -79,9 +86,15 @@ def streams(connection):
             cursor.scroll(-1)
             assert cursor.fetchone() == (2,)
     with connection.cursor() as cursor:
-        assert [row[0] for row in cursor.stream("SELECT id FROM shop.item WHERE id > %s ORDER BY id", (1,))] == [2, 3]
+        assert [
+            row[0]
+            for row in cursor.stream("SELECT id FROM shop.item WHERE id > %s ORDER BY id", (1,))
+        ] == [2, 3]
     with connection.cursor(row_factory=dict_row) as cursor:
-        assert cursor.execute("SELECT id, name FROM shop.cheap ORDER BY id").fetchone() == {"id": 1, "name": "apple"}
+        assert cursor.execute("SELECT id, name FROM shop.cheap ORDER BY id").fetchone() == {
+            "id": 1,
+            "name": "apple",
+        }
 
 
 def copies(connection):
@@ -99,7 +112,9 @@ def copies(connection):
                     copy.set_types(names.split())
                 for row in EVERY_TYPE:
                     copy.write_row(row)
-            with cursor.copy(f"COPY (SELECT * FROM shop.copied ORDER BY id) TO STDOUT (FORMAT {form})") as copy:
+            with cursor.copy(
+                f"COPY (SELECT * FROM shop.copied ORDER BY id) TO STDOUT (FORMAT {form})"
+            ) as copy:
                 copy.set_types(names.split())
                 rows = list(copy.rows())
                 assert rows == EVERY_TYPE, (form, rows)
@@ -116,7 +131,10 @@ def reports_errors(connection):
         ("INSERT INTO shop.item VALUES (1, 'again', 1, NULL)", errors.UniqueViolation),
         ("INSERT INTO shop.item VALUES (9, NULL, 1, NULL)", errors.NotNullViolation),
         ("INSERT INTO shop.item VALUES (9, 'free', -1, NULL)", errors.CheckViolation),
-        ("INSERT INTO shop.item (id, name) VALUES (9, repeat('x', 41))", errors.StringDataRightTruncation),
+        (
+            "INSERT INTO shop.item (id, name) VALUES (9, repeat('x', 41))",
+            errors.StringDataRightTruncation,
+        ),
         ("SELECT 'x'::int", errors.InvalidTextRepresentation),
         ("SELECT missing(1)", errors.UndefinedFunction),
         ("SELECT 2147483647 + 1", errors.NumericValueOutOfRange),
@@ -190,14 +208,18 @@ def nests_transactions(connection):
 def pipelines(connection):
     """Many statements are on their way at once."""
     with connection.pipeline():
-        cursors = [connection.execute("SELECT name FROM shop.item WHERE id = %s", (i,)) for i in (1, 2, 3)]
+        cursors = [
+            connection.execute("SELECT name FROM shop.item WHERE id = %s", (i,)) for i in (1, 2, 3)
+        ]
         assert [cursor.fetchone()[0] for cursor in cursors] == ["apple", "bread", "wine"]
 
 
 def prepares(connection):
     """After five executions psycopg names the statement."""
     for i in range(12):
-        row = connection.execute("SELECT name FROM shop.item WHERE id = %s", (i % 3 + 1,)).fetchone()
+        row = connection.execute(
+            "SELECT name FROM shop.item WHERE id = %s", (i % 3 + 1,)
+        ).fetchone()
         assert row == (ITEMS[i % 3][1],)
     names = connection.execute("SELECT count(*) > 0 FROM pg_prepared_statements").fetchone()
     assert names == (True,)
@@ -210,8 +232,18 @@ def main():
         assert connection.info.parameter_status("application_name") == "shop"
         assert connection.info.server_version >= 150000
         connection.execute("SET TIME ZONE 'UTC'")
-        parts = (browses, keeps_every_type, streams, copies, reports_errors, cancels, keeps_transactions,
-                 pipelines, prepares, nests_transactions)
+        parts = (
+            browses,
+            keeps_every_type,
+            streams,
+            copies,
+            reports_errors,
+            cancels,
+            keeps_transactions,
+            pipelines,
+            prepares,
+            nests_transactions,
+        )
         run(*((part.__name__, partial(part, connection)) for part in parts))
 
 

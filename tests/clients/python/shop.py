@@ -31,7 +31,7 @@ EVERY_TYPE = [
         1.5,
         -2.25e-300,
         Decimal("-123456789012345.67890"),
-        "it's a \"text\" \\ with\nlines, ü and 🦅",
+        'it\'s a "text" \\ with\nlines, ü and 🦅',
         "ten chars!",
         "five!",
         b"\x00\x01\xff\\'",

@@ -33,16 +33,24 @@ def reflects(engine):
     assert (unique["name"], unique["column_names"]) == ("item_name_key", ["id", "name"]), unique
     (check,) = inspector.get_check_constraints("item", "shop")
     assert check["name"] == "item_price_check" and "price >=" in check["sqltext"], check
-    indexes = {i["name"]: (i["column_names"], i["unique"]) for i in inspector.get_indexes("item", "shop")}
-    assert indexes == {"item_name_key": (["id", "name"], True), "item_sold": (["sold"], False)}, indexes
+    indexes = {
+        i["name"]: (i["column_names"], i["unique"]) for i in inspector.get_indexes("item", "shop")
+    }
+    assert indexes == {
+        "item_name_key": (["id", "name"], True),
+        "item_sold": (["sold"], False),
+    }, indexes
     assert inspector.get_table_comment("item", "shop") == {"text": "what is for sale"}
     assert "price" in inspector.get_view_definition("cheap", "shop")
     assert inspector.get_enums() == [] and inspector.get_sequence_names("shop") == []
     types = [type(c["type"]).__name__ for c in inspector.get_columns("every_type", "shop")]
-    assert types == (
-        "INTEGER BOOLEAN SMALLINT INTEGER BIGINT REAL DOUBLE_PRECISION NUMERIC TEXT VARCHAR CHAR "
-        "BYTEA DATE TIME TIMESTAMP TIMESTAMP INTERVAL UUID"
-    ).split(), types
+    assert (
+        types
+        == (
+            "INTEGER BOOLEAN SMALLINT INTEGER BIGINT REAL DOUBLE_PRECISION NUMERIC TEXT VARCHAR CHAR "
+            "BYTEA DATE TIME TIMESTAMP TIMESTAMP INTERVAL UUID"
+        ).split()
+    ), types
 
 
 def maps_tables(engine):
@@ -50,12 +58,24 @@ def maps_tables(engine):
     metadata.reflect(engine, schema="shop", views=True)
     item = metadata.tables["shop.item"]
     with engine.connect() as connection:
-        query = sa.select(item).where(item.c.sold >= dt.date(2024, 1, 1)).order_by(item.c.price.desc())
+        query = (
+            sa.select(item).where(item.c.sold >= dt.date(2024, 1, 1)).order_by(item.c.price.desc())
+        )
         assert [row.name for row in connection.execute(query)] == ["wine", "apple"]
         month = sa.func.date_trunc("month", item.c.sold)
-        query = sa.select(month.label("month"), sa.func.sum(item.c.price)).group_by(month).order_by("month")
-        assert [row[1] for row in connection.execute(query)] == [Decimal("0.50"), Decimal("12.00"), Decimal("3.25")]
-        streamed = connection.execution_options(yield_per=2).execute(sa.select(item).order_by(item.c.id))
+        query = (
+            sa.select(month.label("month"), sa.func.sum(item.c.price))
+            .group_by(month)
+            .order_by("month")
+        )
+        assert [row[1] for row in connection.execute(query)] == [
+            Decimal("0.50"),
+            Decimal("12.00"),
+            Decimal("3.25"),
+        ]
+        streamed = connection.execution_options(yield_per=2).execute(
+            sa.select(item).order_by(item.c.id)
+        )
         assert [tuple(row) for row in streamed] == ITEMS
 
 
@@ -75,9 +95,13 @@ def creates_tables(engine):
     Base.metadata.drop_all(engine)
     Base.metadata.create_all(engine)
     with orm.Session(engine) as session:
-        session.add_all([Note(id=i, text=f"note {i}", at=dt.datetime(2024, 1, i)) for i in range(1, 6)])
+        session.add_all(
+            [Note(id=i, text=f"note {i}", at=dt.datetime(2024, 1, i)) for i in range(1, 6)]
+        )
         session.commit()
-        notes = session.scalars(sa.select(Note).where(Note.text.like("note%")).order_by(Note.id)).all()
+        notes = session.scalars(
+            sa.select(Note).where(Note.text.like("note%")).order_by(Note.id)
+        ).all()
         assert [note.at.day for note in notes] == [1, 2, 3, 4, 5]
         session.expunge_all()
         session.add(Note(id=1, text="again"))
@@ -106,7 +130,9 @@ def resets(engine):
 def main():
     parts = []
     for driver in ("psycopg", "psycopg2"):
-        engine = sa.create_engine(URL.replace("postgres://", f"postgresql+{driver}://"), pool_pre_ping=True)
+        engine = sa.create_engine(
+            URL.replace("postgres://", f"postgresql+{driver}://"), pool_pre_ping=True
+        )
         with engine.begin() as connection:
             connection.exec_driver_sql(SCHEMA)
         for part in (reflects, maps_tables, creates_tables, resets):

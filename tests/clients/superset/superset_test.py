@@ -21,7 +21,9 @@ class Superset:
 
     def __init__(self):
         self.session = requests.Session()
-        token = self.post("/api/v1/security/login", username="admin", password="admin", provider="db")
+        token = self.post(
+            "/api/v1/security/login", username="admin", password="admin", provider="db"
+        )
         self.session.headers["Authorization"] = f"Bearer {token['access_token']}"
 
     def post(self, path, **body):
@@ -35,7 +37,9 @@ class Superset:
 
     @staticmethod
     def answer(response):
-        assert response.ok, f"{response.request.method} {response.url}: {response.status_code} {response.text[:2000]}"
+        assert (
+            response.ok
+        ), f"{response.request.method} {response.url}: {response.status_code} {response.text[:2000]}"
         return response.json()
 
 
@@ -43,8 +47,13 @@ def fill():
     """Three years of sales, the same in each run."""
     chance = random.Random(7)
     rows = [
-        (i, chance.choice(REGIONS), chance.choice(PRODUCTS), f"{2021 + i % 36 // 12}-{i % 12 + 1:02}-{i % 28 + 1:02}",
-         chance.randrange(100, 99_000) / 100)
+        (
+            i,
+            chance.choice(REGIONS),
+            chance.choice(PRODUCTS),
+            f"{2021 + i % 36 // 12}-{i % 12 + 1:02}-{i % 28 + 1:02}",
+            chance.randrange(100, 99_000) / 100,
+        )
         for i in range(3000)
     ]
     with psycopg2.connect(URL) as connection, connection.cursor() as cursor:
@@ -59,7 +68,9 @@ def fill():
 def add_database(superset):
     uri = URL.replace("postgres://", "postgresql+psycopg2://")
     superset.post("/api/v1/database/test_connection/", sqlalchemy_uri=uri, database_name="shop")
-    made = superset.post("/api/v1/database/", sqlalchemy_uri=uri, database_name="shop", expose_in_sqllab=True)
+    made = superset.post(
+        "/api/v1/database/", sqlalchemy_uri=uri, database_name="shop", expose_in_sqllab=True
+    )
     return made["id"]
 
 
@@ -71,7 +82,11 @@ def browses(superset, database):
     table = superset.get(f"/api/v1/database/{database}/table_metadata/?name=sale&schema=public")
     types = {column["name"]: column["longType"] for column in table["columns"]}
     assert types == {
-        "id": "INTEGER", "region": "VARCHAR(20)", "product": "TEXT", "sold": "DATE", "amount": "NUMERIC(12, 2)",
+        "id": "INTEGER",
+        "region": "VARCHAR(20)",
+        "product": "TEXT",
+        "sold": "DATE",
+        "amount": "NUMERIC(12, 2)",
     }, types
     superset.get(f"/api/v1/database/{database}/table_metadata/extra/?name=sale&schema=public")
     superset.get(f"/api/v1/database/{database}/function_names/")
@@ -79,7 +94,13 @@ def browses(superset, database):
 
 def runs_sql(superset, database):
     def run(sql):
-        return superset.post("/api/v1/sqllab/execute/", database_id=database, sql=sql, schema="public", runAsync=False)
+        return superset.post(
+            "/api/v1/sqllab/execute/",
+            database_id=database,
+            sql=sql,
+            schema="public",
+            runAsync=False,
+        )
 
     answer = run("SELECT region, sum(amount) AS turnover FROM sale GROUP BY region ORDER BY region")
     assert [row["region"] for row in answer["data"]] == list(REGIONS), answer
@@ -90,7 +111,13 @@ def runs_sql(superset, database):
         # Superset finds the column in the text of PostgreSQL's error.
         assert "COLUMN_DOES_NOT_EXIST_ERROR" in str(error) and "missing" in str(error), error
     try:
-        superset.post("/api/v1/sqllab/estimate/", database_id=database, sql="SELECT * FROM sale", schema="public", template_params={})
+        superset.post(
+            "/api/v1/sqllab/estimate/",
+            database_id=database,
+            sql="SELECT * FROM sale",
+            schema="public",
+            template_params={},
+        )
     except AssertionError as error:
         # Off unless the administrator turned it on.
         assert "estimat" in str(error).lower(), error
@@ -101,9 +128,12 @@ def metric(label="turnover"):
 
 
 def axis(grain=None):
-    return {"columnType": "BASE_AXIS", "expressionType": "SQL", "label": "sold", "sqlExpression": "sold"} | (
-        {"timeGrain": grain} if grain else {}
-    )
+    return {
+        "columnType": "BASE_AXIS",
+        "expressionType": "SQL",
+        "label": "sold",
+        "sqlExpression": "sold",
+    } | ({"timeGrain": grain} if grain else {})
 
 
 def reads_charts_data(superset, dataset):
@@ -111,8 +141,12 @@ def reads_charts_data(superset, dataset):
 
     def data(**query):
         answer = superset.post(
-            "/api/v1/chart/data", datasource={"id": dataset, "type": "table"}, force=True,
-            queries=[{"filters": [], "row_limit": 1000, "extras": {}} | query], result_format="json", result_type="full",
+            "/api/v1/chart/data",
+            datasource={"id": dataset, "type": "table"},
+            force=True,
+            queries=[{"filters": [], "row_limit": 1000, "extras": {}} | query],
+            result_format="json",
+            result_type="full",
         )["result"][0]
         assert answer["error"] is None, answer
         return answer["data"]
@@ -121,12 +155,29 @@ def reads_charts_data(superset, dataset):
         rows = data(columns=[axis(grain)], metrics=[metric()], orderby=[[metric(), False]])
         assert count is None or len(rows) == count, (grain, len(rows))
     rows = data(
-        columns=["region"], metrics=[metric(), {"expressionType": "SIMPLE", "aggregate": "COUNT_DISTINCT", "column": {"column_name": "product"}, "label": "products"}],
-        filters=[{"col": "sold", "op": "TEMPORAL_RANGE", "val": "2022-01-01 : 2023-01-01"}, {"col": "product", "op": "IN", "val": ["tin", "salt"]}],
+        columns=["region"],
+        metrics=[
+            metric(),
+            {
+                "expressionType": "SIMPLE",
+                "aggregate": "COUNT_DISTINCT",
+                "column": {"column_name": "product"},
+                "label": "products",
+            },
+        ],
+        filters=[
+            {"col": "sold", "op": "TEMPORAL_RANGE", "val": "2022-01-01 : 2023-01-01"},
+            {"col": "product", "op": "IN", "val": ["tin", "salt"]},
+        ],
         orderby=[[metric(), False]],
     )
     assert sorted(row["region"] for row in rows) == list(REGIONS) and rows[0]["products"] == 2, rows
-    rows = data(columns=["product"], metrics=[metric()], filters=[{"col": "product", "op": "ILIKE", "val": "S%"}], extras={"having": "sum(amount) > 1000"})
+    rows = data(
+        columns=["product"],
+        metrics=[metric()],
+        filters=[{"col": "product", "op": "ILIKE", "val": "S%"}],
+        extras={"having": "sum(amount) > 1000"},
+    )
     assert sorted(row["product"] for row in rows) == ["salt", "silk"], rows
     assert len(data(columns=["id", "region", "sold", "amount"], metrics=None, row_limit=100)) == 100
 
@@ -137,27 +188,82 @@ def draw(superset, dataset):
     group = {"datasource": source, "metrics": [metric()], "row_limit": 1000, "adhoc_filters": []}
     time = group | {"x_axis": "sold", "time_grain_sqla": "P1M", "groupby": ["region"]}
     charts = [
-        ("Turnover by month and region", "echarts_timeseries_bar", time | {"stack": "Stack", "viz_type": "echarts_timeseries_bar"}),
-        ("Turnover by product", "pie", group | {"metric": metric(), "groupby": ["product"], "viz_type": "pie", "show_labels": True}),
-        ("Regions and products", "pivot_table_v2", group | {"groupbyRows": ["region"], "groupbyColumns": ["product"], "viz_type": "pivot_table_v2", "aggregateFunction": "Sum", "metricsLayout": "COLUMNS", "rowTotals": True, "valueFormat": ",d"}),
+        (
+            "Turnover by month and region",
+            "echarts_timeseries_bar",
+            time | {"stack": "Stack", "viz_type": "echarts_timeseries_bar"},
+        ),
+        (
+            "Turnover by product",
+            "pie",
+            group
+            | {"metric": metric(), "groupby": ["product"], "viz_type": "pie", "show_labels": True},
+        ),
+        (
+            "Regions and products",
+            "pivot_table_v2",
+            group
+            | {
+                "groupbyRows": ["region"],
+                "groupbyColumns": ["product"],
+                "viz_type": "pivot_table_v2",
+                "aggregateFunction": "Sum",
+                "metricsLayout": "COLUMNS",
+                "rowTotals": True,
+                "valueFormat": ",d",
+            },
+        ),
     ]
     ids = [
-        superset.post("/api/v1/chart/", slice_name=name, viz_type=kind, datasource_id=dataset, datasource_type="table", params=json.dumps(params))["id"]
+        superset.post(
+            "/api/v1/chart/",
+            slice_name=name,
+            viz_type=kind,
+            datasource_id=dataset,
+            datasource_type="table",
+            params=json.dumps(params),
+        )["id"]
         for name, kind, params in charts
     ]
     layout = {
         "DASHBOARD_VERSION_KEY": "v2",
         "ROOT_ID": {"type": "ROOT", "id": "ROOT_ID", "children": ["GRID_ID"]},
-        "GRID_ID": {"type": "GRID", "id": "GRID_ID", "children": ["ROW-1", "ROW-2"], "parents": ["ROOT_ID"]},
+        "GRID_ID": {
+            "type": "GRID",
+            "id": "GRID_ID",
+            "children": ["ROW-1", "ROW-2"],
+            "parents": ["ROOT_ID"],
+        },
         "HEADER_ID": {"type": "HEADER", "id": "HEADER_ID", "meta": {"text": "Sales"}},
     }
     for row, members in (("ROW-1", ids[:1]), ("ROW-2", ids[1:])):
-        layout[row] = {"type": "ROW", "id": row, "children": [f"CHART-{i}" for i in members], "meta": {"background": "BACKGROUND_TRANSPARENT"}, "parents": ["ROOT_ID", "GRID_ID"]}
+        layout[row] = {
+            "type": "ROW",
+            "id": row,
+            "children": [f"CHART-{i}" for i in members],
+            "meta": {"background": "BACKGROUND_TRANSPARENT"},
+            "parents": ["ROOT_ID", "GRID_ID"],
+        }
         for i in members:
-            layout[f"CHART-{i}"] = {"type": "CHART", "id": f"CHART-{i}", "children": [], "meta": {"chartId": i, "width": 12 // len(members), "height": 50}, "parents": ["ROOT_ID", "GRID_ID", row]}
-    dashboard = superset.post("/api/v1/dashboard/", dashboard_title="Sales", published=True, position_json=json.dumps(layout))["id"]
+            layout[f"CHART-{i}"] = {
+                "type": "CHART",
+                "id": f"CHART-{i}",
+                "children": [],
+                "meta": {"chartId": i, "width": 12 // len(members), "height": 50},
+                "parents": ["ROOT_ID", "GRID_ID", row],
+            }
+    dashboard = superset.post(
+        "/api/v1/dashboard/",
+        dashboard_title="Sales",
+        published=True,
+        position_json=json.dumps(layout),
+    )["id"]
     for i in ids:
-        Superset.answer(superset.session.put(f"{SUPERSET}/api/v1/chart/{i}", json={"dashboards": [dashboard]}, timeout=60))
+        Superset.answer(
+            superset.session.put(
+                f"{SUPERSET}/api/v1/chart/{i}", json={"dashboards": [dashboard]}, timeout=60
+            )
+        )
     return dashboard
 
 
@@ -168,7 +274,9 @@ def main():
     for part in (browses, runs_sql):
         part(superset, database)
         print(part.__name__)
-    dataset = superset.post("/api/v1/dataset/", database=database, schema="public", table_name="sale")["id"]
+    dataset = superset.post(
+        "/api/v1/dataset/", database=database, schema="public", table_name="sale"
+    )["id"]
     reads_charts_data(superset, dataset)
     print("reads_charts_data")
     print(f"/superset/dashboard/{draw(superset, dataset)}/?standalone=1")

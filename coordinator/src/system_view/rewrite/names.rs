@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::{
-    build::{array, array_elements, literal_text, number},
+    build::{array, array_elements, call, literal_text, number},
     scope::{Scope, column, folded, system_relation},
 };
 
@@ -34,11 +34,41 @@ impl Names {
         found.map(|definition| definition.oid)
     }
 
-    /// Whether an expression is a column of type `int2vector` or `oidvector`.
-    fn is_vector(&self, expr: &Expr) -> bool {
-        let Some(column) = column(expr) else { return false };
-        let found = self.scopes.iter().rev().find_map(|scope| scope.system_column(column));
-        found.is_some_and(|definition| definition.type_name.ends_with("vector"))
+    /// The system relations' column that is subscripted. The parser takes `c.indkey[0]` for the
+    /// field `indkey` of `c`, and the first element of that.
+    fn subscripted(&self, root: &Expr, access: &[AccessExpr]) -> Option<Subscripted> {
+        let mut name = column(root)?.to_vec();
+        for dot in access {
+            let AccessExpr::Dot(Expr::Identifier(field)) = dot else { break };
+            name.push(field.clone());
+        }
+        let found = self.scopes.iter().rev().find_map(|scope| scope.system_column(&name))?;
+        Some(Subscripted { name, type_name: found.type_name })
+    }
+}
+
+/// A column that is subscripted.
+struct Subscripted {
+    name: Vec<Ident>,
+    type_name: &'static str,
+}
+
+impl Subscripted {
+    /// Subscripts of the vector types and of names begin with 0, those of lists with 1; of a name
+    /// they give a character.
+    fn access(self, access: &mut [AccessExpr]) -> Option<Expr> {
+        if self.type_name.ends_with("vector") {
+            access.iter_mut().for_each(count_from_one);
+        }
+        let [.., AccessExpr::Subscript(Subscript::Index { index })] = access else { return None };
+        (self.type_name == "name").then(|| {
+            let from_one = plus_one(std::mem::replace(index, number(0)));
+            let column = match <[Ident; 1]>::try_from(self.name) {
+                Ok([name]) => Expr::Identifier(name),
+                Err(qualified) => Expr::CompoundIdentifier(qualified),
+            };
+            call("substr", vec![column, from_one, number(1)])
+        })
     }
 }
 
@@ -96,6 +126,14 @@ impl VisitorMut for Names {
                     array_literal(right, left);
                 }
             }
+            // CASE WHEN … THEN acldefault(…) ELSE '{}' END
+            Expr::Case { conditions, else_result: Some(otherwise), .. }
+                if conditions.iter().any(|case| is_default_privileges(&case.result)) =>
+            {
+                if let Some(elements) = literal_text(otherwise).and_then(array_elements) {
+                    **otherwise = array(elements);
+                }
+            }
             _ => {}
         }
         ControlFlow::Continue(())
@@ -120,9 +158,9 @@ impl VisitorMut for Names {
                     None => Some(std::mem::replace(&mut **inner, number(0))),
                 },
             },
-            Expr::CompoundFieldAccess { root, access_chain } if self.is_vector(root) => {
-                access_chain.iter_mut().for_each(count_from_one);
-                None
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                let subscripted = self.subscripted(root, access_chain);
+                subscripted.and_then(|column| column.access(access_chain))
             }
             _ => None,
         };
@@ -131,6 +169,12 @@ impl VisitorMut for Names {
         }
         ControlFlow::Continue(())
     }
+}
+
+fn is_default_privileges(expr: &Expr) -> bool {
+    let Expr::Function(function) = expr else { return false };
+    let last = function.name.0.last().and_then(|part| part.as_ident());
+    last.is_some_and(|name| folded(name) == "acldefault")
 }
 
 /// `column = '{0}'`: the literal is an array.
@@ -142,15 +186,17 @@ fn array_literal(one: &Expr, literal: &mut Expr) {
     }
 }
 
-/// `indkey[0]`: the vector types' subscripts begin with 0, those of lists with 1.
 fn count_from_one(access: &mut AccessExpr) {
     if let AccessExpr::Subscript(Subscript::Index { index }) = access {
-        let written = Expr::Nested(Box::new(std::mem::replace(index, number(0))));
-        *index = Expr::BinaryOp {
-            left: Box::new(written),
-            op: BinaryOperator::Plus,
-            right: Box::new(number(1)),
-        };
+        *index = plus_one(std::mem::replace(index, number(0)));
+    }
+}
+
+fn plus_one(index: Expr) -> Expr {
+    Expr::BinaryOp {
+        left: Box::new(Expr::Nested(Box::new(index))),
+        op: BinaryOperator::Plus,
+        right: Box::new(number(1)),
     }
 }
 

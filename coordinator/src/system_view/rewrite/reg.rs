@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Select, SelectItem, VisitorMut,
+    Query, Select, SelectItem, SetExpr, VisitorMut,
 };
 
 use super::{
@@ -30,11 +30,21 @@ const SHOWING: &[&str] = &[
 const OF_SEQUENCES: &[&str] = &["nextval", "currval", "setval", "lastval"];
 
 /// Decides for every cast to a `reg…` type whether the number or the name is wanted: compared, cast
-/// to a number or given to a function that takes an OID, the number; the name elsewhere.
+/// to a number, united with a number or given to a function that takes an OID, the number; the name
+/// elsewhere.
 pub(super) struct Reg;
 
 impl VisitorMut for Reg {
     type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let SetExpr::SetOperation { .. } = *query.body {
+            let mut selects = vec![];
+            branches(&mut query.body, &mut selects);
+            unite(selects);
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         // What a select list shows of a `to_regclass` is a name, too.
@@ -83,6 +93,40 @@ impl VisitorMut for Reg {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The SELECTs of a UNION and its like.
+fn branches<'a>(body: &'a mut SetExpr, out: &mut Vec<&'a mut Select>) {
+    match body {
+        SetExpr::SetOperation { left, right, .. } => {
+            branches(left, out);
+            branches(right, out);
+        }
+        SetExpr::Select(select) => out.push(select),
+        SetExpr::Query(query) => branches(&mut query.body, out),
+        _ => {}
+    }
+}
+
+/// `SELECT classid … UNION SELECT 'pg_class'::regclass …`: what is a number in one SELECT is one in
+/// all of them.
+fn unite(mut selects: Vec<&mut Select>) {
+    let width = selects.iter().map(|select| select.projection.len()).min().unwrap_or(0);
+    for position in 0..width {
+        let shown = selects.iter_mut().filter_map(|s| match s.projection.get_mut(position) {
+            Some(SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. }) => Some(e),
+            _ => None,
+        });
+        let shown: Vec<&mut Expr> = shown.collect();
+        if shown.iter().any(|expr| !is_named(expr)) {
+            shown.into_iter().for_each(number);
+        }
+    }
+}
+
+/// Is it a cast to a `reg…` type?
+fn is_named(expr: &Expr) -> bool {
+    matches!(expr, Expr::Cast { data_type, .. } if kind(data_type).is_some())
 }
 
 fn last_name(function: &Function) -> String {

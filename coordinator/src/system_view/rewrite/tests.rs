@@ -118,6 +118,20 @@ fn statements_are_rewritten() {
              pg_catalog.pg_constraint c",
         ),
         (
+            "SELECT typname[0] = '_' FROM pg_type",
+            "SELECT substr(typname, (0) + 1, 1) = '_' AS \"?column?0\" FROM pg_catalog.pg_type",
+        ),
+        (
+            "SELECT classid AS c FROM pg_depend UNION ALL SELECT 'pg_am'::regclass AS c FROM pg_am",
+            "SELECT classid AS c FROM pg_catalog.pg_depend UNION ALL \
+             SELECT kestrel_reg_oid('regclass', 'pg_am') AS c FROM pg_catalog.pg_am",
+        ),
+        (
+            "SELECT CASE WHEN a THEN acldefault('r', b) ELSE '{}' END AS acl FROM pg_am",
+            "SELECT CASE WHEN a THEN acldefault('r', b) ELSE ARRAY[] END AS acl \
+             FROM pg_catalog.pg_am",
+        ),
+        (
             "SELECT 1 FROM pg_index i WHERE i.indkey[a.attnum - 1] = 2",
             "SELECT 1 AS \"?column?0\" FROM pg_catalog.pg_index i WHERE i.indkey[(a.attnum - 1) + 1] = 2",
         ),
