@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use kestrel_planner::catalog::Catalog;
+use kestrel_planner::catalog::{Catalog, RoleDef};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use prost::Message;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -76,7 +76,8 @@ const CREATE: &str = "
 
 /// What each later format adds to the one before: a catalog of an older format gets it when it is
 /// opened.
-const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[add_views, add_roles];
+const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] =
+    &[add_views, add_roles, add_privileges];
 
 const CREATE_VIEWS: &str = "
     CREATE TABLE views (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
@@ -90,6 +91,13 @@ const CREATE_ROLES: &str = "
         singleton INTEGER PRIMARY KEY CHECK (singleton = 1),
         mock_nonce BLOB NOT NULL
     ) STRICT;
+";
+
+/// Who owns what and may do what with it, as JSON.
+const CREATE_PRIVILEGES: &str = "
+    CREATE TABLE access (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+    CREATE TABLE default_acls (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+    CREATE TABLE role_settings (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
 ";
 
 /// What [`open`] found or made.
@@ -222,6 +230,13 @@ fn add_roles(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     rows::write_roles(transaction, &Default::default(), &Catalog::empty().roles)
 }
 
+/// What has no entry belongs to the first role: all that is there.
+fn add_privileges(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(CREATE_PRIVILEGES)?;
+    let predefined = RoleDef::predefined().into_iter().map(|role| (role.name.clone(), role));
+    rows::write_roles(transaction, &Default::default(), &predefined.collect())
+}
+
 fn mock_nonce(transaction: &Transaction<'_>) -> Result<MockNonce> {
     let nonce: Vec<u8> = transaction
         .query_row("SELECT mock_nonce FROM security", [], |row| row.get(0))
@@ -278,11 +293,14 @@ mod tests {
     fn a_catalog_of_an_older_format_is_upgraded() {
         let dir = tempfile::tempdir().unwrap();
         drop(open(dir.path()).unwrap());
-        let older = "DROP TABLE views; DROP TABLE comments; PRAGMA user_version = 1";
+        let older = "DROP TABLE views; DROP TABLE comments; DROP TABLE roles; \
+                     DROP TABLE security; DROP TABLE access; DROP TABLE default_acls; \
+                     DROP TABLE role_settings; PRAGMA user_version = 1";
         Connection::open(dir.path().join(CATALOG_FILE)).unwrap().execute_batch(older).unwrap();
         let opened = open(dir.path()).unwrap();
         assert_eq!(opened.epoch, 2);
         assert_eq!(pragma(&opened.connection, dir.path(), "user_version").unwrap(), FORMAT);
         assert!(opened.catalog.views.is_empty());
+        assert_eq!(opened.catalog.roles, Catalog::empty().roles);
     }
 }

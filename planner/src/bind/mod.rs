@@ -7,6 +7,7 @@ mod locate;
 mod origin;
 mod parameters;
 mod provider;
+mod read_columns;
 mod subquery_values;
 mod table_source;
 mod types;
@@ -20,6 +21,7 @@ pub use locate::{locate, output_place};
 pub use origin::{Origin, origins};
 pub use parameters::stated_parameter_types;
 pub use provider::{BindContext, Source, SystemRelations};
+pub use read_columns::{ReadColumns, read_columns};
 pub use table_source::ShardTable;
 
 use std::sync::Arc;
@@ -78,17 +80,18 @@ pub fn bind_query(
     context: &BindContext,
     parameter_types: &[Option<SqlType>],
 ) -> Result<BoundQuery> {
-    let parameter_types = stated_parameter_types(query, parameter_types, &[]);
-    let parameters = parameter_types
-        .iter()
-        .map(|t| t.map(|t| -> FieldRef { Arc::new(t.field("", true)) }))
-        .collect();
+    let parameters = parameter_fields(query, parameter_types);
     let bound = bind_names(query.clone(), Names::of_statement(context), parameters)?;
     let plan = subquery_values::subquery_values(bound.plan)
         .and_then(functions::postgresql_plan)
         .map_err(|error| context.source.report(error))?;
     let names = bound.outputs.resolve(plan.schema());
     Ok(BoundQuery { plan, names, relations: bound.relations })
+}
+
+fn parameter_fields(query: &ast::Query, types: &[Option<SqlType>]) -> Vec<Option<FieldRef>> {
+    let types = stated_parameter_types(query, types, &[]);
+    types.iter().map(|t| t.map(|t| -> FieldRef { Arc::new(t.field("", true)) })).collect()
 }
 
 /// A query whose names are known.

@@ -36,7 +36,7 @@ impl Catalog {
         let keys = table.primary_key.iter().chain(&table.unique_keys).map(|key| key.id);
         let indexes = table.indexes.iter().map(|index| index.key.id);
         for object in keys.chain(indexes).chain(sequences).chain([id]) {
-            self.comments.remove(&object);
+            self.forget(object);
         }
         Ok(())
     }
@@ -82,6 +82,9 @@ impl Catalog {
             if comments.texts.is_empty() {
                 self.comments.remove(&table.id);
             }
+        }
+        if let Some(access) = self.access.get_mut(&table.id) {
+            access.columns.retain(|id, _| table.column_by_id(*id).is_some());
         }
     }
 

@@ -7,6 +7,7 @@
 //! 3. Errors are PostgreSQL's: `syntax error at or near "foo"`, 42601, with a position in the
 //!    whole text. As there, one wrong statement means that none of the text runs.
 
+mod access;
 mod alter;
 mod check_columns;
 mod comment;
@@ -21,6 +22,7 @@ mod declare_cursor;
 mod dialect;
 mod encoding;
 mod explain;
+mod grant;
 mod index;
 mod lexer;
 mod maintenance;
@@ -30,6 +32,7 @@ mod nesting;
 mod object_tests;
 mod prepare;
 mod role;
+mod role_settings;
 mod set;
 mod statement;
 mod statements;
@@ -45,6 +48,7 @@ use std::borrow::Cow;
 use cursor::Cursor;
 use kestrel_proto::Result;
 
+pub use access::AccessStatement;
 pub use alter::{AlterAction, AlterSchema, AlterTable};
 pub use comment::{Comment, CommentTarget};
 pub use copy::{CopyDirection, CopyStatement, CopyTarget};
@@ -55,12 +59,17 @@ pub use data_type::sql_type;
 pub use ddl::{CreateSchema, DdlStatement, DropSchema, DropTable, Truncate};
 pub use declare_cursor::{DeclareCursor, FETCH_ALL, Fetch, FetchDirection};
 pub use explain::{Explain, ExplainFormat};
+pub use grant::{
+    DefaultKind, DefaultPrivileges, Grant, GrantAction, GrantRole, GrantTarget, Grantee,
+    NamedPrivilege,
+};
 pub use index::{CreateIndex, DropIndex};
 pub(crate) use lexer::{MAX_IDENTIFIER_BYTES, clip};
 pub use maintenance::{Maintenance, MaintenanceTarget};
 pub use name::{DATABASE, Identifier, QualifiedName, fold, fold_ident, quote};
 pub use prepare::{DiscardTarget, Execute, Prepare};
 pub use role::{Password, RoleName, RoleOptions, RoleStatement, Secret};
+pub use role_settings::{RoleSetting, SettingChange};
 pub use set::{SetValue, SetVariable, Variable};
 pub use statement::{Statement, StatementKind};
 pub use table_element::{

@@ -7,13 +7,13 @@ use datafusion::sql::sqlparser::{
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{
-    alter, comment, copy,
+    access, alter, comment, copy,
     create_table::{self, CreateTable},
     create_table_as::CreateTableAs,
     cursor::Cursor,
-    ddl, declare_cursor, explain, index, maintenance,
+    ddl, declare_cursor, explain, grant, index, maintenance,
     name::QualifiedName,
-    prepare, role, set,
+    prepare, role, role_settings, set,
     statement::{Statement, StatementKind},
     transaction, view,
 };
@@ -63,6 +63,14 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("CREATE GROUP", role::create),
     ("ALTER ROLE", role::alter),
     ("ALTER USER", role::alter),
+    ("ALTER GROUP", role::alter_group),
+    ("ALTER DATABASE", role_settings::alter_database),
+    ("ALTER DEFAULT PRIVILEGES", grant::default_privileges),
+    ("ALTER SEQUENCE", access::alter_sequence),
+    ("GRANT", grant::grant),
+    ("REVOKE", grant::revoke),
+    ("REASSIGN OWNED", access::reassign_owned),
+    (access::drop_owned),
     ("DROP ROLE", role::drop),
     ("DROP USER", role::drop),
     ("DROP GROUP", role::drop),
@@ -99,7 +107,7 @@ const NOTHING: &[(&str, &str)] = &[("UNLISTEN", "UNLISTEN"), ("CHECKPOINT", "CHE
 /// PostgreSQL's and Greenplum's other statements, longer phrases first.
 #[rustfmt::skip]
 const UNSUPPORTED: &[&str] = &[
-    "ALTER SEQUENCE", "ALTER INDEX", "ALTER DATABASE", "ALTER SYSTEM", "ALTER",
+    "ALTER INDEX", "ALTER SYSTEM", "ALTER",
     "CREATE MATERIALIZED VIEW", "CREATE SEQUENCE", "CREATE FUNCTION",
     "CREATE OR REPLACE FUNCTION", "CREATE PROCEDURE", "CREATE OR REPLACE PROCEDURE",
     "CREATE OR REPLACE", "CREATE TRIGGER", "CREATE TYPE", "CREATE DOMAIN", "CREATE EXTENSION",
@@ -116,7 +124,7 @@ const UNSUPPORTED: &[&str] = &[
     "DROP EXTERNAL TABLE", "DROP OWNED", "DROP SERVER", "DROP STATISTICS", "DROP RULE",
     "DROP POLICY", "DROP AGGREGATE", "DROP CAST", "DROP COLLATION", "DROP OPERATOR",
     "REFRESH MATERIALIZED VIEW", "LISTEN", "NOTIFY",
-    "LOCK", "GRANT", "REVOKE", "SECURITY LABEL", "REASSIGN OWNED", "CLUSTER",
+    "LOCK", "SECURITY LABEL", "CLUSTER",
     "REINDEX", "LOAD", "DO", "CALL", "IMPORT FOREIGN SCHEMA",
 ];
 

@@ -1,0 +1,114 @@
+//! What a DDL statement names, checked before it is planned: who may not look into a schema is not
+//! told what is there, and who does not own a table is not told what is wrong with the statement.
+
+use kestrel_proto::Result;
+
+use super::{Actor, check_schema, check_write};
+use crate::{
+    catalog::{Catalog, Found, Privilege, find_relation, find_table},
+    parse::{AlterAction, CommentTarget, CreateTable, DdlStatement, QualifiedName, TableElement},
+};
+
+/// Checks a statement of this role. What it passes is checked again as changes, with all that
+/// follows from it: [`super::check_changes`].
+///
+/// Errors: 42501.
+pub fn check_statement(
+    statement: &DdlStatement,
+    catalog: &Catalog,
+    search_path: &[String],
+    role: u64,
+) -> Result<()> {
+    let check = Check { actor: Actor::new(catalog, role), search_path };
+    if check.actor.is_superuser() {
+        return Ok(());
+    }
+    match statement {
+        DdlStatement::CreateTable(table) => {
+            check.schema(&table.name)?;
+            check.elements(table)
+        }
+        DdlStatement::DropTable(drop) => drop.tables.iter().try_for_each(|n| check.dropped(n)),
+        DdlStatement::DropView(drop) => drop.views.iter().try_for_each(|n| check.dropped(n)),
+        DdlStatement::Truncate(truncate) => {
+            truncate.tables.iter().try_for_each(|n| check.schema(n))
+        }
+        DdlStatement::AlterTable(alter) => {
+            check.owned(&alter.name)?;
+            alter.actions.iter().try_for_each(|action| match action {
+                AlterAction::Add { elements, .. } => check.elements(elements),
+                _ => Ok(()),
+            })
+        }
+        DdlStatement::CreateIndex(create) => check.owned(&create.table),
+        DdlStatement::DropIndex(drop) => drop.indexes.iter().try_for_each(|n| check.schema(n)),
+        DdlStatement::Comment(comment) => match &comment.target {
+            CommentTarget::Table(name)
+            | CommentTarget::View(name)
+            | CommentTarget::Column(name, _) => check.owned(name),
+            CommentTarget::Index(name) | CommentTarget::Sequence(name) => check.schema(name),
+            CommentTarget::Schema(_) | CommentTarget::Database(_) => Ok(()),
+        },
+        DdlStatement::CreateSchema(_)
+        | DdlStatement::DropSchema(_)
+        | DdlStatement::AlterSchema(_) => Ok(()),
+    }
+}
+
+struct Check<'a> {
+    actor: Actor<'a>,
+    search_path: &'a [String],
+}
+
+impl Check<'_> {
+    fn schema(&self, name: &QualifiedName) -> Result<()> {
+        match &name.schema {
+            Some(schema) => check_schema(schema, self.actor.catalog, self.actor.role),
+            None => Ok(()),
+        }
+    }
+
+    fn find(&self, name: &QualifiedName) -> Result<Option<Found<'_>>> {
+        self.schema(name)?;
+        Ok(find_relation(self.actor.catalog, self.search_path, name))
+    }
+
+    fn owned(&self, name: &QualifiedName) -> Result<()> {
+        self.find(name)?.map_or(Ok(()), |found| self.actor.must_own(found.id()))
+    }
+
+    /// The owner of the schema may drop what is in it.
+    fn dropped(&self, name: &QualifiedName) -> Result<()> {
+        let Some(found) = self.find(name)? else { return Ok(()) };
+        let schema = match found {
+            Found::Table(table) => &table.schema_name,
+            Found::View(view) => &view.schema_name,
+        };
+        match self.actor.catalog.schemas.get(schema) {
+            Some(schema) if self.actor.owns(schema.id) => Ok(()),
+            _ => self.actor.must_own(found.id()),
+        }
+    }
+
+    /// LIKE reads a table; a foreign key wants REFERENCES on the one it points at.
+    fn elements(&self, table: &CreateTable) -> Result<()> {
+        for element in &table.elements {
+            let (name, privilege) = match element {
+                TableElement::ForeignKey(key) => (&key.table, Privilege::References),
+                TableElement::Like(like) => (&like.table, Privilege::Select),
+                _ => continue,
+            };
+            self.schema(name)?;
+            let catalog = self.actor.catalog;
+            let Some(target) = find_table(catalog, self.search_path, name) else { continue };
+            let of_key = |name: &str| match element {
+                TableElement::ForeignKey(key) => key.referenced.iter().any(|c| c.name == name),
+                _ => true,
+            };
+            let columns = target.columns.iter().filter(|column| of_key(&column.name));
+            let columns: Vec<u32> = columns.map(|column| column.id).collect();
+            check_write(target, &columns, privilege, catalog, self.actor.role)?;
+        }
+        Ok(())
+    }
+}
