@@ -71,7 +71,8 @@ impl ClientSession {
     ) -> Result<Outcome> {
         self.transaction.check_writable("COPY FROM")?;
         let view = self.transaction.view(&self.engine);
-        let search_path = self.settings.search_path();
+        let search_path = self.search_path(&view);
+        self.check_schema(name.schema.as_ref(), &view)?;
         if let Some(Found::View(view)) = find_relation(&view, &search_path, name) {
             let message = format!("cannot copy to view \"{}\"", view.name);
             return Err(ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message)
@@ -79,6 +80,9 @@ impl ClientSession {
         }
         let table = Arc::clone(resolve_table(&view, &search_path, name)?);
         let positions = named_columns(&table, columns)?;
+        self.check_insert(&table, &positions, &view)?;
+        let serials = serial_columns(&table, &positions);
+        self.check_serials(&serials, &view)?;
         let reader = reader(&table, &positions, options)?;
         self.lock_unique(&table).await?;
         let view = self.transaction.view(&self.engine);
@@ -87,7 +91,7 @@ impl ClientSession {
         let ingestor = Ingestor::start(&self.engine.cluster, &view, &table, transaction)?;
         Ok(Outcome::CopyIn(Box::new(CopyFrom {
             engine: Arc::clone(&self.engine),
-            serials: serial_columns(&table, &positions),
+            serials,
             reader,
             table,
             positions,

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession, NoticeSender, Outcome, OutputField, RowsTag, Statement, insert::all_columns,
-    select::text_rows, serial::null_defaults,
+    select::text_rows, serial::null_defaults, settings::ROLES,
 };
 use crate::server::{Parameter, PreparedStatements};
 
@@ -34,6 +34,7 @@ impl ClientSession {
         {
             self.transaction.check_usable()?;
         }
+        self.take_role();
         match &statement.kind {
             StatementKind::Empty => Ok(Outcome::Empty),
             StatementKind::Query(query) => self.select(query, statement, parameters, cancel).await,
@@ -47,6 +48,7 @@ impl ClientSession {
             StatementKind::Explain(explain) => self.explain(explain, parameters, cancel).await,
             StatementKind::Ddl(ddl) => self.ddl(ddl, notices).await,
             StatementKind::Role(role) => self.role(role, notices).await,
+            StatementKind::Access(access) => self.access(access, notices).await,
             StatementKind::Copy(copy) => self.copy(copy, statement, cancel).await,
             StatementKind::Prepare(prepare) => self.prepare(prepare, statement).await,
             StatementKind::Execute(execute) => {
@@ -127,6 +129,12 @@ impl ClientSession {
     fn setting_command(&mut self, kind: &StatementKind, notices: &NoticeSender) -> Result<Outcome> {
         let tag = match kind {
             StatementKind::Set(set) => {
+                if let SetValue::Values(values) = &set.value {
+                    let catalog = self.transaction.newest(&self.engine);
+                    let setting = (set.name.as_str(), values.join(", "));
+                    let setting = (setting.0, setting.1.as_str());
+                    self.login.check_setting(setting, &self.settings, &catalog)?;
+                }
                 match &set.value {
                     SetValue::Default => self.settings.reset(&set.name)?,
                     SetValue::Values(values) if set.local => {
@@ -139,6 +147,7 @@ impl ClientSession {
                     let state = SqlState::NO_ACTIVE_SQL_TRANSACTION;
                     notices.send(ErrorReport::warning(state, message));
                 }
+                self.forget_role(&set.name)?;
                 "SET"
             }
             StatementKind::Reset(Variable::All) => {
@@ -147,6 +156,7 @@ impl ClientSession {
             }
             StatementKind::Reset(Variable::Named(name)) => {
                 self.settings.reset(name)?;
+                self.forget_role(name)?;
                 "RESET"
             }
             StatementKind::Show(variable) => return self.show(variable),
@@ -164,7 +174,17 @@ impl ClientSession {
             StatementKind::Nothing(tag) => tag,
             other => return Err(unsupported(other)),
         };
+        // What clients are told of the session's role.
+        self.take_role();
         Ok(Outcome::Done(tag.into()))
+    }
+
+    /// Another session user begins as itself.
+    fn forget_role(&mut self, setting: &str) -> Result<()> {
+        match setting.eq_ignore_ascii_case("session_authorization") {
+            true => self.settings.reset("role"),
+            false => Ok(()),
+        }
     }
 
     /// DISCARD; its tag. No plan, sequence value or temporary table is kept between statements.
@@ -176,7 +196,7 @@ impl ClientSession {
             )),
             DiscardTarget::All => {
                 self.portals.clear();
-                self.settings.reset_all();
+                self.settings.discard();
                 self.prepared.clear();
                 Ok("DISCARD ALL")
             }
@@ -193,7 +213,8 @@ impl ClientSession {
                 Ok(text_rows(name, vec![value], RowsTag::Fixed("SHOW")))
             }
             Variable::All => {
-                let all = self.settings.facts();
+                let mut all = self.settings.facts();
+                all.retain(|setting| !ROLES.contains(&setting.name.as_str()));
                 let lines = all.into_iter().map(|s| format!("{} = {}", s.name, s.value));
                 Ok(text_rows("setting", lines.collect(), RowsTag::Fixed("SHOW")))
             }

@@ -6,12 +6,17 @@ use arrow::array::RecordBatch;
 use chrono::Utc;
 use datafusion::sql::sqlparser::ast;
 use kestrel_planner::{
+    access::check_schema,
     bind::{BindContext, Source, SystemRelations},
     catalog::Catalog,
 };
 use kestrel_proto::{Datanode, ErrorReport, SqlState};
 
-use super::{ClientSession, NoticeSender, Statement, settings::Settings};
+use super::{
+    ClientSession, NoticeSender, Statement,
+    identity::{Login, role_name},
+    settings::Settings,
+};
 use crate::{
     cluster::Member,
     server::{Activity, Clients, DATABASE, SERVER_VERSION},
@@ -22,11 +27,19 @@ use crate::{
 };
 
 /// System relations over one snapshot.
-struct Views(Arc<SystemViewContext>);
+struct Views {
+    context: Arc<SystemViewContext>,
+    /// The role that reads.
+    role: u64,
+}
 
 impl SystemRelations for Views {
     fn relation(&self, schema: &str, name: &str) -> Option<Result<RecordBatch, ErrorReport>> {
-        system_view(schema, name).map(|view| view.batch(&self.0))
+        system_view(schema, name).map(|view| view.batch(&self.context))
+    }
+
+    fn check_schema(&self, schema: &str) -> Result<(), ErrorReport> {
+        check_schema(schema, &self.context.catalog, self.role)
     }
 
     fn plannable(&self, query: ast::Query) -> ast::Query {
@@ -57,27 +70,30 @@ impl ClientSession {
             .map(|statement| Source { sql: statement.sql.clone(), offset: statement.offset })
             .unwrap_or_default();
         let context = Arc::new(self.view_context(catalog, &source.sql));
+        let role = self.identity(catalog).current;
         BindContext {
             source,
             catalog: Arc::clone(catalog),
-            search_path: self.settings.search_path(),
+            search_path: self.search_path(catalog),
             functions: Arc::clone(&self.engine.cluster.functions),
             session_functions: Arc::new(functions::functions(&context)),
-            system_relations: Arc::new(Views(context)),
+            system_relations: Arc::new(Views { context, role }),
         }
     }
 
     fn view_context(&self, catalog: &Arc<Catalog>, statement: &str) -> SystemViewContext {
+        let identity = self.identity(catalog);
         let facts = SessionFacts {
             backend_pid: self.startup.process_id,
-            user: self.startup.user.clone(),
+            user: role_name(catalog, identity.current, &self.login.name),
+            session_user: role_name(catalog, identity.session, &self.login.name),
             database: DATABASE.into(),
             application_name: self.settings.get("application_name").unwrap_or_default(),
             client_address: Some(self.startup.peer.ip().to_string()),
             client_port: Some(i32::from(self.startup.peer.port())),
             session_start: self.started_at,
             transaction_start: self.started_at,
-            search_path: self.settings.search_path(),
+            search_path: self.search_path(catalog),
             settings: self.settings.facts(),
             server_version: SERVER_VERSION.into(),
             transaction_id: None,
@@ -95,6 +111,8 @@ impl ClientSession {
         context.prepared_statements = self.prepared_facts();
         context.control = Some(Arc::new(Control {
             settings: self.settings.clone(),
+            login: self.login.clone(),
+            catalog: Arc::clone(catalog),
             clients: Arc::clone(&self.engine.clients),
             notices: self.notices.clone(),
         }));
@@ -149,6 +167,8 @@ impl ClientSession {
 #[derive(Debug)]
 struct Control {
     settings: Settings,
+    login: Login,
+    catalog: Arc<Catalog>,
     clients: Arc<Clients>,
     notices: Option<NoticeSender>,
 }
@@ -166,11 +186,13 @@ impl Control {
 
 impl SessionControl for Control {
     fn set(&self, name: &str, value: &str) -> Result<String, ErrorReport> {
+        self.login.check_setting((name, value), &self.settings, &self.catalog)?;
         self.settings.set(name, &[value.to_string()])?;
         self.settings.show(name)
     }
 
     fn set_local(&self, name: &str, value: &str) -> Result<String, ErrorReport> {
+        self.login.check_setting((name, value), &self.settings, &self.catalog)?;
         self.settings.set_local(name, &[value.to_string()])?;
         self.settings.show(name)
     }

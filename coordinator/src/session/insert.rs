@@ -42,6 +42,8 @@ impl ClientSession {
         refuse_unsupported(insert)?;
         let view = self.transaction.view(&self.engine);
         let (table, columns) = self.insert_target(insert, &view)?;
+        // Before a sequence counts; which columns are meant without names is known later.
+        self.check_insert(&table, &columns, &view)?;
         let mut query = match &insert.source {
             Some(query) => (**query).clone(),
             None => default_values(&table)?,
@@ -59,6 +61,7 @@ impl ClientSession {
             let position = place.and_then(|place| statement.position(place));
             ErrorReport { position, ..error }
         })?;
+        self.check_insert(&table, &columns, &view)?;
         let rows =
             self.write_rows(bound.plan, &table, &columns, &view, (&statement.sql, cancel)).await?;
         Ok(Outcome::Done(format!("INSERT 0 {rows}")))
@@ -74,7 +77,8 @@ impl ClientSession {
             return Err(ErrorReport::unsupported("INSERT INTO a function"));
         };
         let name = QualifiedName::of_ast(name)?;
-        let search_path = self.settings.search_path();
+        let search_path = self.search_path(view);
+        self.check_schema(name.schema.as_ref(), view)?;
         if let Some(Found::View(view)) = find_relation(view, &search_path, &name) {
             let message = format!("cannot insert into view \"{}\"", view.name);
             return Err(ErrorReport::unsupported(message)
@@ -101,11 +105,12 @@ impl ClientSession {
             .into_iter()
             .map(|field| (field.name, field.sql_type))
             .collect();
-        let search_path = self.settings.search_path();
+        let search_path = self.search_path(&view);
+        self.check_schema(create.table.name.schema.as_ref(), &view)?;
         let ddl = ddl::create_table_as(create, &columns, &view, &search_path)?;
-        ddl.notices.iter().for_each(|notice| notices.send(notice.clone()));
         let created = ddl.created_table().cloned();
         self.transaction.change(&self.engine, ddl.changes)?;
+        ddl.notices.iter().for_each(|notice| notices.send(notice.clone()));
         let Some(table) = created.filter(|_| create.with_data) else {
             return Ok(Outcome::Done(ddl.tag));
         };
@@ -135,6 +140,7 @@ impl ClientSession {
     ) -> Result<u64> {
         self.lock_unique(table).await?;
         let serials = serial_columns(table, columns);
+        self.check_serials(&serials, view)?;
         let projected = self.project_to_table(query, table, columns, view)?;
         let context = PlanContext { catalog: Arc::clone(view), now: chrono::Utc::now() };
         self.transaction.will_write(&self.engine);

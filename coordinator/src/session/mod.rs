@@ -8,9 +8,11 @@ mod cursor;
 mod ddl;
 mod execute;
 mod facts;
+mod identity;
 mod insert;
 mod outcome;
 mod prepare;
+mod privileges;
 mod role;
 mod rules;
 mod select;
@@ -26,11 +28,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kestrel_planner::{
+    access::{Actor, insufficient},
     bind::{bind_query, locate},
-    catalog::{RoleDef, SqlType},
+    catalog::{Catalog, DATABASE_OID, ObjectKind, Privilege, RoleDef, SqlType},
     parse::{self, StatementKind},
 };
-use kestrel_proto::{ErrorReport, Result};
+use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -40,6 +43,7 @@ use crate::{
         StartupInfo, TransactionStatus,
     },
 };
+use identity::Login;
 use settings::Settings;
 use transaction::Transaction;
 
@@ -77,21 +81,24 @@ impl Backend for EngineBackend {
         for (name, value) in &self.fixed_settings {
             settings.fix(name, value.clone());
         }
-        if !role::is_superuser(&self.engine, &startup.user) {
-            settings.fix("is_superuser", "off".into());
-        }
+        let catalog = self.engine.catalog.snapshot();
+        let login = login(&startup, &catalog)?;
+        settings.set("session_authorization", std::slice::from_ref(&login.name))?;
+        role::begin_with(&settings, &login, &catalog);
         if !startup.application_name.is_empty() {
             settings.set("application_name", std::slice::from_ref(&startup.application_name))?;
         }
         for (name, value) in &startup.parameters {
             if name != "options" && !name.starts_with("_pq_") {
+                login.check_setting((name, value), &settings, &catalog)?;
                 settings.set(name, std::slice::from_ref(value))?;
             }
         }
         settings.keep_as_defaults();
-        Ok(ClientSession {
+        let mut session = ClientSession {
             engine: Arc::clone(&self.engine),
             startup,
+            login,
             settings,
             transaction: Transaction::default(),
             prepared: PreparedStatements::default(),
@@ -101,14 +108,33 @@ impl Backend for EngineBackend {
             started_at: Utc::now(),
             batch_failed: false,
             copied: copy::CopyResult::default(),
-        })
+        };
+        session.take_role();
+        Ok(session)
     }
+}
+
+/// The role that logs in.
+///
+/// Errors: 28000 if it is gone; 42501 if it may not connect to the database.
+fn login(startup: &StartupInfo, catalog: &Catalog) -> Result<Login> {
+    let Some(role) = catalog.roles.get(&startup.user) else {
+        let message = format!("role \"{}\" does not exist", startup.user);
+        return Err(ErrorReport::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message));
+    };
+    let held = Actor::new(catalog, role.id).privileges(DATABASE_OID, ObjectKind::Database);
+    if !held.has(Privilege::Connect) {
+        let message = format!("permission denied for database \"{}\"", startup.database);
+        return Err(insufficient(message).detail("User does not have CONNECT privilege."));
+    }
+    Ok(Login { name: role.name.clone(), id: role.id })
 }
 
 /// One client's session.
 pub struct ClientSession {
     engine: Arc<Engine>,
     startup: StartupInfo,
+    login: Login,
     settings: Settings,
     transaction: Transaction,
     prepared: PreparedStatements<Statement>,
@@ -241,12 +267,12 @@ impl Session for ClientSession {
 
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let name = self.settings.get("application_name").unwrap_or_default();
-        let is_superuser = role::is_superuser(&self.engine, &self.startup.user);
-        let mut differing = vec![("application_name", name)];
-        if !is_superuser {
-            differing.push(("is_superuser", "off".into()));
-        }
-        differing
+        let is_superuser = self.settings.get("is_superuser").unwrap_or_default();
+        vec![
+            ("application_name", name),
+            ("is_superuser", is_superuser),
+            ("session_authorization", self.session_user()),
+        ]
     }
 
     fn simple_format(&self, statement: &Statement) -> Format {

@@ -69,6 +69,7 @@ impl ClientSession {
                     Some(default) => match sequence_of(default) {
                         None => default_expr(default)?,
                         Some(sequence) => {
+                            self.check_serials(&[(position, sequence.clone())], &view)?;
                             let value =
                                 *next_values(&self.engine, &view, &sequence, 1).await?.start();
                             default_expr(&value.to_string())?

@@ -47,6 +47,9 @@ const fn setting(
 const LEVELS: &[&str] =
     &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
 
+/// Those that name roles: RESET ALL and SHOW ALL leave them out.
+pub(super) const ROLES: [&str; 2] = ["role", "session_authorization"];
+
 /// All settings, by name.
 const SETTINGS: &[Setting] = &[
     setting("application_name", "", Kind::Text, "Name of the client's application."),
@@ -74,10 +77,12 @@ const SETTINGS: &[Setting] = &[
     setting("lock_timeout", "0", Kind::Milliseconds, "Longest wait for a lock; 0: none."),
     setting("max_connections", "100", Kind::ReadOnly, "Most clients at once."),
     setting("password_encryption", "scram-sha-256", Kind::Fixed, "How passwords are kept."),
+    setting("role", "none", Kind::Text, "The role that the session acts as."),
     setting("search_path", "\"$user\", public", Kind::Text, "Where names are looked up."),
     setting("server_encoding", "UTF8", Kind::ReadOnly, "Encoding of the database."),
     setting("server_version", SERVER_VERSION, Kind::ReadOnly, "Version of the server."),
     setting("server_version_num", "150000", Kind::ReadOnly, "Version as a number."),
+    setting("session_authorization", "", Kind::Text, "The role that the session is."),
     setting("ssl", "off", Kind::ReadOnly, "Whether clients may encrypt."),
     setting("standard_conforming_strings", "on", Kind::Fixed, "Backslashes are literal."),
     setting("statement_timeout", "0", Kind::Milliseconds, "Longest time of a statement; 0: none."),
@@ -181,8 +186,15 @@ impl Settings {
         Ok(())
     }
 
-    /// RESET ALL.
+    /// RESET ALL: all but the roles.
     pub(super) fn reset_all(&self) {
+        let mut values = self.values.lock();
+        values.changing().retain(|name, _| ROLES.contains(name));
+        values.local.retain(|name, _| ROLES.contains(name));
+    }
+
+    /// DISCARD ALL: the roles, too.
+    pub(super) fn discard(&self) {
         let mut values = self.values.lock();
         values.changing().clear();
         values.local.clear();
@@ -196,11 +208,12 @@ impl Settings {
         values.before = None;
     }
 
-    /// The schemas of `search_path`.
-    pub(super) fn search_path(&self) -> Vec<String> {
+    /// The schemas of `search_path`; `$user` is `own`, if that is a schema.
+    pub(super) fn search_path_with(&self, own: Option<&str>) -> Vec<String> {
         let path = self.get("search_path").unwrap_or_default();
-        let names = path.split(',').map(|name| name.trim().trim_matches('"').to_string());
-        names.filter(|name| !name.is_empty() && name != "$user").collect()
+        let names = path.split(',').map(|name| name.trim().trim_matches('"'));
+        let names = names.map(|name| if name == "$user" { own.unwrap_or("") } else { name });
+        names.filter(|name| !name.is_empty()).map(str::to_string).collect()
     }
 
     /// What `client_min_messages` keeps from the client.
@@ -273,7 +286,7 @@ impl Setting {
 }
 
 /// The setting of this name, and the value as it is kept.
-fn checked(name: &str, values: &[String]) -> Result<(&'static str, String)> {
+pub(super) fn checked(name: &str, values: &[String]) -> Result<(&'static str, String)> {
     let setting = find(name).ok_or_else(|| unknown(name))?;
     let value = values.join(", ");
     let invalid = || {

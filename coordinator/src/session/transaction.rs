@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use kestrel_planner::catalog::{Catalog, CatalogChange, TableDef};
+use kestrel_planner::{
+    access::{check_changes, with_owners},
+    catalog::{Catalog, CatalogChange, TableDef},
+};
 use kestrel_proto::{ErrorReport, Result, SqlState, TransactionId};
 use tokio::sync::OwnedMutexGuard;
 
@@ -26,6 +29,8 @@ pub(super) struct Transaction {
     status: Status,
     /// READ ONLY was asked for.
     read_only: bool,
+    /// The OID of the role that changes things; until it is told: nobody's.
+    role: u64,
     work: Option<Work>,
 }
 
@@ -122,9 +127,25 @@ impl Transaction {
         })
     }
 
-    /// Adds changes; the transaction sees them at once.
+    /// The snapshot that the next statement sees, without beginning anything.
+    pub(super) fn newest(&self, engine: &Engine) -> Arc<Catalog> {
+        match &self.work {
+            Some(work) => Arc::clone(&work.view),
+            None => engine.catalog.snapshot(),
+        }
+    }
+
+    /// What is changed from now on, this role changes: it must be allowed to, and owns what is new.
+    pub(super) fn acts_as(&mut self, role: u64) {
+        self.role = role;
+    }
+
+    /// Adds changes; the transaction sees them at once. 42501 if the role may not make them.
     pub(super) fn change(&mut self, engine: &Engine, changes: Vec<CatalogChange>) -> Result<()> {
+        let role = self.role;
         let work = self.work(engine);
+        check_changes(&changes, &work.view, role)?;
+        let changes = with_owners(changes, &work.view, role);
         let mut view = work.view.apply(&changes)?;
         // Not a version of the catalog yet.
         view.version = work.base.version;

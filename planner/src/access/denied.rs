@@ -25,7 +25,8 @@ pub fn must_be_member(catalog: &Catalog, role: u64) -> ErrorReport {
     insufficient(format!("must be member of role \"{name}\""))
 }
 
-pub(crate) fn insufficient(message: String) -> ErrorReport {
+/// 42501 in these words.
+pub fn insufficient(message: String) -> ErrorReport {
     ErrorReport::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
 }
 

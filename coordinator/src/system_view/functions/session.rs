@@ -43,7 +43,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(c.session.server_start.into())
     }),
     strict("pg_tablespace_location", (1, 1), TEXT, |_, _| Ok("".into())),
-    strict("session_user", (0, 0), NAME, |c, _| Ok((&c.session.user).into())),
+    strict("session_user", (0, 0), NAME, |c, _| Ok((&c.session.session_user).into())),
     strict("txid_current", (0, 0), BIGINT, |c, _| Ok(transaction_id(c))),
     strict("txid_current_if_assigned", (0, 0), BIGINT, |c, _| Ok(c.session.transaction_id.into())),
     strict("user", (0, 0), NAME, |c, _| Ok((&c.session.user).into())),

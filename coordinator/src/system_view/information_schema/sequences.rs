@@ -1,5 +1,7 @@
 //! `information_schema.sequences`
 
+use kestrel_planner::catalog::ObjectKind;
+
 use super::super::{
     SystemViewContext,
     pg_catalog::pg_sequence::type_oid,
@@ -13,7 +15,13 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
          numeric_precision_radix, numeric_scale, start_value, minimum_value, maximum_value, \
          increment, cycle_option",
     );
+    let actor = context.actor();
     for sequence in context.catalog.sequences.values() {
+        if actor.privileges(sequence.id, ObjectKind::Sequence).is_empty()
+            && !actor.owns(sequence.id)
+        {
+            continue;
+        }
         let found = types::by_oid(type_oid(sequence));
         rows.push(row![
             &context.session.database,

@@ -2,6 +2,7 @@
 
 use super::super::{
     SystemViewContext,
+    privileges::shows,
     relation::RelationKind,
     rows::{Rows, row},
 };
@@ -10,6 +11,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
         "table_catalog, table_schema, table_name, table_type, is_insertable_into, is_typed",
     );
+    let actor = context.actor();
     for relation in context.relations().iter() {
         let (table_type, insertable) = match &relation.kind {
             RelationKind::Table(_) => ("BASE TABLE", "YES"),
@@ -17,6 +19,9 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             RelationKind::View(_) | RelationKind::System(_) => ("VIEW", "NO"),
             RelationKind::Index(..) | RelationKind::Sequence => continue,
         };
+        if !shows(&actor, relation) {
+            continue;
+        }
         let database = &context.session.database;
         rows.push(row![database, &relation.schema, &relation.name, table_type, insertable, "NO"]);
     }

@@ -4,6 +4,7 @@ use kestrel_planner::catalog::{ColumnDef, TableDef};
 
 use super::super::{
     SystemViewContext,
+    privileges::acl_text,
     relation::RelationKind,
     rows::{Rows, row},
     types,
@@ -15,11 +16,12 @@ const SEQUENCE_COLUMNS: [(&str, i64); 3] = [("last_value", 20), ("log_cnt", 20),
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut out = Rows::new(
         "attrelid, attname, atttypid, attstattarget, attlen, attnum, attcacheoff, atttypmod, \
-         attbyval, attalign, attstorage, attnotnull, atthasdef, attislocal, attcollation",
+         attbyval, attalign, attstorage, attnotnull, atthasdef, attislocal, attcollation, attacl",
     );
     for relation in context.relations().iter() {
         for column in columns(&relation.kind) {
-            push(&mut out, relation.oid, column);
+            let acl = acl(context, relation.oid, column.number);
+            push(&mut out, relation.oid, column, acl);
         }
     }
     out
@@ -89,7 +91,14 @@ fn of_column(table: &TableDef, column: &ColumnDef) -> Attribute {
     }
 }
 
-fn push(out: &mut Rows, relation: i64, column: Attribute) {
+/// NULL as long as nothing was granted on the column.
+fn acl(context: &SystemViewContext, relation: i64, column: i64) -> Option<Vec<String>> {
+    let access = context.catalog.access.get(&relation.cast_unsigned())?;
+    let acl = access.columns.get(&u32::try_from(column).ok()?)?;
+    Some(acl_text(&context.catalog, acl))
+}
+
+fn push(out: &mut Rows, relation: i64, column: Attribute, acl: Option<Vec<String>>) {
     let Some(found) = types::by_oid(column.type_oid) else { return };
     out.push(row![
         relation,
@@ -107,5 +116,6 @@ fn push(out: &mut Rows, relation: i64, column: Attribute) {
         column.default.is_some(),
         true,
         found.collation,
+        acl,
     ]);
 }

@@ -3,7 +3,7 @@
 use kestrel_planner::catalog::SequenceDef;
 
 use super::super::{
-    OWNER, SystemViewContext,
+    SystemViewContext,
     rows::{Rows, row},
     types,
 };
@@ -27,7 +27,7 @@ pub(in super::super) fn pg_sequences(context: &SystemViewContext) -> Rows {
         rows.push(row![
             &sequence.schema_name,
             &sequence.name,
-            OWNER,
+            context.owner_name(sequence.id),
             types::format(type_oid(sequence), None),
             1,
             1,

@@ -10,7 +10,10 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
         "name, setting, unit, category, short_desc, context, vartype, source, boot_val, reset_val, \
          pending_restart",
     );
-    for setting in &context.session.settings {
+    // Those that name roles are no settings to look through.
+    let hidden = ["role", "session_authorization"];
+    let shown = |name: &str| !hidden.contains(&name);
+    for setting in context.session.settings.iter().filter(|s| shown(&s.name)) {
         let category = match setting.name.split_once('.') {
             Some(_) => "Kestrel",
             None => "Client Connection Defaults",

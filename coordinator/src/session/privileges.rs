@@ -1,0 +1,69 @@
+//! What the session's role may read and write, asked before a statement runs.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast;
+use kestrel_planner::{
+    access,
+    bind::{BoundQuery, read_columns},
+    catalog::{Catalog, Privilege, SqlType, TableDef},
+    ddl,
+    parse::AccessStatement,
+};
+use kestrel_proto::Result;
+
+use super::{ClientSession, NoticeSender, Outcome, Statement, insert::SerialColumn};
+
+impl ClientSession {
+    /// GRANT, REVOKE and their like.
+    pub(super) async fn access(
+        &mut self,
+        statement: &AccessStatement,
+        notices: &NoticeSender,
+    ) -> Result<Outcome> {
+        self.transaction.check_writable(statement.tag())?;
+        self.transaction.lock_ddl(&self.engine).await;
+        let view = self.transaction.view(&self.engine);
+        let (path, identity) = (self.search_path(&view), self.identity(&view));
+        let plan = ddl::plan_access(statement, &view, &path, identity)?;
+        self.transaction.change(&self.engine, plan.changes)?;
+        plan.notices.into_iter().for_each(|notice| notices.send(notice));
+        Ok(Outcome::Done(plan.tag))
+    }
+
+    /// Errors: 42501 if the role may not read what a query names.
+    pub(super) fn check_reads(
+        &self,
+        (query, bound): (&ast::Query, &BoundQuery),
+        statement: &Statement,
+        types: &[Option<SqlType>],
+        view: &Arc<Catalog>,
+    ) -> Result<()> {
+        if bound.relations.is_empty() {
+            return Ok(());
+        }
+        let columns = || read_columns(query, &self.bind_context(view, Some(statement)), types);
+        let role = self.identity(view).current;
+        access::check_reads(&bound.relations, view, role, &columns)
+    }
+
+    /// Errors: 42501 if the role may not put rows into these columns (positions) of a table.
+    pub(super) fn check_insert(
+        &self,
+        table: &TableDef,
+        columns: &[usize],
+        view: &Catalog,
+    ) -> Result<()> {
+        let ids = columns.iter().filter_map(|at| table.columns.get(*at)).map(|column| column.id);
+        let ids: Vec<u32> = ids.collect();
+        let role = self.identity(view).current;
+        access::check_write(table, &ids, Privilege::Insert, view, role)
+    }
+
+    /// Errors: 42501 if the role may not take values of the sequences that columns count with.
+    pub(super) fn check_serials(&self, serials: &[SerialColumn], view: &Catalog) -> Result<()> {
+        let role = self.identity(view).current;
+        let sequences = serials.iter().filter_map(|(_, sequence)| view.sequences.get(sequence));
+        sequences.into_iter().try_for_each(|sequence| access::check_sequence(sequence, view, role))
+    }
+}
