@@ -23,7 +23,7 @@ mod transaction;
 pub use cursor::RowCursor;
 pub use outcome::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag, Silences};
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -74,6 +74,13 @@ impl Backend for EngineBackend {
 
     fn role(&self, name: &str) -> Option<RoleDef> {
         self.engine.catalog.snapshot().roles.get(name).cloned()
+    }
+
+    fn memberships(&self, name: &str) -> BTreeSet<String> {
+        let catalog = self.engine.catalog.snapshot();
+        let ids = catalog.roles.get(name).map(|role| catalog.memberships(role.id));
+        let roles = ids.into_iter().flatten().filter_map(|id| catalog.role_by_id(id));
+        roles.map(|role| role.name.clone()).collect()
     }
 
     async fn connect(&self, startup: StartupInfo) -> Result<ClientSession> {
