@@ -5,7 +5,7 @@ use kestrel_proto::Result;
 
 use super::{Actor, check_schema, check_write};
 use crate::{
-    catalog::{Catalog, Found, Privilege, find_relation, find_table},
+    catalog::{Catalog, ColumnDef, Found, Privilege, find_relation, find_table},
     parse::{AlterAction, CommentTarget, CreateTable, DdlStatement, QualifiedName, TableElement},
 };
 
@@ -101,11 +101,16 @@ impl Check<'_> {
             self.schema(name)?;
             let catalog = self.actor.catalog;
             let Some(target) = find_table(catalog, self.search_path, name) else { continue };
-            let of_key = |name: &str| match element {
-                TableElement::ForeignKey(key) => key.referenced.iter().any(|c| c.name == name),
+            let is_needed = |column: &&ColumnDef| match element {
+                TableElement::ForeignKey(key) if key.referenced.is_empty() => {
+                    target.primary_key.as_ref().is_some_and(|k| k.columns.contains(&column.id))
+                }
+                TableElement::ForeignKey(key) => {
+                    key.referenced.iter().any(|named| named.name == column.name)
+                }
                 _ => true,
             };
-            let columns = target.columns.iter().filter(|column| of_key(&column.name));
+            let columns = target.columns.iter().filter(is_needed);
             let columns: Vec<u32> = columns.map(|column| column.id).collect();
             check_write(target, &columns, privilege, catalog, self.actor.role)?;
         }

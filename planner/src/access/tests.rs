@@ -123,23 +123,24 @@ fn tables_are_read_by_those_who_may() {
     let public = with(&bare, TABLE, &[item(PUBLIC, &[Select])], &[]);
     let of_column = with(&bare, TABLE, &[], &[(1, item(READER, &[Select]))]);
     let denied = "permission denied for table t";
+    let (a, both, none): (&[&str], &[&str], &[&str]) = (&["a"], &["a", "b"], &[]);
     for (catalog, role, columns, expected) in [
-        (&bare, INITIAL_ROLE_ID, &["a"][..], ""),
-        (&bare, OWNER, &["a"], ""),
-        (&bare, READER, &["a"], denied),
-        (&bare, AUDITOR, &["a"], ""),
-        (&bare, 999, &["a"], denied),
-        (&granted, READER, &["a"], ""),
-        (&granted, MEMBER, &["a"], ""),
-        (&granted, NOT_INHERITING, &["a"], denied),
-        (&granted, STRANGER, &["a"], denied),
-        (&public, STRANGER, &["a"], ""),
-        (&of_column, OWNER, &["a"], denied),
-        (&of_column, READER, &["a"], ""),
-        (&of_column, MEMBER, &["a"], ""),
-        (&of_column, READER, &["a", "b"], denied),
-        (&of_column, READER, &[], ""),
-        (&of_column, STRANGER, &[], denied),
+        (&bare, INITIAL_ROLE_ID, a, ""),
+        (&bare, OWNER, a, ""),
+        (&bare, READER, a, denied),
+        (&bare, AUDITOR, a, ""),
+        (&bare, 999, a, denied),
+        (&granted, READER, a, ""),
+        (&granted, MEMBER, a, ""),
+        (&granted, NOT_INHERITING, a, denied),
+        (&granted, STRANGER, a, denied),
+        (&public, STRANGER, a, ""),
+        (&of_column, OWNER, a, denied),
+        (&of_column, READER, a, ""),
+        (&of_column, MEMBER, a, ""),
+        (&of_column, READER, both, denied),
+        (&of_column, READER, none, ""),
+        (&of_column, STRANGER, none, denied),
     ] {
         assert_eq!(reads(catalog, role, TABLE, columns), expected, "{role} {columns:?}");
     }

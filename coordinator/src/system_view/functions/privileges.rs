@@ -113,7 +113,9 @@ fn sequence(context: &SystemViewContext, arguments: &[Value]) -> Result<Value> {
     let (actor, at) = asked(context, arguments, 2)?;
     let Some(relation) = objects::relation(context, arguments, at)? else { return Ok(Value::Null) };
     if !matches!(relation.kind, RelationKind::Sequence) {
-        let message = format!("\"{}\" is not a sequence", relation.name);
+        // As it was asked for.
+        let name = string(arguments, at).unwrap_or(&relation.name);
+        let message = format!("\"{name}\" is not a sequence");
         return Err(ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message));
     }
     let known = ObjectKind::Sequence.privileges();

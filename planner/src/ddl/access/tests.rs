@@ -191,14 +191,14 @@ fn a_role_is_told_what_depends_on_it() {
     assert_eq!(
         told("bob"),
         [
-            &format!("privileges for {default}"),
+            format!("privileges for {default}").as_str(),
             "privileges for column a of table s.t",
             "privileges for schema s",
         ]
     );
     assert_eq!(
         told("ann"),
-        [&format!("owner of {default}"), "owner of table s.t", "owner of schema s"]
+        [format!("owner of {default}").as_str(), "owner of table s.t", "owner of schema s"]
     );
     assert!(told("eve").is_empty());
 }
