@@ -49,9 +49,11 @@ pub fn check_statement(
             CommentTarget::Index(name) | CommentTarget::Sequence(name) => check.schema(name),
             CommentTarget::Schema(_) | CommentTarget::Database(_) => Ok(()),
         },
-        DdlStatement::CreateSchema(_)
-        | DdlStatement::DropSchema(_)
-        | DdlStatement::AlterSchema(_) => Ok(()),
+        DdlStatement::DropSchema(drop) => {
+            drop.names.iter().try_for_each(|name| check.owned_schema(&name.name))
+        }
+        DdlStatement::AlterSchema(alter) => check.owned_schema(&alter.name.name),
+        DdlStatement::CreateSchema(_) => Ok(()),
     }
 }
 
@@ -75,6 +77,11 @@ impl Check<'_> {
 
     fn owned(&self, name: &QualifiedName) -> Result<()> {
         self.find(name)?.map_or(Ok(()), |found| self.actor.must_own(found.id()))
+    }
+
+    fn owned_schema(&self, name: &str) -> Result<()> {
+        let found = self.actor.catalog.schemas.get(name);
+        found.map_or(Ok(()), |schema| self.actor.must_own(schema.id))
     }
 
     /// The owner of the schema may drop what is in it.

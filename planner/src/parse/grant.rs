@@ -279,9 +279,8 @@ fn grant_role(
     cursor.expect(preposition)?;
     if let Some(with_columns) = roles.iter().find(|role| !role.columns.is_empty()) {
         let message = "column names cannot be included in GRANT/REVOKE ROLE";
-        return Err(
-            ErrorReport::new(SqlState::SYNTAX_ERROR, message).position(with_columns.name.position)
-        );
+        return Err(ErrorReport::new(SqlState::INVALID_GRANT_OPERATION, message)
+            .position(with_columns.name.position));
     }
     let roles = roles.into_iter().map(|role| role.name).collect();
     let members = role_names(cursor)?;
@@ -336,4 +335,89 @@ fn unsupported(cursor: &mut Cursor<'_>) -> StatementKind {
     let end = cursor.range().end;
     *cursor = cursor.over(end..end);
     StatementKind::Unsupported("privileges on this kind of object")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::parse;
+
+    fn read(sql: &str) -> AccessStatement {
+        match parse(sql).unwrap().remove(0).kind {
+            StatementKind::Access(statement) => *statement,
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn objects_are_told_from_tables_of_their_kinds_name() {
+        let target = |sql: &str| match read(sql) {
+            AccessStatement::Grant(grant) => grant.target,
+            other => panic!("{sql}: {other:?}"),
+        };
+        let is_table = |sql: &str| matches!(target(sql), GrantTarget::Tables(_));
+        assert!(is_table("GRANT SELECT ON t, s.u TO ann"));
+        assert!(is_table("GRANT SELECT ON TABLE t TO ann"));
+        assert!(is_table("GRANT SELECT ON sequence TO ann"));
+        assert!(is_table("REVOKE SELECT ON schema, t FROM ann"));
+        let schemas = target("GRANT USAGE ON SCHEMA a, b TO ann");
+        assert!(matches!(schemas, GrantTarget::Schemas(names) if names.len() == 2));
+        let all = target("GRANT ALL PRIVILEGES ON ALL TABLES IN SCHEMA a TO ann");
+        assert!(matches!(all, GrantTarget::AllTables(names) if names.len() == 1));
+        let unsupported = parse("GRANT EXECUTE ON FUNCTION f(int) TO ann").unwrap().remove(0);
+        assert!(matches!(unsupported.kind, StatementKind::Unsupported(_)));
+    }
+
+    #[test]
+    fn privileges_have_columns_and_grants_have_options() {
+        let sql = "GRANT SELECT (a, b), INSERT ON t TO PUBLIC, GROUP ann, CURRENT_USER \
+                   WITH GRANT OPTION GRANTED BY bob";
+        let AccessStatement::Grant(grant) = read(sql) else { panic!("{sql}") };
+        assert_eq!(grant.action, GrantAction::Grant { with_option: true });
+        let names: Vec<_> =
+            grant.privileges.iter().map(|p| (p.name.name.as_str(), p.columns.len())).collect();
+        assert_eq!(names, [("select", 2), ("insert", 0)]);
+        assert_eq!((grant.grantees.len(), &grant.grantees[0]), (3, &Grantee::Public));
+        assert!(grant.grantor.is_some());
+        let AccessStatement::Grant(revoke) =
+            read("REVOKE GRANT OPTION FOR ALL (a) ON t FROM ann CASCADE")
+        else {
+            panic!("no REVOKE");
+        };
+        assert_eq!(revoke.action, GrantAction::Revoke { only_option: true, cascade: true });
+        assert_eq!(revoke.privileges[0].name.name, "all");
+    }
+
+    #[test]
+    fn roles_are_granted_without_on() {
+        let AccessStatement::GrantRole(grant) = read("GRANT a, b TO c WITH ADMIN OPTION") else {
+            panic!("no GRANT of roles");
+        };
+        assert_eq!((grant.roles.len(), grant.members.len()), (2, 1));
+        assert_eq!(grant.action, GrantAction::Grant { with_option: true });
+        let AccessStatement::GrantRole(revoke) = read("REVOKE ADMIN OPTION FOR a FROM b") else {
+            panic!("no REVOKE of roles");
+        };
+        assert_eq!(revoke.action, GrantAction::Revoke { only_option: true, cascade: false });
+    }
+
+    #[test]
+    fn wrong_statements_are_refused() {
+        for (sql, sqlstate, message) in [
+            ("GRANT SELECT ON t", "42601", "syntax error at end of input"),
+            ("GRANT SELECT ON t FROM ann", "42601", "syntax error at or near \"FROM\""),
+            ("GRANT ALL TO ann", "42601", "syntax error at or near \"TO\""),
+            ("REVOKE a TO b", "42601", "syntax error at or near \"TO\""),
+            ("GRANT a (x) TO b", "0LP01", "column names cannot be included in GRANT/REVOKE ROLE"),
+            (
+                "ALTER DEFAULT PRIVILEGES GRANT SELECT ON t TO b",
+                "42601",
+                "syntax error at or near \
+              \"t\"",
+            ),
+        ] {
+            let error = parse(sql).unwrap_err();
+            assert_eq!((error.sqlstate.as_str(), error.message.as_str()), (sqlstate, message));
+        }
+    }
 }

@@ -267,12 +267,14 @@ fn acl_default(context: &SystemViewContext, arguments: &[Value]) -> Result<Value
     Ok(Value::Texts(acl_text(&context.catalog, &default_acl(kind, owner))))
 }
 
-/// (grantee, grantor, privileges, whether they may be granted)
+/// (grantee, grantor, privilege, whether it may be granted)
 fn make_item(context: &SystemViewContext, arguments: &[Value]) -> Result<Value> {
     let every = [ObjectKind::Table, ObjectKind::Schema, ObjectKind::Database];
     let known = every.iter().fold(Privileges::NONE, |all, kind| all.with(kind.privileges()));
-    let named = wanted(string(arguments, 2).unwrap_or_default(), known)?;
-    let privileges = named.iter().fold(Privileges::NONE, |all, (p, _)| all.with((*p).into()));
+    let text = string(arguments, 2).unwrap_or_default();
+    // One, not a list.
+    let privilege = Privilege::parse(text).filter(|privilege| known.has(*privilege));
+    let privileges: Privileges = privilege.ok_or_else(|| unrecognized(text))?.into();
     let is_grantable = arguments.get(3) == Some(&Value::Bool(true));
     let oid = |at| int(arguments, at).unwrap_or_default().cast_unsigned();
     let grantable = if is_grantable { privileges } else { Privileges::NONE };

@@ -133,8 +133,12 @@ pub(super) fn drop(
         return Err(required("drop objects owned by role", catalog));
     }
     drop_objects(&roles, cascade, (catalog, search_path), plan)?;
-    let dropped: BTreeSet<u64> =
-        plan.changes.iter().filter_map(|c| dropped_id(c, catalog)).collect();
+    let mut dropped: BTreeSet<u64> =
+        plan.changes.iter().filter_map(|change| dropped_id(change, catalog)).collect();
+    let sequences = catalog.sequences.values();
+    let gone = sequences.filter(|s| s.owned_by.is_some_and(|(table, _)| dropped.contains(&table)));
+    let gone: Vec<u64> = gone.map(|sequence| sequence.id).collect();
+    dropped.extend(gone);
     for access in catalog.access.values().filter(|access| !dropped.contains(&access.id)) {
         let mut after = access.clone();
         revoke_all(&mut after, &roles)?;
@@ -144,6 +148,10 @@ pub(super) fn drop(
         }
     }
     for default in catalog.default_acls.values() {
+        // Those of a schema go with it.
+        if default.schema.is_some_and(|schema| dropped.contains(&schema)) {
+            continue;
+        }
         if roles.contains(&default.role) {
             plan.changes.push(CatalogChange::DropDefaultAcl(default.id));
         } else if default.acl.iter().any(|item| roles.contains(&item.grantee)) {
