@@ -57,7 +57,18 @@ impl ClientSession {
         let ids = columns.iter().filter_map(|at| table.columns.get(*at)).map(|column| column.id);
         let ids: Vec<u32> = ids.collect();
         let role = self.identity(view).current;
-        access::check_write(table, &ids, Privilege::Insert, view, role)
+        access::check_table(table, &ids, Privilege::Insert, view, role)
+    }
+
+    /// Errors: 42501 if the role may not read these columns (ids) of a table.
+    pub(super) fn check_select(
+        &self,
+        table: &TableDef,
+        columns: &[u32],
+        view: &Catalog,
+    ) -> Result<()> {
+        let role = self.identity(view).current;
+        access::check_table(table, columns, Privilege::Select, view, role)
     }
 
     /// Errors: 42501 if the role may not take values of the sequences that columns count with.

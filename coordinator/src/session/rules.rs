@@ -33,8 +33,12 @@ impl ClientSession {
             let Some(double) = self.double(table, key, &view).await? else { continue };
             let message =
                 format!("duplicate key value violates unique constraint \"{}\"", key.name);
-            return Err(ErrorReport::new(SqlState::UNIQUE_VIOLATION, message)
-                .detail(format!("Key {double} already exists.")));
+            let error = ErrorReport::new(SqlState::UNIQUE_VIOLATION, message);
+            // Another's row is not shown to who may not read it.
+            return Err(match self.check_select(table, &key.columns, &view) {
+                Ok(()) => error.detail(format!("Key {double} already exists.")),
+                Err(_) => error,
+            });
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::catalog::{
 };
 
 /// Checks the changes that a statement makes as this role. Those of roles and privileges are
-/// checked where they are planned; rows that are added, by [`super::check_write`].
+/// checked where they are planned; rows that are added, by [`super::check_table`].
 ///
 /// Errors: 42501.
 pub fn check_changes(changes: &[CatalogChange], catalog: &Catalog, role: u64) -> Result<()> {

@@ -86,7 +86,7 @@ fn check_columns(
 /// Checks that a role may do this to a table, or to these of its columns (their ids).
 ///
 /// Errors: 42501.
-pub fn check_write(
+pub fn check_table(
     table: &TableDef,
     columns: &[u32],
     privilege: Privilege,

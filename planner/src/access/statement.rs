@@ -3,7 +3,7 @@
 
 use kestrel_proto::Result;
 
-use super::{Actor, check_schema, check_write};
+use super::{Actor, check_schema, check_table};
 use crate::{
     catalog::{Catalog, ColumnDef, Found, Privilege, find_relation, find_table},
     parse::{AlterAction, CommentTarget, CreateTable, DdlStatement, QualifiedName, TableElement},
@@ -119,7 +119,7 @@ impl Check<'_> {
             };
             let columns = target.columns.iter().filter(is_needed);
             let columns: Vec<u32> = columns.map(|column| column.id).collect();
-            check_write(target, &columns, privilege, catalog, self.actor.role)?;
+            check_table(target, &columns, privilege, catalog, self.actor.role)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Decisions about reads and writes, as a table.
 
-use super::{Actor, check_reads, check_sequence, check_write};
+use super::{Actor, check_reads, check_sequence, check_table};
 use crate::{
     bind::ReadColumns,
     catalog::{
@@ -167,7 +167,7 @@ fn rows_are_written_into_columns_that_may_be() {
     use Privilege::Insert;
     let catalog = with(&catalog(), TABLE, &[], &[(1, item(READER, &[Insert]))]);
     let may =
-        |role: u64, columns: &[u32]| check_write(&table(), columns, Insert, &catalog, role).is_ok();
+        |role: u64, columns: &[u32]| check_table(&table(), columns, Insert, &catalog, role).is_ok();
     assert!(may(READER, &[1]) && may(MEMBER, &[1]) && may(INITIAL_ROLE_ID, &[1, 2]));
     assert!(!may(READER, &[1, 2]) && !may(STRANGER, &[1]) && !may(AUDITOR, &[1]));
 }
