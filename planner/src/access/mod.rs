@@ -16,7 +16,6 @@ mod tests;
 
 pub use actor::Actor;
 pub use changes::{check_changes, with_owners};
-pub use denied::insufficient;
-pub use denied::{denied, must_be_member, must_be_owner};
+pub use denied::{denied, insufficient, must_be_member, must_be_owner};
 pub use reads::{check_reads, check_schema, check_sequence, check_table};
 pub use statement::check_statement;
