@@ -7,7 +7,7 @@ use kestrel_proto::ErrorReport;
 use crate::parse::quote;
 
 use super::{
-    Catalog, ColumnDef, TableDef, ViewDef,
+    Catalog, ColumnDef, DefaultAclDef, RoleDef, RoleSettings, TableDef, ViewDef,
     snapshot::{conflict, gone},
 };
 
@@ -101,6 +101,51 @@ impl Catalog {
         self.take_oid(view.id);
         self.views.insert(key, Arc::new(view.clone()));
         Ok(())
+    }
+
+    pub(super) fn create_role(&mut self, role: &RoleDef) -> Result<(), ErrorReport> {
+        if self.roles.contains_key(&role.name) {
+            return Err(conflict(format!("role \"{}\" already exists", role.name)));
+        }
+        self.take_oid(role.id);
+        self.roles.insert(role.name.clone(), role.clone());
+        Ok(())
+    }
+
+    pub(super) fn alter_role(&mut self, role: &RoleDef) -> Result<(), ErrorReport> {
+        let name = self.role_name(role.id)?;
+        self.roles.remove(&name);
+        self.roles.insert(role.name.clone(), role.clone());
+        Ok(())
+    }
+
+    /// Its memberships and settings go with it.
+    pub(super) fn drop_role(&mut self, id: u64) -> Result<(), ErrorReport> {
+        let name = self.role_name(id)?;
+        self.roles.remove(&name);
+        for role in self.roles.values_mut() {
+            role.member_of.retain(|membership| membership.role != id);
+        }
+        self.role_settings.remove(&id);
+        Ok(())
+    }
+
+    fn role_name(&self, id: u64) -> Result<String, ErrorReport> {
+        let role = self.role_by_id(id);
+        role.map(|role| role.name.clone()).ok_or_else(|| gone("role", &id.to_string()))
+    }
+
+    pub(super) fn set_role_settings(&mut self, settings: &RoleSettings) {
+        if settings.everywhere.is_empty() && settings.in_database.is_empty() {
+            self.role_settings.remove(&settings.id);
+        } else {
+            self.role_settings.insert(settings.id, settings.clone());
+        }
+    }
+
+    pub(super) fn set_default_acl(&mut self, default: &DefaultAclDef) {
+        self.take_oid(default.id);
+        self.default_acls.insert(default.id, default.clone());
     }
 
     pub(super) fn rename_schema(&mut self, from: &str, to: &str) -> Result<(), ErrorReport> {

@@ -182,32 +182,12 @@ impl Catalog {
                 let key = (sequence.schema_name.clone(), sequence.name.clone());
                 self.sequences.insert(key, sequence.clone());
             }
-            CatalogChange::CreateRole(role) => {
-                if self.roles.contains_key(&role.name) {
-                    return Err(conflict(format!("role \"{}\" already exists", role.name)));
-                }
-                self.take_oid(role.id);
-                self.roles.insert(role.name.clone(), role.clone());
-            }
-            CatalogChange::AlterRole(role) => {
-                let name = self.role_name(role.id)?;
-                self.roles.remove(&name);
-                self.roles.insert(role.name.clone(), role.clone());
-            }
-            CatalogChange::DropRole(id) => {
-                let name = self.role_name(*id)?;
-                self.roles.remove(&name);
-                for role in self.roles.values_mut() {
-                    role.member_of.retain(|membership| membership.role != *id);
-                }
-                self.role_settings.remove(id);
-            }
+            CatalogChange::CreateRole(role) => self.create_role(role)?,
+            CatalogChange::AlterRole(role) => self.alter_role(role)?,
+            CatalogChange::DropRole(id) => self.drop_role(*id)?,
             CatalogChange::SetOwner { object, owner } => self.set_owner(*object, *owner)?,
             CatalogChange::SetAccess { before, after } => self.set_access(before, after)?,
-            CatalogChange::SetDefaultAcl(default) => {
-                self.take_oid(default.id);
-                self.default_acls.insert(default.id, default.clone());
-            }
+            CatalogChange::SetDefaultAcl(default) => self.set_default_acl(default),
             CatalogChange::DropDefaultAcl(id) => {
                 self.default_acls.remove(id);
             }
@@ -231,19 +211,6 @@ impl Catalog {
     pub(super) fn table_key(&self, id: u64) -> Result<(String, String), ErrorReport> {
         let table = self.table_by_id(id).ok_or_else(|| gone("table", &id.to_string()))?;
         Ok((table.schema_name.clone(), table.name.clone()))
-    }
-
-    fn set_role_settings(&mut self, settings: &RoleSettings) {
-        if settings.everywhere.is_empty() && settings.in_database.is_empty() {
-            self.role_settings.remove(&settings.id);
-        } else {
-            self.role_settings.insert(settings.id, settings.clone());
-        }
-    }
-
-    fn role_name(&self, id: u64) -> Result<String, ErrorReport> {
-        let role = self.roles.values().find(|role| role.id == id);
-        role.map(|role| role.name.clone()).ok_or_else(|| gone("role", &id.to_string()))
     }
 
     fn edit(&mut self, id: u64, edit: impl FnOnce(&mut TableDef)) -> Result<(), ErrorReport> {
