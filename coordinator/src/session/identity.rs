@@ -92,10 +92,13 @@ impl ClientSession {
         self.settings.fix("is_superuser", is_superuser.into());
     }
 
-    /// The name of `session_user`.
-    pub(super) fn session_user(&self) -> String {
+    /// What clients are told of the session's roles: the name of `session_user`, and whether
+    /// `current_user` passes every check.
+    pub(super) fn told_of_roles(&self) -> (String, bool) {
         let catalog = self.transaction.newest(&self.engine);
-        role_name(&catalog, self.identity(&catalog).session, &self.login.name)
+        let identity = self.identity(&catalog);
+        let session_user = role_name(&catalog, identity.session, &self.login.name);
+        (session_user, catalog.is_superuser(identity.current))
     }
 
     /// Where unqualified names are looked up: the schemas of `search_path` that the role may look

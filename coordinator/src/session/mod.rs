@@ -274,11 +274,11 @@ impl Session for ClientSession {
 
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let name = self.settings.get("application_name").unwrap_or_default();
-        let is_superuser = self.settings.get("is_superuser").unwrap_or_default();
+        let (session_user, is_superuser) = self.told_of_roles();
         vec![
             ("application_name", name),
-            ("is_superuser", is_superuser),
-            ("session_authorization", self.session_user()),
+            ("is_superuser", if is_superuser { "on".into() } else { "off".into() }),
+            ("session_authorization", session_user),
         ]
     }
 

@@ -64,11 +64,6 @@ impl Privilege {
         let found = PRIVILEGES.iter().find(|(_, _, known)| known.eq_ignore_ascii_case(name));
         found.map(|(privilege, ..)| *privilege)
     }
-
-    /// The privilege of this letter.
-    pub fn of_letter(letter: char) -> Option<Self> {
-        PRIVILEGES.iter().find(|(_, known, _)| *known == letter).map(|(privilege, ..)| *privilege)
-    }
 }
 
 /// A set of privileges.
