@@ -276,8 +276,8 @@ fn make_item(context: &SystemViewContext, arguments: &[Value]) -> Result<Value> 
     let privilege = Privilege::parse(text).filter(|privilege| known.has(*privilege));
     let privileges: Privileges = privilege.ok_or_else(|| unrecognized(text))?.into();
     let is_grantable = arguments.get(3) == Some(&Value::Bool(true));
-    let oid = |at| int(arguments, at).unwrap_or_default().cast_unsigned();
+    let (grantee, grantor) = (role(context, arguments, 0)?, role(context, arguments, 1)?);
     let grantable = if is_grantable { privileges } else { Privileges::NONE };
-    let item = AclItem { grantee: oid(0), grantor: oid(1), privileges, grantable };
+    let item = AclItem { grantee, grantor, privileges, grantable };
     Ok(item_text(&context.catalog, &item).into())
 }
