@@ -70,7 +70,7 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("GRANT", grant::grant),
     ("REVOKE", grant::revoke),
     ("REASSIGN OWNED", access::reassign_owned),
-    (access::drop_owned),
+    ("DROP OWNED", access::drop_owned),
     ("DROP ROLE", role::drop),
     ("DROP USER", role::drop),
     ("DROP GROUP", role::drop),
