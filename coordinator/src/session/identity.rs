@@ -36,7 +36,12 @@ impl Login {
             _ => self.id,
         };
         let current = match settings.get("role") {
-            Some(name) if name != "none" => named(&name),
+            // A name may have come to mean another role.
+            Some(name) if name != "none" => {
+                let role = named(&name);
+                let may = Actor::new(catalog, session).is_member_of(role);
+                if may { role } else { NOBODY }
+            }
             _ => session,
         };
         Identity { session, current }
