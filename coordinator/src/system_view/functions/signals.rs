@@ -35,12 +35,14 @@ fn check_signal(
     (of_superuser, of_another): (&str, &str),
 ) -> Result<()> {
     let target = context.activities.iter().find(|activity| activity.process_id == process_id);
-    let role = target.and_then(|activity| context.catalog.roles.get(&activity.user));
-    let (Some(role), actor) = (role, context.actor()) else { return Ok(()) };
-    if role.superuser && !actor.is_superuser() {
+    let (Some(target), actor) = (target, context.actor()) else { return Ok(()) };
+    // A role that has another name since is taken for a superuser.
+    let role = context.catalog.roles.get(&target.user);
+    if role.is_none_or(|role| role.superuser) && !actor.is_superuser() {
         return Err(insufficient(format!("must be a superuser to {of_superuser}")));
     }
-    if actor.acts_as(role.id) || actor.acts_as(SIGNAL_BACKEND_ID) {
+    let is_member = role.is_some_and(|role| actor.acts_as(role.id));
+    if is_member || actor.acts_as(SIGNAL_BACKEND_ID) {
         return Ok(());
     }
     Err(insufficient(format!(
