@@ -113,9 +113,15 @@ async fn a_session_is_its_role_and_no_other() {
     assert_eq!(text(&ann.failure("SELECT * FROM t").await), "42501: permission denied for table t");
     ann.run_all(["RESET ROLE"]).await;
     assert_eq!(ann.value("SELECT count(*) FROM t").await, "2");
+    // What is revoked is revoked in the middle of a transaction.
+    let bob = cluster.session("bob", "").await;
+    ann.run_all(["GRANT SELECT ON t TO bob"]).await;
+    bob.run_all(["BEGIN", "SELECT * FROM t"]).await;
+    ann.run_all(["REVOKE SELECT ON t FROM bob"]).await;
+    assert_eq!(text(&bob.failure("SELECT * FROM t").await), "42501: permission denied for table t");
+    bob.run_all(["ROLLBACK"]).await;
     // A grant of a transaction that is undone is none.
     ann.run_all(["BEGIN", "GRANT SELECT ON t TO bob", "ROLLBACK"]).await;
-    let bob = cluster.session("bob", "").await;
     assert_eq!(text(&bob.failure("SELECT * FROM t").await), "42501: permission denied for table t");
     cluster.stop().await;
 }

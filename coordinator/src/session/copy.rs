@@ -80,7 +80,7 @@ impl ClientSession {
         }
         let table = Arc::clone(resolve_table(&view, &search_path, name)?);
         let positions = named_columns(&table, columns)?;
-        self.check_insert(&table, &positions, &view)?;
+        self.check_insert(&table, &positions)?;
         let serials = serial_columns(&table, &positions);
         self.check_serials(&serials, &view)?;
         let reader = reader(&table, &positions, options)?;

@@ -43,7 +43,7 @@ impl ClientSession {
         let view = self.transaction.view(&self.engine);
         let (table, columns) = self.insert_target(insert, &view)?;
         // Before a sequence counts; which columns are meant without names is known later.
-        self.check_insert(&table, &columns, &view)?;
+        self.check_insert(&table, &columns)?;
         let mut query = match &insert.source {
             Some(query) => (**query).clone(),
             None => default_values(&table)?,
@@ -61,7 +61,7 @@ impl ClientSession {
             let position = place.and_then(|place| statement.position(place));
             ErrorReport { position, ..error }
         })?;
-        self.check_insert(&table, &columns, &view)?;
+        self.check_insert(&table, &columns)?;
         let rows =
             self.write_rows(bound.plan, &table, &columns, &view, (&statement.sql, cancel)).await?;
         Ok(Outcome::Done(format!("INSERT 0 {rows}")))

@@ -43,32 +43,25 @@ impl ClientSession {
             return Ok(());
         }
         let columns = || read_columns(query, &self.bind_context(view, Some(statement)), types);
-        let role = self.identity(view).current;
-        access::check_reads(&bound.relations, view, role, &columns)
+        let authority = self.transaction.authority(&self.engine);
+        let role = self.identity(&authority).current;
+        access::check_reads(&bound.relations, &authority, role, &columns)
     }
 
     /// Errors: 42501 if the role may not put rows into these columns (positions) of a table.
-    pub(super) fn check_insert(
-        &self,
-        table: &TableDef,
-        columns: &[usize],
-        view: &Catalog,
-    ) -> Result<()> {
+    pub(super) fn check_insert(&self, table: &TableDef, columns: &[usize]) -> Result<()> {
         let ids = columns.iter().filter_map(|at| table.columns.get(*at)).map(|column| column.id);
         let ids: Vec<u32> = ids.collect();
-        let role = self.identity(view).current;
-        access::check_table(table, &ids, Privilege::Insert, view, role)
+        let authority = self.transaction.authority(&self.engine);
+        let role = self.identity(&authority).current;
+        access::check_table(table, &ids, Privilege::Insert, &authority, role)
     }
 
     /// Errors: 42501 if the role may not read these columns (ids) of a table.
-    pub(super) fn check_select(
-        &self,
-        table: &TableDef,
-        columns: &[u32],
-        view: &Catalog,
-    ) -> Result<()> {
-        let role = self.identity(view).current;
-        access::check_table(table, columns, Privilege::Select, view, role)
+    pub(super) fn check_select(&self, table: &TableDef, columns: &[u32]) -> Result<()> {
+        let authority = self.transaction.authority(&self.engine);
+        let role = self.identity(&authority).current;
+        access::check_table(table, columns, Privilege::Select, &authority, role)
     }
 
     /// Errors: 42501 if the role may not take values of the sequences that columns count with.

@@ -35,7 +35,7 @@ impl ClientSession {
                 format!("duplicate key value violates unique constraint \"{}\"", key.name);
             let error = ErrorReport::new(SqlState::UNIQUE_VIOLATION, message);
             // Another's row is not shown to who may not read it.
-            return Err(match self.check_select(table, &key.columns, &view) {
+            return Err(match self.check_select(table, &key.columns) {
                 Ok(()) => error.detail(format!("Key {double} already exists.")),
                 Err(_) => error,
             });

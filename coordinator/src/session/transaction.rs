@@ -135,6 +135,30 @@ impl Transaction {
         }
     }
 
+    /// The snapshot that privileges are looked up in: what the transaction sees, with the owners,
+    /// grants and roles of now. What is revoked is revoked for transactions that have begun, too;
+    /// what the transaction has granted itself, it has.
+    pub(super) fn authority(&self, engine: &Engine) -> Arc<Catalog> {
+        let newest = engine.catalog.snapshot();
+        let Some(Work { base, view, .. }) = &self.work else { return newest };
+        if newest.access == base.access && newest.roles == base.roles {
+            return Arc::clone(view);
+        }
+        let mut authority = Catalog::clone(view);
+        // What others have dropped meanwhile is still there for the transaction.
+        let is_own = |id: &u64| {
+            view.access.get(id) != base.access.get(id) || newest.object_kind(*id).is_none()
+        };
+        let others = newest.access.iter().filter(|(id, _)| !is_own(id));
+        authority.access.retain(|id, _| is_own(id));
+        authority.access.extend(others.map(|(id, access)| (*id, access.clone())));
+        let is_own = |name: &String| view.roles.get(name) != base.roles.get(name);
+        let others = newest.roles.iter().filter(|(name, _)| !is_own(name));
+        authority.roles.retain(|name, _| is_own(name));
+        authority.roles.extend(others.map(|(name, role)| (name.clone(), role.clone())));
+        Arc::new(authority)
+    }
+
     /// What is changed from now on, this role changes: it must be allowed to, and owns what is new.
     pub(super) fn acts_as(&mut self, role: u64) {
         self.role = role;
@@ -143,8 +167,8 @@ impl Transaction {
     /// Adds changes; the transaction sees them at once. 42501 if the role may not make them.
     pub(super) fn change(&mut self, engine: &Engine, changes: Vec<CatalogChange>) -> Result<()> {
         let role = self.role;
+        check_changes(&changes, &self.authority(engine), role)?;
         let work = self.work(engine);
-        check_changes(&changes, &work.view, role)?;
         let changes = with_owners(changes, &work.view, role);
         let mut view = work.view.apply(&changes)?;
         // Not a version of the catalog yet.
