@@ -13,8 +13,11 @@
 //! 7. [`codec::encode_plan`] makes the bytes of a slice for one datanode;
 //!    [`codec::decode_plan`] reads them there.
 //!
+//! [`access`] decides whether a role may do that.
+//!
 //! DDL is a value: [`ddl::plan`] tells what changes in the catalog.
 
+pub mod access;
 pub mod bind;
 pub mod catalog;
 pub mod codec;

@@ -2,6 +2,7 @@
 
 mod limits;
 mod passwords;
+mod privileges;
 mod roles;
 mod rules;
 mod tls;

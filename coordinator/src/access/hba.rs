@@ -1,7 +1,10 @@
 //! Rules that say who may connect from where, and how they prove who they are: those of
 //! PostgreSQL's `pg_hba.conf`. The first rule that fits a client decides.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use kestrel_proto::{ErrorReport, SqlState};
 
@@ -45,8 +48,21 @@ pub enum Transport {
 pub enum Names {
     /// `all`
     All,
-    /// These; `sameuser` as a database is `None`.
-    Listed(Vec<Option<String>>),
+    /// These.
+    Listed(Vec<Name>),
+}
+
+/// One of a list of names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// This one.
+    Exactly(String),
+    /// `sameuser`: a database of the role's name.
+    SameUser,
+    /// `samerole`: a database of the name of a role that the role is a member of.
+    SameRole,
+    /// `+role`: its members.
+    MembersOf(String),
 }
 
 /// Where a client may be.
@@ -85,6 +101,8 @@ pub struct LoginAttempt<'a> {
     pub database: &'a str,
     /// Whether its connection is encrypted.
     pub is_encrypted: bool,
+    /// The names of the roles that it is a member of, its own among them.
+    pub member_of: &'a BTreeSet<String>,
 }
 
 impl HbaRules {
@@ -117,7 +135,7 @@ impl HbaRules {
 
 /// In PostgreSQL's words (libpq/auth.c).
 fn refused(what: &str, attempt: &LoginAttempt<'_>) -> ErrorReport {
-    let LoginAttempt { peer, user, database, is_encrypted } = attempt;
+    let LoginAttempt { peer, user, database, is_encrypted, .. } = attempt;
     let encryption = if *is_encrypted { "SSL encryption" } else { "no encryption" };
     ErrorReport::new(
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
@@ -137,20 +155,21 @@ impl HbaRule {
             Transport::Never => false,
         };
         transport
-            && self.databases.contain(attempt.database, attempt.user)
-            && self.users.contain(attempt.user, attempt.user)
+            && self.databases.contain(attempt.database, attempt)
+            && self.users.contain(attempt.user, attempt)
             && self.address.contains(attempt.peer)
     }
 }
 
 impl Names {
-    fn contain(&self, name: &str, user: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Listed(names) => {
-                names.iter().any(|listed| listed.as_deref().unwrap_or(user) == name)
-            }
-        }
+    fn contain(&self, name: &str, attempt: &LoginAttempt<'_>) -> bool {
+        let Self::Listed(names) = self else { return true };
+        names.iter().any(|listed| match listed {
+            Name::Exactly(listed) => listed == name,
+            Name::SameUser => attempt.user == name,
+            Name::SameRole => attempt.member_of.contains(name),
+            Name::MembersOf(role) => attempt.member_of.contains(role),
+        })
     }
 }
 
@@ -187,7 +206,15 @@ host    sameuser  all          fd00::/8         scram-sha-256
 host    all       \"all\"        10.1.0.0 255.255.0.0 trust
 host    all       all          127.0.0.1/32     trust
 host    all       zoe          0.0.0.0/0        trust
+host    all       +staff       198.51.100.0/24  trust
+host    samerole  all          198.51.101.0/24  trust
 ";
+
+    /// Dan works here and is one of the `kestrel`s.
+    fn member_of(user: &str) -> BTreeSet<String> {
+        let more: &[&str] = if user == "dan" { &["staff", "kestrel"] } else { &[] };
+        more.iter().chain([&user]).map(|name| name.to_string()).collect()
+    }
 
     #[test]
     fn the_first_rule_that_fits_decides() {
@@ -211,9 +238,14 @@ host    all       zoe          0.0.0.0/0        trust
             ("10.1.2.3", "dan", "kestrel", false, None),
             ("203.0.113.9", "zoe", "kestrel", false, Some(Method::Trust)),
             ("2001:db8::1", "zoe", "kestrel", false, None),
+            ("198.51.100.1", "dan", "kestrel", false, Some(Method::Trust)),
+            ("198.51.100.1", "ann", "kestrel", false, None),
+            ("198.51.101.1", "dan", "kestrel", false, Some(Method::Trust)),
+            ("198.51.101.1", "ann", "kestrel", false, None),
         ] {
-            let attempt =
-                LoginAttempt { peer: peer.parse().unwrap(), user, database, is_encrypted };
+            let member_of = &member_of(user);
+            let peer = peer.parse().unwrap();
+            let attempt = LoginAttempt { peer, user, database, is_encrypted, member_of };
             assert_eq!(rules.method(&attempt).ok(), expected, "{attempt:?}");
         }
     }
@@ -226,6 +258,7 @@ host    all       zoe          0.0.0.0/0        trust
             user: "eve",
             database: "kestrel",
             is_encrypted: false,
+            member_of: &BTreeSet::new(),
         };
         let error = rules.method(&attempt).unwrap_err();
         assert_eq!(error.sqlstate, SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
@@ -252,6 +285,7 @@ host    all       zoe          0.0.0.0/0        trust
                 user: "kestrel",
                 database: "kestrel",
                 is_encrypted: false,
+                member_of: &BTreeSet::new(),
             })
         };
         for peer in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::hba::{Address, HbaRule, HbaRules, Method, Names, Transport};
+use super::hba::{Address, HbaRule, HbaRules, Method, Name, Names, Transport};
 
 /// One word of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,15 +148,13 @@ fn databases(field: Field) -> Result<Names, String> {
     let mut names = Vec::new();
     for word in field {
         match word.text.as_str() {
-            _ if word.is_quoted => names.push(Some(word.text)),
+            _ if word.is_quoted => names.push(Name::Exactly(word.text)),
             "all" => return Ok(Names::All),
-            "sameuser" => names.push(None),
-            "samerole" | "samegroup" => {
-                return Err(format!("\"{}\" is not supported", word.text));
-            }
+            "sameuser" => names.push(Name::SameUser),
+            "samerole" | "samegroup" => names.push(Name::SameRole),
             text => {
                 check_file(text)?;
-                names.push(Some(word.text));
+                names.push(Name::Exactly(word.text));
             }
         }
     }
@@ -169,12 +167,15 @@ fn users(field: Field) -> Result<Names, String> {
         match word.text.as_str() {
             _ if word.is_quoted => {}
             "all" => return Ok(Names::All),
-            text if text.starts_with('+') => {
-                return Err(format!("members of a role (\"{text}\") are not supported"));
+            text => {
+                if let Some(role) = text.strip_prefix('+') {
+                    names.push(Name::MembersOf(role.into()));
+                    continue;
+                }
+                check_file(text)?;
             }
-            text => check_file(text)?,
         }
-        names.push(Some(word.text));
+        names.push(Name::Exactly(word.text));
     }
     Ok(Names::Listed(names))
 }
@@ -236,7 +237,7 @@ mod tests {
         let rules = HbaRules::parse(text).unwrap().rules;
         assert_eq!(rules.len(), 3);
         assert_eq!((rules[0].address, rules[0].method), (Address::All, Method::Reject));
-        let names = ["all", "bob"].map(|name| Some(name.to_string()));
+        let names = ["all", "bob"].map(|name| Name::Exactly(name.to_string()));
         assert_eq!(rules[1].users, Names::Listed(names.into()));
         assert_eq!((rules[1].transport, rules[1].method), (Transport::Tls, Method::Scram));
         assert_eq!(rules[2].transport, Transport::Never);
@@ -254,8 +255,6 @@ mod tests {
             ("host all all 10.0.0.0/33 trust", "invalid CIDR mask in address \"10.0.0.0/33\""),
             ("host all all db0/8 trust", "\"db0\" is no IP address"),
             ("host all all samenet trust", "\"samenet\" is not supported"),
-            ("host all +staff all trust", "members of a role (\"+staff\") are not supported"),
-            ("host samerole all all trust", "\"samerole\" is not supported"),
             ("host @file all all trust", "a file of names (\"@file\") is not supported"),
             ("host all all all peer", "invalid authentication method \"peer\""),
             ("host all all all trust map=x", "unrecognized authentication option \"map=x\""),

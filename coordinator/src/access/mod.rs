@@ -11,7 +11,7 @@ mod tls;
 mod verifier;
 
 pub use gate::{Gate, RULE_FILE, RuleSource};
-pub use hba::{Address, HbaRule, HbaRules, LoginAttempt, Method, Names, Transport};
+pub use hba::{Address, HbaRule, HbaRules, LoginAttempt, Method, Name, Names, Transport};
 pub use scram::{ChannelBinding, MockNonce, ScramExchange, mechanisms};
 pub use tls::{ClientTls, ClientTlsFiles};
 pub use verifier::{ScramKeys, make_verifier};

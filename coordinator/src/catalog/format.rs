@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use kestrel_planner::catalog::Catalog;
+use kestrel_planner::catalog::{Catalog, RoleDef};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use prost::Message;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -77,7 +77,7 @@ const CREATE: &str = "
 /// What each later format adds to the one before: a catalog of an older format gets it when it is
 /// opened.
 const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] =
-    &[add_views, add_roles, add_sequence_values];
+    &[add_views, add_roles, add_sequence_values, add_privileges];
 
 const CREATE_VIEWS: &str = "
     CREATE TABLE views (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
@@ -107,6 +107,13 @@ const CREATE_SEQUENCE_VALUES: &str = "
         CASE WHEN json_extract(definition, '$.max_value') <= 32767 THEN 'SmallInt'
              WHEN json_extract(definition, '$.max_value') <= 2147483647 THEN 'Integer'
              ELSE 'BigInt' END);
+";
+
+/// Who owns what and may do what with it, as JSON.
+const CREATE_PRIVILEGES: &str = "
+    CREATE TABLE access (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+    CREATE TABLE default_acls (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+    CREATE TABLE role_settings (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
 ";
 
 /// What [`open`] found or made.
@@ -243,6 +250,13 @@ fn add_sequence_values(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(CREATE_SEQUENCE_VALUES)
 }
 
+/// What has no entry belongs to the first role: all that is there.
+fn add_privileges(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(CREATE_PRIVILEGES)?;
+    let predefined = RoleDef::predefined().into_iter().map(|role| (role.name.clone(), role));
+    rows::write_roles(transaction, &Default::default(), &predefined.collect())
+}
+
 fn mock_nonce(transaction: &Transaction<'_>) -> Result<MockNonce> {
     let nonce: Vec<u8> = transaction
         .query_row("SELECT mock_nonce FROM security", [], |row| row.get(0))
@@ -304,7 +318,8 @@ mod tests {
         drop(open(dir.path()).unwrap());
         let older = "
             DROP TABLE views; DROP TABLE comments; DROP TABLE roles; DROP TABLE security;
-            DROP TABLE sequence_values;
+            DROP TABLE sequence_values; DROP TABLE access; DROP TABLE default_acls;
+            DROP TABLE role_settings;
             ALTER TABLE sequences ADD COLUMN last_value INTEGER NOT NULL DEFAULT 0;
             INSERT INTO sequences VALUES (16385, '{\"id\":16385,\"schema_name\":\"public\",\"name\":
                 \"s\",\"max_value\":2147483647,\"owned_by\":null}', 7);
@@ -314,6 +329,7 @@ mod tests {
         assert_eq!(opened.epoch, 2);
         assert_eq!(pragma(&opened.connection, dir.path(), "user_version").unwrap(), FORMAT);
         assert!(opened.catalog.views.is_empty());
+        assert_eq!(opened.catalog.roles, Catalog::empty().roles);
         let sequence = opened.catalog.sequence("public", "s").unwrap();
         assert_eq!((sequence.data_type, sequence.increment), (SqlType::Integer, 1));
         drop(opened);

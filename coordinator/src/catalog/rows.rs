@@ -10,8 +10,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{
-    Catalog, CatalogChange, CommentDef, DatanodeDef, RoleDef, SchemaDef, Segment, SequenceDef,
-    TableDef, ViewDef,
+    AccessDef, Catalog, CatalogChange, CommentDef, DatanodeDef, DefaultAclDef, RoleDef,
+    RoleSettings, SchemaDef, Segment, SequenceDef, TableDef, ViewDef,
 };
 use kestrel_proto::{BucketMap, Result, message};
 use prost::Message;
@@ -53,6 +53,9 @@ pub(super) fn load(connection: &Connection) -> Result<Catalog> {
     let views: Vec<ViewDef> = load_objects(connection, "views").map_err(fail)?;
     let comments: Vec<CommentDef> = load_objects(connection, "comments").map_err(fail)?;
     let roles: Vec<RoleDef> = load_objects(connection, "roles").map_err(fail)?;
+    let access: Vec<AccessDef> = load_objects(connection, "access").map_err(fail)?;
+    let defaults: Vec<DefaultAclDef> = load_objects(connection, "default_acls").map_err(fail)?;
+    let settings: Vec<RoleSettings> = load_objects(connection, "role_settings").map_err(fail)?;
     let mut tables: Vec<TableDef> = load_objects(connection, "tables").map_err(fail)?;
     let mut segments = load_segments(connection).map_err(fail)?;
     for table in &mut tables {
@@ -76,6 +79,9 @@ pub(super) fn load(connection: &Connection) -> Result<Catalog> {
             .map(|s| ((s.schema_name.clone(), s.name.clone()), s))
             .collect(),
         roles: roles.into_iter().map(|r| (r.name.clone(), r)).collect(),
+        access: access.into_iter().map(|a| (a.id, a)).collect(),
+        default_acls: defaults.into_iter().map(|d| (d.id, d)).collect(),
+        role_settings: settings.into_iter().map(|s| (s.id, s)).collect(),
         datanodes,
         bucket_map: Arc::new(bucket_map),
     })
@@ -118,6 +124,11 @@ pub(super) fn write_commit(
     let datanodes = |c: &Catalog| by_id(c.datanodes.iter().cloned(), |d| d.id.into());
     write_objects(transaction, "datanodes", datanodes(before), datanodes(after))?;
     write_roles(transaction, &before.roles, &after.roles)?;
+    write_objects(transaction, "access", before.access.clone(), after.access.clone())?;
+    let defaults = (before.default_acls.clone(), after.default_acls.clone());
+    write_objects(transaction, "default_acls", defaults.0, defaults.1)?;
+    let settings = (before.role_settings.clone(), after.role_settings.clone());
+    write_objects(transaction, "role_settings", settings.0, settings.1)?;
     write_tables(transaction, before, after)
 }
 

@@ -4,9 +4,9 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{
-    Catalog, CatalogChange, ColumnDef, DatanodeDef, Distribution, KeyDef, NamedRelation, RoleDef,
-    SchemaDef, Segment, SequenceDef, SequenceState, SqlType, TableDef, Verifier, ViewColumn,
-    ViewDef, ViewRelation,
+    AccessDef, Catalog, CatalogChange, ColumnDef, DatanodeDef, DefaultAclDef, Distribution, KeyDef,
+    NamedRelation, ObjectKind, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef,
+    SequenceState, SqlType, TableDef, Verifier, ViewColumn, ViewDef, ViewRelation, default_acl,
 };
 use kestrel_proto::SqlState;
 
@@ -117,6 +117,30 @@ fn life() -> Vec<Vec<CatalogChange>> {
             ..RoleDef::new(16397, "c")
         })],
         vec![DropRole(16398)],
+        vec![SetOwner { object: 16395, owner: 16397 }],
+        vec![
+            SetAccess {
+                before: Box::new(AccessDef::owned_by(16395, 16397)),
+                after: Box::new(AccessDef {
+                    acl: Some(default_acl(ObjectKind::Table, 16397)),
+                    columns: [(2, default_acl(ObjectKind::Table, 16397))].into(),
+                    ..AccessDef::owned_by(16395, 16397)
+                }),
+            },
+            SetDefaultAcl(DefaultAclDef {
+                id: 16399,
+                role: 16397,
+                schema: None,
+                kind: ObjectKind::Table,
+                acl: vec![],
+            }),
+            SetRoleSettings(RoleSettings {
+                id: 16397,
+                everywhere: [("work_mem".into(), "1GB".into())].into(),
+                in_database: Default::default(),
+            }),
+        ],
+        vec![DropDefaultAcl(16399), SetOwner { object: 16395, owner: 10 }],
     ]
 }
 
@@ -191,7 +215,11 @@ fn a_catalog_without_roles_gets_the_first_one() {
     let nonce = store.mock_nonce().0;
     drop(store);
     assert_eq!(CatalogStore::open(dir.path()).unwrap().mock_nonce().0, nonce, "it stays");
-    sqlite(dir.path(), "DROP TABLE roles; DROP TABLE security; PRAGMA user_version = 1");
+    sqlite(
+        dir.path(),
+        "DROP TABLE roles; DROP TABLE security; DROP TABLE access; DROP TABLE default_acls; \
+         DROP TABLE role_settings; PRAGMA user_version = 2",
+    );
     let store = CatalogStore::open(dir.path()).unwrap();
     check_equal(&store.snapshot(), &Catalog::empty());
     assert_ne!(store.mock_nonce().0, nonce);
@@ -411,7 +439,7 @@ fn unfit_directories_are_refused() {
                 sqlite(dir, "PRAGMA user_version = 99");
             },
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "was written by a newer Kestrel (catalog format 99; this one reads up to 3)",
+            "was written by a newer Kestrel (catalog format 99; this one reads up to ",
         ),
         (
             |dir| {

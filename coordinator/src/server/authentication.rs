@@ -23,11 +23,13 @@ pub(super) async fn authenticate<B: Backend>(
     backend: &B,
     gate: &Gate,
 ) -> Result<RoleDef, Failure> {
+    let member_of = backend.memberships(&info.user);
     let attempt = LoginAttempt {
         peer: info.peer.ip(),
         user: &info.user,
         database: &info.database,
         is_encrypted: connection.is_encrypted(),
+        member_of: &member_of,
     };
     let method = gate.rules().method(&attempt).map_err(fatal)?;
     let role = backend.role(&info.user);

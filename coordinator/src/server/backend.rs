@@ -10,6 +10,7 @@
 //!    shown, and [`Session::end_batch`] before it is told that all is done.
 //! 3. [`Session::close`] when the client has left.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -33,6 +34,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The role of this name, if there is one: whoever wants to log in is asked for it first.
     fn role(&self, name: &str) -> Option<RoleDef>;
+
+    /// The names of the roles that this one is a member of, its own among them.
+    fn memberships(&self, name: &str) -> BTreeSet<String> {
+        [name.to_string()].into()
+    }
 
     /// Opens a session. An error is shown as FATAL, and the connection ends.
     async fn connect(&self, startup: StartupInfo) -> Result<Self::Session>;

@@ -11,7 +11,9 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 ///
 /// - rows were written under rules at least as strict as the table's are now (`base`: the
 ///   snapshot the transaction began with);
-/// - tables whose rows were `checked` for a new rule have got no other rows.
+/// - tables whose rows were `checked` for a new rule have got no other rows;
+/// - roles, their settings and default privileges that are changed are as they were in `base`: the
+///   changes have all of them in them, and would undo what others have done meanwhile.
 pub(super) fn check_still_so(
     changes: &[CatalogChange],
     base: &Catalog,
@@ -19,6 +21,7 @@ pub(super) fn check_still_so(
     newest: &Catalog,
 ) -> Result<()> {
     for change in changes {
+        check_role(change, base, newest)?;
         let CatalogChange::AddSegments { table, .. } = change else { continue };
         if let (Some(then), Some(now)) = (base.table_by_id(*table), newest.table_by_id(*table))
             && !Arc::ptr_eq(then, now)
@@ -38,6 +41,26 @@ pub(super) fn check_still_so(
     Ok(())
 }
 
+fn check_role(change: &CatalogChange, base: &Catalog, newest: &Catalog) -> Result<()> {
+    let is_same = match change {
+        CatalogChange::AlterRole(role) => {
+            base.role_by_id(role.id).is_none()
+                || base.role_by_id(role.id) == newest.role_by_id(role.id)
+        }
+        CatalogChange::SetRoleSettings(settings) => {
+            base.role_settings.get(&settings.id) == newest.role_settings.get(&settings.id)
+        }
+        CatalogChange::SetDefaultAcl(default) => {
+            base.default_acls.get(&default.id) == newest.default_acls.get(&default.id)
+        }
+        _ => true,
+    };
+    if is_same {
+        return Ok(());
+    }
+    Err(concurrent_update("A role was changed by another transaction meanwhile.".into()))
+}
+
 /// May a row that was right for `then` be wrong for `now`?
 fn is_stricter(now: &TableDef, then: &TableDef) -> bool {
     let column = now.columns.iter().any(|column| match then.column_by_id(column.id) {
@@ -54,18 +77,21 @@ fn is_stricter(now: &TableDef, then: &TableDef) -> bool {
 }
 
 fn conflict(table: &TableDef, what: &str) -> ErrorReport {
-    ErrorReport::new(
-        SqlState::SERIALIZATION_FAILURE,
-        "could not serialize access due to concurrent update",
-    )
-    .detail(format!("Table \"{}\" was {what} by another transaction meanwhile.", table.name))
-    .hint("Run the transaction again.")
+    let name = &table.name;
+    concurrent_update(format!("Table \"{name}\" was {what} by another transaction meanwhile."))
+}
+
+fn concurrent_update(detail: String) -> ErrorReport {
+    let message = "could not serialize access due to concurrent update";
+    ErrorReport::new(SqlState::SERIALIZATION_FAILURE, message)
+        .detail(detail)
+        .hint("Run the transaction again.")
 }
 
 #[cfg(test)]
 mod tests {
     use kestrel_planner::{
-        catalog::{Catalog, CatalogChange},
+        catalog::{Catalog, CatalogChange, Membership, RoleDef},
         ddl,
         parse::{StatementKind, parse},
     };
@@ -77,6 +103,23 @@ mod tests {
         let StatementKind::Ddl(statement) = statement.kind else { panic!("no DDL: {sql}") };
         let plan = ddl::plan(&statement, catalog, &["public".into()]).unwrap();
         catalog.apply(&plan.changes).unwrap()
+    }
+
+    #[test]
+    fn what_others_did_to_a_role_is_not_undone() {
+        let role = |member_of: &[u64]| RoleDef {
+            member_of: member_of
+                .iter()
+                .map(|role| Membership { role: *role, grantor: 10, admin: false })
+                .collect(),
+            ..RoleDef::new(20_000, "ann")
+        };
+        let base = Catalog::empty().apply(&[CatalogChange::CreateRole(role(&[]))]).unwrap();
+        let newest = base.apply(&[CatalogChange::AlterRole(role(&[4200]))]).unwrap();
+        let changes = [CatalogChange::AlterRole(role(&[3373]))];
+        assert!(check_still_so(&changes, &base, &[], &base).is_ok());
+        assert!(check_still_so(&changes, &base, &[], &newest).is_err());
+        assert!(check_still_so(&changes, &Catalog::empty(), &[], &newest).is_ok());
     }
 
     #[test]

@@ -70,7 +70,8 @@ impl ClientSession {
         cancel: CancellationToken,
     ) -> Result<Outcome> {
         let view = self.transaction.view(&self.engine);
-        let search_path = self.search_path();
+        let search_path = self.search_path(&view);
+        self.check_schema(name.schema.as_ref(), &view)?;
         if let Some(Found::View(view)) = find_relation(&view, &search_path, name) {
             let message = format!("cannot copy to view \"{}\"", view.name);
             return Err(ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message)
@@ -81,6 +82,9 @@ impl ClientSession {
             self.check_writable("COPY FROM")?;
         }
         let positions = named_columns(&table, columns)?;
+        self.check_insert(&table, &positions)?;
+        let serials = serial_columns(&table, &positions);
+        self.check_serials(&table, &serials, &view)?;
         let reader = reader(&table, &positions, &copy.options, self.settings.formats()?)?;
         self.lock_for_writing(&table).await?;
         let view = self.transaction.view(&self.engine);
@@ -99,7 +103,7 @@ impl ClientSession {
         let ingestor = Ingestor::start(&self.engine.cluster, &view, &table, transaction)?;
         Ok(Outcome::CopyIn(Box::new(CopyFrom {
             sequences: self.sequences.clone(),
-            serials: serial_columns(&table, &positions),
+            serials,
             reader,
             table,
             positions,

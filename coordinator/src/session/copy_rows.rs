@@ -53,6 +53,10 @@ impl SystemRelations for WithRows {
         self.others.relation(schema, name)
     }
 
+    fn check_schema(&self, schema: &str) -> Result<()> {
+        self.others.check_schema(schema)
+    }
+
     fn sequence(&self, sequence: &SequenceDef) -> Result<RecordBatch> {
         self.others.sequence(sequence)
     }

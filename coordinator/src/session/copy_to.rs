@@ -49,7 +49,8 @@ impl ClientSession {
         force_quote: &ForceColumns,
     ) -> Result<Query> {
         let view = self.transaction.view(&self.engine);
-        let search_path = self.search_path();
+        let search_path = self.search_path(&view);
+        self.check_schema(name.schema.as_ref(), &view)?;
         if let Some(Found::View(view)) = find_relation(&view, &search_path, name) {
             let message = format!("cannot copy from view \"{}\"", view.name);
             return Err(ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message)

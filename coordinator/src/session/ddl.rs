@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kestrel_planner::{
+    access,
     bind::bind_constant,
     catalog::{Catalog, CatalogChange, TableDef, sequence_of},
     codec::encode_value,
@@ -25,7 +26,12 @@ impl ClientSession {
     ) -> Result<Outcome> {
         self.transaction.lock_ddl(&self.engine).await;
         let view = self.transaction.view(&self.engine);
-        let mut plan = ddl::plan(statement, &view, &self.search_path())?;
+        let (search_path, identity) = (self.search_path(&view), self.identity(&view));
+        let statement = ddl::with_named_owners(statement, &view, identity);
+        access::check_statement(&statement, &view, &search_path, identity.current)?;
+        let mut plan = ddl::plan(&statement, &view, &search_path)?;
+        // Before anything is told or looked at; once more when the changes are made.
+        access::check_changes(&plan.changes, &view, identity.current)?;
         self.check_writable(&plan.tag)?;
         plan.notices.into_iter().for_each(|notice| notices.send(notice));
         self.sequences.absorb(&mut plan.changes)?;
@@ -61,16 +67,18 @@ impl ClientSession {
     ) -> Result<Outcome> {
         self.check_writable("CREATE VIEW")?;
         self.transaction.lock_ddl(&self.engine).await;
-        let (bound, view) = self.bind(&create.query, statement, &[])?;
+        // As in PostgreSQL: who may not read what the view reads makes a view that cannot be read.
+        let (bound, view) = self.bind_unchecked(&create.query, statement, &[])?;
         let plan = self.plan(&bound.plan, &view).await?;
         let columns: Vec<_> = output_fields(&bound.names, &plan)?
             .into_iter()
             .map(|field| (field.name, field.sql_type))
             .collect();
-        let search_path = self.search_path();
+        let search_path = self.search_path(&view);
+        self.check_schema(create.name.schema.as_ref(), &view)?;
         let plan = ddl::create_view(create, &columns, &bound.relations, &view, &search_path)?;
-        plan.notices.into_iter().for_each(|notice| notices.send(notice));
         self.transaction.change(&self.engine, plan.changes)?;
+        plan.notices.into_iter().for_each(|notice| notices.send(notice));
         Ok(Outcome::Done(plan.tag))
     }
 

@@ -35,6 +35,7 @@ impl ClientSession {
         if !ends_failure(&statement.kind) {
             self.transaction.check_usable()?;
         }
+        self.take_role();
         match &statement.kind {
             StatementKind::Empty => Ok(Outcome::Empty),
             StatementKind::Query(query) => self.select(query, statement, parameters, cancel).await,
@@ -48,6 +49,7 @@ impl ClientSession {
             StatementKind::Explain(explain) => self.explain(explain, parameters, cancel).await,
             StatementKind::Ddl(ddl) => self.ddl(ddl, notices).await,
             StatementKind::Role(role) => self.role(role, notices).await,
+            StatementKind::Access(access) => self.access(access, notices).await,
             StatementKind::Copy(copy) => self.copy(copy, statement, cancel).await,
             StatementKind::Prepare(prepare) => self.prepare(prepare, statement).await,
             StatementKind::Execute(execute) => {
@@ -138,6 +140,12 @@ impl ClientSession {
     fn setting_command(&mut self, kind: &StatementKind, notices: &NoticeSender) -> Result<Outcome> {
         let tag = match kind {
             StatementKind::Set(set) => {
+                if let SetValue::Values(values) = &set.value {
+                    let catalog = self.transaction.newest(&self.engine);
+                    let setting = (set.name.as_str(), values.join(", "));
+                    let setting = (setting.0, setting.1.as_str());
+                    self.login.check_setting(setting, &self.settings, &catalog)?;
+                }
                 match &set.value {
                     SetValue::Default => self.settings.reset(&set.name)?,
                     SetValue::Values(values) if set.local => {
@@ -150,6 +158,7 @@ impl ClientSession {
                     let state = SqlState::NO_ACTIVE_SQL_TRANSACTION;
                     notices.send(ErrorReport::warning(state, message));
                 }
+                self.forget_role(&set.name)?;
                 "SET"
             }
             StatementKind::Reset(Variable::All) => {
@@ -158,6 +167,7 @@ impl ClientSession {
             }
             StatementKind::Reset(Variable::Named(name)) => {
                 self.settings.reset(name)?;
+                self.forget_role(name)?;
                 "RESET"
             }
             StatementKind::Show(variable) => return self.show(variable),
@@ -174,7 +184,17 @@ impl ClientSession {
             StatementKind::Nothing(tag) => tag,
             other => return Err(unsupported(other)),
         };
+        // What clients are told of the session's role.
+        self.take_role();
         Ok(Outcome::Done(tag.into()))
+    }
+
+    /// Another session user begins as itself.
+    fn forget_role(&mut self, setting: &str) -> Result<()> {
+        match setting.eq_ignore_ascii_case("session_authorization") {
+            true => self.settings.reset("role"),
+            false => Ok(()),
+        }
     }
 
     /// DISCARD. No plan is kept between statements.
@@ -188,7 +208,7 @@ impl ClientSession {
             }
             DiscardTarget::All => {
                 self.portals.clear();
-                self.settings.reset_all();
+                self.settings.discard();
                 self.prepared.clear();
                 self.locks.unlock_all();
                 self.discard_temporary().await?;

@@ -6,8 +6,9 @@ use arrow::array::RecordBatch;
 use chrono::Utc;
 use datafusion::sql::sqlparser::ast;
 use kestrel_planner::{
+    access::{check_schema, check_sequence},
     bind::{BindContext, Source, SystemRelations},
-    catalog::{Catalog, SequenceDef, is_temporary_schema},
+    catalog::{Catalog, Privilege, SequenceDef, is_temporary_schema},
 };
 use kestrel_proto::{Datanode, ErrorReport, SqlState};
 use tokio::{
@@ -15,7 +16,12 @@ use tokio::{
     task::block_in_place,
 };
 
-use super::{ClientSession, NoticeSender, Statement, sequences::Sequences, settings::Settings};
+use super::{
+    ClientSession, NoticeSender, Statement,
+    identity::{Login, role_name},
+    sequences::Sequences,
+    settings::Settings,
+};
 use crate::{
     catalog::SequenceStanding,
     cluster::Member,
@@ -28,15 +34,25 @@ use crate::{
 };
 
 /// System relations over one snapshot.
-struct Views(Arc<SystemViewContext>);
+struct Views {
+    context: Arc<SystemViewContext>,
+    /// The role that reads.
+    role: u64,
+}
 
 impl SystemRelations for Views {
     fn relation(&self, schema: &str, name: &str) -> Option<Result<RecordBatch, ErrorReport>> {
-        system_view(schema, name).map(|view| view.batch(&self.0))
+        system_view(schema, name).map(|view| view.batch(&self.context))
+    }
+
+    fn check_schema(&self, schema: &str) -> Result<(), ErrorReport> {
+        check_schema(schema, &self.context.catalog, self.role)
     }
 
     fn sequence(&self, sequence: &SequenceDef) -> Result<RecordBatch, ErrorReport> {
-        sequence_row(&self.0, sequence)
+        let catalog = &self.context.catalog;
+        check_sequence(sequence, &[Privilege::Select], catalog, self.role)?;
+        sequence_row(&self.context, sequence)
     }
 
     fn plannable(&self, query: ast::Query) -> ast::Query {
@@ -67,27 +83,30 @@ impl ClientSession {
             .map(|statement| Source { sql: statement.sql.clone(), offset: statement.offset })
             .unwrap_or_default();
         let context = Arc::new(self.view_context(catalog, &source.sql));
+        let role = self.identity(catalog).current;
         BindContext {
             source,
             catalog: Arc::clone(catalog),
-            search_path: self.search_path(),
+            search_path: self.search_path(catalog),
             functions: Arc::clone(&self.engine.cluster.functions),
             session_functions: Arc::new(functions::functions(&context)),
-            system_relations: Arc::new(Views(context)),
+            system_relations: Arc::new(Views { context, role }),
         }
     }
 
     fn view_context(&self, catalog: &Arc<Catalog>, statement: &str) -> SystemViewContext {
+        let identity = self.identity(catalog);
         let facts = SessionFacts {
             backend_pid: self.startup.process_id,
-            user: self.startup.user.clone(),
+            user: role_name(catalog, identity.current, &self.login.name),
+            session_user: role_name(catalog, identity.session, &self.login.name),
             database: DATABASE.into(),
             application_name: self.settings.get("application_name").unwrap_or_default(),
             client_address: Some(self.startup.peer.ip().to_string()),
             client_port: Some(i32::from(self.startup.peer.port())),
             session_start: self.started_at,
             transaction_start: self.started_at,
-            search_path: self.search_path(),
+            search_path: self.search_path(catalog),
             settings: self.settings.facts(),
             server_version: SERVER_VERSION.into(),
             transaction_id: None,
@@ -105,6 +124,9 @@ impl ClientSession {
         context.prepared_statements = self.prepared_facts();
         context.control = Some(Arc::new(Control {
             settings: self.settings.clone(),
+            login: self.login.clone(),
+            catalog: Arc::clone(catalog),
+            role: identity.current,
             clients: Arc::clone(&self.engine.clients),
             notices: self.notices.clone(),
             locks: Arc::clone(&self.locks),
@@ -163,6 +185,10 @@ impl ClientSession {
 #[derive(Debug)]
 struct Control {
     settings: Settings,
+    login: Login,
+    catalog: Arc<Catalog>,
+    /// The role that the statement runs as.
+    role: u64,
     clients: Arc<Clients>,
     notices: Option<NoticeSender>,
     locks: Arc<LockOwner>,
@@ -181,6 +207,11 @@ impl Control {
         is_there
     }
 
+    /// Errors: 42501 if the role has none of these privileges on a sequence.
+    fn check_may(&self, sequence: &SequenceDef, any: &[Privilege]) -> Result<(), ErrorReport> {
+        check_sequence(sequence, any, &self.catalog, self.role)
+    }
+
     /// Temporary sequences count also where nothing may be written.
     fn check_writable(&self, function: &str, sequence: &SequenceDef) -> Result<(), ErrorReport> {
         if !self.is_read_only || is_temporary_schema(&sequence.schema_name) {
@@ -193,11 +224,13 @@ impl Control {
 
 impl SessionControl for Control {
     fn set(&self, name: &str, value: &str) -> Result<String, ErrorReport> {
+        self.login.check_setting((name, value), &self.settings, &self.catalog)?;
         self.settings.set(name, &[value.to_string()])?;
         self.settings.show(name)
     }
 
     fn set_local(&self, name: &str, value: &str) -> Result<String, ErrorReport> {
+        self.login.check_setting((name, value), &self.settings, &self.catalog)?;
         self.settings.set_local(name, &[value.to_string()])?;
         self.settings.show(name)
     }
@@ -248,17 +281,21 @@ impl SessionControl for Control {
     }
 
     fn next_value(&self, sequence: &SequenceDef) -> Result<i64, ErrorReport> {
+        self.check_may(sequence, &[Privilege::Usage, Privilege::Update])?;
         self.check_writable("nextval()", sequence)?;
         let values = self.sequences.take(sequence, 1)?;
         values.first().copied().ok_or_else(|| ErrorReport::internal("a sequence gave no value"))
     }
 
     fn current_value(&self, sequence: &SequenceDef) -> Result<i64, ErrorReport> {
+        self.check_may(sequence, &[Privilege::Usage, Privilege::Select])?;
         self.sequences.current(sequence)
     }
 
     fn last_value(&self, catalog: &Catalog) -> Result<i64, ErrorReport> {
-        self.sequences.last(catalog)
+        let (sequence, value) = self.sequences.last(catalog)?;
+        self.check_may(sequence, &[Privilege::Usage, Privilege::Select])?;
+        Ok(value)
     }
 
     fn set_value(
@@ -267,6 +304,7 @@ impl SessionControl for Control {
         value: i64,
         is_called: bool,
     ) -> Result<(), ErrorReport> {
+        self.check_may(sequence, &[Privilege::Update])?;
         self.check_writable("setval()", sequence)?;
         self.sequences.set(sequence, value, is_called)
     }

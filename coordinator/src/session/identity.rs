@@ -1,90 +1,192 @@
-//! Identity columns in INSERT: who gives them their values (PostgreSQL's `rewriteTargetListIU`,
-//! rewrite/rewriteHandler.c).
+//! As whom a session acts: the role that logged in, SET SESSION AUTHORIZATION, SET ROLE.
 
-use datafusion::{
-    logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder},
-    sql::sqlparser::ast,
-};
+use std::sync::Arc;
+
 use kestrel_planner::{
-    catalog::{Identity, TableDef},
-    error::report,
-    parse::Overriding,
+    access::{Actor, check_schema, insufficient},
+    catalog::{Catalog, PG_TEMP, is_system_schema, is_temporary_schema},
+    ddl::Identity,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::serial::is_default;
+use super::{ClientSession, settings::Settings};
 
-/// Settles it for `VALUES`, whose columns go to `columns` of the table (empty: to the first ones).
-/// Where the sequence decides, the values become DEFAULT.
-///
-/// Errors: 428C9 for a value that only the sequence may give.
-pub(super) fn settle_values(
-    values: &mut ast::Values,
-    table: &TableDef,
-    columns: &[usize],
-    overriding: Option<Overriding>,
-) -> Result<()> {
-    for row in &mut values.rows {
-        for (at, expr) in row.iter_mut().enumerate() {
-            let position = if columns.is_empty() { Some(&at) } else { columns.get(at) };
-            let column = position.and_then(|position| table.columns.get(*position));
-            let Some((column, identity)) = column.and_then(|c| Some((c, c.identity?))) else {
-                continue;
+/// A role that is not there (any more): it holds what everybody does.
+const NOBODY: u64 = u64::MAX;
+
+/// The role that logged in.
+#[derive(Clone, Debug)]
+pub(super) struct Login {
+    /// Its name then.
+    pub(super) name: String,
+    /// Its OID.
+    pub(super) id: u64,
+}
+
+impl Login {
+    /// As whom a session with these settings acts. The names in them were checked when they were
+    /// set; whose role is gone since is nobody.
+    pub(super) fn identity(&self, settings: &Settings, catalog: &Catalog) -> Identity {
+        let named = |name: &str| match name == self.name {
+            true => self.id,
+            false => catalog.roles.get(name).map_or(NOBODY, |role| role.id),
+        };
+        let session = match settings.get("session_authorization") {
+            Some(name) if !name.is_empty() => named(&name),
+            _ => self.id,
+        };
+        let current = match settings.get("role") {
+            // A name may have come to mean another role.
+            Some(name) if name != "none" => {
+                let role = named(&name);
+                let may = Actor::new(catalog, session).is_member_of(role);
+                if may { role } else { NOBODY }
+            }
+            _ => session,
+        };
+        Identity { session, current }
+    }
+
+    /// Whether the session may set this setting so; only of `role` and `session_authorization`
+    /// there is something to say.
+    ///
+    /// Errors: 22023 for a role that is not there; 42501 for one that is not the session's to be.
+    pub(super) fn check_setting(
+        &self,
+        (name, value): (&str, &str),
+        settings: &Settings,
+        catalog: &Catalog,
+    ) -> Result<()> {
+        let is_role = name.eq_ignore_ascii_case("role");
+        if !is_role && !name.eq_ignore_ascii_case("session_authorization") {
+            return Ok(());
+        }
+        if is_role && value == "none" || value == self.name && !is_role {
+            return Ok(());
+        }
+        let Some(role) = catalog.roles.get(value) else {
+            let message = format!("role \"{value}\" does not exist");
+            return Err(ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        };
+        if is_role {
+            let session = self.identity(settings, catalog).session;
+            return match Actor::new(catalog, session).is_member_of(role.id) {
+                true => Ok(()),
+                false => Err(insufficient(format!("permission denied to set role \"{value}\""))),
             };
-            if is_default(expr) {
-                continue;
-            }
-            match (overriding, identity) {
-                (Some(Overriding::User), _) => *expr = default(),
-                (None, Identity::Always) => return Err(not_default(&column.name)),
-                (None, Identity::ByDefault) | (Some(Overriding::System), _) => {}
-            }
         }
-    }
-    Ok(())
-}
-
-/// Settles it for the rows of a query: its plan and its columns' places without those that the
-/// sequences decide.
-///
-/// Errors: 428C9 for a column that only its sequence may give.
-pub(super) fn settle_query(
-    plan: LogicalPlan,
-    table: &TableDef,
-    columns: Vec<usize>,
-    overriding: Option<Overriding>,
-) -> Result<(LogicalPlan, Vec<usize>)> {
-    let identity = |at: &usize| table.columns.get(*at).and_then(|column| column.identity);
-    match overriding {
-        Some(Overriding::System) => Ok((plan, columns)),
-        None => match columns.iter().find(|at| identity(at) == Some(Identity::Always)) {
-            Some(at) => Err(not_default(&table.columns[*at].name)),
-            None => Ok((plan, columns)),
-        },
-        Some(Overriding::User) if columns.iter().all(|at| identity(at).is_none()) => {
-            Ok((plan, columns))
-        }
-        Some(Overriding::User) => {
-            let fields = plan.schema().columns().into_iter().zip(columns);
-            let kept = fields.filter(|(_, at)| identity(at).is_none());
-            let (kept, places): (Vec<_>, Vec<_>) =
-                kept.map(|(field, at)| (Expr::Column(field), at)).unzip();
-            let plan = LogicalPlanBuilder::from(plan)
-                .project(kept)
-                .and_then(LogicalPlanBuilder::build)
-                .map_err(report)?;
-            Ok((plan, places))
+        match catalog.is_superuser(self.id) || role.id == self.id {
+            true => Ok(()),
+            false => Err(insufficient("permission denied to set session authorization".into())),
         }
     }
 }
 
-fn default() -> ast::Expr {
-    ast::Expr::Identifier(ast::Ident::new("DEFAULT"))
+impl ClientSession {
+    /// As whom the statement runs.
+    pub(super) fn identity(&self, catalog: &Catalog) -> Identity {
+        self.login.identity(&self.settings, catalog)
+    }
+
+    /// From now on what the transaction changes, the session's role of now changes.
+    pub(super) fn take_role(&mut self) {
+        let catalog = self.transaction.newest(&self.engine);
+        let role = self.identity(&catalog).current;
+        self.transaction.acts_as(role);
+        let is_superuser = if catalog.is_superuser(role) { "on" } else { "off" };
+        self.settings.fix("is_superuser", is_superuser.into());
+    }
+
+    /// What clients are told of the session's roles: the name of `session_user`, and whether
+    /// `current_user` passes every check.
+    pub(super) fn told_of_roles(&self) -> (String, bool) {
+        let catalog = self.transaction.newest(&self.engine);
+        let identity = self.identity(&catalog);
+        let session_user = role_name(&catalog, identity.session, &self.login.name);
+        (session_user, catalog.is_superuser(identity.current))
+    }
+
+    /// Where unqualified names are looked up: the schemas of `search_path` that the role may look
+    /// into, `$user` being that of its name. The session's temporary schema, which needs no
+    /// privilege, comes first, or behind `pg_temp` if the setting names that; those of other
+    /// sessions are none of its own.
+    pub(super) fn search_path(&self, catalog: &Catalog) -> Vec<String> {
+        let identity = self.identity(catalog);
+        let own = catalog.role_by_id(identity.current).map(|role| role.name.as_str());
+        let own = own.filter(|name| !is_system_schema(name) && catalog.schemas.contains_key(*name));
+        let named = self.settings.search_path_with(own);
+        let may_use = |schema: &String| check_schema(schema, catalog, identity.current).is_ok();
+        let mut path: Vec<String> = named.into_iter().filter(may_use).collect();
+        path.retain(|schema| !is_temporary_schema(schema));
+        let at = path.iter().position(|schema| schema == PG_TEMP).map_or(0, |at| at + 1);
+        path.insert(at, self.temporary_schema());
+        path
+    }
+
+    /// Errors: 42501 if the role may not look into a schema that was named.
+    pub(super) fn check_schema(&self, schema: Option<&String>, catalog: &Catalog) -> Result<()> {
+        let role = self.identity(catalog).current;
+        schema.map_or(Ok(()), |schema| check_schema(schema, catalog, role))
+    }
 }
 
-fn not_default(column: &str) -> ErrorReport {
-    let message = format!("cannot insert a non-DEFAULT value into column \"{column}\"");
-    ErrorReport::new(SqlState::GENERATED_ALWAYS, message)
-        .detail(format!("Column \"{column}\" is an identity column defined as GENERATED ALWAYS."))
-        .hint("Use OVERRIDING SYSTEM VALUE to override.")
+/// The name of a role; `otherwise` if it is gone.
+pub(super) fn role_name(catalog: &Arc<Catalog>, id: u64, otherwise: &str) -> String {
+    catalog.role_by_id(id).map_or_else(|| otherwise.to_string(), |role| role.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use kestrel_planner::catalog::{CatalogChange, INITIAL_ROLE_ID, Membership, RoleDef};
+
+    use super::*;
+
+    fn catalog() -> Catalog {
+        let staff = RoleDef::new(2, "staff");
+        let membership = Membership { role: 2, grantor: INITIAL_ROLE_ID, admin: false };
+        let ann = RoleDef { member_of: vec![membership], ..RoleDef::new(1, "ann") };
+        let roles = [staff, ann, RoleDef::new(3, "eve")].map(CatalogChange::CreateRole);
+        Catalog::empty().apply(&roles).unwrap()
+    }
+
+    #[test]
+    fn roles_are_set_by_members_and_sessions_by_superusers() {
+        let catalog = catalog();
+        let settings = Settings::default();
+        for (login, name, value, expected) in [
+            ("ann", "role", "staff", ""),
+            ("ann", "role", "none", ""),
+            ("ann", "role", "eve", "42501: permission denied to set role \"eve\""),
+            ("ann", "ROLE", "nobody", "22023: role \"nobody\" does not exist"),
+            ("ann", "session_authorization", "ann", ""),
+            (
+                "ann",
+                "session_authorization",
+                "staff",
+                "42501: permission denied to set session authorization",
+            ),
+            ("kestrel", "session_authorization", "eve", ""),
+            ("kestrel", "role", "eve", ""),
+            ("eve", "work_mem", "nobody", ""),
+        ] {
+            let login = Login { name: login.into(), id: catalog.roles[login].id };
+            let checked = login.check_setting((name, value), &settings, &catalog);
+            let told = checked.err().map(|e| format!("{}: {}", e.sqlstate.as_str(), e.message));
+            assert_eq!(told.unwrap_or_default(), expected, "{login:?} {name} {value}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_whom_it_was_set_to() {
+        let catalog = catalog();
+        let login = Login { name: "kestrel".into(), id: INITIAL_ROLE_ID };
+        let settings = Settings::default();
+        let identity = || login.identity(&settings, &catalog);
+        assert_eq!(identity(), Identity { session: INITIAL_ROLE_ID, current: INITIAL_ROLE_ID });
+        settings.set("session_authorization", &["ann".into()]).unwrap();
+        settings.set("role", &["staff".into()]).unwrap();
+        assert_eq!(identity(), Identity { session: 1, current: 2 });
+        settings.set("role", &["gone".into()]).unwrap();
+        assert_eq!(identity().current, NOBODY);
+    }
 }

@@ -26,7 +26,7 @@ use kestrel_planner::{
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientSession, NoticeSender, Outcome, Statement, facts::plannable, identity};
+use super::{ClientSession, NoticeSender, Outcome, Statement, facts::plannable, identity_columns};
 use crate::{
     query::{Ingestor, RunningQuery},
     server::Parameter,
@@ -61,13 +61,15 @@ impl ClientSession {
         let view = self.transaction.view(&self.engine);
         let (table, columns) = self.insert_target(insert, &view)?;
         let overriding = overriding(&statement.sql);
+        // Before a sequence counts; which columns are meant without names is known later.
+        self.check_insert(&table, &columns)?;
         let mut query = match &insert.source {
             Some(query) => (**query).clone(),
             None => default_values(&table)?,
         };
         let is_values = match query.body.as_mut() {
             ast::SetExpr::Values(values) => {
-                identity::settle_values(values, &table, &columns, overriding)?;
+                identity_columns::settle_values(values, &table, &columns, overriding)?;
                 true
             }
             _ => false,
@@ -85,9 +87,10 @@ impl ClientSession {
             let position = place.and_then(|place| statement.position(place));
             ErrorReport { position, ..error }
         })?;
+        self.check_insert(&table, &columns)?;
         let (plan, columns) = match is_values {
             true => (bound.plan, columns),
-            false => identity::settle_query(bound.plan, &table, columns, overriding)?,
+            false => identity_columns::settle_query(bound.plan, &table, columns, overriding)?,
         };
         Ok((plan, table, columns, view))
     }
@@ -102,7 +105,8 @@ impl ClientSession {
             return Err(ErrorReport::unsupported("INSERT INTO a function"));
         };
         let name = QualifiedName::of_ast(name)?;
-        let search_path = self.search_path();
+        let search_path = self.search_path(view);
+        self.check_schema(name.schema.as_ref(), view)?;
         if let Some(Found::View(view)) = find_relation(view, &search_path, &name) {
             let message = format!("cannot insert into view \"{}\"", view.name);
             return Err(ErrorReport::unsupported(message)
@@ -129,11 +133,12 @@ impl ClientSession {
             .into_iter()
             .map(|field| (field.name, field.sql_type))
             .collect();
-        let search_path = self.search_path();
+        let search_path = self.search_path(&view);
+        self.check_schema(create.table.name.schema.as_ref(), &view)?;
         let ddl = ddl::create_table_as(create, &columns, &view, &search_path)?;
-        ddl.notices.iter().for_each(|notice| notices.send(notice.clone()));
         let created = ddl.created_table().cloned();
         self.transaction.change(&self.engine, ddl.changes)?;
+        ddl.notices.iter().for_each(|notice| notices.send(notice.clone()));
         let Some(table) = created.filter(|_| create.with_data) else {
             return Ok(Outcome::Done(ddl.tag));
         };
@@ -182,6 +187,7 @@ impl ClientSession {
     ) -> Result<u64> {
         self.lock_for_writing(table).await?;
         let (plan, serials) = self.plan_write(query, table, columns, view).await?;
+        self.check_serials(table, &serials, view)?;
         self.transaction.will_write(&self.engine);
         let environment = self.environment(view, cancel);
         let (mut noted, written) = match plan {

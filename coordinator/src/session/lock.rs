@@ -16,8 +16,8 @@ impl ClientSession {
     /// LOCK TABLE.
     ///
     /// # Errors
-    /// 25P01: not in a transaction block, where the lock would end with the statement. 55P03: NOWAIT,
-    /// and another has it.
+    /// 25P01: not in a transaction block, where the lock would end with the statement. 42501: the
+    /// role may do nothing with the table that such a lock is for. 55P03: NOWAIT, and another has it.
     pub(super) async fn lock_tables(&mut self, lock: &LockStatement) -> Result<Outcome> {
         if !self.is_in_block() {
             return Err(ErrorReport::new(
@@ -35,13 +35,15 @@ impl ClientSession {
                 true => self.transaction.view(&self.engine),
                 false => self.engine.catalog.snapshot(),
             };
-            let search_path = self.search_path();
+            let search_path = self.search_path(&view);
+            self.check_schema(name.schema.as_ref(), &view)?;
             if let Some(Found::View(view)) = find_relation(&view, &search_path, name) {
                 return Err(ErrorReport::unsupported("LOCK of a view is not supported")
                     .detail(format!("\"{}\" is a view.", view.name))
                     .hint("Lock the tables that it reads."));
             }
             let table = resolve_table(&view, &search_path, name)?;
+            self.check_lock(table.id, mode)?;
             tables.push((table.id, table.name.clone()));
         }
         for (id, name) in tables {

@@ -11,10 +11,12 @@ mod execute;
 mod explain;
 mod facts;
 mod identity;
+mod identity_columns;
 mod insert;
 mod lock;
 mod outcome;
 mod prepare;
+mod privileges;
 mod role;
 mod rules;
 mod savepoint;
@@ -29,17 +31,18 @@ mod transaction;
 pub use cursor::RowCursor;
 pub use outcome::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag, Silences};
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kestrel_planner::{
+    access::{Actor, insufficient},
     bind::{bind_query, locate},
-    catalog::{RoleDef, SqlType},
+    catalog::{Catalog, DATABASE_OID, ObjectKind, Privilege, RoleDef, SqlType},
     functions::SessionFormats,
     parse::{self, StatementKind},
 };
-use kestrel_proto::{ErrorReport, Result};
+use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -49,6 +52,7 @@ use crate::{
         StartupInfo, TransactionStatus,
     },
 };
+use identity::Login;
 use savepoint::Savepoints;
 use sequences::Sequences;
 use settings::Settings;
@@ -83,6 +87,13 @@ impl Backend for EngineBackend {
         self.engine.catalog.snapshot().roles.get(name).cloned()
     }
 
+    fn memberships(&self, name: &str) -> BTreeSet<String> {
+        let catalog = self.engine.catalog.snapshot();
+        let ids = catalog.roles.get(name).map(|role| catalog.memberships(role.id));
+        let roles = ids.into_iter().flatten().filter_map(|id| catalog.role_by_id(id));
+        roles.map(|role| role.name.clone()).collect()
+    }
+
     async fn connect(&self, startup: StartupInfo) -> Result<ClientSession> {
         let settings = Settings::default();
         for (name, value) in &self.fixed_settings {
@@ -92,15 +103,17 @@ impl Backend for EngineBackend {
         settings.fix("kestrel.max_queued_queries", limits.max_queued.to_string());
         settings.fix("kestrel.max_running_queries", limits.max_running.to_string());
         settings.limit_query_memory(limits.memory_bytes);
-        if !role::is_superuser(&self.engine, &startup.user) {
-            settings.fix("is_superuser", "off".into());
-        }
-        settings.start(&startup)?;
-        Ok(ClientSession {
+        let catalog = self.engine.catalog.snapshot();
+        let login = login(&startup, &catalog)?;
+        settings.set("session_authorization", std::slice::from_ref(&login.name))?;
+        role::begin_with(&settings, &login, &catalog);
+        settings.start(&startup, &|setting| login.check_setting(setting, &settings, &catalog))?;
+        let mut session = ClientSession {
             engine: Arc::clone(&self.engine),
             locks: self.engine.locks.owner(startup.process_id),
             cancel: CancellationToken::new(),
             startup,
+            login,
             settings,
             transaction: Transaction::default(),
             savepoints: Savepoints::new(),
@@ -112,14 +125,33 @@ impl Backend for EngineBackend {
             started_at: Utc::now(),
             batch_failed: false,
             copied: copy::CopyResult::default(),
-        })
+        };
+        session.take_role();
+        Ok(session)
     }
+}
+
+/// The role that logs in.
+///
+/// Errors: 28000 if it is gone; 42501 if it may not connect to the database.
+fn login(startup: &StartupInfo, catalog: &Catalog) -> Result<Login> {
+    let Some(role) = catalog.roles.get(&startup.user) else {
+        let message = format!("role \"{}\" does not exist", startup.user);
+        return Err(ErrorReport::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message));
+    };
+    let held = Actor::new(catalog, role.id).privileges(DATABASE_OID, ObjectKind::Database);
+    if !held.has(Privilege::Connect) {
+        let message = format!("permission denied for database \"{}\"", startup.database);
+        return Err(insufficient(message).detail("User does not have CONNECT privilege."));
+    }
+    Ok(Login { name: role.name.clone(), id: role.id })
 }
 
 /// One client's session.
 pub struct ClientSession {
     engine: Arc<Engine>,
     startup: StartupInfo,
+    login: Login,
     settings: Settings,
     /// What the session has locked.
     locks: Arc<LockOwner>,
@@ -259,11 +291,11 @@ impl Session for ClientSession {
     }
 
     fn parameters(&self) -> Vec<(&'static str, String)> {
+        let (session_user, is_superuser) = self.told_of_roles();
         let mut differing = self.settings.reported();
-        differing.retain(|(name, _)| *name != "is_superuser");
-        if !role::is_superuser(&self.engine, &self.startup.user) {
-            differing.push(("is_superuser", "off".into()));
-        }
+        differing.retain(|(name, _)| !["is_superuser", "session_authorization"].contains(name));
+        differing.push(("is_superuser", if is_superuser { "on".into() } else { "off".into() }));
+        differing.push(("session_authorization", session_user));
         differing
     }
 

@@ -25,8 +25,12 @@ impl ClientSession {
             let Some(double) = self.double(table, key, &view).await? else { continue };
             let message =
                 format!("duplicate key value violates unique constraint \"{}\"", key.name);
-            return Err(broken(SqlState::UNIQUE_VIOLATION, message, table, &key.name)
-                .detail(format!("Key {double} already exists.")));
+            let error = broken(SqlState::UNIQUE_VIOLATION, message, table, &key.name);
+            // Another's row is not shown to who may not read it.
+            return Err(match self.check_select(table, &key.columns) {
+                Ok(()) => error.detail(format!("Key {double} already exists.")),
+                Err(_) => error,
+            });
         }
         Ok(())
     }

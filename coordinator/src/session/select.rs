@@ -29,8 +29,21 @@ use crate::{
 };
 
 impl ClientSession {
-    /// Binds a query with its parameters' values.
+    /// Binds a query with its parameters' values, for a role that may read what it names.
     pub(super) fn bind(
+        &mut self,
+        query: &ast::Query,
+        statement: &Statement,
+        parameters: &[Parameter],
+    ) -> Result<(BoundQuery, Arc<Catalog>)> {
+        let (bound, view) = self.bind_unchecked(query, statement, parameters)?;
+        let types: Vec<_> = parameters.iter().map(|p| Some(p.sql_type)).collect();
+        self.check_reads((&plannable(query), &bound), statement, &types, &view)?;
+        Ok((bound, view))
+    }
+
+    /// Binds a query, whoever may read what it names.
+    pub(super) fn bind_unchecked(
         &mut self,
         query: &ast::Query,
         statement: &Statement,

@@ -83,14 +83,14 @@ impl Sequences {
         })
     }
 
-    /// `lastval`
+    /// `lastval`: the sequence and its value.
     ///
     /// Errors: 55000 when the session got no value of a sequence that is still there.
-    pub(super) fn last(&self, catalog: &Catalog) -> Result<i64> {
+    pub(super) fn last<'a>(&self, catalog: &'a Catalog) -> Result<(&'a SequenceDef, i64)> {
         let known = self.known.lock();
-        let newest = known.newest.filter(|id| catalog.sequence_by_id(*id).is_some());
+        let newest = known.newest.and_then(|id| catalog.sequence_by_id(id));
         newest
-            .and_then(|id| known.current.get(&id).copied())
+            .and_then(|sequence| Some((sequence, *known.current.get(&sequence.id)?)))
             .ok_or_else(|| undefined("lastval is not yet defined in this session".into()))
     }
 

@@ -69,6 +69,8 @@ impl ClientSession {
                     Some(default) => match sequence_of(default) {
                         None => default_expr(default)?,
                         Some(sequence) => {
+                            let serial = (at.copied().unwrap_or(position), sequence.clone());
+                            self.check_serials(table, &[serial], &view)?;
                             let sequence = found(&view, &sequence)?;
                             let values = self.sequences.take_async(sequence, 1).await?;
                             let value = values.first().map(i64::to_string).unwrap_or_default();
@@ -83,7 +85,7 @@ impl ClientSession {
 }
 
 /// The sequence that a default names, with its schema.
-fn found<'a>(view: &'a Catalog, name: &QualifiedName) -> Result<&'a SequenceDef> {
+pub(super) fn found<'a>(view: &'a Catalog, name: &QualifiedName) -> Result<&'a SequenceDef> {
     let schema = name.schema.as_deref().unwrap_or("public");
     view.sequence(schema, &name.name).ok_or_else(|| {
         let message = format!("relation \"{}\" does not exist", name.name);

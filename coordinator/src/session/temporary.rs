@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use kestrel_planner::catalog::{PG_TEMP, temporary_schema};
+use kestrel_planner::catalog::temporary_schema;
 use kestrel_proto::{ErrorReport, Result};
 use tokio::task::JoinError;
 
@@ -16,16 +16,8 @@ impl ClientSession {
         temporary_schema(self.startup.process_id)
     }
 
-    /// Where unqualified names are looked up. The temporary schema comes first, or behind `pg_temp`
-    /// if the setting names that.
-    pub(super) fn search_path(&self) -> Vec<String> {
-        let mut path = self.settings.search_path();
-        let at = path.iter().position(|schema| schema == PG_TEMP).map_or(0, |at| at + 1);
-        path.insert(at, self.temporary_schema());
-        path
-    }
-
-    /// DISCARD TEMP: drops all temporary relations, in the transaction.
+    /// DISCARD TEMP: drops all temporary relations, whichever of its roles made them, in the
+    /// transaction.
     pub(super) async fn discard_temporary(&mut self) -> Result<()> {
         let schema = self.temporary_schema();
         if !self.transaction.view(&self.engine).schemas.contains_key(&schema) {
@@ -33,7 +25,7 @@ impl ClientSession {
         }
         self.transaction.lock_ddl(&self.engine).await;
         let changes = self.transaction.view(&self.engine).drop_temporary(&schema);
-        self.transaction.change(&self.engine, changes)
+        self.transaction.follow(&self.engine, changes)
     }
 
     /// The session ends: so do its temporary relations. That goes on when nobody waits for it.

@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use kestrel_planner::catalog::{Catalog, CatalogChange, TableDef};
+use kestrel_planner::{
+    access::{check_changes, with_owners},
+    catalog::{Catalog, CatalogChange, TableDef},
+};
 use kestrel_proto::{ErrorReport, Result, SqlState, TransactionId};
 use tokio::sync::OwnedMutexGuard;
 
@@ -24,6 +27,8 @@ const COMMIT_TRIES: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     status: Status,
+    /// The OID of the role that changes things; until it is told: nobody's.
+    role: u64,
     work: Option<Work>,
 }
 
@@ -121,8 +126,53 @@ impl Transaction {
         })
     }
 
-    /// Adds changes; the transaction sees them at once.
+    /// The snapshot that the next statement sees, without beginning anything.
+    pub(super) fn newest(&self, engine: &Engine) -> Arc<Catalog> {
+        match &self.work {
+            Some(work) => Arc::clone(&work.view),
+            None => engine.catalog.snapshot(),
+        }
+    }
+
+    /// The snapshot that privileges are looked up in: what the transaction sees, with the owners,
+    /// grants and roles of now. What is revoked is revoked for transactions that have begun, too;
+    /// what the transaction has granted itself, it has.
+    pub(super) fn authority(&self, engine: &Engine) -> Arc<Catalog> {
+        let newest = engine.catalog.snapshot();
+        let Some(Work { base, view, .. }) = &self.work else { return newest };
+        if newest.access == base.access && newest.roles == base.roles {
+            return Arc::clone(view);
+        }
+        let mut authority = Catalog::clone(view);
+        // What others have dropped meanwhile is still there for the transaction.
+        let is_own = |id: &u64| {
+            view.access.get(id) != base.access.get(id) || newest.object_kind(*id).is_none()
+        };
+        let others = newest.access.iter().filter(|(id, _)| !is_own(id));
+        authority.access.retain(|id, _| is_own(id));
+        authority.access.extend(others.map(|(id, access)| (*id, access.clone())));
+        let is_own = |name: &String| view.roles.get(name) != base.roles.get(name);
+        let others = newest.roles.iter().filter(|(name, _)| !is_own(name));
+        authority.roles.retain(|name, _| is_own(name));
+        authority.roles.extend(others.map(|(name, role)| (name.clone(), role.clone())));
+        Arc::new(authority)
+    }
+
+    /// What is changed from now on, this role changes: it must be allowed to, and owns what is new.
+    pub(super) fn acts_as(&mut self, role: u64) {
+        self.role = role;
+    }
+
+    /// Adds changes; the transaction sees them at once. 42501 if the role may not make them.
     pub(super) fn change(&mut self, engine: &Engine, changes: Vec<CatalogChange>) -> Result<()> {
+        let role = self.role;
+        check_changes(&changes, &self.authority(engine), role)?;
+        let changes = with_owners(changes, &self.view(engine), role);
+        self.follow(engine, changes)
+    }
+
+    /// The same for what follows from statements that were checked: no role is asked.
+    pub(super) fn follow(&mut self, engine: &Engine, changes: Vec<CatalogChange>) -> Result<()> {
         let work = self.work(engine);
         let mut view = work.view.apply(&changes)?;
         // Not a version of the catalog yet.
@@ -229,7 +279,7 @@ impl Transaction {
     pub(super) fn end_temporary(&mut self, engine: &Engine, schema: &str) -> Result<()> {
         let work = self.work.as_ref().filter(|work| !work.changes.is_empty());
         let changes = work.map(|work| work.view.on_commit(schema)).unwrap_or_default();
-        if changes.is_empty() { Ok(()) } else { self.change(engine, changes) }
+        if changes.is_empty() { Ok(()) } else { self.follow(engine, changes) }
     }
 
     /// Makes the changes durable and visible, or undoes them. When the outcome is not known, files

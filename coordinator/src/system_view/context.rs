@@ -129,8 +129,10 @@ pub struct CursorFacts {
 pub struct SessionFacts {
     /// The number its client cancels it by.
     pub backend_pid: i32,
-    /// The role it runs as.
+    /// The role it runs as: `current_user`.
     pub user: String,
+    /// The role that it is: `session_user`.
+    pub session_user: String,
     /// The database it is connected to.
     pub database: String,
     /// `application_name`

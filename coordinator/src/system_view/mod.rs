@@ -22,6 +22,7 @@ mod information_schema;
 mod kestrel;
 mod name;
 mod pg_catalog;
+mod privileges;
 mod relation;
 pub mod rewrite;
 mod rows;
@@ -36,7 +37,8 @@ use arrow::{
     datatypes::{Field, Schema, SchemaRef},
 };
 use kestrel_planner::{
-    catalog::{INITIAL_ROLE, INITIAL_ROLE_ID, SequenceDef, SqlType},
+    access::insufficient,
+    catalog::{INITIAL_ROLE_ID, SequenceDef, SqlType},
     error::report,
 };
 use kestrel_proto::Result;
@@ -49,8 +51,7 @@ pub use context::{
 use definition::{DEFINITIONS, Definition};
 use rows::Rows;
 
-/// The role that owns everything.
-const OWNER: &str = INITIAL_ROLE;
+/// The role that owns the system.
 const OWNER_OID: i64 = INITIAL_ROLE_ID.cast_signed();
 const DATABASE_OID: i64 = 5;
 
@@ -88,14 +89,18 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_am", pg_catalog::fixed::pg_am),
     ("pg_catalog", "pg_attrdef", pg_catalog::pg_attrdef::rows),
     ("pg_catalog", "pg_attribute", pg_catalog::pg_attribute::rows),
+    ("pg_catalog", "pg_auth_members", pg_catalog::pg_acl::pg_auth_members),
     ("pg_catalog", "pg_authid", pg_catalog::pg_roles::pg_authid),
     ("pg_catalog", "pg_class", pg_catalog::pg_class::rows),
     ("pg_catalog", "pg_collation", pg_catalog::fixed::pg_collation),
     ("pg_catalog", "pg_constraint", pg_catalog::pg_constraint::rows),
     ("pg_catalog", "pg_cursors", pg_catalog::pg_cursors::rows),
     ("pg_catalog", "pg_database", pg_catalog::pg_database::rows),
+    ("pg_catalog", "pg_db_role_setting", pg_catalog::pg_acl::pg_db_role_setting),
+    ("pg_catalog", "pg_default_acl", pg_catalog::pg_acl::pg_default_acl),
     ("pg_catalog", "pg_depend", pg_catalog::pg_depend::rows),
     ("pg_catalog", "pg_description", pg_catalog::pg_description::pg_description),
+    ("pg_catalog", "pg_group", pg_catalog::pg_acl::pg_group),
     ("pg_catalog", "pg_index", pg_catalog::pg_index::rows),
     ("pg_catalog", "pg_indexes", pg_catalog::pg_indexes::rows),
     ("pg_catalog", "pg_language", pg_catalog::fixed::pg_language),
@@ -121,26 +126,40 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_type", pg_catalog::fixed::pg_type),
     ("pg_catalog", "pg_user", pg_catalog::pg_roles::pg_user),
     ("pg_catalog", "pg_views", pg_catalog::pg_tables::pg_views),
+    (
+        "information_schema",
+        "administrable_role_authorizations",
+        information_schema::roles::administrable,
+    ),
+    ("information_schema", "applicable_roles", information_schema::roles::applicable_roles),
     ("information_schema", "character_sets", information_schema::schemata::character_sets),
+    ("information_schema", "column_privileges", information_schema::privileges::column_privileges),
     ("information_schema", "columns", information_schema::columns::rows),
     (
         "information_schema",
         "constraint_column_usage",
         information_schema::constraints::constraint_column_usage,
     ),
-    ("information_schema", "enabled_roles", information_schema::schemata::enabled_roles),
+    ("information_schema", "enabled_roles", information_schema::roles::enabled_roles),
     (
         "information_schema",
         "information_schema_catalog_name",
         information_schema::schemata::information_schema_catalog_name,
     ),
     ("information_schema", "key_column_usage", information_schema::constraints::key_column_usage),
-    ("information_schema", "role_table_grants", information_schema::privileges::rows),
+    (
+        "information_schema",
+        "role_column_grants",
+        information_schema::privileges::role_column_grants,
+    ),
+    ("information_schema", "role_table_grants", information_schema::privileges::role_table_grants),
+    ("information_schema", "role_usage_grants", information_schema::privileges::role_usage_grants),
     ("information_schema", "schemata", information_schema::schemata::schemata),
     ("information_schema", "sequences", information_schema::sequences::rows),
     ("information_schema", "table_constraints", information_schema::constraints::table_constraints),
-    ("information_schema", "table_privileges", information_schema::privileges::rows),
+    ("information_schema", "table_privileges", information_schema::privileges::table_privileges),
     ("information_schema", "tables", information_schema::tables::rows),
+    ("information_schema", "usage_privileges", information_schema::privileges::usage_privileges),
     ("information_schema", "views", information_schema::views::rows),
 ];
 
@@ -196,8 +215,13 @@ impl SystemView {
         Arc::clone(&self.definition.arrow)
     }
 
-    /// Its rows.
+    /// Its rows. 42501 for those that only superusers see.
     pub fn batch(&self, context: &SystemViewContext) -> Result<RecordBatch> {
+        let is_hidden = privileges::ONLY_FOR_SUPERUSERS.contains(&self.definition.name);
+        if is_hidden && !context.actor().is_superuser() {
+            let kind = if self.definition.kind == "r" { "table" } else { "view" };
+            return Err(insufficient(format!("permission denied for {kind} {}", self.name())));
+        }
         self.fill.map_or_else(Rows::none, |fill| fill(context)).batch(self.definition)
     }
 }

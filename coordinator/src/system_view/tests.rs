@@ -12,8 +12,9 @@ use arrow::{
 };
 use chrono::DateTime;
 use kestrel_planner::catalog::{
-    Catalog, CatalogChange, ColumnDef, DatanodeDef, Distribution, KeyDef, SchemaDef, Segment,
-    SequenceDef, SqlType, TableDef,
+    Catalog, CatalogChange, ColumnDef, DatanodeDef, DefaultAclDef, Distribution, KeyDef,
+    ObjectKind, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef, SqlType, TableDef,
+    default_acl,
 };
 use kestrel_proto::QueryId;
 use uuid::Uuid;
@@ -55,6 +56,19 @@ pub(super) fn catalog() -> Catalog {
             table: 16390,
             segments: vec![segment(0, 3, 5), segment(1, 4, 5)],
         },
+        CatalogChange::AlterRole(monitor()),
+        CatalogChange::SetDefaultAcl(DefaultAclDef {
+            id: 16399,
+            role: 10,
+            schema: Some(2200),
+            kind: ObjectKind::Table,
+            acl: default_acl(ObjectKind::Table, 10),
+        }),
+        CatalogChange::SetRoleSettings(RoleSettings {
+            id: 10,
+            everywhere: [("search_path".into(), "public".into())].into(),
+            in_database: Default::default(),
+        }),
     ];
     Catalog::empty().apply(&changes).unwrap()
 }
@@ -141,6 +155,14 @@ fn segment(datanode: u32, id: u64, rows: u64) -> Segment {
     }
 }
 
+/// `pg_monitor`, which may make others members of one of its roles.
+fn monitor() -> RoleDef {
+    let all = RoleDef::predefined();
+    let mut monitor = all.into_iter().find(|role| role.name == "pg_monitor").unwrap();
+    monitor.member_of.first_mut().unwrap().admin = true;
+    monitor
+}
+
 pub(super) fn context() -> Arc<SystemViewContext> {
     let setting = |name: &str, value: &str| SettingFacts {
         name: name.into(),
@@ -153,6 +175,7 @@ pub(super) fn context() -> Arc<SystemViewContext> {
     let session = SessionFacts {
         backend_pid: 42,
         user: "kestrel".into(),
+        session_user: "kestrel".into(),
         database: "kestrel".into(),
         application_name: "psql".into(),
         search_path: vec!["public".into()],

@@ -9,6 +9,7 @@ mod long_series;
 mod origin;
 mod parameters;
 mod provider;
+mod read_columns;
 mod set_returning;
 mod subquery_values;
 mod table_source;
@@ -23,6 +24,7 @@ pub use locate::{locate, output_place};
 pub use origin::{Origin, origins};
 pub use parameters::stated_parameter_types;
 pub use provider::{BindContext, Source, SystemRelations};
+pub use read_columns::{ReadColumns, read_columns};
 pub use table_source::ShardTable;
 
 use std::sync::Arc;
@@ -93,10 +95,7 @@ pub fn bind_query(
     parameter_types: &[Option<SqlType>],
 ) -> Result<BoundQuery> {
     let parameter_types = stated_parameter_types(query, parameter_types, &[]);
-    let parameters = parameter_types
-        .iter()
-        .map(|t| t.map(|t| -> FieldRef { Arc::new(t.field("", true)) }))
-        .collect();
+    let parameters = parameter_fields(&parameter_types);
     let bound = bind_names(query.clone(), Names::of_statement(context), parameters)?;
     let plan = lateral::lateral_joins(bound.plan)
         .and_then(subquery_values::subquery_values)
@@ -104,6 +103,10 @@ pub fn bind_query(
         .map_err(|error| context.source.report(error))?;
     let names = bound.outputs.resolve(plan.schema());
     Ok(BoundQuery { plan, names, relations: bound.relations, stated: parameter_types })
+}
+
+fn parameter_fields(types: &[Option<SqlType>]) -> Vec<Option<FieldRef>> {
+    types.iter().map(|t| t.map(|t| -> FieldRef { Arc::new(t.field("", true)) })).collect()
 }
 
 /// A query whose names are known.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, cell::RefCell, sync::Arc};
 
 use arrow::{
     array::RecordBatch,
-    datatypes::{DataType, SchemaRef},
+    datatypes::{DataType, Schema, SchemaRef},
 };
 use datafusion::sql::sqlparser::ast;
 use datafusion::{
@@ -78,6 +78,12 @@ pub trait SystemRelations: Send + Sync {
     /// The one row of a sequence: `last_value`, `log_cnt`, `is_called`.
     fn sequence(&self, sequence: &SequenceDef) -> Result<RecordBatch, ErrorReport>;
 
+    /// Whether the session may look for anything in this schema (42501).
+    fn check_schema(&self, schema: &str) -> Result<(), ErrorReport> {
+        let _ = schema;
+        Ok(())
+    }
+
     /// A query of them in a form that the binder takes; any other as it is.
     fn plannable(&self, query: ast::Query) -> ast::Query {
         query
@@ -116,6 +122,7 @@ impl BindContext {
             table.or_else(view).map(Ok).or_else(sequence)
         };
         if let Some(schema) = schema {
+            self.system_relations.check_schema(schema)?;
             let denied = || of_other_session(&self.catalog, &self.search_path, Some(schema), name);
             let missing =
                 || denied().unwrap_or_else(|| undefined_table(&format!("{schema}.{name}")));
@@ -140,17 +147,24 @@ pub(super) struct Names<'a> {
     pub(super) context: &'a BindContext,
     /// The view whose query it is.
     view: Option<&'a ViewDef>,
+    /// Views are looked at from outside, as tables are.
+    views_are_closed: bool,
 }
 
 impl<'a> Names<'a> {
     /// In the statement itself.
     pub(super) fn of_statement(context: &'a BindContext) -> Self {
-        Self { context, view: None }
+        Self { context, view: None, views_are_closed: false }
+    }
+
+    /// In the statement itself, where only its own names are wanted.
+    pub(super) fn of_reader(context: &'a BindContext) -> Self {
+        Self { views_are_closed: true, ..Self::of_statement(context) }
     }
 
     /// In a view's query; `context` is that of the statement that reads the view.
     pub(super) fn of_view(context: &'a BindContext, view: &'a ViewDef) -> Self {
-        Self { context, view: Some(view) }
+        Self { view: Some(view), ..Self::of_statement(context) }
     }
 
     /// What a name means.
@@ -206,6 +220,15 @@ impl TableSource for ViewSource {
     }
 }
 
+/// A view of which nothing but its columns is known.
+struct ClosedView(SchemaRef);
+
+impl TableSource for ClosedView {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.0)
+    }
+}
+
 /// The names' meaning as DataFusion's SQL planner asks for it.
 pub(super) struct Provider<'a> {
     names: Names<'a>,
@@ -245,6 +268,11 @@ impl ContextProvider for Provider<'_> {
             }
             Relation::View(view) => {
                 self.note(&name, view.id);
+                if self.names.views_are_closed {
+                    let fields = view.columns.iter().map(|c| c.sql_type.field(&c.name, true));
+                    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+                    return Ok(Arc::new(ClosedView(schema)));
+                }
                 let plan = view_plan(&view, self.context).map_err(to_datafusion)?;
                 let schema = Arc::clone(plan.schema().inner());
                 return Ok(Arc::new(ViewSource { schema, plan }));

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use kestrel_proto::ErrorReport;
 
 use super::{
-    Catalog, TableDef, ViewDef,
+    Catalog, DefaultAclDef, RoleDef, RoleSettings, TableDef, ViewDef,
     sequence_default::{counts_in, move_sequences},
     snapshot::{conflict, gone},
 };
@@ -38,7 +38,7 @@ impl Catalog {
         let keys = table.primary_key.iter().chain(&table.unique_keys).map(|key| key.id);
         let indexes = table.indexes.iter().map(|index| index.key.id);
         for object in keys.chain(indexes).chain(sequences).chain([id]) {
-            self.comments.remove(&object);
+            self.forget(object);
         }
         Ok(())
     }
@@ -70,10 +70,13 @@ impl Catalog {
     /// it still has.
     fn follow(&mut self, table: &TableDef) {
         let sequences = std::mem::take(&mut self.sequences);
-        let mut moved = Vec::new();
+        let (mut moved, mut gone) = (Vec::new(), Vec::new());
         for (_, mut sequence) in sequences {
             match sequence.owned_by.filter(|(owner, _)| *owner == table.id) {
-                Some((_, column)) if table.column_by_id(column).is_none() => continue,
+                Some((_, column)) if table.column_by_id(column).is_none() => {
+                    gone.push(sequence.id);
+                    continue;
+                }
                 Some(_) if sequence.schema_name != table.schema_name => {
                     let before = sequence.clone();
                     sequence.schema_name.clone_from(&table.schema_name);
@@ -84,12 +87,16 @@ impl Catalog {
             let key = (sequence.schema_name.clone(), sequence.name.clone());
             self.sequences.insert(key, sequence);
         }
+        gone.into_iter().for_each(|id| self.forget(id));
         moved.iter().for_each(|(before, after)| self.rename_in_defaults(before, after));
         if let Some(comments) = self.comments.get_mut(&table.id) {
             comments.texts.retain(|id, _| *id == 0 || table.column_by_id(*id).is_some());
             if comments.texts.is_empty() {
                 self.comments.remove(&table.id);
             }
+        }
+        if let Some(access) = self.access.get_mut(&table.id) {
+            access.columns.retain(|id, _| table.column_by_id(*id).is_some());
         }
     }
 
@@ -106,6 +113,51 @@ impl Catalog {
         self.take_oid(view.id);
         self.views.insert(key, Arc::new(view.clone()));
         Ok(())
+    }
+
+    pub(super) fn create_role(&mut self, role: &RoleDef) -> Result<(), ErrorReport> {
+        if self.roles.contains_key(&role.name) {
+            return Err(conflict(format!("role \"{}\" already exists", role.name)));
+        }
+        self.take_oid(role.id);
+        self.roles.insert(role.name.clone(), role.clone());
+        Ok(())
+    }
+
+    pub(super) fn alter_role(&mut self, role: &RoleDef) -> Result<(), ErrorReport> {
+        let name = self.role_name(role.id)?;
+        self.roles.remove(&name);
+        self.roles.insert(role.name.clone(), role.clone());
+        Ok(())
+    }
+
+    /// Its memberships and settings go with it.
+    pub(super) fn drop_role(&mut self, id: u64) -> Result<(), ErrorReport> {
+        let name = self.role_name(id)?;
+        self.roles.remove(&name);
+        for role in self.roles.values_mut() {
+            role.member_of.retain(|membership| membership.role != id);
+        }
+        self.role_settings.remove(&id);
+        Ok(())
+    }
+
+    fn role_name(&self, id: u64) -> Result<String, ErrorReport> {
+        let role = self.role_by_id(id);
+        role.map(|role| role.name.clone()).ok_or_else(|| gone("role", &id.to_string()))
+    }
+
+    pub(super) fn set_role_settings(&mut self, settings: &RoleSettings) {
+        if settings.everywhere.is_empty() && settings.in_database.is_empty() {
+            self.role_settings.remove(&settings.id);
+        } else {
+            self.role_settings.insert(settings.id, settings.clone());
+        }
+    }
+
+    pub(super) fn set_default_acl(&mut self, default: &DefaultAclDef) {
+        self.take_oid(default.id);
+        self.default_acls.insert(default.id, default.clone());
     }
 
     pub(super) fn rename_schema(&mut self, from: &str, to: &str) -> Result<(), ErrorReport> {

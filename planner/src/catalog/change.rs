@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DatanodeDef, RoleDef, SchemaDef, Segment, SequenceDef, SequenceState, TableDef, ViewDef,
+    AccessDef, DatanodeDef, DefaultAclDef, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef,
+    SequenceState, TableDef, ViewDef,
 };
 
 /// One step from a snapshot to the next.
@@ -81,6 +82,26 @@ pub enum CatalogChange {
     AlterRole(RoleDef),
     /// DROP ROLE
     DropRole(u64),
+    /// OWNER TO; the sequences of a table go with it
+    SetOwner {
+        /// The object's OID.
+        object: u64,
+        /// The new owner's.
+        owner: u64,
+    },
+    /// GRANT, REVOKE, or what a new object begins with
+    SetAccess {
+        /// What it was: another change in between is a conflict.
+        before: Box<AccessDef>,
+        /// What it becomes, of the same object.
+        after: Box<AccessDef>,
+    },
+    /// ALTER DEFAULT PRIVILEGES
+    SetDefaultAcl(DefaultAclDef),
+    /// ALTER DEFAULT PRIVILEGES, back to what there is without it
+    DropDefaultAcl(u64),
+    /// ALTER ROLE … SET, ALTER DATABASE … SET: all of a role's
+    SetRoleSettings(RoleSettings),
     /// The cluster's datanodes; buckets are dealt out evenly.
     SetDatanodes {
         /// All of them, in the order of their ids.

@@ -1,11 +1,15 @@
 //! The catalog as the planner sees it: an immutable, versioned snapshot, and the changes that lead
 //! from one to the next.
 
+mod access;
+mod acl;
 mod apply;
 mod change;
 mod comment;
 mod distribution;
 mod element;
+mod membership;
+mod privilege;
 mod resolve;
 mod role;
 mod sequence;
@@ -16,10 +20,17 @@ mod table;
 mod temporary;
 mod view;
 
+pub use access::{AccessDef, DefaultAclDef, PUBLIC_SCHEMA_ID};
+pub use acl::{AclChange, AclItem, PUBLIC, default_acl, grant, revoke};
 pub use change::CatalogChange;
 pub use comment::{CommentDef, DATABASE_OID};
 pub use distribution::Distribution;
 pub use element::Element;
+pub use membership::{
+    DATABASE_OWNER_ID, Membership, READ_ALL_DATA_ID, READ_ALL_SETTINGS_ID, READ_ALL_STATS_ID,
+    RoleSettings, SIGNAL_BACKEND_ID, WRITE_ALL_DATA_ID,
+};
+pub use privilege::{COLUMN_PRIVILEGES, ObjectKind, Privilege, Privileges};
 pub use resolve::{
     Found, SYSTEM_SCHEMAS, creation_schema, find_relation, find_sequence, find_table,
     is_system_schema, resolve_table,

@@ -19,7 +19,7 @@ pub fn is_system_schema(name: &str) -> bool {
 }
 
 /// The user's table of this name: in its schema, or in the first one on the search path that has
-/// it. The search path's `$user` names no schema here: the user has none.
+/// it. The search path names schemas only: what `$user` stands for is known.
 ///
 /// Errors: 42P01, and 42809 for a view; with the name's position if it has one.
 pub fn resolve_table<'a>(

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Membership;
+
 /// The superuser of a new cluster; it owns everything.
 pub const INITIAL_ROLE: &str = "kestrel";
 /// Its OID: PostgreSQL's of the bootstrap superuser.
@@ -36,6 +38,9 @@ pub struct RoleDef {
     pub verifier: Option<Verifier>,
     /// VALID UNTIL, for its password: microseconds since 1970-01-01 UTC; `None`: for ever.
     pub valid_until_us: Option<i64>,
+    /// The roles that it is a member of, in the order in which they were granted.
+    #[serde(default)]
+    pub member_of: Vec<Membership>,
 }
 
 impl RoleDef {
@@ -54,6 +59,7 @@ impl RoleDef {
             connection_limit: -1,
             verifier: None,
             valid_until_us: None,
+            member_of: Vec::new(),
         }
     }
 

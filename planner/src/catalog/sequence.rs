@@ -206,7 +206,7 @@ impl Catalog {
         let found = self.sequence_by_id(id).ok_or_else(|| gone("sequence", &id.to_string()))?;
         let key = (found.schema_name.clone(), found.name.clone());
         self.sequences.remove(&key);
-        self.comments.remove(&id);
+        self.forget(id);
         Ok(())
     }
 

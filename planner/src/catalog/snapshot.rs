@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use kestrel_proto::{BucketMap, DatanodeId, ErrorReport, SqlState};
 use serde::{Deserialize, Serialize};
 
-use super::{CatalogChange, CommentDef, RoleDef, Segment, SequenceDef, TableDef, ViewDef};
+use super::{
+    AccessDef, CatalogChange, CommentDef, DefaultAclDef, PUBLIC_SCHEMA_ID, RoleDef, RoleSettings,
+    Segment, SequenceDef, TableDef, ViewDef,
+};
 
 /// OIDs below this are PostgreSQL's own.
 const FIRST_OID: u64 = 16384;
@@ -29,6 +32,12 @@ pub struct Catalog {
     pub comments: BTreeMap<u64, CommentDef>,
     /// By name.
     pub roles: BTreeMap<String, RoleDef>,
+    /// By the object's OID; see [`Catalog::access_of`] for those without.
+    pub access: BTreeMap<u64, AccessDef>,
+    /// By OID.
+    pub default_acls: BTreeMap<u64, DefaultAclDef>,
+    /// By the role's OID; 0: everybody's.
+    pub role_settings: BTreeMap<u64, RoleSettings>,
     /// In the order of their ids.
     pub datanodes: Vec<DatanodeDef>,
     /// Which datanode owns which bucket.
@@ -63,8 +72,8 @@ pub struct DatanodeDef {
 impl Catalog {
     /// The catalog of a new cluster: schema `public`, the first role, no table, no datanode.
     pub fn empty() -> Self {
-        let public = SchemaDef { id: 2200, name: "public".into() };
-        let role = RoleDef::initial();
+        let public = SchemaDef { id: PUBLIC_SCHEMA_ID, name: "public".into() };
+        let roles = RoleDef::predefined().into_iter().chain([RoleDef::initial()]);
         Self {
             version: 0,
             next_oid: FIRST_OID,
@@ -73,7 +82,10 @@ impl Catalog {
             views: BTreeMap::new(),
             sequences: BTreeMap::new(),
             comments: BTreeMap::new(),
-            roles: [(role.name.clone(), role)].into(),
+            roles: roles.map(|role| (role.name.clone(), role)).collect(),
+            access: BTreeMap::new(),
+            default_acls: BTreeMap::new(),
+            role_settings: BTreeMap::new(),
             datanodes: Vec::new(),
             bucket_map: Arc::new(BucketMap::even(1, 1)),
         }
@@ -121,7 +133,7 @@ impl Catalog {
             }
             CatalogChange::DropSchema(name) => {
                 let schema = self.schemas.remove(name).ok_or_else(|| gone("schema", name))?;
-                self.comments.remove(&schema.id);
+                self.forget(schema.id);
             }
             CatalogChange::CreateTable(table) => {
                 let key = self.free_name(&table.schema_name, &table.name)?;
@@ -138,7 +150,7 @@ impl Catalog {
                 let view = self.view_by_id(*id).ok_or_else(|| gone("view", &id.to_string()))?;
                 let key = (view.schema_name.clone(), view.name.clone());
                 self.views.remove(&key);
-                self.comments.remove(id);
+                self.forget(*id);
             }
             CatalogChange::RenameSchema { from, to } => self.rename_schema(from, to)?,
             CatalogChange::SetComment { object, column, text } => {
@@ -159,15 +171,15 @@ impl Catalog {
                 self.sequence_by_id(*id).ok_or_else(|| gone("sequence", &id.to_string()))?;
             }
             CatalogChange::CreateRole(role) => self.create_role(role)?,
-            CatalogChange::AlterRole(role) => {
-                let name = self.role_name(role.id)?;
-                self.roles.remove(&name);
-                self.roles.insert(role.name.clone(), role.clone());
+            CatalogChange::AlterRole(role) => self.alter_role(role)?,
+            CatalogChange::DropRole(id) => self.drop_role(*id)?,
+            CatalogChange::SetOwner { object, owner } => self.set_owner(*object, *owner)?,
+            CatalogChange::SetAccess { before, after } => self.set_access(before, after)?,
+            CatalogChange::SetDefaultAcl(default) => self.set_default_acl(default),
+            CatalogChange::DropDefaultAcl(id) => {
+                self.default_acls.remove(id);
             }
-            CatalogChange::DropRole(id) => {
-                let name = self.role_name(*id)?;
-                self.roles.remove(&name);
-            }
+            CatalogChange::SetRoleSettings(settings) => self.set_role_settings(settings),
             CatalogChange::SetDatanodes { datanodes, bucket_map_version } => {
                 self.datanodes = datanodes.clone();
                 let count = datanodes.len() as u32;
@@ -187,20 +199,6 @@ impl Catalog {
     pub(super) fn table_key(&self, id: u64) -> Result<(String, String), ErrorReport> {
         let table = self.table_by_id(id).ok_or_else(|| gone("table", &id.to_string()))?;
         Ok((table.schema_name.clone(), table.name.clone()))
-    }
-
-    fn create_role(&mut self, role: &RoleDef) -> Result<(), ErrorReport> {
-        if self.roles.contains_key(&role.name) {
-            return Err(conflict(format!("role \"{}\" already exists", role.name)));
-        }
-        self.take_oid(role.id);
-        self.roles.insert(role.name.clone(), role.clone());
-        Ok(())
-    }
-
-    fn role_name(&self, id: u64) -> Result<String, ErrorReport> {
-        let role = self.roles.values().find(|role| role.id == id);
-        role.map(|role| role.name.clone()).ok_or_else(|| gone("role", &id.to_string()))
     }
 
     fn edit(&mut self, id: u64, edit: impl FnOnce(&mut TableDef)) -> Result<(), ErrorReport> {

@@ -3,7 +3,7 @@
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
-    DdlPlan, RowCheck, alter_column, check, columns::Context, create_schema::check_owner,
+    DdlPlan, RowCheck, access::owner_id, alter_column, check, columns::Context,
     create_table::check_clauses, drop_table::not_a_user_table, foreign_key, index, keys,
     names::RelationNames,
 };
@@ -42,6 +42,7 @@ pub(super) fn alter(
                 altered.act(action)?;
             }
             altered.finish(&mut plan);
+            set_owner(table.id, &alter.actions, catalog, &mut plan)?;
         }
         Some(Found::View(view)) => {
             let mut after = view.as_ref().clone();
@@ -51,6 +52,7 @@ pub(super) fn alter(
             if after != **view {
                 plan.changes.push(CatalogChange::CreateView(after));
             }
+            set_owner(view.id, &alter.actions, catalog, &mut plan)?;
         }
         None => {
             if let Some(error) = not_a_user_table(name, catalog, search_path)
@@ -69,6 +71,21 @@ pub(super) fn alter(
     Ok(plan)
 }
 
+fn set_owner(
+    object: u64,
+    actions: &[AlterAction],
+    catalog: &Catalog,
+    plan: &mut DdlPlan,
+) -> Result<()> {
+    for action in actions {
+        if let AlterAction::Owner(owner) = action {
+            let owner = owner_id(owner, catalog)?;
+            plan.changes.push(CatalogChange::SetOwner { object, owner });
+        }
+    }
+    Ok(())
+}
+
 fn alter_view(view: &mut ViewDef, action: &AlterAction, catalog: &Catalog) -> Result<()> {
     match action {
         AlterAction::Rename(name) => {
@@ -77,7 +94,8 @@ fn alter_view(view: &mut ViewDef, action: &AlterAction, catalog: &Catalog) -> Re
         AlterAction::SetSchema(schema) => {
             view.schema_name = new_schema(catalog, &view.schema_name, &view.name, schema)?;
         }
-        AlterAction::Owner(owner) => check_owner(owner, catalog)?,
+        // A change of its own.
+        AlterAction::Owner(_) => {}
         AlterAction::RenameColumn { from, to } => {
             alter_column::rename(&mut view.columns, &view.name, from, to)?;
         }
@@ -229,7 +247,8 @@ impl<'a> Altered<'a> {
                 Ok(())
             }
             AlterAction::SetSchema(new) => self.set_schema(&schema, new),
-            AlterAction::Owner(owner) => check_owner(owner, self.catalog),
+            // A change of its own.
+            AlterAction::Owner(_) => Ok(()),
             AlterAction::RenameColumn { from, to } => self.rename_column(from, to),
             AlterAction::RenameConstraint { from, to } => self.rename_constraint(from, to),
             AlterAction::Add { if_not_exists, elements } => self.add(elements, *if_not_exists),

@@ -2,7 +2,7 @@
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{DdlPlan, create_schema::check_owner};
+use super::{DdlPlan, access::owner_id};
 use crate::{
     catalog::{Catalog, CatalogChange, is_system_schema},
     parse::AlterSchema,
@@ -16,12 +16,13 @@ pub(super) fn alter_schema(alter: &AlterSchema, catalog: &Catalog) -> Result<Ddl
         let message = format!("must be owner of schema {from}");
         return error(SqlState::INSUFFICIENT_PRIVILEGE, message);
     }
-    if !catalog.schemas.contains_key(from) {
+    let Some(schema) = catalog.schemas.get(from) else {
         let message = format!("schema \"{from}\" does not exist");
         return error(SqlState::INVALID_SCHEMA_NAME, message);
-    }
+    };
     if let Some(owner) = &alter.owner {
-        check_owner(owner, catalog)?;
+        let owner = owner_id(owner, catalog)?;
+        plan.changes.push(CatalogChange::SetOwner { object: schema.id, owner });
     }
     let Some(to) = alter.new_name.as_ref().map(|name| name.name.as_str()) else {
         return Ok(plan);

@@ -4,11 +4,12 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     DdlPlan,
+    access::owner_id,
     alter::{free_name, new_schema},
-    create_schema::check_owner,
     sequence::{Origin, no_sequence, owned_by, with_options},
 };
 use crate::{
+    access::not_same_owner,
     catalog::{Catalog, CatalogChange, SequenceDef, find_sequence},
     parse::{AlterSequence, SequenceAction, SequenceOptions},
 };
@@ -30,7 +31,11 @@ pub(super) fn alter_sequence(
     };
     let mut after = before.clone();
     match &alter.action {
-        SequenceAction::Owner(owner) => check_owner(owner, catalog)?,
+        SequenceAction::Owner(owner) => {
+            let owner = owner_id(owner, catalog)?;
+            check_alone(before, catalog)?;
+            plan.changes.push(CatalogChange::SetOwner { object: before.id, owner });
+        }
         SequenceAction::Rename(name) => {
             after.name = free_name(catalog, &before.schema_name, &before.name, name)?;
         }
@@ -48,6 +53,7 @@ pub(super) fn alter_sequence(
             if let Some(owner) = &options.owned_by {
                 check_not_identity(before, catalog)?;
                 after.owned_by = owned_by(before, owner.as_ref(), catalog, search_path)?;
+                check_same_owner(&after, catalog)?;
             }
             plan.changes = changes(before, after, options)?;
             return Ok(plan);
@@ -71,6 +77,24 @@ pub(super) fn changes(
 fn change(before: &SequenceDef, after: SequenceDef) -> Option<CatalogChange> {
     let before = before.clone();
     (before != after).then_some(CatalogChange::AlterSequence { before, after })
+}
+
+/// The sequence of a column belongs to whom the table does.
+fn check_alone(sequence: &SequenceDef, catalog: &Catalog) -> Result<()> {
+    let owner = sequence.owned_by.and_then(|(table, _)| catalog.table_by_id(table));
+    let Some(table) = owner else { return Ok(()) };
+    let message = format!("cannot change owner of sequence \"{}\"", sequence.name);
+    Err(ErrorReport::unsupported(message)
+        .detail(format!("Sequence \"{}\" is linked to table \"{}\".", sequence.name, table.name)))
+}
+
+fn check_same_owner(sequence: &SequenceDef, catalog: &Catalog) -> Result<()> {
+    match sequence.owned_by {
+        Some((table, _)) if catalog.owner(table) != catalog.owner(sequence.id) => {
+            Err(not_same_owner())
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn check_not_identity(sequence: &SequenceDef, catalog: &Catalog) -> Result<()> {

@@ -2,26 +2,28 @@
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::DdlPlan;
+use super::{DdlPlan, access::owner_id};
 use crate::{
     catalog::{Catalog, CatalogChange, SYSTEM_SCHEMAS, SchemaDef},
-    parse::{CreateSchema, Identifier},
+    parse::CreateSchema,
 };
-
-/// The role that owns everything.
-const USER: &str = "kestrel";
 
 pub(super) fn create_schema(create: &CreateSchema, catalog: &Catalog) -> Result<DdlPlan> {
     let mut plan = DdlPlan::new("CREATE SCHEMA");
-    if let Some(owner) = &create.owner {
-        check_owner(owner, catalog)?;
-    }
+    let owner = match &create.owner {
+        Some(owner) => Some(owner_id(owner, catalog)?),
+        None => None,
+    };
     if let Some(position) = create.elements {
         let error = ErrorReport::unsupported("CREATE SCHEMA with elements is not supported");
         let hint = "Create the schema first, then what belongs into it.";
         return Err(error.hint(hint).position(position));
     }
-    let name = create.name.as_ref().map_or(USER, |n| n.name.as_str());
+    // Without a name it has its owner's.
+    let Some(identifier) = create.name.as_ref().or(create.owner.as_ref()) else {
+        return Err(ErrorReport::internal("a schema without name and owner"));
+    };
+    let name = identifier.name.as_str();
     let position = create.name.as_ref().map(|n| n.position);
     if catalog.schemas.contains_key(name) || SYSTEM_SCHEMAS.contains(&name) {
         let message = format!("schema \"{name}\" already exists");
@@ -40,19 +42,8 @@ pub(super) fn create_schema(create: &CreateSchema, catalog: &Catalog) -> Result<
         return Err(ErrorReport { position, ..error });
     }
     let schema = SchemaDef { id: catalog.next_oid, name: name.into() };
+    let object = schema.id;
     plan.changes.push(CatalogChange::CreateSchema(schema));
+    plan.changes.extend(owner.map(|owner| CatalogChange::SetOwner { object, owner }));
     Ok(plan)
-}
-
-pub(super) fn check_owner(owner: &Identifier, catalog: &Catalog) -> Result<()> {
-    let known = [USER, "current_user", "current_role", "session_user"];
-    if known.contains(&owner.name.as_str()) {
-        return Ok(());
-    }
-    if catalog.roles.contains_key(&owner.name) {
-        let message = format!("only \"{USER}\" owns objects yet");
-        return Err(ErrorReport::unsupported(message).position(owner.position));
-    }
-    let message = format!("role \"{}\" does not exist", owner.name);
-    Err(ErrorReport::new(SqlState::UNDEFINED_OBJECT, message).position(owner.position))
 }

@@ -40,7 +40,8 @@ pub(super) fn drop_sequence(
     }
     let objects: Vec<Object> =
         dropped.iter().filter_map(|s| Object::relation(catalog, search_path, s.id)).collect();
-    let (dependents, tables) = counting(&dropped, &objects, catalog, search_path);
+    let (dependents, tables) =
+        counting(&dropped, &objects, (catalog, search_path), &|_: &TableDef| true);
     dependents::settle(&objects, &dependents, drop.cascade, &mut plan.notices)?;
     plan.changes = tables.into_values().map(|(old, new)| alter::change(&old, new)).collect();
     plan.changes.extend(dropped.iter().map(|sequence| CatalogChange::DropSequence(sequence.id)));
@@ -48,19 +49,21 @@ pub(super) fn drop_sequence(
 }
 
 /// Tables before and after they lose the defaults that count with dropped sequences, by id.
-type Changed = BTreeMap<u64, (Arc<TableDef>, TableDef)>;
+pub(super) type Changed = BTreeMap<u64, (Arc<TableDef>, TableDef)>;
 
-/// The defaults that count with the sequences, and the tables without them.
-fn counting(
+/// The defaults that count with the sequences, and the tables without them. Of tables that do not
+/// stay nothing need be said.
+pub(super) fn counting(
     dropped: &[&SequenceDef],
     objects: &[Object],
-    catalog: &Catalog,
-    search_path: &[String],
+    (catalog, search_path): (&Catalog, &[String]),
+    stays: &dyn Fn(&TableDef) -> bool,
 ) -> (Vec<Dependent>, Changed) {
     let mut dependents = Vec::new();
     let mut tables = Changed::new();
     for (sequence, on) in dropped.iter().zip(objects) {
-        for (table, column) in catalog.counting_columns(sequence) {
+        let counting = catalog.counting_columns(sequence);
+        for (table, column) in counting.filter(|(table, _)| stays(table)) {
             let of = Object::relation(catalog, search_path, table.id);
             let of = of.map(|object| object.description).unwrap_or_default();
             let description = format!("default value for column {} of {of}", quote(&column.name));

@@ -3,6 +3,7 @@
 //!
 //! Messages and SQLSTATEs are PostgreSQL's; those about distribution are Greenplum's.
 
+mod access;
 mod alter;
 mod alter_column;
 mod alter_schema;
@@ -27,6 +28,7 @@ mod keys;
 mod names;
 mod rename;
 mod role;
+mod role_settings;
 mod sequence;
 mod storage;
 #[cfg(test)]
@@ -35,6 +37,7 @@ mod truncate;
 
 use kestrel_proto::{ErrorReport, Result};
 
+pub use access::{Identity, plan_access, with_named_owners};
 pub use create_table_as::create_table_as;
 pub use create_view::create_view;
 pub use role::{RoleContext, plan_role};

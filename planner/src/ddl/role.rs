@@ -2,17 +2,27 @@
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::DdlPlan;
+use super::{
+    DdlPlan, Identity,
+    access::{add_members, dependents_of_role, drop_members, find_role, missing_role},
+    role_settings,
+};
 use crate::{
-    catalog::{Catalog, CatalogChange, INITIAL_ROLE_ID, RoleDef, Verifier},
+    catalog::{Catalog, CatalogChange, INITIAL_ROLE_ID, Membership, RoleDef, Verifier},
     functions::parse_timestamp_tz,
     parse::{Identifier, Password, RoleName, RoleOptions, RoleStatement},
 };
 
 /// Who asks, and what the plan cannot do by itself.
 pub struct RoleContext<'a> {
-    /// The session's role.
-    pub user: &'a str,
+    /// The session's roles.
+    pub identity: Identity,
+    /// Where the session looks for names: others are told with their schema.
+    pub search_path: &'a [String],
+    /// The name of a setting, and the value that sessions are to set; an error for those that are none.
+    pub checked_setting: &'a dyn Fn(&str, &[String]) -> Result<(String, String)>,
+    /// The value of a setting in this session.
+    pub current_setting: &'a dyn Fn(&str) -> Result<String>,
     /// Makes a verifier of a password, and leaves one as it is. It needs random bytes, and a plan
     /// has none.
     pub verifier: &'a dyn Fn(&str) -> Result<Verifier>,
@@ -21,8 +31,8 @@ pub struct RoleContext<'a> {
 /// Plans a statement about roles against one snapshot.
 ///
 /// Errors: 42501 for what the session's role may not do; 42704 and 42710 for what is not there and
-/// what is; 42939 for reserved names; 55006 for the session's own role; 2BP01 for the role that
-/// owns everything; 22007, 22008 and 22023 for wrong values.
+/// what is; 42939 for reserved names; 55006 for the session's own role; 2BP01 for a role that owns
+/// something or was granted something; 22007, 22008 and 22023 for wrong values.
 pub fn plan_role(
     statement: &RoleStatement,
     catalog: &Catalog,
@@ -38,7 +48,9 @@ pub fn plan_role(
             }
             let mut role = RoleDef { login: *is_user, ..RoleDef::new(catalog.next_oid, name) };
             apply(options, &mut role, context, &mut plan)?;
+            let id = role.id;
             plan.changes.push(CatalogChange::CreateRole(role));
+            join(id, name, options, catalog, context, &mut plan)?;
         }
         RoleStatement::Alter { role, options } => {
             let mut role = find(role, catalog, context)?.clone();
@@ -53,11 +65,53 @@ pub fn plan_role(
             let role = RoleDef { name: to.into(), ..role.clone() };
             plan.changes.push(CatalogChange::AlterRole(role));
         }
+        RoleStatement::Members { role, add, members } => {
+            let role = find(role, catalog, context)?.id;
+            let (mut catalog, identity) = (catalog.clone(), context.identity);
+            if *add {
+                let membership = Membership { role, grantor: identity.current, admin: false };
+                add_members(&mut catalog, &membership, members, identity, &mut plan)?;
+            } else {
+                drop_members(&mut catalog, role, members, None, identity, &mut plan)?;
+            }
+        }
+        RoleStatement::Setting(setting) => {
+            role_settings::alter(setting, catalog, context, &mut plan)?;
+        }
         RoleStatement::Drop { if_exists, roles } => {
             drop_roles(*if_exists, roles, catalog, context, &mut plan)?;
         }
     }
     Ok(plan)
+}
+
+/// IN ROLE, ROLE and ADMIN of CREATE ROLE.
+fn join(
+    id: u64,
+    name: &str,
+    options: &RoleOptions,
+    catalog: &Catalog,
+    context: &RoleContext<'_>,
+    plan: &mut DdlPlan,
+) -> Result<()> {
+    let RoleOptions { in_roles, members, admins, .. } = options;
+    if in_roles.is_empty() && members.is_empty() && admins.is_empty() {
+        return Ok(());
+    }
+    let mut catalog = catalog.apply(&plan.changes)?;
+    let identity = context.identity;
+    let grantor = identity.current;
+    let itself = [RoleName::Named(Identifier { name: name.into(), position: 0 })];
+    for role in in_roles {
+        let role = find(role, &catalog, context)?.id;
+        let membership = Membership { role, grantor, admin: false };
+        add_members(&mut catalog, &membership, &itself, identity, plan)?;
+    }
+    for (members, admin) in [(admins, true), (members, false)] {
+        let membership = Membership { role: id, grantor, admin };
+        add_members(&mut catalog, &membership, members, identity, plan)?;
+    }
+    Ok(())
 }
 
 fn apply(
@@ -147,7 +201,7 @@ fn check_alter(
     }
     // Its own password is all that a role may change of itself.
     let others = RoleOptions { password: None, ..options.clone() };
-    let own_password = role.name == context.user && others == RoleOptions::default();
+    let own_password = role.id == context.identity.current && others == RoleOptions::default();
     let may = may_create_roles(catalog, context) || (own_password && options.password.is_some());
     if may { Ok(()) } else { Err(denied("permission denied")) }
 }
@@ -158,8 +212,16 @@ fn check_rename(
     catalog: &Catalog,
     context: &RoleContext<'_>,
 ) -> Result<()> {
-    if role.name == context.user {
+    if role.id == context.identity.session {
         return Err(ErrorReport::unsupported("session user cannot be renamed"));
+    }
+    if role.id == context.identity.current {
+        return Err(ErrorReport::unsupported("current user cannot be renamed"));
+    }
+    if role.is_predefined() {
+        let message = format!("role name \"{}\" is reserved", role.name);
+        return Err(ErrorReport::new(SqlState::RESERVED_NAME, message)
+            .detail("Role names starting with \"pg_\" are reserved."));
     }
     if role.id == INITIAL_ROLE_ID {
         // Clients that name no user are this one.
@@ -195,25 +257,38 @@ fn drop_roles(
         };
         let Some(role) = catalog.roles.get(&name.name) else {
             if !if_exists {
-                return Err(missing(&name.name));
+                return Err(missing_role(&name.name));
             }
             let message = format!("role \"{}\" does not exist, skipping", name.name);
             plan.notices.push(ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, message));
             continue;
         };
-        if role.name == context.user {
-            let message = "current user cannot be dropped";
-            return Err(ErrorReport::new(SqlState::OBJECT_IN_USE, message));
+        for (own, what) in
+            [(context.identity.current, "current"), (context.identity.session, "session")]
+        {
+            if role.id == own {
+                let message = format!("{what} user cannot be dropped");
+                return Err(ErrorReport::new(SqlState::OBJECT_IN_USE, message));
+            }
         }
         if role.superuser && !is_superuser(catalog, context) {
             return Err(denied("must be superuser to drop superusers"));
         }
-        if role.id == INITIAL_ROLE_ID {
+        if role.id == INITIAL_ROLE_ID || role.is_predefined() {
             let message = format!(
                 "cannot drop role {} because it is required by the database system",
                 role.name
             );
             return Err(ErrorReport::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message));
+        }
+        let dependents = dependents_of_role(role.id, catalog, context.search_path);
+        if !dependents.is_empty() {
+            let message = format!(
+                "role \"{}\" cannot be dropped because some objects depend on it",
+                role.name
+            );
+            return Err(ErrorReport::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .detail(dependents.join("\n")));
         }
         if !dropped.contains(&role.id) {
             dropped.push(role.id);
@@ -246,31 +321,24 @@ fn find<'a>(
     catalog: &'a Catalog,
     context: &RoleContext<'_>,
 ) -> Result<&'a RoleDef> {
-    let name = match role {
-        RoleName::Named(name) => name.name.as_str(),
-        RoleName::Own(..) => context.user,
-    };
-    catalog.roles.get(name).ok_or_else(|| missing(name))
+    find_role(role, catalog, context.identity)
 }
 
-fn is_superuser(catalog: &Catalog, context: &RoleContext<'_>) -> bool {
-    catalog.roles.get(context.user).is_some_and(|role| role.superuser)
+pub(super) fn is_superuser(catalog: &Catalog, context: &RoleContext<'_>) -> bool {
+    catalog.is_superuser(context.identity.current)
 }
 
-fn may_create_roles(catalog: &Catalog, context: &RoleContext<'_>) -> bool {
-    catalog.roles.get(context.user).is_some_and(|role| role.superuser || role.create_role)
+pub(super) fn may_create_roles(catalog: &Catalog, context: &RoleContext<'_>) -> bool {
+    let role = catalog.role_by_id(context.identity.current);
+    role.is_some_and(|role| role.superuser || role.create_role)
 }
 
-fn denied(message: impl Into<String>) -> ErrorReport {
+pub(super) fn denied(message: impl Into<String>) -> ErrorReport {
     ErrorReport::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
 }
 
 fn exists(name: &str) -> ErrorReport {
     ErrorReport::new(SqlState::DUPLICATE_OBJECT, format!("role \"{name}\" already exists"))
-}
-
-fn missing(name: &str) -> ErrorReport {
-    ErrorReport::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
 }
 
 #[cfg(test)]
@@ -283,7 +351,14 @@ mod tests {
         let statement = parse(sql).unwrap().remove(0);
         let StatementKind::Role(role) = statement.kind else { panic!("{sql}") };
         let verifier = |text: &str| Ok(Verifier::new(format!("hash of {text}")));
-        let context = RoleContext { user, verifier: &verifier };
+        let id = catalog.roles[user].id;
+        let context = RoleContext {
+            identity: Identity { session: id, current: id },
+            search_path: &["public".to_string()],
+            checked_setting: &|name, values| Ok((name.into(), values.join(", "))),
+            current_setting: &|_| Ok("now".into()),
+            verifier: &verifier,
+        };
         match plan_role(&role, catalog, &context) {
             Ok(plan) => {
                 *catalog = catalog.apply(&plan.changes).unwrap();
@@ -324,7 +399,24 @@ mod tests {
         ("boss", "DROP ROLE ann", "42704: role \"ann\" does not exist"),
         ("boss", "DROP ROLE IF EXISTS ann, anna", "DROP ROLE"),
         ("kestrel", "DROP ROLE boss, nobody", "42704: role \"nobody\" does not exist"),
-        ("kestrel", "CREATE ROLE other SUPERUSER", "CREATE ROLE"),
+        ("kestrel", "CREATE ROLE other SUPERUSER IN ROLE pg_monitor ROLE boss", "CREATE ROLE"),
+        ("kestrel", "ALTER GROUP boss DROP USER other", "ALTER ROLE"),
+        (
+            "kestrel",
+            "DROP ROLE pg_monitor",
+            "2BP01: cannot drop role pg_monitor because it is \
+          required by the database system",
+        ),
+        ("boss", "CREATE ROLE y ROLE other", "CREATE ROLE"),
+        ("boss", "ALTER GROUP y DROP USER other", "ALTER ROLE"),
+        ("boss", "DROP ROLE y", "DROP ROLE"),
+        (
+            "boss",
+            "ALTER ROLE ALL SET work_mem TO '1MB'",
+            "42501: must be superuser to alter \
+          settings globally",
+        ),
+        ("boss", "ALTER ROLE boss SET work_mem TO '1MB'", "ALTER ROLE"),
         (
             "other",
             "DROP ROLE kestrel",
@@ -338,7 +430,8 @@ mod tests {
         for (user, sql, expected) in CASES {
             assert_eq!(run(&mut catalog, user, sql), *expected, "{user}: {sql}");
         }
-        let names: Vec<_> = catalog.roles.keys().map(String::as_str).collect();
+        let roles = catalog.roles.values().filter(|role| !role.is_predefined());
+        let names: Vec<_> = roles.map(|role| role.name.as_str()).collect();
         assert_eq!(names, ["boss", "kestrel", "other"]);
     }
 

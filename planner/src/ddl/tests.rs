@@ -9,9 +9,9 @@ use std::fmt::Write;
 use datadriven::TestCase;
 use kestrel_proto::{ErrorReport, Result};
 
-use super::{DdlPlan, create_table_as, plan};
+use super::{DdlPlan, Identity, create_table_as, plan, with_named_owners};
 use crate::{
-    catalog::{Catalog, CatalogChange, KeyDef, SqlType, TableDef},
+    catalog::{Catalog, CatalogChange, INITIAL_ROLE_ID, KeyDef, SqlType, TableDef},
     parse::{StatementKind, parse},
 };
 
@@ -46,7 +46,10 @@ fn run(case: &TestCase, catalog: &mut Catalog) -> String {
             writeln!(out, "> {}", statement.sql.lines().next().unwrap_or("")).unwrap();
         }
         let outcome = match &statement.kind {
-            StatementKind::Ddl(ddl) => plan(ddl, catalog, &search_path),
+            StatementKind::Ddl(ddl) => {
+                let identity = Identity { session: INITIAL_ROLE_ID, current: INITIAL_ROLE_ID };
+                plan(&with_named_owners(ddl, catalog, identity), catalog, &search_path)
+            }
             StatementKind::CreateTableAs(create) => {
                 create_table_as(create, &columns, catalog, &search_path)
             }

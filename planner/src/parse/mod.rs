@@ -7,6 +7,7 @@
 //! 3. Errors are PostgreSQL's: `syntax error at or near "foo"`, 42601, with a position in the
 //!    whole text. As there, one wrong statement means that none of the text runs.
 
+mod access;
 mod alter;
 mod build;
 mod check_columns;
@@ -22,6 +23,7 @@ mod declare_cursor;
 mod dialect;
 mod encoding;
 mod explain;
+mod grant;
 mod index;
 mod lexer;
 mod lock;
@@ -33,6 +35,7 @@ mod object_tests;
 mod overriding;
 mod prepare;
 mod role;
+mod role_settings;
 mod sequence;
 mod set;
 mod statement;
@@ -49,6 +52,7 @@ use std::borrow::Cow;
 use cursor::Cursor;
 use kestrel_proto::Result;
 
+pub use access::AccessStatement;
 pub use alter::{AlterAction, AlterIndex, AlterSchema, AlterTable};
 pub(crate) use build::select_query;
 pub use comment::{Comment, CommentTarget};
@@ -60,6 +64,10 @@ pub use data_type::sql_type;
 pub use ddl::{CreateSchema, DdlStatement, DropSchema, DropTable, Truncate};
 pub use declare_cursor::{DeclareCursor, FETCH_ALL, Fetch, FetchDirection};
 pub use explain::{Explain, ExplainFormat};
+pub use grant::{
+    DefaultKind, DefaultPrivileges, Grant, GrantAction, GrantRole, GrantTarget, Grantee,
+    NamedPrivilege,
+};
 pub use index::{CreateIndex, DropIndex};
 pub(crate) use lexer::{MAX_IDENTIFIER_BYTES, clip};
 pub use lock::LockStatement;
@@ -68,6 +76,7 @@ pub use name::{DATABASE, Identifier, QualifiedName, fold, fold_ident, quote};
 pub use overriding::{Overriding, overriding};
 pub use prepare::{DiscardTarget, Execute, Prepare};
 pub use role::{Password, RoleName, RoleOptions, RoleStatement, Secret};
+pub use role_settings::{RoleSetting, SettingChange};
 pub use sequence::{AlterSequence, CreateSequence, DropSequence, SequenceAction, SequenceOptions};
 pub use set::{SetValue, SetVariable, Variable};
 pub use statement::{Statement, StatementKind};

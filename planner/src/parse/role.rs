@@ -1,4 +1,5 @@
-//! CREATE, ALTER and DROP ROLE; USER and GROUP are other words for the same.
+//! CREATE, ALTER and DROP ROLE; USER and GROUP are other words for the same. What a role's
+//! sessions begin with (ALTER ROLE … SET) is in `role_settings`.
 //!
 //! Passwords stay in a [`Secret`]: no text that leaves the parser has them, neither the
 //! statement's nor an error's.
@@ -8,7 +9,12 @@ use std::fmt;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{cursor::Cursor, name::Identifier, statement::StatementKind};
+use super::{
+    cursor::Cursor,
+    name::Identifier,
+    role_settings::{RoleSetting, role_setting},
+    statement::StatementKind,
+};
 
 /// What stands where a password was.
 const HIDDEN: &str = "'********'";
@@ -39,6 +45,17 @@ pub enum RoleStatement {
         /// Its new name.
         to: RoleName,
     },
+    /// ALTER GROUP … ADD USER, DROP USER
+    Members {
+        /// The role.
+        role: RoleName,
+        /// ADD, DROP
+        add: bool,
+        /// The members.
+        members: Vec<RoleName>,
+    },
+    /// ALTER ROLE … SET, ALTER DATABASE … SET
+    Setting(RoleSetting),
     /// DROP ROLE, USER, GROUP
     Drop {
         /// IF EXISTS
@@ -80,6 +97,12 @@ pub struct RoleOptions {
     pub password: Option<Password>,
     /// VALID UNTIL, not read yet.
     pub valid_until: Option<String>,
+    /// IN ROLE, of CREATE ROLE
+    pub in_roles: Vec<RoleName>,
+    /// ROLE, of CREATE ROLE
+    pub members: Vec<RoleName>,
+    /// ADMIN, of CREATE ROLE
+    pub admins: Vec<RoleName>,
 }
 
 /// PASSWORD
@@ -118,7 +141,8 @@ impl RoleStatement {
     pub fn tag(&self) -> &'static str {
         match self {
             Self::Create { .. } => "CREATE ROLE",
-            Self::Alter { .. } | Self::Rename { .. } => "ALTER ROLE",
+            Self::Alter { .. } | Self::Rename { .. } | Self::Members { .. } => "ALTER ROLE",
+            Self::Setting(setting) => setting.tag(),
             Self::Drop { .. } => "DROP ROLE",
         }
     }
@@ -133,7 +157,9 @@ impl RoleStatement {
                 }
                 _ => sql.into(),
             },
-            Self::Rename { .. } | Self::Drop { .. } => sql.into(),
+            Self::Rename { .. } | Self::Members { .. } | Self::Setting(_) | Self::Drop { .. } => {
+                sql.into()
+            }
         }
     }
 }
@@ -158,17 +184,18 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     }
     let role = role_name(cursor)?;
     cursor.eat("WITH");
-    let Some(options) = options(cursor).map_err(hide)? else {
-        return Ok(unsupported(cursor, "membership in roles"));
-    };
+    let options = options(cursor, Allowed::Memberships).map_err(hide)?;
     Ok(StatementKind::Role(Box::new(RoleStatement::Create { role, is_user, options })))
 }
 
 pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     cursor.expect("ALTER")?;
     cursor.advance();
-    if cursor.is_word("MAPPING") || cursor.is_word("ALL") {
-        return Ok(unsupported(cursor, "this form of ALTER ROLE"));
+    if cursor.is_word("MAPPING") {
+        return Ok(unsupported(cursor, "ALTER USER MAPPING"));
+    }
+    if cursor.eat("ALL") {
+        return role_setting(cursor, None);
     }
     let role = role_name(cursor)?;
     if cursor.eat("RENAME") {
@@ -177,13 +204,29 @@ pub(super) fn alter(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
         return Ok(StatementKind::Role(Box::new(RoleStatement::Rename { role, to })));
     }
     if ["SET", "RESET", "IN DATABASE"].iter().any(|words| cursor.are_words(words)) {
-        return Ok(unsupported(cursor, "ALTER ROLE … SET"));
+        return role_setting(cursor, Some(role));
     }
     cursor.eat("WITH");
-    let Some(options) = options(cursor).map_err(hide)? else {
-        return Ok(unsupported(cursor, "membership in roles"));
-    };
+    let options = options(cursor, Allowed::Attributes).map_err(hide)?;
     Ok(StatementKind::Role(Box::new(RoleStatement::Alter { role, options })))
+}
+
+/// ALTER GROUP: its members; or its name.
+pub(super) fn alter_group(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
+    cursor.expect("ALTER GROUP")?;
+    let role = role_name(cursor)?;
+    let statement = if cursor.eat("RENAME") {
+        cursor.expect("TO")?;
+        RoleStatement::Rename { role, to: role_name(cursor)? }
+    } else {
+        let add = cursor.eat("ADD");
+        if !add {
+            cursor.expect("DROP")?;
+        }
+        cursor.expect("USER")?;
+        RoleStatement::Members { role, add, members: role_names(cursor)? }
+    };
+    Ok(StatementKind::Role(Box::new(statement)))
 }
 
 pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
@@ -193,14 +236,21 @@ pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
         return Ok(unsupported(cursor, "DROP USER MAPPING"));
     }
     let if_exists = cursor.eat("IF EXISTS");
+    let roles = role_names(cursor)?;
+    Ok(StatementKind::Role(Box::new(RoleStatement::Drop { if_exists, roles })))
+}
+
+/// `a, b, …`
+pub(super) fn role_names(cursor: &mut Cursor<'_>) -> Result<Vec<RoleName>> {
     let mut roles = vec![role_name(cursor)?];
     while cursor.eat_token(&Token::Comma) {
         roles.push(role_name(cursor)?);
     }
-    Ok(StatementKind::Role(Box::new(RoleStatement::Drop { if_exists, roles })))
+    Ok(roles)
 }
 
-fn role_name(cursor: &mut Cursor<'_>) -> Result<RoleName> {
+/// A role's name, or one of the words for the session's own.
+pub(super) fn role_name(cursor: &mut Cursor<'_>) -> Result<RoleName> {
     let position = cursor.position();
     let own = ["CURRENT_USER", "CURRENT_ROLE", "SESSION_USER"];
     if let Some(word) = own.into_iter().find(|word| cursor.eat(word)) {
@@ -214,17 +264,41 @@ fn role_name(cursor: &mut Cursor<'_>) -> Result<RoleName> {
     Ok(RoleName::Named(name))
 }
 
-/// The options up to the end; `None`: one of them is about members.
-fn options(cursor: &mut Cursor<'_>) -> Result<Option<RoleOptions>> {
+/// What the options may be about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Allowed {
+    /// What the role may do.
+    Attributes,
+    /// That, and whose member it is, and who its members are.
+    Memberships,
+}
+
+/// The options up to the end.
+fn options(cursor: &mut Cursor<'_>, allowed: Allowed) -> Result<RoleOptions> {
     let mut options = RoleOptions::default();
     while !cursor.at_end() {
-        let members = ["USER", "ROLE", "ADMIN", "IN ROLE", "IN GROUP"];
-        if members.iter().any(|words| cursor.are_words(words)) {
-            return Ok(None);
+        if allowed == Allowed::Attributes || !membership(cursor, &mut options)? {
+            option(cursor, &mut options)?;
         }
-        option(cursor, &mut options)?;
     }
-    Ok(Some(options))
+    Ok(options)
+}
+
+/// `IN ROLE a, b`, `ROLE a`, `ADMIN a`; `false`: it is another option.
+fn membership(cursor: &mut Cursor<'_>, options: &mut RoleOptions) -> Result<bool> {
+    let position = cursor.position();
+    let list = if cursor.eat("IN ROLE") || cursor.eat("IN GROUP") {
+        &mut options.in_roles
+    } else if cursor.eat("ROLE") || cursor.eat("USER") {
+        &mut options.members
+    } else if cursor.eat("ADMIN") {
+        &mut options.admins
+    } else {
+        return Ok(false);
+    };
+    let was_there = !list.is_empty();
+    *list = role_names(cursor)?;
+    if was_there { redundant(position) } else { Ok(true) }
 }
 
 fn option(cursor: &mut Cursor<'_>, options: &mut RoleOptions) -> Result<()> {
@@ -282,11 +356,13 @@ fn password(cursor: &mut Cursor<'_>, encrypted: bool) -> Result<Password> {
 fn set<T>(option: &mut Option<T>, value: T, position: u32) -> Result<()> {
     match option.replace(value) {
         None => Ok(()),
-        Some(_) => {
-            let message = "conflicting or redundant options";
-            Err(ErrorReport::new(SqlState::SYNTAX_ERROR, message).position(position))
-        }
+        Some(_) => redundant(position),
     }
+}
+
+fn redundant<T>(position: u32) -> Result<T> {
+    let message = "conflicting or redundant options";
+    Err(ErrorReport::new(SqlState::SYNTAX_ERROR, message).position(position))
 }
 
 fn signed(cursor: &mut Cursor<'_>) -> Result<i32> {

@@ -60,7 +60,8 @@ pub(super) fn set(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     Ok(StatementKind::Set(SetVariable { local, name, value, position }))
 }
 
-fn assignment(cursor: &mut Cursor<'_>) -> Result<(String, SetValue)> {
+/// `name TO value`, and the other forms of SET, behind their first word.
+pub(super) fn assignment(cursor: &mut Cursor<'_>) -> Result<(String, SetValue)> {
     // The forms without TO, by the variable that they set.
     let special = [
         ("TIME ZONE", "timezone"),
@@ -96,7 +97,7 @@ fn assignment(cursor: &mut Cursor<'_>) -> Result<(String, SetValue)> {
 }
 
 /// `name` or `prefix.name`
-fn variable_name(cursor: &mut Cursor<'_>) -> Result<String> {
+pub(super) fn variable_name(cursor: &mut Cursor<'_>) -> Result<String> {
     let mut name = cursor.identifier()?.name;
     while cursor.eat_token(&Token::Period) {
         name = format!("{name}.{}", cursor.word()?);
@@ -156,7 +157,8 @@ pub(super) fn reset(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     variable(cursor).map(StatementKind::Reset)
 }
 
-fn variable(cursor: &mut Cursor<'_>) -> Result<Variable> {
+/// What RESET names.
+pub(super) fn variable(cursor: &mut Cursor<'_>) -> Result<Variable> {
     let special = [
         ("TIME ZONE", "timezone"),
         ("TRANSACTION ISOLATION LEVEL", "transaction_isolation"),

@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::{ast, tokenizer::Location};
 use kestrel_proto::ErrorReport;
 
 use super::{
+    access::AccessStatement,
     copy::CopyStatement,
     create_table_as::CreateTableAs,
     ddl::DdlStatement,
@@ -52,6 +53,8 @@ pub enum StatementKind {
     Ddl(DdlStatement),
     /// CREATE ROLE, ALTER ROLE, DROP ROLE
     Role(Box<RoleStatement>),
+    /// GRANT, REVOKE, …: who owns what and may do what with it
+    Access(Box<AccessStatement>),
     /// CREATE TABLE … AS, SELECT … INTO
     CreateTableAs(Box<CreateTableAs>),
     /// CREATE VIEW

@@ -7,13 +7,13 @@ use datafusion::sql::sqlparser::{
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{
-    alter, comment, copy,
+    access, alter, comment, copy,
     create_table::{self, CreateTable},
     create_table_as::{CreateTableAs, TableRows},
     cursor::Cursor,
-    ddl, declare_cursor, explain, index, lock, maintenance,
+    ddl, declare_cursor, explain, grant, index, lock, maintenance,
     name::QualifiedName,
-    overriding, prepare, role, sequence, set,
+    overriding, prepare, role, role_settings, sequence, set,
     statement::{Statement, StatementKind},
     transaction, view,
 };
@@ -69,6 +69,13 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("CREATE GROUP", role::create),
     ("ALTER ROLE", role::alter),
     ("ALTER USER", role::alter),
+    ("ALTER GROUP", role::alter_group),
+    ("ALTER DATABASE", role_settings::alter_database),
+    ("ALTER DEFAULT PRIVILEGES", grant::default_privileges),
+    ("GRANT", grant::grant),
+    ("REVOKE", grant::revoke),
+    ("REASSIGN OWNED", access::reassign_owned),
+    ("DROP OWNED", access::drop_owned),
     ("DROP ROLE", role::drop),
     ("DROP USER", role::drop),
     ("DROP GROUP", role::drop),
@@ -106,7 +113,7 @@ const NOTHING: &[(&str, &str)] = &[("UNLISTEN", "UNLISTEN"), ("CHECKPOINT", "CHE
 /// PostgreSQL's and Greenplum's other statements, longer phrases first.
 #[rustfmt::skip]
 const UNSUPPORTED: &[&str] = &[
-    "ALTER DATABASE", "ALTER SYSTEM", "ALTER",
+    "ALTER SYSTEM", "ALTER",
     "CREATE MATERIALIZED VIEW", "CREATE FUNCTION",
     "CREATE OR REPLACE FUNCTION", "CREATE PROCEDURE", "CREATE OR REPLACE PROCEDURE",
     "CREATE OR REPLACE", "CREATE TRIGGER", "CREATE TYPE", "CREATE DOMAIN", "CREATE EXTENSION",
@@ -120,10 +127,10 @@ const UNSUPPORTED: &[&str] = &[
     "DROP MATERIALIZED VIEW", "DROP FUNCTION", "DROP PROCEDURE", "DROP TRIGGER",
     "DROP TYPE", "DROP DOMAIN", "DROP EXTENSION", "DROP DATABASE", "DROP TABLESPACE",
     "DROP FOREIGN TABLE",
-    "DROP EXTERNAL TABLE", "DROP OWNED", "DROP SERVER", "DROP STATISTICS", "DROP RULE",
+    "DROP EXTERNAL TABLE", "DROP SERVER", "DROP STATISTICS", "DROP RULE",
     "DROP POLICY", "DROP AGGREGATE", "DROP CAST", "DROP COLLATION", "DROP OPERATOR",
     "REFRESH MATERIALIZED VIEW", "LISTEN", "NOTIFY",
-    "GRANT", "REVOKE", "SECURITY LABEL", "REASSIGN OWNED", "CLUSTER",
+    "SECURITY LABEL", "CLUSTER",
     "REINDEX", "LOAD", "DO", "CALL", "IMPORT FOREIGN SCHEMA",
 ];
 

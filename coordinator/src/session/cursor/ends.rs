@@ -47,7 +47,7 @@ impl ClientSession {
         let mut ended = self.transaction.end_temporary(&self.engine, &schema);
         if ended.is_ok() && self.sequences.has_own() {
             let changes = self.sequences.changes(&self.transaction.view(&self.engine));
-            ended = self.transaction.change(&self.engine, changes);
+            ended = self.transaction.follow(&self.engine, changes);
         }
         if ended.is_err() {
             self.transaction.rollback(&self.engine).await;

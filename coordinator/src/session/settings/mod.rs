@@ -32,6 +32,8 @@ const OF_TRANSACTION: &[(&str, &str)] = &[
     ("transaction_isolation", "default_transaction_isolation"),
     ("transaction_read_only", "default_transaction_read_only"),
 ];
+/// Those that name roles: RESET ALL leaves them, and nobody sees them among all settings.
+const ROLES: &[&str] = &["role", "session_authorization"];
 /// Most memory of a query in each process.
 const QUERY_MEMORY: &str = "kestrel.query_memory_limit";
 /// A prefix of names that nobody may make settings of.
@@ -107,6 +109,13 @@ impl Values {
         found.map(|(value, source)| (value.as_str(), source)).or_else(inherited)
     }
 
+    /// A name with a point, once set, is known.
+    fn note_custom(&mut self, name: &str) {
+        if find(name).is_none() {
+            self.custom.insert(name.to_string());
+        }
+    }
+
     fn get(&self, setting: &Setting) -> (String, Source) {
         match self.found(setting.name) {
             Some((value, source)) => (value.to_string(), source),
@@ -148,7 +157,7 @@ impl Values {
             min,
             max,
             words,
-            is_hidden: false,
+            is_hidden: ROLES.contains(&setting.name),
         }
     }
 }
@@ -192,12 +201,13 @@ impl Settings {
 
     /// SET. Values of a list are joined as PostgreSQL shows them.
     pub(super) fn set(&self, name: &str, values: &[String]) -> Result<()> {
-        if OF_TRANSACTION.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
+        if is_of_transaction(name) {
             return self.set_local(name, values);
         }
         let (name, value) = self.checked(name, values)?;
         let mut values = self.values.lock();
         values.check_ceiling(&name, &value)?;
+        values.note_custom(&name);
         values.local.remove(&name);
         values.changing().insert(name, value);
         Ok(())
@@ -213,6 +223,7 @@ impl Settings {
         let (name, value) = self.checked(name, values)?;
         let mut values = self.values.lock();
         values.check_ceiling(&name, &value)?;
+        values.note_custom(&name);
         values.local.insert(name, value);
         Ok(())
     }
@@ -227,14 +238,20 @@ impl Settings {
         }
     }
 
+    /// The setting's own name, and what another session is to set it to, which can be set.
+    pub(super) fn checked_for_others(
+        &self,
+        name: &str,
+        values: &[String],
+    ) -> Result<(String, String)> {
+        let (name, _) = self.checked(name, values)?;
+        Ok((name, values.join(", ")))
+    }
+
     /// The setting's own name, and the value as it is kept.
     fn checked(&self, name: &str, values: &[String]) -> Result<(String, String)> {
         let value = values.join(", ");
-        let Some(setting) = find(name) else {
-            let name = custom_name(name)?;
-            self.values.lock().custom.insert(name.clone());
-            return Ok((name, value));
-        };
+        let Some(setting) = find(name) else { return Ok((custom_name(name)?, value)) };
         let current = self.values.lock().get(setting).0;
         Ok((setting.name.to_string(), setting.checked(&value, &current)?))
     }
@@ -285,11 +302,19 @@ impl Settings {
         Ok(())
     }
 
-    /// RESET ALL. What the transaction is stays.
+    /// RESET ALL. What the transaction is stays, and who the session is.
     pub(super) fn reset_all(&self) {
+        let is_role = |name: &String| ROLES.contains(&name.as_str());
+        let mut values = self.values.lock();
+        values.changing().retain(|name, _| is_role(name));
+        values.local.retain(|name, _| is_role(name) || is_of_transaction(name));
+    }
+
+    /// DISCARD ALL: the roles, too.
+    pub(super) fn discard(&self) {
         let mut values = self.values.lock();
         values.changing().clear();
-        values.local.retain(|name, _| OF_TRANSACTION.iter().any(|(own, _)| own == name));
+        values.local.retain(|name, _| is_of_transaction(name));
     }
 
     /// What was set up to now is what RESET goes back to.
@@ -300,11 +325,12 @@ impl Settings {
         values.before = None;
     }
 
-    /// The schemas of `search_path`.
-    pub(super) fn search_path(&self) -> Vec<String> {
+    /// The schemas of `search_path`; `$user` is `own`, if that is a schema.
+    pub(super) fn search_path_with(&self, own: Option<&str>) -> Vec<String> {
         let path = self.get("search_path").unwrap_or_default();
-        let names = path.split(',').map(|name| name.trim().trim_matches('"').to_string());
-        names.filter(|name| !name.is_empty() && name != "$user").collect()
+        let names = path.split(',').map(|name| name.trim().trim_matches('"'));
+        let names = names.map(|name| if name == "$user" { own.unwrap_or("") } else { name });
+        names.filter(|name| !name.is_empty()).map(str::to_string).collect()
     }
 
     /// How the session reads and writes values.
@@ -420,6 +446,10 @@ fn unknown(name: &str) -> ErrorReport {
         SqlState::UNDEFINED_OBJECT,
         format!("unrecognized configuration parameter \"{name}\""),
     )
+}
+
+fn is_of_transaction(name: &str) -> bool {
+    OF_TRANSACTION.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
 }
 
 /// A name for a setting of the user's own: identifiers with points between them.

@@ -7,12 +7,19 @@ use super::Settings;
 use crate::server::StartupInfo;
 
 impl Settings {
-    /// Sets what the client asks for; RESET goes back to that.
+    /// Sets what the client asks for, if `may_set` lets it; RESET goes back to that.
     ///
     /// # Errors
-    /// Those of SET. 42601: `options` has other words than `-c name=value` and `--name=value`.
-    pub(in super::super) fn start(&self, startup: &StartupInfo) -> Result<()> {
-        let one = |name: &str, value: &str| self.set(name, &[value.to_string()]);
+    /// Those of SET and of `may_set`. 42601: `options` has other words than `-c name=value` and `--name=value`.
+    pub(in super::super) fn start(
+        &self,
+        startup: &StartupInfo,
+        may_set: &dyn Fn((&str, &str)) -> Result<()>,
+    ) -> Result<()> {
+        let one = |name: &str, value: &str| {
+            may_set((name, value))?;
+            self.set(name, &[value.to_string()])
+        };
         for (name, value) in &startup.parameters {
             if name == "options" {
                 for (name, value) in assignments(value)? {

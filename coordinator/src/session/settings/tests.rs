@@ -232,6 +232,32 @@ fn own_settings_live_as_long_as_the_session() {
 }
 
 #[test]
+fn roles_are_reset_one_by_one() {
+    let settings = Settings::default();
+    set(&settings, "role", "staff").unwrap();
+    set(&settings, "work_mem", "64MB").unwrap();
+    settings.reset_all();
+    assert_eq!(settings.show("role").as_deref(), Ok("staff"));
+    assert_ne!(settings.show("work_mem").as_deref(), Ok("64MB"));
+    assert!(settings.facts().iter().any(|fact| fact.name == "role" && fact.is_hidden));
+    settings.discard();
+    assert_eq!(settings.show("role").as_deref(), Ok("none"));
+}
+
+#[test]
+fn what_others_are_to_set_is_kept_as_it_was_written() {
+    let settings = Settings::default();
+    let check = |name: &str, value: &str| {
+        let checked = settings.checked_for_others(name, &[value.to_string()]);
+        checked.map(|(name, value)| format!("{name}={value}")).map_err(|error| error.message)
+    };
+    assert_eq!(check("STATEMENT_TIMEOUT", "5s").as_deref(), Ok("statement_timeout=5s"));
+    assert!(check("statement_timeout", "soon").is_err() && check("no_such", "1").is_err());
+    assert_eq!(check("my.var", "a").as_deref(), Ok("my.var=a"));
+    assert!(settings.show("my.var").is_err());
+}
+
+#[test]
 fn transactions_begin_with_the_defaults() {
     let settings = Settings::default();
     set(&settings, "default_transaction_isolation", "repeatable read").unwrap();

@@ -23,8 +23,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     strict("inet_client_port", (0, 0), INTEGER, |c, _| Ok(c.session.client_port.into())),
     strict("inet_server_addr", (0, 0), TEXT, |_, _| Ok(Value::Null)),
     strict("inet_server_port", (0, 0), INTEGER, |_, _| Ok(Value::Null)),
-    // There are no advisory locks; connection pools ask for none to be left.
-    strict("pg_advisory_unlock_all", (0, 0), TEXT, |_, _| Ok("".into())),
     strict("pg_backend_pid", (0, 0), INTEGER, |c, _| Ok(c.session.backend_pid.into())),
     // Who waits for a lock is not shown yet.
     strict("pg_blocking_pids", (1, 1), Returns::Ints, |_, _| Ok(Value::Ints(vec![]))),
@@ -54,7 +52,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(c.session.server_start.into())
     }),
     strict("pg_tablespace_location", (1, 1), TEXT, |_, _| Ok("".into())),
-    strict("session_user", (0, 0), NAME, |c, _| Ok((&c.session.user).into())),
+    strict("session_user", (0, 0), NAME, |c, _| Ok((&c.session.session_user).into())),
     strict("txid_current", (0, 0), BIGINT, |c, _| Ok(transaction_id(c))),
     strict("txid_current_if_assigned", (0, 0), BIGINT, |c, _| Ok(c.session.transaction_id.into())),
     strict("user", (0, 0), NAME, |c, _| Ok((&c.session.user).into())),

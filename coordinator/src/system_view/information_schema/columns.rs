@@ -6,6 +6,7 @@ use super::super::{
     SystemViewContext,
     name::default_text,
     pg_catalog::pg_attribute::{Attribute, columns},
+    privileges::{shows, shows_column},
     relation::{Relation, RelationKind},
     rows::{Rows, row},
     types,
@@ -20,14 +21,17 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
          is_self_referencing, is_identity, identity_generation, identity_start, identity_increment, \
          identity_maximum, identity_minimum, identity_cycle, is_generated, is_updatable",
     );
+    let actor = context.actor();
     for relation in context.relations().iter() {
         let has_columns = matches!(
             relation.kind,
             RelationKind::Table(_) | RelationKind::View(_) | RelationKind::System(_)
         );
-        if has_columns {
+        if has_columns && shows(&actor, relation) {
             for column in columns(&relation.kind) {
-                push(&mut rows, context, relation, &column);
+                if shows_column(&actor, relation, column.number) {
+                    push(&mut rows, context, relation, &column);
+                }
             }
         }
     }

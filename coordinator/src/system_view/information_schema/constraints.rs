@@ -1,7 +1,9 @@
 //! `information_schema.table_constraints`, `key_column_usage` and `constraint_column_usage`:
 //! PRIMARY KEY and UNIQUE; `table_constraints` has CHECK, too.
 
-use kestrel_planner::catalog::{ColumnDef, KeyDef, TableDef};
+use kestrel_planner::catalog::{
+    COLUMN_PRIVILEGES, ColumnDef, KeyDef, ObjectKind, Privilege, TableDef,
+};
 
 use super::super::{
     SystemViewContext,
@@ -16,7 +18,12 @@ pub(in super::super) fn table_constraints(context: &SystemViewContext) -> Rows {
          enforced, nulls_distinct",
     );
     let database = &context.session.database;
-    for table in context.catalog.tables.values() {
+    let actor = context.actor();
+    let may = |table: &TableDef| {
+        let changes = actor.privileges(table.id, ObjectKind::Table);
+        actor.owns(table.id) || !changes.without(Privilege::Select.into()).is_empty()
+    };
+    for table in context.catalog.tables.values().filter(|table| may(table)) {
         for (key, is_primary) in keys(table) {
             rows.push(row![
                 database,
@@ -57,7 +64,13 @@ pub(in super::super) fn key_column_usage(context: &SystemViewContext) -> Rows {
          table_schema, table_name, column_name, ordinal_position",
     );
     let database = &context.session.database;
+    let actor = context.actor();
     for (table, key, position, column) in key_columns(context) {
+        let held = actor.privileges(table.id, ObjectKind::Table);
+        let held = held.and(COLUMN_PRIVILEGES).with(actor.column_privileges(table.id, column.id));
+        if held.is_empty() && !actor.owns(table.id) {
+            continue;
+        }
         let schema = &table.schema_name;
         rows.push(row![
             database,
@@ -79,7 +92,8 @@ pub(in super::super) fn constraint_column_usage(context: &SystemViewContext) -> 
          constraint_schema, constraint_name",
     );
     let database = &context.session.database;
-    for (table, key, _, column) in key_columns(context) {
+    let actor = context.actor();
+    for (table, key, _, column) in key_columns(context).filter(|(t, ..)| actor.owns(t.id)) {
         let schema = &table.schema_name;
         rows.push(row![database, schema, &table.name, &column.name, database, schema, &key.name,]);
     }

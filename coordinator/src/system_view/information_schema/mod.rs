@@ -3,6 +3,7 @@
 pub(super) mod columns;
 pub(super) mod constraints;
 pub(super) mod privileges;
+pub(super) mod roles;
 pub(super) mod schemata;
 pub(super) mod sequences;
 pub(super) mod tables;

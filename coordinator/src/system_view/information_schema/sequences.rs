@@ -1,5 +1,7 @@
 //! `information_schema.sequences`
 
+use kestrel_planner::catalog::ObjectKind;
+
 use super::super::{
     SystemViewContext,
     pg_catalog::pg_sequence::visible,
@@ -14,12 +16,18 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
          numeric_precision_radix, numeric_scale, start_value, minimum_value, maximum_value, \
          increment, cycle_option",
     );
+    let actor = context.actor();
     let is_identity = |owner: Option<(u64, u32)>| {
         let table = owner.and_then(|(table, _)| context.catalog.table_by_id(table));
         let column = owner.and_then(|(_, column)| table?.column_by_id(column));
         column.is_some_and(|column| column.identity.is_some())
     };
     for sequence in visible(context).filter(|s| !is_identity(s.owned_by)) {
+        if actor.privileges(sequence.id, ObjectKind::Sequence).is_empty()
+            && !actor.owns(sequence.id)
+        {
+            continue;
+        }
         let found = types::by_oid(sequence.data_type.oid().into());
         rows.push(row![
             &context.session.database,

@@ -4,6 +4,7 @@ use kestrel_planner::catalog::is_temporary_schema;
 
 use super::super::{
     SystemViewContext,
+    privileges::shows,
     relation::RelationKind,
     rows::{Rows, row},
 };
@@ -12,6 +13,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
         "table_catalog, table_schema, table_name, table_type, is_insertable_into, is_typed",
     );
+    let actor = context.actor();
     for relation in context.relations().iter() {
         let is_temporary = is_temporary_schema(&relation.schema);
         if is_temporary && !context.session.search_path.contains(&relation.schema) {
@@ -27,6 +29,9 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             RelationKind::View(_) | RelationKind::System(_) => ("VIEW", "NO"),
             RelationKind::Index(..) | RelationKind::Sequence => continue,
         };
+        if !shows(&actor, relation) {
+            continue;
+        }
         let database = &context.session.database;
         rows.push(row![database, &relation.schema, &relation.name, table_type, insertable, "NO"]);
     }

@@ -2,6 +2,7 @@
 
 use super::super::{
     SystemViewContext,
+    pg_catalog::pg_stat_activity::{HIDDEN_QUERY, sees},
     rows::{Rows, row},
 };
 
@@ -10,7 +11,10 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
         "query_id, session_pid, user_name, state, started_at, duration_ms, rows, rows_moved, \
          bytes_moved, query",
     );
+    let actor = context.actor();
     for query in context.queries.iter() {
+        let role = context.catalog.roles.get(&*query.user).map(|role| role.id);
+        let text = if sees(&actor, role) { query.text.to_string() } else { HIDDEN_QUERY.into() };
         let so_far_ms = || (context.now - query.started_at).num_milliseconds();
         rows.push(row![
             query.id.to_string(),
@@ -22,7 +26,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             query.rows,
             query.rows_moved,
             query.bytes_moved,
-            query.text.to_string(),
+            text,
         ]);
     }
     rows

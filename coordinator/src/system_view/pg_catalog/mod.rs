@@ -2,6 +2,7 @@
 
 pub(super) mod fixed;
 pub(super) mod gp_distribution_policy;
+pub(super) mod pg_acl;
 pub(super) mod pg_attrdef;
 pub(super) mod pg_attribute;
 pub(super) mod pg_class;

@@ -4,6 +4,7 @@ use kestrel_planner::catalog::{ColumnDef, Identity, TableDef};
 
 use super::super::{
     SystemViewContext,
+    privileges::acl_text,
     relation::RelationKind,
     rows::{Rows, row},
     types,
@@ -16,11 +17,12 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut out = Rows::new(
         "attrelid, attname, atttypid, attstattarget, attlen, attnum, attcacheoff, atttypmod, \
          attbyval, attalign, attstorage, attnotnull, atthasdef, attislocal, \
-         attcollation, attidentity",
+         attcollation, attidentity, attacl",
     );
     for relation in context.relations().iter() {
         for column in columns(&relation.kind) {
-            push(&mut out, relation.oid, column);
+            let acl = acl(context, relation.oid, column.number);
+            push(&mut out, relation.oid, column, acl);
         }
     }
     out
@@ -94,7 +96,14 @@ fn of_column(table: &TableDef, column: &ColumnDef) -> Attribute {
     }
 }
 
-fn push(out: &mut Rows, relation: i64, column: Attribute) {
+/// NULL as long as nothing was granted on the column.
+fn acl(context: &SystemViewContext, relation: i64, column: i64) -> Option<Vec<String>> {
+    let access = context.catalog.access.get(&relation.cast_unsigned())?;
+    let acl = access.columns.get(&u32::try_from(column).ok()?)?;
+    Some(acl_text(&context.catalog, acl))
+}
+
+fn push(out: &mut Rows, relation: i64, column: Attribute, acl: Option<Vec<String>>) {
     let Some(found) = types::by_oid(column.type_oid) else { return };
     out.push(row![
         relation,
@@ -117,5 +126,6 @@ fn push(out: &mut Rows, relation: i64, column: Attribute) {
             Some(Identity::Always) => "a",
             Some(Identity::ByDefault) => "d",
         },
+        acl,
     ]);
 }

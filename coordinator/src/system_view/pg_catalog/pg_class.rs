@@ -4,7 +4,8 @@ use kestrel_planner::catalog::{Catalog, TableDef, is_temporary_schema};
 
 use super::{
     super::{
-        OWNER_OID, SystemViewContext,
+        SystemViewContext,
+        privileges::{acl_text, owner},
         relation::{Relation, RelationKind, indexes, row_count, schema_oid},
         rows::{Rows, row},
     },
@@ -18,7 +19,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
         "oid, relname, relnamespace, relowner, relam, relfilenode, relpages, reltuples, \
          relhasindex, relpersistence, relkind, relnatts, relchecks, relhasrules, \
-         relispopulated, relreplident",
+         relispopulated, relreplident, relacl",
     );
     for relation in context.relations().iter() {
         let shape = Shape::of(&context.catalog, relation);
@@ -26,7 +27,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             relation.oid,
             &relation.name,
             schema_oid(&context.catalog, &relation.schema).unwrap_or(0),
-            OWNER_OID,
+            owner(&context.catalog, relation),
             shape.access_method,
             if shape.is_stored { relation.oid } else { 0 },
             i32::try_from(relation.bytes().div_ceil(PAGE_BYTES)).unwrap_or(i32::MAX),
@@ -40,9 +41,16 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             matches!(relation.kind, RelationKind::View(_)),
             true,
             shape.replica_identity,
+            acl(context, relation),
         ]);
     }
     rows
+}
+
+/// NULL as long as nothing was granted.
+fn acl(context: &SystemViewContext, relation: &Relation) -> Option<Vec<String>> {
+    let access = context.catalog.access.get(&relation.oid.cast_unsigned())?;
+    Some(acl_text(&context.catalog, access.acl.as_ref()?))
 }
 
 /// What differs between kinds.

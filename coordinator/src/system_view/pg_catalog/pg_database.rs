@@ -1,7 +1,8 @@
 //! `pg_database`: the one there is.
 
 use super::super::{
-    DATABASE_OID, OWNER_OID, SystemViewContext,
+    DATABASE_OID, SystemViewContext,
+    privileges::acl_text,
     rows::{Rows, row},
 };
 
@@ -13,12 +14,14 @@ pub(in super::super) const UTF8: i64 = 6;
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
         "oid, datname, datdba, encoding, datlocprovider, datallowconn, datconnlimit, \
-         dattablespace, datcollate, datctype",
+         dattablespace, datcollate, datctype, datacl",
     );
+    let catalog = &context.catalog;
+    let access = catalog.access_of(DATABASE_OID.cast_unsigned());
     rows.push(row![
         DATABASE_OID,
         &context.session.database,
-        OWNER_OID,
+        access.owner,
         UTF8,
         "c",
         true,
@@ -26,6 +29,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
         1663,
         COLLATION,
         COLLATION,
+        access.acl.map(|acl| acl_text(catalog, &acl)),
     ]);
     rows
 }

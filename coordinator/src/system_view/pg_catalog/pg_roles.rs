@@ -3,27 +3,31 @@
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::RoleDef;
 
-use super::super::{
-    SystemViewContext,
-    rows::{Rows, Value, row},
+use super::{
+    super::{
+        SystemViewContext,
+        rows::{Rows, Value, row},
+    },
+    pg_acl::configuration,
 };
 
 /// As `pg_roles` and `pg_user` show a password.
 const HIDDEN: &str = "********";
 
-/// Only superusers see what passwords are checked against.
+/// Only superusers read it.
 pub(in super::super) fn pg_authid(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(ROLE_COLUMNS);
     for role in context.catalog.roles.values() {
-        rows.push(role_row(role, verifier(context, role)));
+        rows.push(role_row(role, verifier(role)));
     }
     rows
 }
 
 pub(in super::super) fn pg_roles(context: &SystemViewContext) -> Rows {
-    let mut rows = Rows::new(ROLE_COLUMNS);
+    let mut rows = Rows::new(VIEW_COLUMNS);
     for role in context.catalog.roles.values() {
-        rows.push(role_row(role, HIDDEN.into()));
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = role_row(role, HIDDEN.into());
+        rows.push([a, b, c, d, e, f, g, h, i, j, k, l, configuration_of(context, role)]);
     }
     rows
 }
@@ -33,12 +37,22 @@ pub(in super::super) fn pg_user(context: &SystemViewContext) -> Rows {
 }
 
 pub(in super::super) fn pg_shadow(context: &SystemViewContext) -> Rows {
-    users(context, |role| verifier(context, role))
+    users(context, verifier)
 }
+
+const VIEW_COLUMNS: &str = "oid, rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, \
+                            rolcanlogin, rolreplication, rolbypassrls, rolconnlimit, rolpassword, \
+                            rolvaliduntil, rolconfig";
 
 const ROLE_COLUMNS: &str = "oid, rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, \
                             rolcanlogin, rolreplication, rolbypassrls, rolconnlimit, rolpassword, \
                             rolvaliduntil";
+
+/// `rolconfig`, which is a column of the view alone.
+fn configuration_of(context: &SystemViewContext, role: &RoleDef) -> Value {
+    let settings = context.catalog.role_settings.get(&role.id).map(|s| &s.everywhere);
+    settings.filter(|list| !list.is_empty()).map_or(Value::Null, configuration)
+}
 
 fn role_row(role: &RoleDef, password: Value) -> [Value; 12] {
     row![
@@ -77,15 +91,8 @@ fn users(context: &SystemViewContext, password: impl Fn(&RoleDef) -> Value) -> R
     rows
 }
 
-fn verifier(context: &SystemViewContext, role: &RoleDef) -> Value {
-    let own = context.catalog.roles.get(&context.session.user);
-    match &role.verifier {
-        Some(verifier) if own.is_some_and(|own| own.superuser) => {
-            verifier.as_str().to_string().into()
-        }
-        Some(_) => HIDDEN.into(),
-        None => Value::Null,
-    }
+fn verifier(role: &RoleDef) -> Value {
+    role.verifier.as_ref().map(|verifier| verifier.as_str().to_string()).into()
 }
 
 fn valid_until(role: &RoleDef) -> Option<DateTime<Utc>> {
@@ -115,19 +122,28 @@ mod tests {
         let shown = |user: &str, view: &str, column: &str| -> Vec<String> {
             let session = SessionFacts { user: user.into(), ..SessionFacts::default() };
             let context = SystemViewContext::new(Arc::clone(&catalog), session, Utc::now());
-            let batch = system_view("pg_catalog", view).unwrap().batch(&context).unwrap();
+            let batch = match system_view("pg_catalog", view).unwrap().batch(&context) {
+                Ok(batch) => batch,
+                Err(error) => return vec![error.message],
+            };
             let index = batch.schema().index_of(column).unwrap();
             let column = batch.project(&[index]).unwrap();
-            text(&column).into_iter().flatten().collect()
+            let cells = text(&column).into_iter().flatten();
+            cells.filter(|cell| !cell.starts_with("pg_")).collect()
         };
         let null = "~";
         assert_eq!(shown("kestrel", "pg_roles", "rolname"), ["ann", "kestrel", "staff"]);
         assert_eq!(shown("kestrel", "pg_user", "usename"), ["ann", "kestrel"]);
-        let seen = ["SCRAM-SHA-256$…", null, null];
-        assert_eq!(shown("kestrel", "pg_authid", "rolpassword"), seen);
-        assert_eq!(shown("ann", "pg_authid", "rolpassword"), [HIDDEN, null, null]);
+        let seen = shown("kestrel", "pg_authid", "rolpassword");
+        assert_eq!(
+            seen.iter().filter(|cell| *cell != null).collect::<Vec<_>>(),
+            ["SCRAM-SHA-256$…"]
+        );
+        let denied = "permission denied for table pg_authid";
+        assert_eq!(shown("ann", "pg_authid", "rolpassword"), [denied]);
         assert_eq!(shown("kestrel", "pg_shadow", "passwd"), ["SCRAM-SHA-256$…", null]);
-        assert_eq!(shown("ann", "pg_shadow", "passwd"), [HIDDEN, null]);
-        assert_eq!(shown("kestrel", "pg_roles", "rolpassword"), [HIDDEN; 3]);
+        let denied = "permission denied for view pg_shadow";
+        assert_eq!(shown("ann", "pg_shadow", "passwd"), [denied]);
+        assert_eq!(shown("kestrel", "pg_roles", "rolpassword"), [HIDDEN; 15]);
     }
 }

@@ -1,9 +1,9 @@
 //! `pg_sequence` and the view `pg_sequences`.
 
-use kestrel_planner::catalog::{SequenceDef, is_temporary_schema};
+use kestrel_planner::catalog::{ObjectKind, Privilege, SequenceDef, is_temporary_schema};
 
 use super::super::{
-    OWNER, SystemViewContext,
+    SystemViewContext,
     rows::{Rows, row},
 };
 
@@ -26,7 +26,7 @@ pub(in super::super) fn pg_sequence(context: &SystemViewContext) -> Rows {
 }
 
 /// `last_value` is NULL before the first one, and where it cannot be read. It is read for the
-/// sequences that the session can use.
+/// sequences that the session can use, if its role may.
 pub(in super::super) fn pg_sequences(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
         "schemaname, sequencename, sequenceowner, data_type, start_value, min_value, \
@@ -36,7 +36,7 @@ pub(in super::super) fn pg_sequences(context: &SystemViewContext) -> Rows {
         rows.push(row![
             &sequence.schema_name,
             &sequence.name,
-            OWNER,
+            context.owner_name(sequence.id),
             sequence.data_type.to_string(),
             sequence.start,
             sequence.min_value,
@@ -58,6 +58,10 @@ pub(in super::super) fn visible(context: &SystemViewContext) -> impl Iterator<It
 }
 
 fn last_value(context: &SystemViewContext, sequence: &SequenceDef) -> Option<i64> {
+    let held = context.actor().privileges(sequence.id, ObjectKind::Sequence);
+    if !held.has(Privilege::Select) && !held.has(Privilege::Usage) {
+        return None;
+    }
     let standing = context.control.as_ref()?.standing(sequence).ok()?;
     standing.state.is_called.then_some(standing.state.last_value)
 }

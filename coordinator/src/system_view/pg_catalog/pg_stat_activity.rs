@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use kestrel_planner::{access::Actor, catalog::READ_ALL_STATS_ID};
+
 use super::super::{
     DATABASE_OID, SystemViewContext,
     rows::{Rows, row},
@@ -16,27 +18,39 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     );
     let queued = context.queries.iter().filter(|query| query.state == QueryState::Queued);
     let queued: HashSet<i32> = queued.map(|query| query.session_pid).collect();
+    let actor = context.actor();
     for activity in &context.activities {
         let waits = queued.contains(&activity.process_id);
+        let role = context.catalog.roles.get(&activity.user).map(|role| role.id);
+        // Of others' sessions most is hidden.
+        let is_open = sees(&actor, role);
         rows.push(row![
             DATABASE_OID,
             &context.session.database,
             activity.process_id,
-            context.catalog.roles.get(&activity.user).map(|role| role.id),
+            role,
             &activity.user,
             &activity.application_name,
-            activity.peer.ip().to_string(),
-            i32::from(activity.peer.port()),
-            activity.backend_start,
-            activity.xact_start,
-            activity.query_start,
-            activity.state_change,
-            waits.then_some("ResourceGroup"),
-            waits.then_some("Queue"),
-            activity.state.as_str(),
-            &activity.query,
-            "client backend",
+            is_open.then(|| activity.peer.ip().to_string()),
+            is_open.then(|| i32::from(activity.peer.port())),
+            is_open.then_some(activity.backend_start),
+            activity.xact_start.filter(|_| is_open),
+            activity.query_start.filter(|_| is_open),
+            is_open.then_some(activity.state_change),
+            (is_open && waits).then_some("ResourceGroup"),
+            (is_open && waits).then_some("Queue"),
+            is_open.then(|| activity.state.as_str()),
+            if is_open { activity.query.clone() } else { HIDDEN_QUERY.into() },
+            is_open.then_some("client backend"),
         ]);
     }
     rows
+}
+
+/// What stands where a statement may not be seen.
+pub(in super::super) const HIDDEN_QUERY: &str = "<insufficient privilege>";
+
+/// Does the role see what another one runs?
+pub(in super::super) fn sees(actor: &Actor<'_>, role: Option<u64>) -> bool {
+    actor.acts_as(READ_ALL_STATS_ID) || role.is_some_and(|role| actor.acts_as(role))
 }

@@ -1,8 +1,9 @@
 //! `pg_tables` and `pg_views`.
 
 use super::super::{
-    OWNER, SystemViewContext, name,
-    relation::{RelationKind, indexes},
+    SystemViewContext, name,
+    privileges::{owner, role_name},
+    relation::{Relation, RelationKind, indexes},
     rows::{Rows, row},
 };
 
@@ -20,9 +21,14 @@ pub(in super::super) fn pg_tables(context: &SystemViewContext) -> Rows {
             | RelationKind::Sequence => continue,
         };
         let (schema, name) = (&relation.schema, &relation.name);
-        rows.push(row![schema, name, OWNER, has_indexes, false, false, false]);
+        let owner = owner_of(context, relation);
+        rows.push(row![schema, name, owner, has_indexes, false, false, false]);
     }
     rows
+}
+
+fn owner_of(context: &SystemViewContext, relation: &Relation) -> String {
+    role_name(&context.catalog, owner(&context.catalog, relation).cast_unsigned())
 }
 
 /// Views. The system's are computed: no SELECT defines them.
@@ -34,7 +40,8 @@ pub(in super::super) fn pg_views(context: &SystemViewContext) -> Rows {
             RelationKind::System(definition) if definition.kind == "v" => None,
             _ => continue,
         };
-        rows.push(row![&relation.schema, &relation.name, OWNER, definition]);
+        let owner = owner_of(context, relation);
+        rows.push(row![&relation.schema, &relation.name, owner, definition]);
     }
     rows
 }

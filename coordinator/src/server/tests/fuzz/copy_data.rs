@@ -1,7 +1,7 @@
 //! COPY's data: read in one piece and cut anywhere, it says the same.
 
 use arrow::array::RecordBatch;
-use kestrel_planner::catalog::ColumnDef;
+use kestrel_planner::{catalog::ColumnDef, functions::SessionFormats};
 use rand::Rng;
 use rand::SeedableRng;
 
@@ -83,7 +83,14 @@ fn reader(is_binary: bool, random: &mut Random) -> CopyReader {
     let columns: Vec<ColumnDef> = (1..=random.random_range(1..4))
         .map(|id| {
             let sql_type = one_of(TYPES, random);
-            ColumnDef { id, name: format!("c{id}"), sql_type, not_null: false, default: None }
+            ColumnDef {
+                id,
+                name: format!("c{id}"),
+                sql_type,
+                not_null: false,
+                default: None,
+                identity: None,
+            }
         })
         .collect();
     if is_binary {
@@ -98,7 +105,7 @@ fn reader(is_binary: bool, random: &mut Random) -> CopyReader {
         columns.iter().map(|_| Forced { not_null: random.random(), null: random.random() });
     let forced = forced.collect();
     let header = one_of(&[Header::None, Header::Skip, Header::Match], random);
-    let rows = CopyRows::new("t", columns, forced, null);
+    let rows = CopyRows::new("t", columns, forced, null, SessionFormats::default());
     CopyReader::records(Records::new("t", format), rows, header)
 }
 

@@ -45,11 +45,13 @@ fn check(input: &[u8], random: &mut Random) {
     };
     assert!(rules.rules.len() <= text.lines().count());
     let peer = one_of(&["127.0.0.1", "10.1.2.3", "::1", "::ffff:10.1.2.3", "fd00::1"], random);
+    let user = one_of(&["ann", "all", "a b", ""], random);
     let attempt = LoginAttempt {
         peer: peer.parse().unwrap(),
-        user: one_of(&["ann", "all", "a b", ""], random),
+        user,
         database: "kestrel",
         is_encrypted: random.random(),
+        member_of: &[user.to_string(), "staff".to_string()].into(),
     };
     match rules.method(&attempt) {
         Ok(method) => assert_ne!(method, Method::Reject),
