@@ -159,7 +159,7 @@ fn check_circularity(acl: &[AclItem], change: &AclChange, owner: u64) -> Result<
 
 /// The list when the object has another owner (`aclnewowner`): what the old one had and gave is
 /// the new one's.
-pub fn with_owner(acl: &[AclItem], old: u64, new: u64) -> Vec<AclItem> {
+pub(super) fn with_owner(acl: &[AclItem], old: u64, new: u64) -> Vec<AclItem> {
     let other = |role: u64| if role == old { new } else { role };
     let mut changed: Vec<AclItem> = Vec::with_capacity(acl.len());
     for item in acl {
