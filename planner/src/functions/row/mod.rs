@@ -51,7 +51,6 @@ pub(crate) enum Type {
     Timestamp,
     TimestampTz,
     Interval,
-    Uuid,
     Json,
     Jsonb,
     TextArray,
@@ -90,7 +89,6 @@ impl Type {
             Self::Timestamp => SqlType::Timestamp,
             Self::TimestampTz => SqlType::TimestampTz,
             Self::Interval => SqlType::Interval,
-            Self::Uuid => SqlType::Uuid,
             Self::Json => SqlType::Json,
             Self::Jsonb => SqlType::Jsonb,
             Self::TextArrays => {

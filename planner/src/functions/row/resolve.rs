@@ -136,7 +136,6 @@ fn conversion(wanted: Type, argument: &Argument, element: &DataType) -> Option<(
         (Type::Interval, Some(Class::Interval)) => Some(0),
         (Type::Interval, Some(Class::Time)) => Some(2),
         (Type::Bytea, _) if matches!(found, DataType::Binary | DataType::BinaryView) => Some(0),
-        (Type::Uuid, _) if *found == DataType::FixedSizeBinary(16) => Some(0),
         (Type::DoubleArray | Type::IntegerArray | Type::TextArray, _) => match found {
             DataType::List(item) => elements(wanted, item.data_type()),
             _ => None,
