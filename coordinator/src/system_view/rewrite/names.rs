@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::{
-    build::{array, array_elements, call, literal_text, number},
+    build::{array, array_elements, call, literal_text, number, text},
     scope::{Scope, column, folded, system_relation},
 };
 
@@ -34,6 +34,13 @@ impl Names {
         found.map(|definition| definition.oid)
     }
 
+    /// Whether an expression is a column of type `int2vector` or `oidvector`.
+    fn is_vector(&self, expr: &Expr) -> bool {
+        let Some(name) = column(expr) else { return false };
+        let found = self.scopes.iter().rev().find_map(|scope| scope.system_column(name));
+        found.is_some_and(|definition| is_vector(definition.type_name))
+    }
+
     /// The system relations' column that is subscripted. The parser takes `c.indkey[0]` for the
     /// field `indkey` of `c`, and the first element of that.
     fn subscripted(&self, root: &Expr, access: &[AccessExpr]) -> Option<Subscripted> {
@@ -57,7 +64,7 @@ impl Subscripted {
     /// Subscripts of the vector types and of names begin with 0, those of lists with 1; of a name
     /// they give a character.
     fn access(self, access: &mut [AccessExpr]) -> Option<Expr> {
-        if self.type_name.ends_with("vector") {
+        if is_vector(self.type_name) {
             access.iter_mut().for_each(count_from_one);
         }
         let [.., AccessExpr::Subscript(Subscript::Index { index })] = access else { return None };
@@ -147,6 +154,13 @@ impl VisitorMut for Names {
         let replacement = match expr {
             // Text has one collation.
             Expr::Collate { expr: inner, .. } => Some(std::mem::replace(&mut **inner, number(0))),
+            // Lists would be written with braces.
+            Expr::Cast { expr: inner, data_type, .. }
+                if is_text(data_type) && self.is_vector(inner) =>
+            {
+                let vector = std::mem::replace(&mut **inner, number(0));
+                Some(call("array_to_string", vec![vector, text(" ")]))
+            }
             Expr::Cast { expr: inner, data_type, .. } => match target(data_type) {
                 Target::Unknown => None,
                 Target::Type(known) => {
@@ -238,6 +252,16 @@ fn operator(op: &BinaryOperator) -> Option<BinaryOperator> {
         "!~~*" => BinaryOperator::PGNotILikeMatch,
         _ => return None,
     })
+}
+
+/// `int2vector`, `oidvector`
+fn is_vector(type_name: &str) -> bool {
+    type_name.ends_with("vector")
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    let written = data_type.to_string().to_ascii_lowercase();
+    ["text", "varchar"].contains(&written.strip_prefix("pg_catalog.").unwrap_or(&written))
 }
 
 /// What a cast goes to.

@@ -118,6 +118,11 @@ fn statements_are_rewritten() {
              pg_catalog.pg_constraint c",
         ),
         (
+            "SELECT ix.indkey::varchar AS k, c.conkey::text AS t FROM pg_index ix, pg_constraint c",
+            "SELECT array_to_string(ix.indkey, ' ') AS k, c.conkey::TEXT AS t FROM \
+             pg_catalog.pg_index ix, pg_catalog.pg_constraint c",
+        ),
+        (
             "SELECT typname[0] = '_' FROM pg_type",
             "SELECT substr(typname, (0) + 1, 1) = '_' AS \"?column?0\" FROM pg_catalog.pg_type",
         ),
