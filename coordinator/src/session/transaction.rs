@@ -68,6 +68,17 @@ struct Work {
     ddl_lock: Option<OwnedMutexGuard<()>>,
 }
 
+impl Work {
+    /// What others have created since the snapshot was taken has OIDs that are not in it. Whoever
+    /// has the lock of DDL is the only one to take new ones.
+    fn take_new_oids(&mut self, engine: &Engine) {
+        let newest = engine.catalog.snapshot().next_oid;
+        if self.view.next_oid < newest {
+            Arc::make_mut(&mut self.view).next_oid = newest;
+        }
+    }
+}
+
 impl Transaction {
     pub(super) fn status(&self) -> TransactionStatus {
         match self.status {
@@ -198,6 +209,7 @@ impl Transaction {
             work.base = base;
         }
         work.ddl_lock = Some(guard);
+        work.take_new_oids(engine);
     }
 
     /// How far it has come.
@@ -217,6 +229,9 @@ impl Transaction {
         work.view = Arc::clone(progress.view.as_ref().unwrap_or(&work.base));
         let undone = work.changes.split_off(progress.changes.min(work.changes.len()));
         work.checked.truncate(progress.checked);
+        if work.ddl_lock.is_some() {
+            work.take_new_oids(engine);
+        }
         engine.garbage.note_undone(&undone);
         engine.collect_garbage().await;
     }

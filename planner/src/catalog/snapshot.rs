@@ -137,6 +137,9 @@ impl Catalog {
             }
             CatalogChange::CreateTable(table) => {
                 let key = self.free_name(&table.schema_name, &table.name)?;
+                if self.table_by_id(table.id).is_some() || self.view_by_id(table.id).is_some() {
+                    return Err(conflict(format!("the OID {} was taken meanwhile", table.id)));
+                }
                 let checks = table.checks.iter().map(|check| check.id);
                 checks.for_each(|id| self.next_oid = self.next_oid.max(id + 1));
                 let keys = table.primary_key.iter().chain(&table.unique_keys).map(|k| k.id);
