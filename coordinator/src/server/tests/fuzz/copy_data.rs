@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use kestrel_planner::catalog::ColumnDef;
+use kestrel_planner::functions::SessionFormats;
 use rand::Rng;
 use rand::SeedableRng;
 
@@ -83,7 +84,14 @@ fn reader(is_binary: bool, random: &mut Random) -> CopyReader {
     let columns: Vec<ColumnDef> = (1..=random.random_range(1..4))
         .map(|id| {
             let sql_type = one_of(TYPES, random);
-            ColumnDef { id, name: format!("c{id}"), sql_type, not_null: false, default: None }
+            ColumnDef {
+                id,
+                name: format!("c{id}"),
+                sql_type,
+                not_null: false,
+                default: None,
+                identity: None,
+            }
         })
         .collect();
     if is_binary {
@@ -98,7 +106,7 @@ fn reader(is_binary: bool, random: &mut Random) -> CopyReader {
         columns.iter().map(|_| Forced { not_null: random.random(), null: random.random() });
     let forced = forced.collect();
     let header = one_of(&[Header::None, Header::Skip, Header::Match], random);
-    let rows = CopyRows::new("t", columns, forced, null);
+    let rows = CopyRows::new("t", columns, forced, null, SessionFormats::default());
     CopyReader::records(Records::new("t", format), rows, header)
 }
 

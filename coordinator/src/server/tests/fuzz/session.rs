@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
 use kestrel_planner::catalog::{ColumnDef, RoleDef, SqlType, Verifier};
+use kestrel_planner::functions::SessionFormats;
 use kestrel_proto::{BatchStream, ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
@@ -185,6 +186,7 @@ fn reader(form: &str) -> CopyReader {
         sql_type,
         not_null: false,
         default: None,
+        identity: None,
     };
     let columns = vec![column(1, "a", SqlType::Integer), column(2, "b", SqlType::Text)];
     if form == "binary" {
@@ -193,7 +195,8 @@ fn reader(form: &str) -> CopyReader {
     let csv = form == "csv";
     let (delimiter, null) = if csv { (b',', "") } else { (b'\t', "\\N") };
     let format = RecordFormat { csv, delimiter, null: null.into(), quote: b'"', escape: b'"' };
-    let rows = CopyRows::new("t", columns, vec![Forced::default(); 2], null);
+    let rows =
+        CopyRows::new("t", columns, vec![Forced::default(); 2], null, SessionFormats::default());
     CopyReader::records(Records::new("t", format), rows, Header::None)
 }
 
