@@ -21,7 +21,7 @@ use datafusion::{
     prelude::SessionConfig,
 };
 use kestrel_coordinator::{
-    access::Gate, catalog::CatalogHandle, cluster::Member, engine::Engine, query, server::serve,
+    access::Gate, catalog::CatalogHandle, cluster::Member, engine::Engine, query,
     session::EngineBackend,
 };
 use kestrel_datanode::LocalDatanode;
@@ -120,10 +120,8 @@ impl Cluster {
             watchers.spawn(http::serve(listener, page, watchers_shutdown.clone()));
         }
         let backend = EngineBackend::new(Arc::clone(&engine)).with_fixed_settings(fixed_settings);
-        let served = serve(listeners.clients, Arc::new(backend), serve_options, shutdown.clone());
-        let server = tokio::spawn(async move {
-            let _ = served.await;
-        });
+        let served = backend.serve(listeners.clients, serve_options, shutdown.clone());
+        let server = tokio::spawn(served);
         Ok(Self {
             address,
             rpc_address,

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use chrono::Utc;
+use futures::future::BoxFuture;
 use kestrel_planner::catalog::{Catalog, CatalogChange, DatanodeDef};
 use kestrel_proto::{
     ENGINE_VERSION, ErrorReport, Result, SqlState,
@@ -43,23 +44,26 @@ impl RegistrationService {
     }
 }
 
-/// Answers datanodes until `shutdown`.
+/// Answers datanodes until `shutdown`. Boxed: whoever awaits it does not compile the server over
+/// again.
 ///
 /// # Errors
 /// 22023 for TLS files that cannot be used; 58000.
-pub async fn serve_registration(
+pub fn serve_registration(
     service: RegistrationService,
     listener: TcpListener,
     credentials: Credentials,
     (settings, tls): (RpcSettings, Option<Tls>),
     shutdown: CancellationToken,
-) -> Result<()> {
-    let service = CoordinatorServer::new(service)
-        .max_decoding_message_size(settings.message_bytes_max)
-        .max_encoding_message_size(settings.message_bytes_max);
-    let service = server(&settings, tls.as_ref())?
-        .add_service(InterceptedService::new(service, Check(credentials)));
-    serve(service, listener, &settings, shutdown).await
+) -> BoxFuture<'static, Result<()>> {
+    Box::pin(async move {
+        let service = CoordinatorServer::new(service)
+            .max_decoding_message_size(settings.message_bytes_max)
+            .max_encoding_message_size(settings.message_bytes_max);
+        let service = server(&settings, tls.as_ref())?
+            .add_service(InterceptedService::new(service, Check(credentials)));
+        serve(service, listener, &settings, shutdown).await
+    })
 }
 
 #[tonic::async_trait]

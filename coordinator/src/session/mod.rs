@@ -35,6 +35,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
 use kestrel_planner::{
     access::{Actor, insufficient},
     bind::{bind_query, locate},
@@ -43,13 +44,14 @@ use kestrel_planner::{
     parse::{self, StatementKind},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::{Engine, LockOwner},
     server::{
-        Backend, Description, Format, IdleLimit, Parameter, Portals, PreparedStatements, Session,
-        StartupInfo, TransactionStatus,
+        Backend, Description, Format, IdleLimit, Parameter, Portals, PreparedStatements,
+        ServeOptions, Session, StartupInfo, TransactionStatus, serve,
     },
 };
 use identity::Login;
@@ -76,6 +78,17 @@ impl EngineBackend {
     /// The same, whose sessions show these values of settings that nobody can change.
     pub fn with_fixed_settings(self, fixed_settings: Vec<(&'static str, String)>) -> Self {
         Self { fixed_settings, ..self }
+    }
+
+    /// Serves clients with these sessions, as [`serve`] does. Boxed: whoever awaits it does not
+    /// compile the server over again.
+    pub fn serve(
+        self,
+        listener: TcpListener,
+        options: ServeOptions,
+        shutdown: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(serve(listener, Arc::new(self), options, shutdown))
     }
 }
 

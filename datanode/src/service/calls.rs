@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use arrow::ipc::convert::fb_to_schema;
-use futures::Stream;
+use futures::{Stream, future::BoxFuture};
 use kestrel_proto::{
     Datanode as _, DropSegments, ErrorReport, Ingest, QueryId, Result, TableId, TransactionId,
     message::{
@@ -40,25 +40,27 @@ pub struct ServiceOptions {
     pub fragments: Handle,
 }
 
-/// Answers calls until `shutdown`.
+/// Answers calls until `shutdown`. Boxed: whoever awaits it does not compile the server over again.
 ///
 /// # Errors
 /// 22023 for TLS files that cannot be used; 58000.
-pub async fn serve(
+pub fn serve(
     datanode: Arc<LocalDatanode>,
     listener: TcpListener,
     options: ServiceOptions,
     shutdown: CancellationToken,
-) -> Result<()> {
-    let settings = options.settings.clone();
-    let mut server = server(&settings, options.tls.as_ref())?;
-    let bytes_max = settings.message_bytes_max;
-    let check = Check(options.credentials.clone());
-    let service = DatanodeServer::new(Service { datanode, options })
-        .max_decoding_message_size(bytes_max)
-        .max_encoding_message_size(bytes_max);
-    let service = server.add_service(InterceptedService::new(service, check));
-    rpc::serve(service, listener, &settings, shutdown).await
+) -> BoxFuture<'static, Result<()>> {
+    Box::pin(async move {
+        let settings = options.settings.clone();
+        let mut server = server(&settings, options.tls.as_ref())?;
+        let bytes_max = settings.message_bytes_max;
+        let check = Check(options.credentials.clone());
+        let service = DatanodeServer::new(Service { datanode, options })
+            .max_decoding_message_size(bytes_max)
+            .max_encoding_message_size(bytes_max);
+        let service = server.add_service(InterceptedService::new(service, check));
+        rpc::serve(service, listener, &settings, shutdown).await
+    })
 }
 
 struct Service {

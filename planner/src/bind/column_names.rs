@@ -9,7 +9,7 @@ use std::{collections::HashSet, ops::ControlFlow};
 
 use datafusion::{
     common::DFSchema,
-    sql::sqlparser::ast::{self, Expr, Query, Select, SelectItem, SetExpr, Subscript, VisitorMut},
+    sql::sqlparser::ast::{self, Expr, Query, Select, SelectItem, SetExpr, VisitorMut},
 };
 
 use crate::parse::Walk;
@@ -151,11 +151,14 @@ fn figure(expr: &Expr) -> Option<String> {
         Expr::Interval(_) => Some("interval".into()),
         Expr::Value(value) if matches!(value.value, ast::Value::Boolean(_)) => Some("bool".into()),
         Expr::Subquery(query) => top_level_names(&query.body).into_iter().next().flatten(),
-        Expr::CompoundFieldAccess { access_chain, root } => match access_chain.last() {
-            Some(ast::AccessExpr::Dot(field)) => figure(field),
-            Some(ast::AccessExpr::Subscript(Subscript::Index { .. })) => figure(root),
-            _ => None,
-        },
+        // The last field's name; subscripts have none.
+        Expr::CompoundFieldAccess { access_chain, root } => {
+            let field = access_chain.iter().rev().find_map(|access| match access {
+                ast::AccessExpr::Dot(field) => Some(field),
+                ast::AccessExpr::Subscript(_) => None,
+            });
+            figure(field.unwrap_or(root))
+        }
         _ => None,
     }
 }

@@ -1,7 +1,8 @@
 //! COPY's data: read in one piece and cut anywhere, it says the same.
 
 use arrow::array::RecordBatch;
-use kestrel_planner::{catalog::ColumnDef, functions::SessionFormats};
+use kestrel_planner::catalog::ColumnDef;
+use kestrel_planner::functions::SessionFormats;
 use rand::Rng;
 use rand::SeedableRng;
 

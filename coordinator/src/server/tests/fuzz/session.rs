@@ -7,10 +7,8 @@ use arrow::datatypes::{Field, Schema};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
-use kestrel_planner::{
-    catalog::{ColumnDef, RoleDef, SqlType, Verifier},
-    functions::SessionFormats,
-};
+use kestrel_planner::catalog::{ColumnDef, RoleDef, SqlType, Verifier};
+use kestrel_planner::functions::SessionFormats;
 use kestrel_proto::{BatchStream, ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
@@ -197,8 +195,8 @@ fn reader(form: &str) -> CopyReader {
     let csv = form == "csv";
     let (delimiter, null) = if csv { (b',', "") } else { (b'\t', "\\N") };
     let format = RecordFormat { csv, delimiter, null: null.into(), quote: b'"', escape: b'"' };
-    let (forced, formats) = (vec![Forced::default(); 2], SessionFormats::default());
-    let rows = CopyRows::new("t", columns, forced, null, formats);
+    let rows =
+        CopyRows::new("t", columns, vec![Forced::default(); 2], null, SessionFormats::default());
     CopyReader::records(Records::new("t", format), rows, Header::None)
 }
 
