@@ -29,7 +29,7 @@ async fn what_is_granted_counts_at_once_and_what_is_revoked_too() {
     }
     assert_eq!(text(&bob.copy_out("COPY t TO STDOUT").await.unwrap_err()), denied);
     assert_eq!(text(&bob.copy_out("COPY (SELECT a FROM t) TO STDOUT").await.unwrap_err()), denied);
-    assert_eq!(text(&bob.copy_in("COPY t FROM STDIN", "3\tz\n").await.unwrap_err()), denied);
+    assert_eq!(text(&bob.failure("COPY t FROM STDIN").await), denied);
     ann.run_all(["GRANT SELECT, INSERT ON t TO bob"]).await;
     assert_eq!(bob.value("EXECUTE p").await, "2");
     assert_eq!(bob.copy_in("COPY t FROM STDIN", "3\tz\n").await.unwrap(), 1);
@@ -42,7 +42,7 @@ async fn what_is_granted_counts_at_once_and_what_is_revoked_too() {
     assert_eq!(text(&bob.failure("EXECUTE p").await), denied);
     ann.run_all(["REVOKE INSERT ON t FROM bob", "GRANT INSERT (a), SELECT (a) ON t TO bob"]).await;
     assert_eq!(bob.copy_in("COPY t (a) FROM STDIN", "4\n").await.unwrap(), 1);
-    assert_eq!(text(&bob.copy_in("COPY t FROM STDIN", "5\tz\n").await.unwrap_err()), denied);
+    assert_eq!(text(&bob.failure("COPY t FROM STDIN").await), denied);
     assert_eq!(bob.copy_out("COPY t (a) TO STDOUT").await.unwrap().len(), 8);
     assert_eq!(text(&bob.copy_out("COPY t TO STDOUT").await.unwrap_err()), denied);
     cluster.stop().await;

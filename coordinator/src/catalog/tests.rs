@@ -217,8 +217,10 @@ fn a_catalog_without_roles_gets_the_first_one() {
     assert_eq!(CatalogStore::open(dir.path()).unwrap().mock_nonce().0, nonce, "it stays");
     sqlite(
         dir.path(),
-        "DROP TABLE roles; DROP TABLE security; DROP TABLE access; DROP TABLE default_acls; \
-         DROP TABLE role_settings; PRAGMA user_version = 2",
+        "DROP TABLE roles; DROP TABLE security; DROP TABLE sequence_values; \
+         ALTER TABLE sequences ADD COLUMN last_value INTEGER NOT NULL DEFAULT 0; \
+         DROP TABLE access; DROP TABLE default_acls; DROP TABLE role_settings; \
+         PRAGMA user_version = 2",
     );
     let store = CatalogStore::open(dir.path()).unwrap();
     check_equal(&store.snapshot(), &Catalog::empty());
@@ -257,7 +259,7 @@ fn torn_write_shows_only_whole_commits() {
         check_equal(&found.snapshot(), &expected.1);
         assert_eq!(found.epoch(), 2);
         // And it goes on from there.
-        found.commit(None, vec![CatalogChange::CreateTable(table(20000, "v"))], now()).unwrap();
+        found.commit(None, vec![CatalogChange::CreateTable(table(20000, "later"))], now()).unwrap();
     }
 }
 

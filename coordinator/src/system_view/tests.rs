@@ -69,6 +69,7 @@ pub(super) fn catalog() -> Catalog {
             everywhere: [("search_path".into(), "public".into())].into(),
             in_database: Default::default(),
         }),
+        CatalogChange::SetComment { object: 16386, column: 0, text: Some("a table".into()) },
     ];
     Catalog::empty().apply(&changes).unwrap()
 }

@@ -201,11 +201,18 @@ mod tests {
             let read = tasks.join_next().await.unwrap().unwrap();
             counted.store(read.0 as u64, Ordering::Relaxed);
         }));
-        let steps = tokio::spawn(in_turns(&short, async {
-            for _ in 0..10 {
-                tokio::task::yield_now().await;
-            }
-        }));
+        let mut steps = 10;
+        let steps = tokio::spawn(in_turns(
+            &short,
+            poll_fn(move |cx| {
+                if steps == 0 {
+                    return Poll::Ready(());
+                }
+                steps -= 1;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }),
+        ));
         steps.await.unwrap();
         assert_eq!(done.load(Ordering::Relaxed), 0, "the short task has waited for the long one");
         long.await.unwrap();

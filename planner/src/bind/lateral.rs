@@ -88,7 +88,7 @@ fn is_unconditional(join: &Join) -> bool {
 fn is_only_unnested(subquery: &Subquery) -> bool {
     match subquery.subquery.as_ref() {
         LogicalPlan::Projection(projection) => {
-            let bare = |expr: &Expr| match expr.clone().unalias() {
+            let bare = |expr: &Expr| match expr.clone().unalias_nested().data {
                 Expr::Cast(cast) => matches!(*cast.expr, Expr::Column(_)),
                 other => matches!(other, Expr::Column(_)),
             };

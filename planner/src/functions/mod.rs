@@ -29,6 +29,7 @@ mod tests;
 mod window;
 mod zone;
 
+pub(crate) use cast::is_cast;
 pub use cast::{assign_to, cast_to, output, read_text};
 pub(crate) use cast::{normal_interval, parse_timestamp_tz};
 pub use decimal::field_overflow;

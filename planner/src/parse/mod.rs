@@ -11,8 +11,6 @@ mod access;
 mod alter;
 mod build;
 mod check_columns;
-#[cfg(test)]
-mod client_tests;
 mod comment;
 mod copy;
 mod copy_options;

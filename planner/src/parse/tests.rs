@@ -1,5 +1,7 @@
 //! Statements and errors, as data.
 
+mod clients;
+
 use std::{fs, path::Path};
 
 use super::*;

@@ -124,7 +124,7 @@ fn statements_are_rewritten() {
         ),
         (
             "SELECT typname[0] = '_' FROM pg_type",
-            "SELECT substr(typname, (0) + 1, 1) = '_' AS \"?column?0\" FROM pg_catalog.pg_type",
+            "SELECT substr(typname, (0) + 1, 1) = '_' FROM pg_catalog.pg_type",
         ),
         (
             "SELECT classid AS c FROM pg_depend UNION ALL SELECT 'pg_am'::regclass AS c FROM pg_am",

@@ -91,6 +91,11 @@ pub(crate) fn cast_of(expr: &Expr) -> Option<(&Expr, SqlType)> {
     }
 }
 
+/// Whether this is a call of ours that casts.
+pub(crate) fn is_cast(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if call.func.inner().downcast_ref::<CastFunction>().is_some())
+}
+
 /// What happens to a value of type `from` that goes into a column of type `to`.
 pub fn assign_to(expr: Expr, from: &DataType, to: SqlType) -> Result<Expr, ErrorReport> {
     cast(expr, from, to, CastKind::Assignment)

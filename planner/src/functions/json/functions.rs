@@ -317,6 +317,8 @@ fn member(arguments: &[Datum], is_jsonb: bool, as_text: bool) -> Result<Datum> {
     }
     let json = read(&arguments[0])?;
     let value = match &arguments[1] {
+        // A scalar is held as an array of itself (`jsonb_array_element`, jsonfuncs.c).
+        Datum::Int(0 | -1) if json.is_scalar() => Some(&json),
         Datum::Int(position) => json.element(*position),
         key => json.member(key.text()),
     };

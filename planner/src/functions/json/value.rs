@@ -152,6 +152,11 @@ impl Json {
         }
     }
 
+    /// Neither an object nor an array.
+    pub(crate) fn is_scalar(&self) -> bool {
+        !matches!(self, Self::Object(_) | Self::Array(_))
+    }
+
     /// An element by its position from 0, or from the end by a negative one.
     pub(crate) fn element(&self, position: i64) -> Option<&Self> {
         let Self::Array(elements) = self else { return None };
