@@ -60,10 +60,15 @@ impl Programs {
         &self.directory
     }
 
-    /// The client: beside the server's programs, or in PATH.
+    /// psql, see [`Self::client`].
     pub fn psql(&self) -> PathBuf {
-        let beside = self.directory.join("psql");
-        if beside.exists() { beside } else { "psql".into() }
+        self.client("psql")
+    }
+
+    /// A client's program: beside the server's programs, or in PATH.
+    pub fn client(&self, program: &str) -> PathBuf {
+        let beside = self.directory.join(program);
+        if beside.exists() { beside } else { program.into() }
     }
 
     fn command(&self, program: &str) -> Command {

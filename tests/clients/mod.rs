@@ -103,7 +103,7 @@ async fn pgbench() {
     let (ok, text) = output(psql).await;
     assert!(ok, "{text}");
     for mode in ["simple", "extended", "prepared"] {
-        let mut pgbench = Command::new(programs.directory().join("pgbench"));
+        let mut pgbench = Command::new(programs.client("pgbench"));
         pgbench.args(["--no-vacuum", "--protocol", mode]);
         pgbench.arg(format!("--client={PGBENCH_CLIENTS}"));
         pgbench.arg(format!("--transactions={PGBENCH_TRANSACTIONS}"));

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use crate::support::{Answer, Session, TestCluster, postgres};
 
-/// Statements as data: what each file is, it says at its top.
-const FILES: &[&str] = &["psql", "pg_dump", "tools"];
+/// Statements as data: what each file is, it says at its top; and whether it is one transaction.
+const FILES: &[(&str, bool)] = &[("psql", false), ("pg_dump", true), ("tools", false)];
 
 /// One statement of a file.
 struct Case {
@@ -14,7 +14,7 @@ struct Case {
     name: String,
     sql: String,
     /// Rows that only one of the two may have, with `- ` (PostgreSQL) or `+ ` (Kestrel) before
-    /// them; `None`: it must only run.
+    /// them; a row of Kestrel that begins with `! ` is an error; `None`: it must only run.
     differences: Option<Vec<String>>,
 }
 
@@ -38,13 +38,13 @@ async fn run_and_see_what_postgresql_shows() {
     }
 
     let mut wrong = String::new();
-    for file in FILES {
+    for (file, is_block) in FILES {
         // Each file sets what suits its client.
         let (theirs, ours) = (Session::connect(&server).await, cluster.session().await);
         let text = read(file);
         let mut cases = cases(&text);
         for case in &mut cases {
-            compare(&theirs, &ours, case, &mut wrong).await;
+            compare(&theirs, &ours, case, *is_block, &mut wrong).await;
         }
         if std::env::var_os("REWRITE").is_some() {
             std::fs::write(path(file), print(&text, &cases)).unwrap();
@@ -57,15 +57,28 @@ async fn run_and_see_what_postgresql_shows() {
 
 /// Runs one case on both; says in `wrong` what is not as the case has it, and puts what is so
 /// into the case.
-async fn compare(theirs: &Session, ours: &Session, case: &mut Case, wrong: &mut String) {
+async fn compare(
+    theirs: &Session,
+    ours: &Session,
+    case: &mut Case,
+    is_block: bool,
+    wrong: &mut String,
+) {
     let expected = run(theirs, &case.sql).await;
     let expected =
         expected.unwrap_or_else(|e| panic!("PostgreSQL: {}: {}\n{e}", case.name, case.sql));
     let rows = match run(ours, &case.sql).await {
         Ok(rows) => rows,
         Err(error) => {
-            let _ = write!(wrong, "\n== {}\n{}\n{error}\n", case.name, case.sql);
-            return;
+            if is_block {
+                ours.run_all(["ROLLBACK", "BEGIN"]).await;
+            }
+            if case.differences.is_some() {
+                vec![format!("! {}", error.lines().next().unwrap_or_default())]
+            } else {
+                let _ = write!(wrong, "\n== {}\n{}\n{error}\n", case.name, case.sql);
+                return;
+            }
         }
     };
     let Some(differences) = &mut case.differences else { return };
@@ -97,12 +110,7 @@ async fn run(session: &Session, sql: &str) -> Result<Vec<String>, String> {
             Ok(lines)
         }
         Answer::Done(_) => Ok(vec![]),
-        Answer::Error(failure) => {
-            // The rest of the file is in a block: go on in a new one.
-            let _ = session.run("ROLLBACK").await;
-            let _ = session.run("BEGIN").await;
-            Err(failure.to_string())
-        }
+        Answer::Error(failure) => Err(failure.to_string()),
     }
 }
 
@@ -184,7 +192,7 @@ fn read(file: &str) -> String {
 /// No two of a client's statements are the same.
 #[test]
 fn are_written_once() {
-    for file in FILES {
+    for (file, _) in FILES {
         let mut seen = BTreeMap::new();
         for case in cases(&read(file)) {
             let before = seen.insert(case.sql.clone(), case.name.clone());

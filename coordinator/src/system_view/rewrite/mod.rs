@@ -70,6 +70,7 @@ impl Visitor for Search {
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
         match scope::system_relation(relation, &self.ctes) {
             Some(_) => ControlFlow::Break(()),
+            None if names::gives_rows(relation) => ControlFlow::Break(()),
             None => ControlFlow::Continue(()),
         }
     }

@@ -4,8 +4,10 @@ use std::{collections::HashSet, ops::ControlFlow};
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr,
-    Ident, ObjectName, ObjectNamePart, Select, Subscript, TableFactor, TimezoneInfo, VisitorMut,
+    Ident, ObjectName, ObjectNamePart, Query, Select, Subscript, TableAlias, TableFactor,
+    TimezoneInfo, VisitorMut,
 };
+use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
 
 use super::{
     build::{array, array_elements, call, literal_text, number, text},
@@ -105,7 +107,14 @@ impl VisitorMut for Names {
             return ControlFlow::Continue(());
         };
         unqualify(name);
-        if name.to_string().eq_ignore_ascii_case("unnest") {
+        if let Some(rows) = rows_of(&name.to_string().to_lowercase()) {
+            *factor = TableFactor::Derived {
+                lateral: false,
+                subquery: Box::new(rows),
+                alias: alias.take().or_else(|| alias_of(name)),
+                sample: None,
+            };
+        } else if name.to_string().eq_ignore_ascii_case("unnest") {
             let arrays = arguments.args.iter().filter_map(|a| match a {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
                 _ => None,
@@ -189,6 +198,47 @@ fn is_default_privileges(expr: &Expr) -> bool {
     let Expr::Function(function) = expr else { return false };
     let last = function.name.0.last().and_then(|part| part.as_ident());
     last.is_some_and(|name| folded(name) == "acldefault")
+}
+
+/// Functions that give rows, and the queries that stand for them. What they tell about is not
+/// there: partitions, text search, options of foreign tables.
+const ROWS: &[(&str, &str)] = &[
+    (
+        "pg_get_keywords",
+        "SELECT word, 'U' AS catcode, true AS barelabel, 'unreserved' AS catdesc, 'can be bare label' \
+         AS baredesc FROM (VALUES ('analyze'), ('distributed'), ('randomly'), ('replicated')) AS k(word)",
+    ),
+    (
+        "pg_options_to_table",
+        "SELECT NULL::text AS option_name, NULL::text AS option_value WHERE false",
+    ),
+    (
+        "pg_partition_tree",
+        "SELECT NULL::bigint AS relid, NULL::bigint AS parentrelid, NULL::boolean AS isleaf, \
+         NULL::int AS level WHERE false",
+    ),
+    (
+        "ts_token_type",
+        "SELECT NULL::int AS tokid, NULL::text AS alias, NULL::text AS description WHERE false",
+    ),
+];
+
+/// Whether a name in FROM is that of such a function.
+pub(super) fn gives_rows(name: &ObjectName) -> bool {
+    let last = name.0.last().and_then(|part| part.as_ident()).map(folded);
+    last.is_some_and(|last| ROWS.iter().any(|(name, _)| *name == last))
+}
+
+fn rows_of(function: &str) -> Option<Query> {
+    let (_, sql) = ROWS.iter().find(|(name, _)| *name == function)?;
+    let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(sql).ok()?;
+    parser.parse_query().ok().map(|query| *query)
+}
+
+/// A function's rows are called as it is.
+fn alias_of(function: &ObjectName) -> Option<TableAlias> {
+    let name = function.0.last()?.as_ident()?.clone();
+    Some(TableAlias { explicit: true, name, columns: vec![], at: None })
 }
 
 /// `column = '{0}'`: the literal is an array.

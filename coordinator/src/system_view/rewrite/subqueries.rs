@@ -170,13 +170,62 @@ fn scalar(query: &mut Query) -> Option<Expr> {
         return None;
     }
     let conditions = correlate(query)?;
+    let scope = Scope::of(plain(query)?);
     let value = shown(query)?;
-    *value = call("first_value", vec![std::mem::replace(value, null())]);
-    let subquery = Expr::Subquery(Box::new(query.clone()));
+    let value = std::mem::replace(value, null());
+    if References::of(&value, &scope).outer {
+        return of_each_column(query, conditions, value, &scope);
+    }
+    let subquery = first_value(query, value)?;
     Some(match all_of(conditions) {
         Some(condition) => case_when(condition, subquery),
         None => subquery,
     })
+}
+
+/// `(SELECT first_value(value) FROM …)`
+fn first_value(query: &Query, value: Expr) -> Option<Expr> {
+    let mut query = query.clone();
+    *shown(&mut query)? = call("first_value", vec![value]);
+    Some(Expr::Subquery(Box::new(query)))
+}
+
+/// What is shown of the row found is made of the outer row's columns, too: those of the row found
+/// are looked up one by one, and the outer query makes the value, if there is a row.
+fn of_each_column(
+    query: &Query,
+    mut conditions: Vec<Expr>,
+    mut value: Expr,
+    scope: &Scope,
+) -> Option<Expr> {
+    let mut found = query.clone();
+    *shown(&mut found)? = call("count", vec![number(1)]);
+    conditions.push(Expr::BinaryOp {
+        left: Box::new(Expr::Subquery(Box::new(found))),
+        op: BinaryOperator::Gt,
+        right: Box::new(number(0)),
+    });
+    let _ = value.walk_mut(&mut Looked { query, scope });
+    Some(case_when(all_of(conditions)?, value))
+}
+
+/// Puts a subquery in the place of each column of the row found.
+struct Looked<'a> {
+    query: &'a Query,
+    scope: &'a Scope,
+}
+
+impl VisitorMut for Looked<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if column(expr).is_some_and(|column| self.scope.has_column(column))
+            && let Some(looked_up) = first_value(self.query, expr.clone())
+        {
+            *expr = looked_up;
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// A SELECT of one expression without grouping, limits, …

@@ -127,7 +127,7 @@ fn parse(text: &str, order: DateOrder) -> Parsed<Parts<'_>> {
                 clock = Some((clock_micros(digits)?, false));
                 suffix(rest, &mut parts, &mut clock)?;
             }
-            _ if clock.is_some() && (lower.starts_with(['+', '-'])) => {
+            _ if (clock.is_some() || calendar.is_complete()) && lower.starts_with(['+', '-']) => {
                 parts.offset = Some(offset_seconds(word)?);
             }
             _ if clock.is_some() && lower.starts_with(|c: char| c.is_ascii_alphabetic()) => {

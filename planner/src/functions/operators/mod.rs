@@ -134,10 +134,10 @@ impl ExprPlanner for PostgresqlOperators {
         let original = raw.clone();
         let planned = match raw.field_access {
             GetFieldAccess::ListIndex { key } => {
-                row_call("kestrel_array_element", vec![raw.expr, narrow_operand(*key)])
+                row_call("kestrel_array_element", vec![raw.expr, subscript(*key, schema)?])
             }
             GetFieldAccess::ListRange { start, stop, .. } => {
-                let (start, stop) = (narrow_operand(*start), narrow_operand(*stop));
+                let (start, stop) = (subscript(*start, schema)?, subscript(*stop, schema)?);
                 row_call("kestrel_array_slice", vec![raw.expr, start, stop])
             }
             GetFieldAccess::NamedStructField { .. } => None,
@@ -156,6 +156,18 @@ impl ExprPlanner for PostgresqlOperators {
     fn plan_position(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
         // DataFusion hands over (string, substring), the order of strpos.
         Ok(PlannerResult::Planned(call(super::string::Position::new(), args)))
+    }
+}
+
+/// A subscript is an integer: other whole numbers are assigned to one (`transformContainerSubscripts`,
+/// parse_node.c).
+fn subscript(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    let expr = narrow_operand(expr);
+    match expr.get_type(schema)? {
+        from @ (DataType::Int16 | DataType::Int64) => {
+            cast_to(expr, &from, SqlType::Integer).map_err(to_datafusion)
+        }
+        _ => Ok(expr),
     }
 }
 
