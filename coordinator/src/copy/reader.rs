@@ -17,8 +17,8 @@ pub struct CopyBatch {
 }
 
 enum Reader {
-    Records { records: Records, rows: CopyRows, header: Header },
-    Binary(BinaryReader),
+    Records { records: Box<Records>, rows: Box<CopyRows>, header: Header },
+    Binary(Box<BinaryReader>),
 }
 
 /// What the first line is.
@@ -35,12 +35,12 @@ pub enum Header {
 impl CopyReader {
     /// Of text or csv.
     pub fn records(records: Records, rows: CopyRows, header: Header) -> Self {
-        Self(Reader::Records { records, rows, header })
+        Self(Reader::Records { records: Box::new(records), rows: Box::new(rows), header })
     }
 
     /// Of binary data.
     pub fn binary(reader: BinaryReader) -> Self {
-        Self(Reader::Binary(reader))
+        Self(Reader::Binary(Box::new(reader)))
     }
 
     /// Is it binary data?

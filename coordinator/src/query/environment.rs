@@ -124,7 +124,6 @@ impl QueryEnvironment {
             peers: cluster.peers(),
             memory_quota_bytes: self.memory_limit_bytes,
             options: self.options.clone(),
-            ..Fragment::default()
         }
     }
 

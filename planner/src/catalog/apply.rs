@@ -27,6 +27,19 @@ impl Catalog {
         Ok(key)
     }
 
+    pub(super) fn create_table(&mut self, table: &TableDef) -> Result<(), ErrorReport> {
+        let key = self.free_name(&table.schema_name, &table.name)?;
+        if self.table_by_id(table.id).is_some() || self.view_by_id(table.id).is_some() {
+            return Err(conflict(format!("the OID {} was taken meanwhile", table.id)));
+        }
+        let checks = table.checks.iter().map(|check| check.id);
+        let keys = table.primary_key.iter().chain(&table.unique_keys).map(|key| key.id);
+        let ids: Vec<u64> = checks.chain(keys).chain([table.id]).collect();
+        ids.into_iter().for_each(|id| self.take_oid(id));
+        self.tables.insert(key, Arc::new(table.clone()));
+        Ok(())
+    }
+
     pub(super) fn drop_table(&mut self, id: u64) -> Result<(), ErrorReport> {
         let key = self.table_key(id)?;
         let Some(table) = self.tables.remove(&key) else { return Ok(()) };

@@ -135,17 +135,7 @@ impl Catalog {
                 let schema = self.schemas.remove(name).ok_or_else(|| gone("schema", name))?;
                 self.forget(schema.id);
             }
-            CatalogChange::CreateTable(table) => {
-                let key = self.free_name(&table.schema_name, &table.name)?;
-                if self.table_by_id(table.id).is_some() || self.view_by_id(table.id).is_some() {
-                    return Err(conflict(format!("the OID {} was taken meanwhile", table.id)));
-                }
-                let checks = table.checks.iter().map(|check| check.id);
-                checks.for_each(|id| self.next_oid = self.next_oid.max(id + 1));
-                let keys = table.primary_key.iter().chain(&table.unique_keys).map(|k| k.id);
-                keys.chain([table.id]).for_each(|id| self.take_oid(id));
-                self.tables.insert(key, Arc::new(table.clone()));
-            }
+            CatalogChange::CreateTable(table) => self.create_table(table)?,
             CatalogChange::DropTable(id) => self.drop_table(*id)?,
             CatalogChange::AlterTable { before, after } => self.alter_table(before, after)?,
             CatalogChange::CreateView(view) => self.create_view(view)?,

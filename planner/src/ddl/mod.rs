@@ -40,7 +40,7 @@ use kestrel_proto::{ErrorReport, Result};
 pub use access::{Identity, plan_access, with_named_owners};
 pub use create_table_as::create_table_as;
 pub use create_view::create_view;
-pub use role::{RoleContext, plan_role};
+pub use role::{CheckedSetting, RoleContext, plan_role};
 
 use crate::{
     catalog::{Catalog, CatalogChange, TableDef},

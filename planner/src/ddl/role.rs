@@ -13,6 +13,9 @@ use crate::{
     parse::{Identifier, Password, RoleName, RoleOptions, RoleStatement},
 };
 
+/// From a setting's name and values to its own name and its value as it is kept.
+pub type CheckedSetting<'a> = dyn Fn(&str, &[String]) -> Result<(String, String)> + 'a;
+
 /// Who asks, and what the plan cannot do by itself.
 pub struct RoleContext<'a> {
     /// The session's roles.
@@ -20,7 +23,7 @@ pub struct RoleContext<'a> {
     /// Where the session looks for names: others are told with their schema.
     pub search_path: &'a [String],
     /// The name of a setting, and the value that sessions are to set; an error for those that are none.
-    pub checked_setting: &'a dyn Fn(&str, &[String]) -> Result<(String, String)>,
+    pub checked_setting: &'a CheckedSetting<'a>,
     /// The value of a setting in this session.
     pub current_setting: &'a dyn Fn(&str) -> Result<String>,
     /// Makes a verifier of a password, and leaves one as it is. It needs random bytes, and a plan

@@ -54,7 +54,7 @@ pub struct IdentityClause {
     /// ALWAYS or BY DEFAULT
     pub identity: Identity,
     /// How its sequence counts.
-    pub options: SequenceOptions,
+    pub options: Box<SequenceOptions>,
     /// Where it stands.
     pub position: u32,
 }
@@ -514,9 +514,9 @@ pub(super) fn generated_by(element: &mut Cursor<'_>) -> Result<Identity> {
 }
 
 /// `[(option …)]`
-pub(super) fn identity_options(element: &mut Cursor<'_>) -> Result<SequenceOptions> {
+pub(super) fn identity_options(element: &mut Cursor<'_>) -> Result<Box<SequenceOptions>> {
     match element.token() {
-        Some(Token::LParen) => sequence::options(&mut element.parenthesized()?),
-        _ => Ok(SequenceOptions::default()),
+        Some(Token::LParen) => sequence::options(&mut element.parenthesized()?).map(Box::new),
+        _ => Ok(Box::default()),
     }
 }

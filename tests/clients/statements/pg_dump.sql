@@ -209,6 +209,9 @@ SELECT
 	WHERE a.attnum > 0::pg_catalog.int2
 	ORDER BY a.attrelid, a.attnum
 ----
++ OID|1|a|-1|-1|p|p|f|f|f|4|i|t|integer|~|0||||~|
++ OID|1|l_orderkey|-1|-1|p|p|f|f|f|8|d|t|bigint|~|0||||~|
++ OID|2|b|-1|-1|x|x|f|f|f|-1|i|t|text|~|0||||~|
 
 == pg_dump
 SELECT t.tableoid, t.oid, i.indrelid, t.relname AS indexname, pg_catalog.pg_get_indexdef(i.indexrelid) AS indexdef, i.indkey, i.indisclustered, c.contype, c.conname, c.condeferrable, c.condeferred, c.tableoid AS contableoid, c.oid AS conoid, pg_catalog.pg_get_constraintdef(c.oid, false) AS condef, (SELECT spcname FROM pg_catalog.pg_tablespace s WHERE s.oid = t.reltablespace) AS tablespace, t.reloptions AS indreloptions, i.indisreplident, inh.inhparent AS parentidx, i.indnkeyatts AS indnkeyatts, i.indnatts AS indnatts, (SELECT pg_catalog.array_agg(attnum ORDER BY attnum)   FROM pg_catalog.pg_attribute   WHERE attrelid = i.indexrelid AND     attstattarget >= 0) AS indstatcols, (SELECT pg_catalog.array_agg(attstattarget ORDER BY attnum)   FROM pg_catalog.pg_attribute   WHERE attrelid = i.indexrelid AND     attstattarget >= 0) AS indstatvals, i.indnullsnotdistinct FROM unnest('{16385}'::pg_catalog.oid[]) AS src(tbloid)
@@ -393,6 +396,7 @@ SELECT
 	WHERE a.attnum > 0::pg_catalog.int2
 	ORDER BY a.attrelid, a.attnum
 ----
++ OID|1|l_orderkey|-1|-1|p|p|f|f|f|8|d|t|bigint|~|0||||~|
 
 == pg_dump
 SELECT partrelid FROM pg_partitioned_table WHERE
@@ -403,6 +407,7 @@ SELECT partrelid FROM pg_partitioned_table WHERE
 == pg_dump
 WITH RECURSIVE w AS ( SELECT d1.objid, d2.refobjid, c2.relkind AS refrelkind FROM pg_depend d1 JOIN pg_class c1 ON c1.oid = d1.objid AND c1.relkind = 'm' JOIN pg_rewrite r1 ON r1.ev_class = d1.objid JOIN pg_depend d2 ON d2.classid = 'pg_rewrite'::regclass AND d2.objid = r1.oid AND d2.refobjid <> d1.objid JOIN pg_class c2 ON c2.oid = d2.refobjid AND c2.relkind IN ('m','v') WHERE d1.classid = 'pg_class'::regclass UNION SELECT w.objid, d3.refobjid, c3.relkind FROM w JOIN pg_rewrite r3 ON r3.ev_class = w.refobjid JOIN pg_depend d3 ON d3.classid = 'pg_rewrite'::regclass AND d3.objid = r3.oid AND d3.refobjid <> w.refobjid JOIN pg_class c3 ON c3.oid = d3.refobjid AND c3.relkind IN ('m','v') ) SELECT 'pg_class'::regclass::oid AS classid, objid, refobjid FROM w WHERE refrelkind = 'm'
 ----
++ ! 0A000: not supported yet: Recursive CTE is not implemented
 
 == pg_dump
 COPY public.lineitem (l_orderkey, l_quantity, l_shipdate, l_comment) TO stdout

@@ -387,6 +387,10 @@ SELECT spcname AS "Name",
 FROM pg_catalog.pg_tablespace
 ORDER BY 1
 ----
+- pg_default|postgres||~|~|SIZE|~
+- pg_global|postgres||~|~|SIZE|~
++ pg_default|kestrel||~|~|SIZE|~
++ pg_global|kestrel||~|~|SIZE|~
 
 == \dc+
 SELECT n.nspname AS "Schema",
@@ -881,8 +885,8 @@ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY 1
 ----
 - public|pg_database_owner|pg_database_owner=UC/pg_database_owner\n=U/pg_database_owner|standard public schema
-+ kestrel|kestrel|~|~
-+ public|kestrel|~|~
++ kestrel|kestrel|kestrel=UC/kestrel\n=U/kestrel|~
++ public|pg_database_owner|pg_database_owner=UC/pg_database_owner\n=U/pg_database_owner|~
 
 == \do+
 SELECT n.nspname as "Schema",
@@ -1214,6 +1218,7 @@ SELECT 'v'::pg_catalog.regclass::pg_catalog.oid
 == \sv v
 SELECT nspname, relname, relkind, pg_catalog.pg_get_viewdef(c.oid, true), pg_catalog.array_remove(pg_catalog.array_remove(c.reloptions,'check_option=local'),'check_option=cascaded') AS reloptions, CASE WHEN 'check_option=local' = ANY (c.reloptions) THEN 'LOCAL'::text WHEN 'check_option=cascaded' = ANY (c.reloptions) THEN 'CASCADED'::text ELSE NULL END AS checkoption FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON c.relnamespace = n.oid WHERE c.oid = 16390
 ----
++ s2|t|r|~|~|~
 
 == \dn
 SELECT n.nspname AS "Name",
@@ -1222,9 +1227,7 @@ FROM pg_catalog.pg_namespace n
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY 1
 ----
-- public|pg_database_owner
 + kestrel|kestrel
-+ public|kestrel
 
 == \dt
 SELECT n.nspname as "Schema",

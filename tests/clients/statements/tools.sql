@@ -51,6 +51,11 @@ FROM generate_series(array_lower(string_to_array(current_setting('search_path'),
 == Grafana
 select quote_ident(column_name) as "column", data_type as "type" from information_schema.columns where quote_ident(table_name) = (parse_ident('public.lineitem'))[2]
 ----
+- l_comment|character varying
+- l_orderkey|bigint
+- l_quantity|numeric
+- l_shipdate|date
++ ! 42883: function parse_ident(text) does not exist
 
 == Grafana
 SELECT floor(extract(epoch from l_shipdate)/86400)*86400 AS "time", sum(l_quantity)
@@ -228,6 +233,9 @@ FROM cte cte_1 JOIN pg_auth_members m ON m.member = cte_1.oid JOIN pg_roles pgr 
 FROM cte)) THEN True ELSE False END as can_signal_backend
 FROM pg_catalog.pg_roles as roles
 WHERE rolname = current_user
+----
+- OID|kestrel|t|t|t|f
++ ! 0A000: not supported yet: Recursive CTE is not implemented
 
 == pgAdmin
 SELECT pid, datname, usename, application_name, client_addr, pg_catalog.to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS backend_start, state, wait_event_type || ': ' || wait_event AS wait_event, array_to_string(pg_catalog.pg_blocking_pids(pid), ', ') AS blocking_pids, query
@@ -238,6 +246,9 @@ ORDER BY pid
 SELECT 'session_stats' AS chart_name, pg_catalog.row_to_json(t) AS chart_data
 FROM (SELECT (SELECT count(*)
 FROM pg_catalog.pg_stat_activity) AS "Total") t
+----
+- session_stats|{"Total":7}
++ ! 42703: column "t" does not exist
 
 == pgAdmin
 SELECT sum(xact_commit) AS c, sum(blks_hit) h FROM pg_catalog.pg_stat_database

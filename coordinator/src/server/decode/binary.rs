@@ -43,9 +43,9 @@ pub(super) fn decode(sql_type: SqlType, bytes: Bytes, number: usize) -> Result<S
         }
         SqlType::Uuid => ScalarValue::FixedSizeBinary(16, Some(input.take::<16>()?.to_vec())),
         SqlType::Bytea => ScalarValue::BinaryView(Some(input.rest().to_vec())),
-        SqlType::Json => json(sql_type, &utf8(&input.rest())?)?,
+        SqlType::Json => json(sql_type, utf8(&input.rest())?)?,
         SqlType::Jsonb => match input.take()? {
-            JSONB_VERSION => json(sql_type, &utf8(&input.rest())?)?,
+            JSONB_VERSION => json(sql_type, utf8(&input.rest())?)?,
             _ => return Err(input.malformed()),
         },
         SqlType::Array(element) => decode_array(&mut input, element)?,

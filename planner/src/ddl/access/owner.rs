@@ -33,11 +33,9 @@ pub fn with_named_owners(
     match &mut statement {
         DdlStatement::CreateSchema(create) => create.owner.iter_mut().for_each(named),
         DdlStatement::AlterSchema(alter) => alter.owner.iter_mut().for_each(named),
-        DdlStatement::AlterSequence(AlterSequence { action, .. }) => {
-            if let SequenceAction::Owner(owner) = action {
-                named(owner);
-            }
-        }
+        DdlStatement::AlterSequence(AlterSequence {
+            action: SequenceAction::Owner(owner), ..
+        }) => named(owner),
         DdlStatement::AlterTable(alter) => {
             for action in &mut alter.actions {
                 if let AlterAction::Owner(owner) = action {
