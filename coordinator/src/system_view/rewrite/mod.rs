@@ -18,7 +18,8 @@
 //! | `EXISTS (…)` shown | `(SELECT count(1) …) > 0` | `subqueries` |
 //! | subqueries shown beside a relation that is always empty | NULL | `subqueries` |
 //!
-//! The names of a statement's result columns are those of the statement as it was written.
+//! The result columns have been named before ([`kestrel_planner::bind::name_outputs`]): their names
+//! are those of the statement as it was written.
 
 mod arrays;
 mod build;
