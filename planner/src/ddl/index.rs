@@ -47,9 +47,7 @@ pub(super) fn create_index(
         return Ok(plan);
     }
     if let Some(clause) = create.unsupported.first() {
-        let error = ErrorReport::unsupported(format!("{} are not supported", clause.what));
-        let error = error.position(clause.position);
-        return Err(ErrorReport { hint: clause.hint.map(String::from), ..error });
+        return Err(clause.error());
     }
     if create.columns.len() > MAX_COLUMNS {
         let message = format!("cannot use more than {MAX_COLUMNS} columns in an index");

@@ -49,9 +49,9 @@ struct Constraint<'a> {
 
 /// All constraints of the tables but for other sessions' temporary ones.
 fn constraints(context: &SystemViewContext) -> impl Iterator<Item = Constraint<'_>> {
-    let tables = context.catalog.tables.values().map(AsRef::as_ref);
-    let tables = tables.filter(|table| !context.is_of_other_session(&table.schema_name));
-    tables.flat_map(|table| of_table(context, table))
+    let tables = context.catalog.tables.values();
+    let tables = tables.filter(move |table| !context.is_of_other_session(&table.schema_name));
+    tables.flat_map(move |table| of_table(context, table))
 }
 
 fn of_table<'a>(context: &SystemViewContext, table: &'a TableDef) -> Vec<Constraint<'a>> {

@@ -52,7 +52,7 @@ pub(in super::super) fn pg_sequences(context: &SystemViewContext) -> Rows {
 
 /// The sequences but for other sessions' temporary ones.
 pub(in super::super) fn visible(context: &SystemViewContext) -> impl Iterator<Item = &SequenceDef> {
-    context.catalog.sequences.values().filter(|s| !context.is_of_other_session(&s.schema_name))
+    context.catalog.sequences.values().filter(move |s| !context.is_of_other_session(&s.schema_name))
 }
 
 fn last_value(context: &SystemViewContext, sequence: &SequenceDef) -> Option<i64> {

@@ -87,6 +87,7 @@ fn only_queries_that_concern_the_catalogs_are_rewritten() {
         ("SELECT 1 FROM kestrel.datanodes", true),
         ("SELECT pg_catalog.version()", true),
         ("SELECT 't'::regclass", true),
+        ("SELECT to_regclass('t')", true),
         ("SELECT 1::pg_catalog.int4", true),
         ("EXPLAIN SELECT * FROM information_schema.tables", true),
         ("SELECT version()", false),
