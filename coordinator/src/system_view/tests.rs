@@ -343,6 +343,7 @@ fn views_tell_what_is() {
             &["p|{numeric,text}|t|0"],
         ),
         ("pg_catalog.pg_sequence seqrelid, seqtypid, seqmax", &["16385|20|9223372036854775807"]),
+        ("pg_catalog.pg_user usename, useconfig", &["kestrel|{search_path=public}"]),
         (
             "pg_catalog.pg_stat_activity datname, pid, usename, state, query",
             &["kestrel|42|kestrel|active|SELECT 1"],
