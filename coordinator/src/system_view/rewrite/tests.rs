@@ -109,7 +109,7 @@ fn only_queries_that_concern_the_catalogs_are_rewritten() {
 const REWRITTEN: &[(&str, &str)] = &[
     ("SELECT pg_catalog.lower(x) FROM t", "SELECT lower(x) FROM t"),
     ("SELECT a OPERATOR(pg_catalog.~) 'x' COLLATE pg_catalog.default", "SELECT a ~ 'x'"),
-    ("SELECT c.tableoid FROM pg_class c", "SELECT 1259 FROM pg_catalog.pg_class c"),
+    ("SELECT c.tableoid FROM pg_class c", "SELECT 1259 AS tableoid FROM pg_catalog.pg_class c"),
     ("SELECT x::oid, x::pg_catalog.int4", "SELECT x::BIGINT, x::INTEGER"),
     ("SELECT a::int[]", "SELECT a::INT[]"),
     (
