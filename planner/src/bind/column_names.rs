@@ -2,8 +2,8 @@
 //! `count` for `count(*)`, `?column?` for `1 + 1`.
 //!
 //! DataFusion names columns after their expressions and wants them unique in a SELECT. So every
-//! unnamed output gets PostgreSQL's name as an alias, made unique where it occurs twice; the
-//! client sees the names without that.
+//! unnamed output gets PostgreSQL's name as an alias, and names are made unique where they occur
+//! twice; the client sees them without that.
 
 use std::{collections::HashSet, ops::ControlFlow};
 
@@ -77,7 +77,14 @@ fn name_select(select: &mut Select) {
         .projection
         .iter()
         .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    let mut aliases = HashSet::new();
     for (position, item) in select.projection.iter_mut().enumerate() {
+        if let SelectItem::ExprWithAlias { alias, .. } = item {
+            let name = crate::parse::fold_ident(alias);
+            if !aliases.insert(name.clone()) {
+                *alias = ast::Ident::with_quote('"', format!("{name}{UNIQUE}{position}"));
+            }
+        }
         let SelectItem::UnnamedExpr(expr) = item else { continue };
         let name = column_name(expr);
         let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
@@ -224,6 +231,18 @@ mod tests {
     use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
 
     use super::*;
+
+    #[test]
+    fn names_may_occur_twice() {
+        let sql = "SELECT 1 AS a, b, 2 AS \"a\", b, 3, 4";
+        let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
+        let ast::Statement::Query(query) = &mut statements[0] else { panic!("{sql}") };
+        let names: Vec<_> = name_outputs(query).0.into_iter().flatten().collect();
+        assert_eq!(names, ["a", "b", "a", "b", "?column?", "?column?"]);
+        let SetExpr::Select(select) = &*query.body else { panic!("{sql}") };
+        let unique: HashSet<String> = select.projection.iter().map(ToString::to_string).collect();
+        assert_eq!(unique.len(), names.len());
+    }
 
     #[test]
     fn columns_are_named_as_postgresql_names_them() {
