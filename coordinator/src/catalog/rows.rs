@@ -107,8 +107,8 @@ pub(super) fn write_commit(
             after.bucket_map.to_message().encode_to_vec(),
         ])?;
     write_schemas(transaction, &before.schemas, &after.schemas)?;
-    let sequences = |c: &Catalog| by_id(c.sequences.values().cloned(), |s| s.id);
-    write_objects(transaction, "sequences", sequences(before), sequences(after))?;
+    let sequences = (before.sequences.values(), after.sequences.values());
+    write_objects(transaction, "sequences", sequences, |s| s.id)?;
     for change in &entry.changes {
         // A sequence that is made, restarted and dropped again has no state.
         if let CatalogChange::SetSequence { id, state } = change
@@ -117,18 +117,19 @@ pub(super) fn write_commit(
             write_state(transaction, *id, *state)?;
         }
     }
-    let views = |c: &Catalog| by_id(c.views.values().cloned(), |v| v.id);
-    write_objects(transaction, "views", views(before), views(after))?;
-    let comments = |c: &Catalog| by_id(c.comments.values().cloned(), |c| c.id);
-    write_objects(transaction, "comments", comments(before), comments(after))?;
-    let datanodes = |c: &Catalog| by_id(c.datanodes.iter().cloned(), |d| d.id.into());
-    write_objects(transaction, "datanodes", datanodes(before), datanodes(after))?;
+    let views = (before.views.values().map(|v| &**v), after.views.values().map(|v| &**v));
+    write_objects(transaction, "views", views, |v| v.id)?;
+    let comments = (before.comments.values(), after.comments.values());
+    write_objects(transaction, "comments", comments, |c| c.id)?;
+    let datanodes = (before.datanodes.iter(), after.datanodes.iter());
+    write_objects(transaction, "datanodes", datanodes, |d| d.id.into())?;
     write_roles(transaction, &before.roles, &after.roles)?;
-    write_objects(transaction, "access", before.access.clone(), after.access.clone())?;
-    let defaults = (before.default_acls.clone(), after.default_acls.clone());
-    write_objects(transaction, "default_acls", defaults.0, defaults.1)?;
-    let settings = (before.role_settings.clone(), after.role_settings.clone());
-    write_objects(transaction, "role_settings", settings.0, settings.1)?;
+    let access = (before.access.values(), after.access.values());
+    write_objects(transaction, "access", access, |a| a.id)?;
+    let defaults = (before.default_acls.values(), after.default_acls.values());
+    write_objects(transaction, "default_acls", defaults, |d| d.id)?;
+    let settings = (before.role_settings.values(), after.role_settings.values());
+    write_objects(transaction, "role_settings", settings, |s| s.id)?;
     write_tables(transaction, before, after)
 }
 
@@ -138,8 +139,7 @@ pub(super) fn write_roles(
     before: &BTreeMap<String, RoleDef>,
     after: &BTreeMap<String, RoleDef>,
 ) -> rusqlite::Result<()> {
-    let roles = |r: &BTreeMap<_, RoleDef>| by_id(r.values().cloned(), |r| r.id);
-    write_objects(transaction, "roles", roles(before), roles(after))
+    write_objects(transaction, "roles", (before.values(), after.values()), |r| r.id)
 }
 
 /// Writes the schemas that differ.
@@ -148,8 +148,7 @@ pub(super) fn write_schemas(
     before: &BTreeMap<String, SchemaDef>,
     after: &BTreeMap<String, SchemaDef>,
 ) -> rusqlite::Result<()> {
-    let schemas = |s: &BTreeMap<_, SchemaDef>| by_id(s.values().cloned(), |s| s.id);
-    write_objects(transaction, "schemas", schemas(before), schemas(after))
+    write_objects(transaction, "schemas", (before.values(), after.values()), |s| s.id)
 }
 
 /// The log's entries after `version`, oldest first.
@@ -181,22 +180,21 @@ fn load_objects<T: DeserializeOwned>(
     statement.query_map([], |row| from_json(row, 0))?.collect()
 }
 
-fn by_id<T>(objects: impl Iterator<Item = T>, id: impl Fn(&T) -> u64) -> BTreeMap<u64, T> {
-    objects.map(|o| (id(&o), o)).collect()
-}
-
-fn write_objects<T: Serialize + PartialEq>(
+/// Writes the objects that differ, and removes those that are gone.
+fn write_objects<'a, T: Serialize + PartialEq + 'a>(
     transaction: &Transaction<'_>,
     name: &str,
-    mut before: BTreeMap<u64, T>,
-    after: BTreeMap<u64, T>,
+    (before, after): (impl Iterator<Item = &'a T>, impl Iterator<Item = &'a T>),
+    id: impl Fn(&T) -> u64,
 ) -> rusqlite::Result<()> {
-    for (id, object) in after {
-        if before.remove(&id).as_ref() != Some(&object) {
-            write_object(transaction, name, id, &object)?;
+    let mut old: HashMap<u64, &T> = before.map(|object| (id(object), object)).collect();
+    for object in after {
+        let key = id(object);
+        if old.remove(&key) != Some(object) {
+            write_object(transaction, name, key, object)?;
         }
     }
-    before.into_keys().try_for_each(|id| remove_object(transaction, name, id))
+    old.into_keys().try_for_each(|id| remove_object(transaction, name, id))
 }
 
 /// Inserts or replaces the definition. An update in place: a sequence keeps where it stands, a

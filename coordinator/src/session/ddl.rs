@@ -39,13 +39,17 @@ impl ClientSession {
         for change in &mut plan.changes {
             match change {
                 CatalogChange::AlterTable { before, after } => {
+                    self.check_defaults(after, Some(before), &view)?;
                     self.fill_missing(before, after, &view).await?;
                     if before.checks != after.checks {
                         with_conditions.push(after.id);
                     }
                 }
-                CatalogChange::CreateTable(table) if !table.checks.is_empty() => {
-                    with_conditions.push(table.id);
+                CatalogChange::CreateTable(table) => {
+                    self.check_defaults(table, None, &view)?;
+                    if !table.checks.is_empty() {
+                        with_conditions.push(table.id);
+                    }
                 }
                 _ => {}
             }

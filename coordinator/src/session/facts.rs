@@ -7,7 +7,7 @@ use chrono::Utc;
 use datafusion::sql::sqlparser::ast;
 use kestrel_planner::{
     access::{check_schema, check_sequence},
-    bind::{BindContext, Source, SystemRelations},
+    bind::{BindContext, Source, SystemRelations, name_outputs},
     catalog::{Catalog, Privilege, SequenceDef, is_temporary_schema},
 };
 use kestrel_proto::{Datanode, ErrorReport, SqlState};
@@ -63,9 +63,14 @@ impl SystemRelations for Views {
 /// A query of the system catalogs in a form that the binder takes; any other as it is.
 pub(super) fn plannable(query: &ast::Query) -> ast::Query {
     let mut statement = ast::Statement::Query(Box::new(query.clone()));
-    if rewrite::concerns_catalogs(&statement) {
-        rewrite::rewrite(&mut statement);
+    if !rewrite::concerns_catalogs(&statement) {
+        return query.clone();
     }
+    if let ast::Statement::Query(query) = &mut statement {
+        // What is rewritten would be called otherwise.
+        name_outputs(query);
+    }
+    rewrite::rewrite(&mut statement);
     match statement {
         ast::Statement::Query(query) => *query,
         _ => query.clone(),

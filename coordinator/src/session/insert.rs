@@ -285,7 +285,7 @@ impl ClientSession {
             };
             let from = expr.get_type(query.schema()).map_err(report)?;
             let cast = functions::assign_to(expr, &from, column.sql_type)
-                .map_err(|error| mismatch(error, column, &from))?;
+                .map_err(|error| mismatch(error, column, &from, "expression"))?;
             Ok(cast.alias(column.name.clone()))
         });
         let exprs = exprs.collect::<Result<Vec<_>>>()?;
@@ -338,10 +338,12 @@ fn rows_of(segments: &[Segment], table: &TableDef, view: &Catalog) -> u64 {
     }
 }
 
-fn mismatch(
+/// `what`: of what the value is: `expression`, `default expression`.
+pub(super) fn mismatch(
     error: ErrorReport,
     column: &ColumnDef,
     from: &arrow::datatypes::DataType,
+    what: &str,
 ) -> ErrorReport {
     if error.sqlstate != SqlState::CANNOT_COERCE {
         return error;
@@ -351,7 +353,7 @@ fn mismatch(
     ErrorReport::new(
         SqlState::DATATYPE_MISMATCH,
         format!(
-            "column \"{}\" is of type {} but expression is of type {from}",
+            "column \"{}\" is of type {} but {what} is of type {from}",
             column.name, column.sql_type
         ),
     )
@@ -398,7 +400,9 @@ fn query_of(sql: &str) -> Result<ast::Query> {
 pub(super) fn default_expr(text: &str) -> Result<ast::Expr> {
     let query = plannable(&query_of(&format!("SELECT {text}"))?);
     if let ast::SetExpr::Select(select) = *query.body
-        && let Some(ast::SelectItem::UnnamedExpr(expr)) = select.projection.into_iter().next()
+        && let Some(
+            ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. },
+        ) = select.projection.into_iter().next()
     {
         return Ok(expr);
     }

@@ -3,18 +3,27 @@
 
 use std::sync::Arc;
 
-use datafusion::{logical_expr::LogicalPlan, scalar::ScalarValue};
+use datafusion::{
+    common::{DFSchema, tree_node::TreeNode},
+    logical_expr::{Expr, ExprSchemable, LogicalPlan},
+    scalar::ScalarValue,
+};
 use kestrel_planner::{
-    bind::bind_query,
-    catalog::{Catalog, KeyDef, Segment, SqlType, TableDef},
+    bind::{bind_constant, bind_query},
+    catalog::{Catalog, KeyDef, Segment, SqlType, TableDef, sequence_of},
     ddl::RowCheck,
     error::report,
+    functions::assign_to,
     parse::{Statement as ParsedStatement, StatementKind, parse},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientSession, ddl::contains_nulls};
+use super::{
+    ClientSession,
+    ddl::contains_nulls,
+    insert::{default_expr, mismatch},
+};
 
 impl ClientSession {
     /// Every key is once there, with the new rows and those of others. Keys contain the
@@ -114,6 +123,36 @@ impl ClientSession {
         Ok(())
     }
 
+    /// New defaults must be values that their columns can take (PostgreSQL's `cookDefault`,
+    /// catalog/heap.c).
+    pub(super) fn check_defaults(
+        &self,
+        table: &TableDef,
+        before: Option<&TableDef>,
+        view: &Arc<Catalog>,
+    ) -> Result<()> {
+        for column in &table.columns {
+            let old = before.and_then(|before| before.column_by_id(column.id));
+            let is_new = old.is_none_or(|old| old.default != column.default);
+            let default = column.default.as_deref().filter(|default| {
+                // A sequence's values are checked where its name is looked up.
+                is_new && sequence_of(default).is_none()
+            });
+            let Some(default) = default else { continue };
+            let expr = bind_constant(default_expr(default)?, &self.bind_context(view, None))
+                .map_err(in_default)?;
+            let is_aggregate = |e: &Expr| Ok(matches!(e, Expr::AggregateFunction(_)));
+            if expr.exists(is_aggregate).map_err(report)? {
+                let message = "aggregate functions are not allowed in DEFAULT expressions";
+                return Err(ErrorReport::new(SqlState::GROUPING_ERROR, message));
+            }
+            let from = expr.get_type(&DFSchema::empty()).map_err(report)?;
+            assign_to(expr, &from, column.sql_type)
+                .map_err(|error| mismatch(error, column, &from, "default expression"))?;
+        }
+        Ok(())
+    }
+
     /// What a DDL statement has declared must be true of the rows that are there.
     pub(super) async fn check_rows(&mut self, check: &RowCheck) -> Result<()> {
         let view = self.transaction.newest_view(&self.engine)?;
@@ -183,6 +222,15 @@ impl ClientSession {
         });
         Ok(Some(texts.collect::<Result<Vec<_>>>()?.join(", ")))
     }
+}
+
+/// A default is bound without columns: what is not found would be one. Positions would be those in
+/// a statement of our own.
+fn in_default(error: ErrorReport) -> ErrorReport {
+    if error.sqlstate == SqlState::UNDEFINED_COLUMN {
+        return ErrorReport::unsupported("cannot use column reference in DEFAULT expression");
+    }
+    ErrorReport { position: None, ..error }
 }
 
 /// Rows do not obey a constraint of their table.

@@ -7,10 +7,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use kestrel_planner::catalog::{Catalog, SequenceDef, SqlType};
+use kestrel_planner::catalog::{Catalog, ColumnDef, SequenceDef, SqlType, is_temporary_schema};
 use kestrel_proto::Result;
 
-use super::relation::Relations;
+use super::relation::{RelationKind, Relations};
 use crate::{
     catalog::SequenceStanding,
     engine::{LockMode, LockScope, LockTag},
@@ -210,6 +210,25 @@ impl SystemViewContext {
             control: None,
             relations: OnceLock::new(),
         }
+    }
+
+    /// Is it another session's temporary schema?
+    pub(super) fn is_of_other_session(&self, schema: &str) -> bool {
+        is_temporary_schema(schema) && !self.session.search_path.iter().any(|own| own == schema)
+    }
+
+    /// The sequence that a column owns: found at once, where the catalog would look through all.
+    pub(super) fn owned_sequence(&self, table: u64, column: u32) -> Option<&SequenceDef> {
+        self.catalog.sequences.get(self.relations().owned(table, column)?)
+    }
+
+    /// The identity column that a sequence is of.
+    pub(super) fn identity_column(&self, sequence: &SequenceDef) -> Option<&ColumnDef> {
+        let (table, column) = sequence.owned_by?;
+        let RelationKind::Table(table) = &self.relations().get(table.cast_signed())?.kind else {
+            return None;
+        };
+        table.column_by_id(column).filter(|column| column.identity.is_some())
     }
 
     /// All relations, system relations too; built when first asked for.

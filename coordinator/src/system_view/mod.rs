@@ -116,8 +116,10 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_shdescription", pg_catalog::pg_description::pg_shdescription),
     ("pg_catalog", "pg_shadow", pg_catalog::pg_roles::pg_shadow),
     ("pg_catalog", "pg_stat_activity", pg_catalog::pg_stat_activity::rows),
+    ("pg_catalog", "pg_stat_all_indexes", pg_catalog::pg_stat_indexes::rows),
     ("pg_catalog", "pg_stat_all_tables", pg_catalog::pg_stat_tables::rows),
     ("pg_catalog", "pg_stat_database", pg_catalog::pg_stat_database::rows),
+    ("pg_catalog", "pg_stat_user_indexes", pg_catalog::pg_stat_indexes::rows),
     ("pg_catalog", "pg_stat_user_tables", pg_catalog::pg_stat_tables::rows),
     ("pg_catalog", "pg_tables", pg_catalog::pg_tables::pg_tables),
     ("pg_catalog", "pg_tablespace", pg_catalog::fixed::pg_tablespace),
@@ -132,6 +134,7 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
         information_schema::roles::administrable,
     ),
     ("information_schema", "applicable_roles", information_schema::roles::applicable_roles),
+    ("information_schema", "check_constraints", information_schema::constraints::check_constraints),
     ("information_schema", "character_sets", information_schema::schemata::character_sets),
     ("information_schema", "column_privileges", information_schema::privileges::column_privileges),
     ("information_schema", "columns", information_schema::columns::rows),
@@ -139,6 +142,11 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
         "information_schema",
         "constraint_column_usage",
         information_schema::constraints::constraint_column_usage,
+    ),
+    (
+        "information_schema",
+        "constraint_table_usage",
+        information_schema::constraints::constraint_table_usage,
     ),
     ("information_schema", "enabled_roles", information_schema::roles::enabled_roles),
     (
@@ -160,7 +168,9 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("information_schema", "table_privileges", information_schema::privileges::table_privileges),
     ("information_schema", "tables", information_schema::tables::rows),
     ("information_schema", "usage_privileges", information_schema::privileges::usage_privileges),
-    ("information_schema", "views", information_schema::views::rows),
+    ("information_schema", "view_column_usage", information_schema::views::view_column_usage),
+    ("information_schema", "view_table_usage", information_schema::views::view_table_usage),
+    ("information_schema", "views", information_schema::views::views),
 ];
 
 /// A system relation that statements can read.

@@ -39,6 +39,8 @@ pub(super) struct Relation {
 pub(super) struct Relations {
     by_oid: BTreeMap<i64, Relation>,
     by_name: HashMap<(String, String), i64>,
+    /// The sequences that columns own, by table and column.
+    owned: HashMap<(u64, u32), (String, String)>,
 }
 
 impl Relations {
@@ -67,7 +69,11 @@ impl Relations {
             system.chain(tables).chain(views).chain(sequences).map(|r| (r.oid, r)).collect();
         let by_name =
             by_oid.values().map(|r| ((r.schema.clone(), r.name.clone()), r.oid)).collect();
-        Self { by_oid, by_name }
+        let owned = catalog.sequences.values().filter_map(|sequence| {
+            let name = (sequence.schema_name.clone(), sequence.name.clone());
+            Some((sequence.owned_by?, name))
+        });
+        Self { by_oid, by_name, owned: owned.collect() }
     }
 
     /// In the order of their OIDs.
@@ -81,6 +87,11 @@ impl Relations {
 
     pub(super) fn named(&self, schema: &str, name: &str) -> Option<&Relation> {
         self.get(*self.by_name.get(&(schema.to_string(), name.to_string()))?)
+    }
+
+    /// Schema and name of the sequence that a column owns.
+    pub(super) fn owned(&self, table: u64, column: u32) -> Option<&(String, String)> {
+        self.owned.get(&(table, column))
     }
 
     /// What an unqualified name means: `pg_catalog` comes first unless the path names it.
@@ -142,7 +153,8 @@ pub(super) fn schemas(catalog: &Catalog) -> impl Iterator<Item = (i64, &str)> {
 
 /// The OID of a schema.
 pub(super) fn schema_oid(catalog: &Catalog, name: &str) -> Option<i64> {
-    schemas(catalog).find(|(_, n)| *n == name).map(|(oid, _)| oid)
+    let system = SYSTEM_SCHEMAS.iter().find(|(_, n)| *n == name).map(|(oid, _)| *oid);
+    system.or_else(|| catalog.schemas.get(name).map(|schema| schema.id.cast_signed()))
 }
 
 /// Rows of a table as users count them: those of a replicated table once.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     catalog::{
-        Catalog, CatalogChange, DATABASE_OID, ObjectKind, Privilege, SequenceDef, TableDef,
+        Catalog, CatalogChange, DATABASE_OID, KeyDef, ObjectKind, Privilege, SequenceDef, TableDef,
         ViewDef, is_temporary_schema,
     },
     parse::DATABASE,
@@ -118,16 +118,23 @@ impl Check<'_> {
         }
         self.must_own(before.id)?;
         let is_moved = before.schema_name != after.schema_name;
-        // A new index needs a place, too, and so does a new name.
-        let needs_place =
-            is_moved || before.name != after.name || before.indexes.len() < after.indexes.len();
+        // A new index needs a place, too, also that of a key, and so does a new name.
+        let is_new = |key: &KeyDef| before.index_keys().all(|old| old.id != key.id);
+        let needs_place = is_moved || before.name != after.name || after.index_keys().any(is_new);
         if needs_place { self.create_in(&after.schema_name) } else { Ok(()) }
     }
 
-    /// Defaults go along with the sequences that they count with (CASCADE).
+    /// Defaults go along with the sequences that they count with, and these with their tables and
+    /// columns (CASCADE).
     fn only_loses_defaults(&self, before: &TableDef, after: &TableDef) -> bool {
-        let mut changes = self.changes.iter();
-        if !changes.any(|change| matches!(change, CatalogChange::DropSequence(_))) {
+        let goes = |change: &CatalogChange| match change {
+            CatalogChange::DropSequence(_) | CatalogChange::DropTable(_) => true,
+            CatalogChange::AlterTable { before, after } => {
+                after.columns.len() < before.columns.len()
+            }
+            _ => false,
+        };
+        if !self.changes.iter().any(goes) {
             return false;
         }
         let mut whole = after.clone();
@@ -195,11 +202,8 @@ impl Check<'_> {
     /// Of an index, its table's owner.
     fn comment(&self, object: u64) -> Result<()> {
         let catalog = self.actor.catalog;
-        let of_index = catalog.tables.values().find(|table| {
-            let keys = table.primary_key.iter().chain(&table.unique_keys);
-            let mut keys = keys.chain(table.indexes.iter().map(|index| &index.key));
-            keys.any(|key| key.id == object)
-        });
+        let mut tables = catalog.tables.values();
+        let of_index = tables.find(|table| table.index_keys().any(|key| key.id == object));
         match of_index {
             Some(table) if self.actor.owns(table.id) => Ok(()),
             Some(table) => Err(must_be_owner(catalog, table.id)),

@@ -2,8 +2,8 @@
 //! `count` for `count(*)`, `?column?` for `1 + 1`.
 //!
 //! DataFusion names columns after their expressions and wants them unique in a SELECT. So every
-//! unnamed output gets PostgreSQL's name as an alias, made unique where it occurs twice; the
-//! client sees the names without that.
+//! unnamed output gets PostgreSQL's name as an alias, and names are made unique where they occur
+//! twice; the client sees them without that.
 
 use std::{collections::HashSet, ops::ControlFlow};
 
@@ -77,7 +77,14 @@ fn name_select(select: &mut Select) {
         .projection
         .iter()
         .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    let mut aliases = HashSet::new();
     for (position, item) in select.projection.iter_mut().enumerate() {
+        if let SelectItem::ExprWithAlias { alias, .. } = item {
+            let name = crate::parse::fold_ident(alias);
+            if !aliases.insert(name.clone()) {
+                *alias = ast::Ident::with_quote('"', format!("{name}{UNIQUE}{position}"));
+            }
+        }
         let SelectItem::UnnamedExpr(expr) = item else { continue };
         let name = column_name(expr);
         let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
@@ -120,6 +127,11 @@ fn column_name(expr: &Expr) -> String {
 }
 
 fn figure(expr: &Expr) -> Option<String> {
+    strong_name(expr).or_else(|| weak_name(expr))
+}
+
+/// The name of a column or function: a cast keeps it.
+fn strong_name(expr: &Expr) -> Option<String> {
     let last = |parts: &[ast::Ident]| parts.last().map(crate::parse::fold_ident);
     match expr {
         Expr::Identifier(ident) => Some(crate::parse::fold_ident(ident)),
@@ -128,12 +140,10 @@ fn figure(expr: &Expr) -> Option<String> {
             let part = function.name.0.last()?.as_ident()?;
             Some(crate::parse::fold_ident(part))
         }
-        Expr::Cast { expr, data_type, .. } => figure(expr).or_else(|| Some(type_name(data_type))),
-        Expr::Nested(inner) => figure(inner),
-        Expr::Collate { expr, .. } => figure(expr),
-        Expr::Case { else_result, .. } => {
-            else_result.as_deref().and_then(figure).or_else(|| Some("case".into()))
-        }
+        Expr::Cast { expr, .. } => strong_name(expr),
+        Expr::Nested(inner) => strong_name(inner),
+        Expr::Collate { expr, .. } => strong_name(expr),
+        Expr::Case { else_result, .. } => else_result.as_deref().and_then(strong_name),
         Expr::Extract { .. } => Some("extract".into()),
         Expr::Substring { .. } => Some("substring".into()),
         Expr::Trim { trim_where, .. } => Some(match trim_where {
@@ -147,9 +157,6 @@ fn figure(expr: &Expr) -> Option<String> {
         Expr::Floor { .. } => Some("floor".into()),
         Expr::Exists { .. } => Some("exists".into()),
         Expr::Array(_) => Some("array".into()),
-        Expr::TypedString(typed) => Some(type_name(&typed.data_type)),
-        Expr::Interval(_) => Some("interval".into()),
-        Expr::Value(value) if matches!(value.value, ast::Value::Boolean(_)) => Some("bool".into()),
         Expr::Subquery(query) => top_level_names(&query.body).into_iter().next().flatten(),
         // The last field's name; subscripts have none.
         Expr::CompoundFieldAccess { access_chain, root } => {
@@ -157,8 +164,22 @@ fn figure(expr: &Expr) -> Option<String> {
                 ast::AccessExpr::Dot(field) => Some(field),
                 ast::AccessExpr::Subscript(_) => None,
             });
-            figure(field.unwrap_or(root))
+            strong_name(field.unwrap_or(root))
         }
+        _ => None,
+    }
+}
+
+/// What stands in for a better name: that of the outermost type, or `case`.
+fn weak_name(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Cast { data_type, .. } => Some(type_name(data_type)),
+        Expr::TypedString(typed) => Some(type_name(&typed.data_type)),
+        Expr::Interval(_) => Some("interval".into()),
+        Expr::Value(value) if matches!(value.value, ast::Value::Boolean(_)) => Some("bool".into()),
+        Expr::Case { .. } => Some("case".into()),
+        Expr::Nested(inner) => weak_name(inner),
+        Expr::Collate { expr, .. } => weak_name(expr),
         _ => None,
     }
 }
@@ -195,7 +216,59 @@ fn type_name(data_type: &ast::DataType) -> String {
             }
             _ => "array",
         },
-        Err(_) => return data_type.to_string().to_lowercase(),
+        // The catalogs' types; a name is the last part of it.
+        Err(_) => {
+            let written = data_type.to_string().to_lowercase();
+            let bare = written.rsplit_once('.').map_or(written.as_str(), |(_, name)| name);
+            return bare.trim_end_matches("[]").into();
+        }
     };
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
+
+    use super::*;
+
+    #[test]
+    fn names_may_occur_twice() {
+        let sql = "SELECT 1 AS a, b, 2 AS \"a\", b, 3, 4";
+        let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
+        let ast::Statement::Query(query) = &mut statements[0] else { panic!("{sql}") };
+        let names: Vec<_> = name_outputs(query).0.into_iter().flatten().collect();
+        assert_eq!(names, ["a", "b", "a", "b", "?column?", "?column?"]);
+        let SetExpr::Select(select) = &*query.body else { panic!("{sql}") };
+        let unique: HashSet<String> = select.projection.iter().map(ToString::to_string).collect();
+        assert_eq!(unique.len(), names.len());
+    }
+
+    #[test]
+    fn columns_are_named_as_postgresql_names_them() {
+        // Expression, name.
+        let cases = [
+            ("a.b", "b"),
+            ("1", "?column?"),
+            ("1::text", "text"),
+            ("1::int::text", "text"),
+            ("b::int::text", "b"),
+            ("lower(b)::text", "lower"),
+            ("'t'::regclass", "regclass"),
+            ("'t'::pg_catalog.regclass::oid", "oid"),
+            ("true", "bool"),
+            ("true::text", "text"),
+            ("CASE WHEN a THEN 1 ELSE b END", "b"),
+            ("CASE WHEN a THEN 1 ELSE 2::int END", "case"),
+            ("(CASE WHEN a THEN 1 END)::text", "text"),
+            ("(SELECT c FROM t)", "c"),
+            ("date '2020-01-01'", "date"),
+        ];
+        for (expression, expected) in cases {
+            let sql = format!("SELECT {expression}");
+            let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, &sql).unwrap();
+            let ast::Statement::Query(query) = &mut statements[0] else { panic!("{sql}") };
+            assert_eq!(name_outputs(query).0, [Some(expected.to_string())], "{expression}");
+        }
+    }
 }

@@ -33,9 +33,8 @@ impl Catalog {
             return Err(conflict(format!("the OID {} was taken meanwhile", table.id)));
         }
         let checks = table.checks.iter().map(|check| check.id);
-        let keys = table.primary_key.iter().chain(&table.unique_keys).map(|key| key.id);
-        let ids: Vec<u64> = checks.chain(keys).chain([table.id]).collect();
-        ids.into_iter().for_each(|id| self.take_oid(id));
+        let indexes = table.index_keys().map(|key| key.id);
+        checks.chain(indexes).chain([table.id]).for_each(|id| self.take_oid(id));
         self.tables.insert(key, Arc::new(table.clone()));
         Ok(())
     }
@@ -48,9 +47,7 @@ impl Catalog {
         let sequences: Vec<_> =
             self.sequences.values().filter(|s| owned(s)).map(|s| s.id).collect();
         self.sequences.retain(|_, s| !owned(s));
-        let keys = table.primary_key.iter().chain(&table.unique_keys).map(|key| key.id);
-        let indexes = table.indexes.iter().map(|index| index.key.id);
-        for object in keys.chain(indexes).chain(sequences).chain([id]) {
+        for object in table.index_keys().map(|key| key.id).chain(sequences).chain([id]) {
             self.forget(object);
         }
         Ok(())
@@ -70,10 +67,10 @@ impl Catalog {
         let new_key = self.free_name(&after.schema_name, &after.name)?;
         let table = TableDef { segments: old.segments.clone(), ..after.clone() };
         let checks = table.checks.iter().map(|check| check.id);
-        let indexes = table.indexes.iter().map(|index| index.key.id);
-        let keys = table.primary_key.iter().chain(&table.unique_keys).map(|key| key.id);
-        let ids: Vec<u64> = checks.chain(indexes).chain(keys).collect();
-        ids.into_iter().for_each(|id| self.take_oid(id));
+        let indexes = table.index_keys().map(|key| key.id);
+        checks.chain(indexes).for_each(|id| self.take_oid(id));
+        let gone = old.index_keys().filter(|old| table.index_keys().all(|key| key.id != old.id));
+        gone.for_each(|index| self.forget(index.id));
         self.follow(&table);
         self.tables.insert(new_key, Arc::new(table));
         Ok(())

@@ -158,10 +158,7 @@ pub(crate) fn relation_kind(catalog: &Catalog, schema: &str, name: &str) -> Opti
         return Some(RelationKind::Sequence);
     }
     let mut tables = catalog.tables.values().filter(|t| t.schema_name == schema);
-    let has_index = |t: &Arc<TableDef>| {
-        let keys = t.primary_key.iter().chain(&t.unique_keys);
-        keys.chain(t.indexes.iter().map(|index| &index.key)).any(|key| key.name == name)
-    };
+    let has_index = |t: &Arc<TableDef>| t.index_keys().any(|key| key.name == name);
     tables.any(has_index).then_some(RelationKind::Index)
 }
 

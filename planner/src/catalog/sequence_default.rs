@@ -116,20 +116,6 @@ impl Catalog {
             }
         }
     }
-
-    /// The tables and columns whose default counts with the sequence.
-    pub(crate) fn counting_columns(
-        &self,
-        sequence: &SequenceDef,
-    ) -> impl Iterator<Item = (&Arc<TableDef>, &ColumnDef)> {
-        let default = default_of(&sequence.schema_name, &sequence.name);
-        self.tables.values().flat_map(move |table| {
-            let default = default.clone();
-            let columns = table.columns.iter();
-            let counting = columns.filter(move |c| c.default.as_ref() == Some(&default));
-            counting.map(move |column| (table, column))
-        })
-    }
 }
 
 #[cfg(test)]

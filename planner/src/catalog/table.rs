@@ -187,6 +187,12 @@ impl TableDef {
         self.columns.iter().position(|c| c.id == id)
     }
 
+    /// Its indexes: those of keys, the primary one first, and those of CREATE INDEX.
+    pub fn index_keys(&self) -> impl Iterator<Item = &KeyDef> {
+        let of_keys = self.primary_key.iter().chain(&self.unique_keys);
+        of_keys.chain(self.indexes.iter().map(|index| &index.key))
+    }
+
     /// What no two rows may have in common: PRIMARY KEY, UNIQUE, CREATE UNIQUE INDEX.
     pub fn unique_sets(&self) -> impl Iterator<Item = &KeyDef> {
         let indexes = self.indexes.iter().filter(|index| index.is_unique).map(|index| &index.key);

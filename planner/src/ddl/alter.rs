@@ -4,7 +4,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     DdlPlan, RowCheck, access::owner_id, alter_column, check, columns::Context,
-    create_table::check_clauses, drop_table::not_a_user_table, foreign_key, index, keys,
+    create_table::check_clauses, foreign_key, index, keys, missing::not_a_user_table,
     names::RelationNames,
 };
 use crate::{
@@ -203,7 +203,7 @@ pub(super) struct Altered<'a> {
     pub(super) table: TableDef,
     pub(super) notices: Vec<ErrorReport>,
     pub(super) row_checks: Vec<RowCheck>,
-    /// Views that go before the table changes.
+    /// Views that go, and defaults of other tables, before the table changes.
     pub(super) dropped: Vec<CatalogChange>,
     /// New ones.
     pub(super) sequences: Vec<SequenceDef>,
@@ -280,8 +280,7 @@ impl<'a> Altered<'a> {
         if schema == old {
             return Ok(());
         }
-        let keys = self.table.primary_key.iter().chain(&self.table.unique_keys);
-        let keys = keys.chain(self.table.indexes.iter().map(|index| &index.key));
+        let keys = self.table.index_keys();
         let sequences = self.catalog.sequences.values();
         let owned = sequences
             .filter(|s| s.owned_by.is_some_and(|(owner, _)| owner == self.table.id))

@@ -6,14 +6,15 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     RowCheck,
-    alter::Altered,
+    alter::{Altered, change},
     check,
     columns::{self, Context, is_system_column},
     dependents::{self, Dependent, Object},
+    drop_sequence::counting,
     sequence,
 };
 use crate::{
-    catalog::{ColumnDef, Distribution, SequenceDef, SqlType, TableDef},
+    catalog::{ColumnDef, Distribution, SequenceDef, SqlType, TableDef, default_of},
     parse::{self, ColumnClause, Identifier, quote},
 };
 
@@ -144,7 +145,7 @@ impl Altered<'_> {
         if self.table.columns.len() == 1 {
             return Err(ErrorReport::unsupported("tables without columns are not supported"));
         }
-        self.drop_readers(column, id, cascade)?;
+        self.drop_dependents(column, id, cascade)?;
         let table = &mut self.table;
         table.last_column_id = table.next_column_id() - 1;
         table.columns.remove(at);
@@ -173,24 +174,38 @@ impl Altered<'_> {
         }
     }
 
-    /// The views that need the column, and those that read these.
-    fn drop_readers(&mut self, column: &Identifier, id: u32, cascade: bool) -> Result<()> {
+    /// The views that need the column, and those that read these; the defaults that count with the
+    /// column's sequence.
+    fn drop_dependents(&mut self, column: &Identifier, id: u32, cascade: bool) -> Result<()> {
         let (catalog, path) = (self.catalog, self.search_path);
-        let Some(table) = Object::relation(catalog, path, self.table.id) else { return Ok(()) };
+        let table = self.table.id;
+        let Some(object) = Object::relation(catalog, path, table) else { return Ok(()) };
         let on = Object {
             id: 0,
-            description: format!("column {} of {}", quote(&column.name), table.description),
+            description: format!("column {} of {}", quote(&column.name), object.description),
         };
-        let readers = catalog.views.values().filter(|v| v.uses_column(table.id, id));
+        let sequence: Vec<&SequenceDef> = catalog.owned_sequence(table, id).into_iter().collect();
+        let stays = |t: &TableDef, c: &ColumnDef| (t.id, c.id) != (table, id);
+        let (mut all, mut changed) = counting(&sequence, (catalog, path), &stays);
+        let readers = catalog.views.values().filter(|v| v.uses_column(table, id));
         let readers: Vec<Object> =
             readers.filter_map(|v| Object::relation(catalog, path, v.id)).collect();
-        let direct =
-            readers.iter().map(|object| Dependent { object: object.clone(), on: on.clone() });
-        let mut all: Vec<Dependent> = direct.collect();
-        all.extend(dependents::views(&readers, catalog, path));
+        let mut views: Vec<Dependent> =
+            readers.iter().map(|o| Dependent { object: o.clone(), on: on.clone() }).collect();
+        views.extend(dependents::views(&readers, catalog, path));
+        let drops: Vec<_> = views.iter().map(|view| view.object.drop(catalog)).collect();
+        all.extend(views);
         dependents::settle(std::slice::from_ref(&on), &all, cascade, &mut self.notices)?;
-        let changes = all.iter().map(|dependent| dependent.object.drop(catalog));
-        let new: Vec<_> = changes.filter(|change| !self.dropped.contains(change)).collect();
+        changed.remove(&table);
+        for sequence in sequence {
+            let default = default_of(&sequence.schema_name, &sequence.name);
+            let own =
+                self.table.columns.iter_mut().filter(|c| c.default.as_ref() == Some(&default));
+            own.for_each(|column| column.default = None);
+        }
+        let others = changed.into_values().map(|(old, new)| change(&old, new));
+        let new = others.chain(drops).filter(|change| !self.dropped.contains(change));
+        let new: Vec<_> = new.collect();
         self.dropped.extend(new);
         Ok(())
     }

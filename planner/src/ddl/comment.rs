@@ -72,12 +72,9 @@ pub(super) fn find_index<'a>(
     let schemas = schemas_of(search_path, name.schema.as_ref());
     let found = schemas.iter().find_map(|schema| {
         let tables = catalog.tables.values().filter(|table| table.schema_name == *schema);
-        let keys = tables.flat_map(|table| {
-            let keys = table.primary_key.iter().chain(&table.unique_keys);
-            let keys = keys.chain(table.indexes.iter().map(|index| &index.key));
-            keys.map(move |key| (table.as_ref(), key))
-        });
-        keys.into_iter().find(|(_, key)| key.name == name.name)
+        let mut keys =
+            tables.flat_map(|table| table.index_keys().map(move |key| (table.as_ref(), key)));
+        keys.find(|(_, key)| key.name == name.name)
     });
     found.ok_or_else(|| undefined(name))
 }

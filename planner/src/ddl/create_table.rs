@@ -147,10 +147,8 @@ pub(super) fn missing_schema(
 
 /// Refuses the first clause that Kestrel does not have, and checks those without effect.
 pub(super) fn check_clauses(table: &CreateTable, notices: &mut Vec<ErrorReport>) -> Result<()> {
-    if let Some(clause) = table.unsupported.first() {
-        let error = ErrorReport::unsupported(format!("{} is not supported", clause.what))
-            .position(clause.position);
-        return Err(ErrorReport { hint: clause.hint.map(String::from), ..error });
+    match table.unsupported.first() {
+        Some(clause) => Err(clause.error()),
+        None => storage::check(table, notices),
     }
-    storage::check(table, notices)
 }

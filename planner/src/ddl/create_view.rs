@@ -80,12 +80,7 @@ fn refuse(statement: &CreateView) -> Result<()> {
         let error = ErrorReport::unsupported("recursive views are not supported");
         return Err(statement.name.locate(error));
     }
-    if let Some(position) = statement.check_option {
-        let error = ErrorReport::unsupported("WITH CHECK OPTION is not supported");
-        let hint = "Leave it out: nothing can be inserted into a view.";
-        return Err(error.hint(hint).position(position));
-    }
-    Ok(())
+    statement.unsupported.as_ref().map_or(Ok(()), |clause| Err(clause.error()))
 }
 
 /// The id of the view that is replaced. As in PostgreSQL (`checkViewTupleDesc`, commands/view.c)

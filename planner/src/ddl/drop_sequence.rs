@@ -1,17 +1,22 @@
 //! DROP SEQUENCE
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     DdlPlan, alter,
     dependents::{self, Dependent, Object},
-    drop_table::{is_missing, not_a_user_table},
+    missing::skip_missing,
 };
 use crate::{
-    catalog::{Catalog, CatalogChange, SequenceDef, TableDef, find_sequence},
-    parse::{DropSequence, QualifiedName, quote},
+    catalog::{
+        Catalog, CatalogChange, ColumnDef, SequenceDef, TableDef, default_of, find_sequence,
+    },
+    parse::{DropSequence, quote},
 };
 
 pub(super) fn drop_sequence(
@@ -29,19 +34,14 @@ pub(super) fn drop_sequence(
                 dropped.push(sequence);
             }
             None => {
-                let error = missing(name, catalog, search_path);
-                if !drop.if_exists || !is_missing(&error) {
-                    return Err(error);
-                }
-                let message = format!("{}, skipping", error.message);
-                plan.notices.push(ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, message));
+                let names = (catalog, search_path);
+                skip_missing("sequence", name, drop.if_exists, names, &mut plan.notices)?;
             }
         }
     }
     let objects: Vec<Object> =
         dropped.iter().filter_map(|s| Object::relation(catalog, search_path, s.id)).collect();
-    let (dependents, tables) =
-        counting(&dropped, &objects, (catalog, search_path), &|_: &TableDef| true);
+    let (dependents, tables) = counting(&dropped, (catalog, search_path), &|_, _| true);
     dependents::settle(&objects, &dependents, drop.cascade, &mut plan.notices)?;
     plan.changes = tables.into_values().map(|(old, new)| alter::change(&old, new)).collect();
     plan.changes.extend(dropped.iter().map(|sequence| CatalogChange::DropSequence(sequence.id)));
@@ -51,23 +51,27 @@ pub(super) fn drop_sequence(
 /// Tables before and after they lose the defaults that count with dropped sequences, by id.
 pub(super) type Changed = BTreeMap<u64, (Arc<TableDef>, TableDef)>;
 
-/// The defaults that count with the sequences, and the tables without them. Of tables that do not
+/// The defaults that count with the sequences, and the tables without them. Of columns that do not
 /// stay nothing need be said.
 pub(super) fn counting(
     dropped: &[&SequenceDef],
-    objects: &[Object],
     (catalog, search_path): (&Catalog, &[String]),
-    stays: &dyn Fn(&TableDef) -> bool,
+    stays: &dyn Fn(&TableDef, &ColumnDef) -> bool,
 ) -> (Vec<Dependent>, Changed) {
-    let mut dependents = Vec::new();
-    let mut tables = Changed::new();
-    for (sequence, on) in dropped.iter().zip(objects) {
-        let counting = catalog.counting_columns(sequence);
-        for (table, column) in counting.filter(|(table, _)| stays(table)) {
-            let of = Object::relation(catalog, search_path, table.id);
-            let of = of.map(|object| object.description).unwrap_or_default();
-            let description = format!("default value for column {} of {of}", quote(&column.name));
-            dependents.push(Dependent { object: Object { id: 0, description }, on: on.clone() });
+    let by_default: BTreeMap<String, usize> = dropped
+        .iter()
+        .enumerate()
+        .map(|(at, sequence)| (default_of(&sequence.schema_name, &sequence.name), at))
+        .collect();
+    let (mut found, mut tables) = (Vec::new(), Changed::new());
+    if by_default.is_empty() {
+        return (Vec::new(), tables);
+    }
+    for table in catalog.tables.values() {
+        for column in &table.columns {
+            let at = column.default.as_ref().and_then(|default| by_default.get(default));
+            let Some(at) = at.filter(|_| stays(table, column)) else { continue };
+            found.push((*at, table, column));
             let (_, after) = tables
                 .entry(table.id)
                 .or_insert_with(|| (Arc::clone(table), table.without_segments()));
@@ -75,7 +79,29 @@ pub(super) fn counting(
             columns.for_each(|c| c.default = None);
         }
     }
-    (dependents, tables)
+    found.sort_by_key(|(at, ..)| *at);
+    let dependent = |(at, table, column): (usize, &Arc<TableDef>, &ColumnDef)| {
+        let of = Object::relation(catalog, search_path, table.id)?.description;
+        let description = format!("default value for column {} of {of}", quote(&column.name));
+        let on = Object::relation(catalog, search_path, dropped.get(at)?.id)?;
+        Some(Dependent { object: Object { id: 0, description }, on })
+    };
+    (found.into_iter().filter_map(dependent).collect(), tables)
+}
+
+/// The defaults that count with sequences among these relations, or with those that they own, and
+/// the tables that stay without them.
+pub(super) fn counting_beside(
+    dropped: &[Object],
+    (catalog, search_path): (&Catalog, &[String]),
+) -> (Vec<Dependent>, Changed) {
+    let gone: BTreeSet<u64> = dropped.iter().map(|object| object.id).collect();
+    let goes = |s: &&SequenceDef| {
+        gone.contains(&s.id) || s.owned_by.is_some_and(|(table, _)| gone.contains(&table))
+    };
+    let sequences: Vec<&SequenceDef> = catalog.sequences.values().filter(goes).collect();
+    let stays = |table: &TableDef, _: &ColumnDef| !gone.contains(&table.id);
+    counting(&sequences, (catalog, search_path), &stays)
 }
 
 fn check_not_identity(sequence: &SequenceDef, catalog: &Catalog) -> Result<()> {
@@ -90,24 +116,4 @@ fn check_not_identity(sequence: &SequenceDef, catalog: &Catalog) -> Result<()> {
     let message = format!("cannot drop sequence {name} because {column} requires it");
     Err(ErrorReport::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
         .hint(format!("You can drop {column} instead.")))
-}
-
-/// Why the name is no sequence that can be dropped.
-fn missing(name: &QualifiedName, catalog: &Catalog, search_path: &[String]) -> ErrorReport {
-    match not_a_user_table(name, catalog, search_path) {
-        Some(error) if error.sqlstate == SqlState::WRONG_OBJECT_TYPE => {
-            let kind = alter::kind_of(name, catalog, search_path);
-            let hint = kind.map(|kind| {
-                let article = if kind == "index" { "an" } else { "a" };
-                format!("Use DROP {} to remove {article} {kind}.", kind.to_ascii_uppercase())
-            });
-            let message = format!("\"{}\" is not a sequence", name.name);
-            ErrorReport { hint, ..ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message) }
-        }
-        Some(error) => error,
-        None => {
-            let message = format!("sequence \"{}\" does not exist", name.name);
-            ErrorReport::new(SqlState::UNDEFINED_TABLE, message)
-        }
-    }
 }

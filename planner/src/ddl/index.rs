@@ -8,14 +8,14 @@ use super::{
     comment::find_index,
     distribution_key::Declared,
     keys::column_id,
+    missing::skip_missing,
     names::{RelationNames, already_exists},
 };
 use crate::{
     catalog::{
-        Catalog, Found, IndexDef, KeyDef, RelationKind, TableDef, find_relation, relation_kind,
-        resolve_table, schemas_of,
+        Catalog, Found, IndexDef, KeyDef, TableDef, find_relation, relation_kind, resolve_table,
     },
-    parse::{CreateIndex, DropIndex, QualifiedName},
+    parse::{CreateIndex, DropIndex},
 };
 
 /// PostgreSQL's and Greenplum's access methods.
@@ -47,9 +47,7 @@ pub(super) fn create_index(
         return Ok(plan);
     }
     if let Some(clause) = create.unsupported.first() {
-        let error = ErrorReport::unsupported(format!("{} are not supported", clause.what));
-        let error = error.position(clause.position);
-        return Err(ErrorReport { hint: clause.hint.map(String::from), ..error });
+        return Err(clause.error());
     }
     if create.columns.len() > MAX_COLUMNS {
         let message = format!("cannot use more than {MAX_COLUMNS} columns in an index");
@@ -120,12 +118,8 @@ pub(super) fn drop_index(
         let (table, key) = match find_index(catalog, search_path, name) {
             Ok(found) => found,
             Err(_) => {
-                let error = missing(name, catalog, search_path);
-                if !drop.if_exists || error.sqlstate != SqlState::UNDEFINED_OBJECT {
-                    return Err(error);
-                }
-                let message = format!("{}, skipping", error.message);
-                plan.notices.push(ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, message));
+                let names = (catalog, search_path);
+                skip_missing("index", name, drop.if_exists, names, &mut plan.notices)?;
                 continue;
             }
         };
@@ -147,22 +141,4 @@ pub(super) fn drop_index(
     let changes = changed.into_iter().map(|(before, after)| alter::change(before, after));
     plan.changes = changes.collect();
     Ok(plan)
-}
-
-/// Why the name is no index.
-fn missing(name: &QualifiedName, catalog: &Catalog, search_path: &[String]) -> ErrorReport {
-    let schemas = schemas_of(search_path, name.schema.as_ref());
-    let wrong = || {
-        ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not an index", name.name))
-    };
-    match schemas.iter().find_map(|s| relation_kind(catalog, s, &name.name)) {
-        Some(RelationKind::Table) => wrong().hint("Use DROP TABLE to remove a table."),
-        Some(RelationKind::View) => wrong().hint("Use DROP VIEW to remove a view."),
-        Some(RelationKind::Sequence) => wrong().hint("Use DROP SEQUENCE to remove a sequence."),
-        Some(RelationKind::Index) => wrong(),
-        None => ErrorReport::new(
-            SqlState::UNDEFINED_OBJECT,
-            format!("index \"{}\" does not exist", name.name),
-        ),
-    }
 }

@@ -25,6 +25,7 @@ mod foreign_key;
 mod identity;
 mod index;
 mod keys;
+mod missing;
 mod names;
 mod rename;
 mod role;
@@ -117,7 +118,7 @@ pub fn plan(
         DdlStatement::DropTable(drop) => drop_table::drop_table(drop, catalog, search_path),
         DdlStatement::Truncate(truncate) => truncate::truncate(truncate, catalog, search_path),
         DdlStatement::CreateSchema(create) => create_schema::create_schema(create, catalog),
-        DdlStatement::DropSchema(drop) => drop_schema::drop_schema(drop, catalog),
+        DdlStatement::DropSchema(drop) => drop_schema::drop_schema(drop, catalog, search_path),
         DdlStatement::AlterSchema(alter) => alter_schema::alter_schema(alter, catalog),
         DdlStatement::AlterTable(alter) => alter::alter(alter, catalog, search_path),
         DdlStatement::DropView(drop) => drop_view::drop_view(drop, catalog, search_path),

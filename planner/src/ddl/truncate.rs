@@ -2,7 +2,7 @@
 
 use kestrel_proto::Result;
 
-use super::{DdlPlan, drop_table::not_a_user_table};
+use super::{DdlPlan, missing::not_a_user_table};
 use crate::{
     catalog::{Catalog, CatalogChange, SequenceDef, resolve_table},
     parse::Truncate,

@@ -10,6 +10,7 @@ use super::{
     name::{Identifier, QualifiedName},
     sequence::{self, SequenceOptions},
     statement::StatementKind,
+    stored_expr,
     table_element::{self, IdentityClause},
 };
 use crate::catalog::Identity;
@@ -259,8 +260,9 @@ fn alter_column(part: &mut Cursor<'_>) -> Result<Option<AlterAction>> {
     let column = part.identifier()?;
     if part.eat("SET DEFAULT") {
         let range = part.range();
-        let text = part.text(range).to_string();
-        part.parse_with(|p| p.parse_expr())?;
+        let (text, position) = (part.text(range).to_string(), part.position());
+        let parsed = part.parse_with(|p| p.parse_expr())?;
+        stored_expr::refuse_subquery(&parsed, table_element::DEFAULT_EXPRESSION, position)?;
         return Ok(Some(AlterAction::SetDefault { column, default: Some(text) }));
     }
     if part.eat("DROP DEFAULT") {

@@ -1,7 +1,7 @@
 //! CREATE TABLE, and the words between its columns and an AS.
 
 use datafusion::sql::sqlparser::tokenizer::Token;
-use kestrel_proto::Result;
+use kestrel_proto::{ErrorReport, Result};
 
 use super::{
     create_table_as,
@@ -49,6 +49,15 @@ pub struct UnsupportedClause {
     pub hint: Option<&'static str>,
     /// 1-based position.
     pub position: u32,
+}
+
+impl UnsupportedClause {
+    /// 0A000: `INHERITS is not supported`, `partial indexes are not supported`.
+    pub fn error(&self) -> ErrorReport {
+        let verb = if self.what.ends_with('s') { "are" } else { "is" };
+        let error = ErrorReport::unsupported(format!("{} {verb} not supported", self.what));
+        ErrorReport { hint: self.hint.map(String::from), ..error.position(self.position) }
+    }
 }
 
 /// `DISTRIBUTED …`

@@ -107,21 +107,26 @@ pub(super) fn drop_table(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
 pub(super) fn truncate(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     cursor.expect("TRUNCATE")?;
     cursor.eat("TABLE");
-    let mut tables = Vec::new();
-    loop {
-        cursor.eat("ONLY");
-        tables.push(cursor.name()?);
-        cursor.eat_token(&Token::Mul);
-        if !cursor.eat_token(&Token::Comma) {
-            break;
-        }
-    }
+    let tables = tables(cursor)?;
     let restart_identity = cursor.eat("RESTART IDENTITY");
     if !restart_identity {
         cursor.eat("CONTINUE IDENTITY");
     }
     let truncate = Truncate { tables, restart_identity, cascade: cascade(cursor) };
     Ok(StatementKind::Ddl(DdlStatement::Truncate(truncate)))
+}
+
+/// `[ONLY] t [*], …`
+pub(super) fn tables(cursor: &mut Cursor<'_>) -> Result<Vec<QualifiedName>> {
+    let mut tables = Vec::new();
+    loop {
+        cursor.eat("ONLY");
+        tables.push(cursor.name()?);
+        cursor.eat_token(&Token::Mul);
+        if !cursor.eat_token(&Token::Comma) {
+            return Ok(tables);
+        }
+    }
 }
 
 /// `[CASCADE | RESTRICT]`

@@ -1,9 +1,8 @@
 //! LOCK TABLE
 
-use datafusion::sql::sqlparser::tokenizer::Token;
 use kestrel_proto::Result;
 
-use super::{cursor::Cursor, name::QualifiedName, statement::StatementKind};
+use super::{cursor::Cursor, ddl::tables, name::QualifiedName, statement::StatementKind};
 
 /// LOCK TABLE
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,15 +31,7 @@ const STRONGEST: &str = "ACCESS EXCLUSIVE";
 pub(super) fn lock(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     cursor.expect("LOCK")?;
     cursor.eat("TABLE");
-    let mut tables = Vec::new();
-    loop {
-        cursor.eat("ONLY");
-        tables.push(cursor.name()?);
-        cursor.eat_token(&Token::Mul);
-        if !cursor.eat_token(&Token::Comma) {
-            break;
-        }
-    }
+    let tables = tables(cursor)?;
     let mode = match cursor.eat("IN") {
         false => STRONGEST,
         true => match MODES.iter().find(|mode| cursor.eat(mode)) {

@@ -10,7 +10,6 @@
 mod access;
 mod alter;
 mod build;
-mod check_columns;
 mod comment;
 mod copy;
 mod copy_options;
@@ -40,6 +39,7 @@ mod sequence;
 mod set;
 mod statement;
 mod statements;
+mod stored_expr;
 mod table_element;
 #[cfg(test)]
 mod tests;

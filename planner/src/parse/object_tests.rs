@@ -21,7 +21,7 @@ fn outcome(sql: &str) -> String {
                 (view.or_replace, " replace"),
                 (view.temporary, " temporary"),
                 (view.recursive, " recursive"),
-                (view.check_option.is_some(), " check"),
+                (view.unsupported.is_some(), " unsupported"),
             ] {
                 flags += if is_set { flag } else { "" };
             }
@@ -118,11 +118,15 @@ fn statements_on_objects_are_read() {
         ("CREATE VIEW v AS SELECT 1 AS a", "view v []: SELECT 1 AS a"),
         (
             "CREATE OR REPLACE VIEW s.v (a, \"B\") WITH (security_barrier) AS TABLE t;",
-            "view s.v [\"a\", \"B\"] replace: TABLE t",
+            "view s.v [\"a\", \"B\"] replace unsupported: TABLE t",
         ),
         (
             "CREATE TEMP RECURSIVE VIEW v (n) AS VALUES (1) WITH LOCAL CHECK OPTION",
-            "view v [\"n\"] temporary recursive check: VALUES (1)",
+            "view v [\"n\"] temporary recursive unsupported: VALUES (1)",
+        ),
+        (
+            "CREATE VIEW v WITH (security_invoker = false, check_option = local) AS SELECT 1",
+            "view v []: SELECT 1",
         ),
         ("CREATE VIEW v AS SELECT 1 FOO BAR", "42601 @31: syntax error at or near \"BAR\""),
         ("CREATE VIEW v SELECT 1", "42601 @15: syntax error at or near \"SELECT\""),

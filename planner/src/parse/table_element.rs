@@ -4,11 +4,11 @@ use datafusion::sql::sqlparser::{ast, tokenizer::Token};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
-    check_columns,
     create_table::CreateTable,
     cursor::Cursor,
     name::{Identifier, QualifiedName},
     sequence::{self, SequenceOptions},
+    stored_expr,
 };
 use crate::catalog::Identity;
 
@@ -270,7 +270,8 @@ fn check(
     let expression = inside.parse_with(|p| p.parse_expr())?;
     inside.expect_end()?;
     element.eat("NO INHERIT");
-    let columns = check_columns::named(&expression, position)?;
+    stored_expr::refuse_subquery(&expression, "check constraint", position)?;
+    let columns = stored_expr::named_columns(&expression, position);
     table.elements.push(TableElement::Check(CheckClause { name, condition, columns, position }));
     Ok(())
 }
@@ -428,6 +429,9 @@ fn nullability(
     Ok(())
 }
 
+/// What messages call it.
+pub(super) const DEFAULT_EXPRESSION: &str = "DEFAULT expression";
+
 /// Reads the expression behind DEFAULT. It ends before the next constraint's first word.
 fn default(
     element: &mut Cursor<'_>,
@@ -453,8 +457,10 @@ fn default(
     if expression.at_end() {
         return element.fail();
     }
-    expression.parse_with(|p| p.parse_expr())?;
+    let at = expression.position();
+    let parsed = expression.parse_with(|p| p.parse_expr())?;
     expression.expect_end()?;
+    stored_expr::refuse_subquery(&parsed, DEFAULT_EXPRESSION, at)?;
     column.default = Some(element.text(range).to_string());
     Ok(())
 }

@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::{
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
+    create_table::UnsupportedClause,
     cursor::Cursor,
     ddl::{DdlStatement, cascade},
     name::{Identifier, QualifiedName},
@@ -30,8 +31,8 @@ pub struct CreateView {
     pub query: Box<ast::Query>,
     /// The query, as it was written.
     pub text: String,
-    /// Where WITH CHECK OPTION stands.
-    pub check_option: Option<u32>,
+    /// The first clause that Kestrel does not have.
+    pub unsupported: Option<UnsupportedClause>,
 }
 
 /// DROP VIEW
@@ -55,16 +56,16 @@ pub(super) fn create_view(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     let name = cursor.name()?;
     let has_list = cursor.token() == Some(&Token::LParen);
     let column_names = if has_list { cursor.identifiers()? } else { Vec::new() };
-    if cursor.eat("WITH") {
-        // security_barrier, security_invoker, check_option: nothing here depends on them.
-        cursor.parenthesized()?;
-    }
+    let mut unsupported =
+        if cursor.eat("WITH") { unsafe_option(&cursor.parenthesized()?)? } else { None };
     cursor.expect("AS")?;
     let rest = cursor.range();
-    let mut check_option = None;
     let mut end = rest.end;
     if let Some(clause) = find_check_option(cursor) {
-        check_option = Some(clause.position());
+        let hint = Some("Leave it out: nothing can be inserted into a view.");
+        let position = clause.position();
+        let what = "WITH CHECK OPTION";
+        unsupported = unsupported.or(Some(UnsupportedClause { what, hint, position }));
         end = clause.range().start;
     }
     let mut of_query = cursor.over(rest.start..end);
@@ -81,8 +82,36 @@ pub(super) fn create_view(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
         column_names,
         query,
         text,
-        check_option,
+        unsupported,
     })))
+}
+
+/// The first of a view's options that would hide more than Kestrel does. `check_option` is about
+/// writing into views, which there is not.
+fn unsafe_option(options: &Cursor<'_>) -> Result<Option<UnsupportedClause>> {
+    let mut found = None;
+    for mut option in options.split_commas() {
+        let (position, name) = (option.position(), option.word()?);
+        let value = if option.eat_token(&Token::Eq) { option.text(option.range()) } else { "" };
+        let value = value.trim_matches('\'').to_ascii_lowercase();
+        let is_off = ["false", "off", "no", "0"].contains(&value.as_str());
+        let (what, hint) = match name.as_str() {
+            "security_invoker" => (
+                "security_invoker",
+                "Leave it out and grant the view's owner what it reads: views read as their owners.",
+            ),
+            "security_barrier" => (
+                "security_barrier",
+                "Leave it out: a condition of whoever reads the view may look at rows that the \
+                 view leaves out.",
+            ),
+            _ => continue,
+        };
+        if !is_off && found.is_none() {
+            found = Some(UnsupportedClause { what, hint: Some(hint), position });
+        }
+    }
+    Ok(found)
 }
 
 /// `WITH [CASCADED | LOCAL] CHECK OPTION` at the end.

@@ -1,12 +1,12 @@
 //! Objects by OID and by name.
 
-use kestrel_planner::catalog::{PG_TEMP, RoleDef, is_temporary_schema, own_temporary_schema};
+use kestrel_planner::catalog::{PG_TEMP, RoleDef, own_temporary_schema};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     super::{
         SystemViewContext, name,
-        pg_catalog::{fixed, pg_description},
+        pg_catalog::{fixed, pg_attribute::columns, pg_description},
         relation::{Relation, RelationKind, schema_oid, schemas},
         rows::Value,
         types,
@@ -105,9 +105,8 @@ fn description(
 
 /// Is the schema another session's temporary one?
 fn is_of_other_session(context: &SystemViewContext, oid: Option<i64>) -> bool {
-    let path = &context.session.search_path;
     let found = schemas(&context.catalog).find(|(id, _)| Some(*id) == oid);
-    found.is_some_and(|(_, name)| is_temporary_schema(name) && !path.iter().any(|s| s == name))
+    found.is_some_and(|(_, name)| context.is_of_other_session(name))
 }
 
 /// In `pg_catalog`, which every search path has.
@@ -198,8 +197,7 @@ fn to_reg(context: &SystemViewContext, kind: &str, arguments: &[Value]) -> Resul
 }
 
 fn role(context: &SystemViewContext, oid: Option<i64>) -> Option<&RoleDef> {
-    let oid = oid?.cast_unsigned();
-    context.catalog.roles.values().find(|role| role.id == oid)
+    context.catalog.role_by_id(oid?.cast_unsigned())
 }
 
 fn role_name(context: &SystemViewContext, oid: Option<i64>) -> Value {
@@ -211,8 +209,11 @@ fn role_name(context: &SystemViewContext, oid: Option<i64>) -> Value {
 
 fn describe(context: &SystemViewContext, arguments: &[Value]) -> Result<Value> {
     let found = int(arguments, 1).and_then(|oid| context.relations().get(oid));
+    let column = int(arguments, 2).filter(|number| *number != 0);
     Ok(found
         .map(|r| {
+            let column = column.and_then(|n| columns(&r.kind).into_iter().find(|c| c.number == n));
+            let column = column.map(|c| format!("column {} of ", name::quoted(&c.name)));
             let what = match &r.kind {
                 RelationKind::Table(_) => "table",
                 RelationKind::View(_) => "view",
@@ -221,7 +222,7 @@ fn describe(context: &SystemViewContext, arguments: &[Value]) -> Result<Value> {
                 RelationKind::System(definition) if definition.kind == "r" => "table",
                 RelationKind::System(_) => "view",
             };
-            format!("{what} {}", relation_name(context, r))
+            format!("{}{what} {}", column.unwrap_or_default(), relation_name(context, r))
         })
         .into())
 }
@@ -236,7 +237,6 @@ fn serial_sequence(context: &SystemViewContext, arguments: &[Value]) -> Result<V
             format!("column \"{column_name}\" of relation \"{}\" does not exist", definition.name),
         )
     })?;
-    let owner = Some((definition.id, column.id));
-    let sequence = context.catalog.sequences.values().find(|s| s.owned_by == owner);
+    let sequence = context.owned_sequence(definition.id, column.id);
     Ok(sequence.map(|s| name::qualified(&s.schema_name, &s.name)).into())
 }

@@ -27,7 +27,8 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             relation.kind,
             RelationKind::Table(_) | RelationKind::View(_) | RelationKind::System(_)
         );
-        if has_columns && shows(&actor, relation) {
+        let is_other = context.is_of_other_session(&relation.schema);
+        if has_columns && !is_other && shows(&actor, relation) {
             for column in columns(&relation.kind) {
                 if shows_column(&actor, relation, column.number) {
                     push(&mut rows, context, relation, &column);
@@ -50,7 +51,7 @@ fn push(rows: &mut Rows, context: &SystemViewContext, relation: &Relation, colum
     let length = LengthAndPrecision::of(type_name, modifier);
     let sequence = column.identity.and_then(|_| {
         let table = relation.oid.cast_unsigned();
-        context.catalog.owned_sequence(table, u32::try_from(column.number).ok()?)
+        context.owned_sequence(table, u32::try_from(column.number).ok()?)
     });
     rows.push(row![
         database,

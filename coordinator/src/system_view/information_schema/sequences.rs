@@ -17,12 +17,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
          increment, cycle_option",
     );
     let actor = context.actor();
-    let is_identity = |owner: Option<(u64, u32)>| {
-        let table = owner.and_then(|(table, _)| context.catalog.table_by_id(table));
-        let column = owner.and_then(|(_, column)| table?.column_by_id(column));
-        column.is_some_and(|column| column.identity.is_some())
-    };
-    for sequence in visible(context).filter(|s| !is_identity(s.owned_by)) {
+    for sequence in visible(context).filter(|s| context.identity_column(s).is_none()) {
         if actor.privileges(sequence.id, ObjectKind::Sequence).is_empty()
             && !actor.owns(sequence.id)
         {

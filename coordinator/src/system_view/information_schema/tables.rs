@@ -11,14 +11,15 @@ use super::super::{
 
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
-        "table_catalog, table_schema, table_name, table_type, is_insertable_into, is_typed",
+        "table_catalog, table_schema, table_name, table_type, is_insertable_into, is_typed, \
+         commit_action",
     );
     let actor = context.actor();
     for relation in context.relations().iter() {
-        let is_temporary = is_temporary_schema(&relation.schema);
-        if is_temporary && !context.session.search_path.contains(&relation.schema) {
+        if context.is_of_other_session(&relation.schema) {
             continue;
         }
+        let is_temporary = is_temporary_schema(&relation.schema);
         let (table_type, insertable) = match &relation.kind {
             RelationKind::Table(_) | RelationKind::View(_) if is_temporary => {
                 let is_table = matches!(relation.kind, RelationKind::Table(_));
@@ -33,7 +34,10 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             continue;
         }
         let database = &context.session.database;
-        rows.push(row![database, &relation.schema, &relation.name, table_type, insertable, "NO"]);
+        let (schema, name) = (&relation.schema, &relation.name);
+        // As PostgreSQL says of all of them, whatever ON COMMIT said.
+        let on_commit = is_temporary.then_some("PRESERVE");
+        rows.push(row![database, schema, name, table_type, insertable, "NO", on_commit]);
     }
     rows
 }

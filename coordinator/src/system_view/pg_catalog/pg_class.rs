@@ -75,7 +75,8 @@ impl Shape {
             access_method: 0,
             is_stored: true,
             has_index: false,
-            rows: 0.0,
+            // Never counted.
+            rows: -1.0,
             replica_identity: "n",
         };
         match &relation.kind {

@@ -35,10 +35,10 @@ pub(in super::super) fn pg_shdescription(context: &SystemViewContext) -> Rows {
 
 /// The catalog that an object has its row in.
 pub(in super::super) fn class(context: &SystemViewContext, object: u64) -> i64 {
-    match context.catalog.schemas.values().any(|schema| schema.id == object) {
-        true => SCHEMA,
-        false if object == DATABASE_OID => DATABASE,
-        false => RELATION,
+    match context.relations().get(object.cast_signed()) {
+        Some(_) => RELATION,
+        None if object == DATABASE_OID => DATABASE,
+        None => SCHEMA,
     }
 }
 

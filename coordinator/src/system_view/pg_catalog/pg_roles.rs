@@ -74,7 +74,8 @@ fn role_row(role: &RoleDef, password: Value) -> [Value; 12] {
 /// The roles that may log in.
 fn users(context: &SystemViewContext, password: impl Fn(&RoleDef) -> Value) -> Rows {
     let mut rows = Rows::new(
-        "usename, usesysid, usecreatedb, usesuper, userepl, usebypassrls, passwd, valuntil",
+        "usename, usesysid, usecreatedb, usesuper, userepl, usebypassrls, passwd, valuntil, \
+         useconfig",
     );
     for role in context.catalog.roles.values().filter(|role| role.login) {
         rows.push(row![
@@ -86,6 +87,7 @@ fn users(context: &SystemViewContext, password: impl Fn(&RoleDef) -> Value) -> R
             role.bypass_rls,
             password(role),
             valid_until(role),
+            configuration_of(context, role),
         ]);
     }
     rows

@@ -1,6 +1,6 @@
 //! `pg_sequence` and the view `pg_sequences`.
 
-use kestrel_planner::catalog::{ObjectKind, Privilege, SequenceDef, is_temporary_schema};
+use kestrel_planner::catalog::{ObjectKind, Privilege, SequenceDef};
 
 use super::super::{
     SystemViewContext,
@@ -52,9 +52,7 @@ pub(in super::super) fn pg_sequences(context: &SystemViewContext) -> Rows {
 
 /// The sequences but for other sessions' temporary ones.
 pub(in super::super) fn visible(context: &SystemViewContext) -> impl Iterator<Item = &SequenceDef> {
-    let path = &context.session.search_path;
-    let is_other = move |schema: &String| is_temporary_schema(schema) && !path.contains(schema);
-    context.catalog.sequences.values().filter(move |s| !is_other(&s.schema_name))
+    context.catalog.sequences.values().filter(move |s| !context.is_of_other_session(&s.schema_name))
 }
 
 fn last_value(context: &SystemViewContext, sequence: &SequenceDef) -> Option<i64> {

@@ -62,21 +62,19 @@ fn list_of(query: &Query) -> Option<Expr> {
     let element = folded(alias.columns.first().map_or(&alias.name, |c| &c.name));
     let is_element =
         |e: &Expr| column(e).and_then(|c| c.last()).is_some_and(|name| folded(name) == element);
-    match select.projection.as_slice() {
-        [SelectItem::UnnamedExpr(e)] if is_element(e) => {
-            Some(call(PREFIXED, vec![text(""), list.clone()]))
+    let [SelectItem::UnnamedExpr(shown) | SelectItem::ExprWithAlias { expr: shown, .. }] =
+        select.projection.as_slice()
+    else {
+        return None;
+    };
+    let prefix = match shown {
+        Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } if is_element(right) => {
+            literal_text(left)?
         }
-        [
-            SelectItem::UnnamedExpr(Expr::BinaryOp {
-                left,
-                op: BinaryOperator::StringConcat,
-                right,
-            }),
-        ] if is_element(right) => {
-            Some(call(PREFIXED, vec![text(literal_text(left)?), list.clone()]))
-        }
-        _ => None,
-    }
+        shown if is_element(shown) => "",
+        _ => return None,
+    };
+    Some(call(PREFIXED, vec![text(prefix), list.clone()]))
 }
 
 /// `generate_subscripts(list, 1)` is a row per subscript; `_pg_expandarray(list)` a row (x, n) per

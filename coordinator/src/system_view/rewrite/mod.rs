@@ -18,7 +18,8 @@
 //! | `EXISTS (…)` shown | `(SELECT count(1) …) > 0` | `subqueries` |
 //! | subqueries shown beside a relation that is always empty | NULL | `subqueries` |
 //!
-//! The names of a statement's result columns are those of the statement as it was written.
+//! The result columns have been named before ([`kestrel_planner::bind::name_outputs`]): their names
+//! are those of the statement as it was written.
 
 mod arrays;
 mod build;
@@ -34,8 +35,8 @@ use std::{collections::HashSet, ops::ControlFlow};
 use datafusion::sql::sqlparser::ast::{DataType, Expr, ObjectName, Query, Statement, Visitor};
 use kestrel_planner::parse::Walk;
 
-/// Whether a statement with a query asks the catalogs: it reads a system relation, or names
-/// something in `pg_catalog` or a `reg…` type. Only such statements need [`rewrite`].
+/// Whether a statement with a query asks the catalogs: it reads a system relation, names something
+/// in `pg_catalog` or a `reg…` type, or looks one up. Only such statements need [`rewrite`].
 pub fn concerns_catalogs(statement: &Statement) -> bool {
     match statement {
         Statement::Query(_)
@@ -77,7 +78,9 @@ impl Visitor for Search {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         let found = match expr {
-            Expr::Function(function) => names::is_qualified(&function.name),
+            Expr::Function(function) => {
+                names::is_qualified(&function.name) || reg::looked_up(function).is_some()
+            }
             Expr::Cast { data_type, .. } => {
                 reg::kind(data_type).is_some() || is_in_pg_catalog(data_type)
             }

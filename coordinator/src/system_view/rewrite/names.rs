@@ -4,8 +4,8 @@ use std::{collections::HashSet, ops::ControlFlow};
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr,
-    Ident, ObjectName, ObjectNamePart, Query, Select, Subscript, TableAlias, TableFactor,
-    TimezoneInfo, VisitorMut,
+    Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, Subscript, TableAlias,
+    TableFactor, TimezoneInfo, VisitorMut,
 };
 use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
 
@@ -86,6 +86,15 @@ impl VisitorMut for Names {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         self.scopes.push(Scope::of(select));
+        for item in &mut select.projection {
+            // A number would have no name.
+            if let SelectItem::UnnamedExpr(expr) = item
+                && self.table_oid(expr).is_some()
+            {
+                let expr = std::mem::replace(expr, number(0));
+                *item = SelectItem::ExprWithAlias { expr, alias: Ident::new("tableoid") };
+            }
+        }
         ControlFlow::Continue(())
     }
 

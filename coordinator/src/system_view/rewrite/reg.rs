@@ -51,10 +51,8 @@ impl VisitorMut for Reg {
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
                 && let Expr::Function(function) = expr
-                && let Some(kind) = last_name(function).strip_prefix("to_")
-                && kind.starts_with("reg")
+                && let Some(kind) = looked_up(function)
             {
-                let kind = kind.to_string();
                 let shown = std::mem::replace(expr, null());
                 *expr = call(REG_TEXT, vec![text(&kind), shown]);
             }
@@ -93,6 +91,12 @@ impl VisitorMut for Reg {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `regclass` for `to_regclass(…)`.
+pub(super) fn looked_up(function: &Function) -> Option<String> {
+    let name = last_name(function);
+    name.strip_prefix("to_").filter(|kind| kind.starts_with("reg")).map(String::from)
 }
 
 /// The SELECTs of a UNION and its like.

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArguments, GroupByExpr, Ident, Query, Select, SelectItem,
-    SetExpr, UnaryOperator, Visitor, VisitorMut,
+    BinaryOperator, Expr, FunctionArguments, GroupByExpr, Query, Select, SelectItem, SetExpr,
+    UnaryOperator, Visitor, VisitorMut,
 };
 use kestrel_planner::parse::Walk;
 
@@ -41,7 +41,6 @@ impl VisitorMut for Subqueries {
             let _ = select.projection.walk_mut(&mut Without);
         }
         let _ = select.projection.walk_mut(&mut Counted::default());
-        name_literals(&mut select.projection);
         ControlFlow::Continue(())
     }
 
@@ -150,17 +149,6 @@ fn is_aggregate(item: &impl Walk) -> bool {
         }
     }
     item.walk(&mut Search::default()).is_break()
-}
-
-/// The planner wants the columns of a SELECT to have different names; PostgreSQL calls all literals
-/// `?column?`.
-fn name_literals(projection: &mut [SelectItem]) {
-    for (i, item) in projection.iter_mut().enumerate() {
-        if let SelectItem::UnnamedExpr(expr @ Expr::Value(_)) = item {
-            let alias = Ident::with_quote('"', format!("?column?{i}"));
-            *item = SelectItem::ExprWithAlias { expr: std::mem::replace(expr, null()), alias };
-        }
-    }
 }
 
 /// A correlated scalar subquery that finds at most one row by a key: PostgreSQL takes the row, the

@@ -8,9 +8,10 @@ use datafusion::{
     prelude::SessionContext,
     sql::{
         parser::Statement,
-        sqlparser::{dialect::PostgreSqlDialect, parser::Parser},
+        sqlparser::{ast, dialect::PostgreSqlDialect, parser::Parser},
     },
 };
+use kestrel_planner::bind::name_outputs;
 
 use super::{
     super::{functions::functions, system_views, tests},
@@ -41,6 +42,9 @@ fn session() -> SessionContext {
 async fn run(session: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
     let parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).map_err(|e| e.to_string())?;
     let [mut statement] = <[_; 1]>::try_from(parsed).map_err(|_| "not one statement")?;
+    if let ast::Statement::Query(query) = &mut statement {
+        name_outputs(query);
+    }
     rewrite(&mut statement);
     if std::env::var("SHOW").is_ok() {
         println!("{statement}");
@@ -83,6 +87,7 @@ fn only_queries_that_concern_the_catalogs_are_rewritten() {
         ("SELECT 1 FROM kestrel.datanodes", true),
         ("SELECT pg_catalog.version()", true),
         ("SELECT 't'::regclass", true),
+        ("SELECT to_regclass('t')", true),
         ("SELECT 1::pg_catalog.int4", true),
         ("EXPLAIN SELECT * FROM information_schema.tables", true),
         ("SELECT version()", false),
@@ -104,10 +109,7 @@ fn only_queries_that_concern_the_catalogs_are_rewritten() {
 const REWRITTEN: &[(&str, &str)] = &[
     ("SELECT pg_catalog.lower(x) FROM t", "SELECT lower(x) FROM t"),
     ("SELECT a OPERATOR(pg_catalog.~) 'x' COLLATE pg_catalog.default", "SELECT a ~ 'x'"),
-    (
-        "SELECT c.tableoid FROM pg_class c",
-        "SELECT 1259 AS \"?column?0\" FROM pg_catalog.pg_class c",
-    ),
+    ("SELECT c.tableoid FROM pg_class c", "SELECT 1259 AS tableoid FROM pg_catalog.pg_class c"),
     ("SELECT x::oid, x::pg_catalog.int4", "SELECT x::BIGINT, x::INTEGER"),
     ("SELECT a::int[]", "SELECT a::INT[]"),
     (
@@ -136,13 +138,10 @@ const REWRITTEN: &[(&str, &str)] = &[
     ),
     (
         "SELECT 1 FROM pg_index i WHERE i.indkey[a.attnum - 1] = 2",
-        "SELECT 1 AS \"?column?0\" FROM pg_catalog.pg_index i WHERE i.indkey[(a.attnum - 1) + 1] = 2",
+        "SELECT 1 FROM pg_catalog.pg_index i WHERE i.indkey[(a.attnum - 1) + 1] = 2",
     ),
     ("SELECT x::regclass", "SELECT kestrel_reg_text('regclass', x)"),
-    (
-        "SELECT 1 WHERE x = 't'::regclass",
-        "SELECT 1 AS \"?column?0\" WHERE x = kestrel_reg_oid('regclass', 't')",
-    ),
+    ("SELECT 1 WHERE x = 't'::regclass", "SELECT 1 WHERE x = kestrel_reg_oid('regclass', 't')"),
     ("SELECT nextval('s'::regclass)", "SELECT nextval('s')"),
     (
         "SELECT (SELECT d.adbin FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND a.b) FROM a",
@@ -160,17 +159,17 @@ const REWRITTEN: &[(&str, &str)] = &[
     ),
     (
         "SELECT 1 FROM t WHERE EXISTS (SELECT 1 FROM pg_am)",
-        "SELECT 1 AS \"?column?0\" FROM t WHERE EXISTS (SELECT 1 AS \"?column?0\" FROM \
+        "SELECT 1 FROM t WHERE EXISTS (SELECT 1 FROM \
              pg_catalog.pg_am)",
     ),
     // A policy's columns are never shown; a trigger beside a LEFT JOIN is not in the way.
     (
         "SELECT (SELECT 1) FROM pg_class, pg_policy",
-        "SELECT NULL AS \"?column?0\" FROM pg_catalog.pg_class, pg_catalog.pg_policy",
+        "SELECT NULL FROM pg_catalog.pg_class, pg_catalog.pg_policy",
     ),
     (
         "SELECT (SELECT 1) FROM pg_class LEFT JOIN pg_policy ON true",
-        "SELECT (SELECT 1 AS \"?column?0\") FROM pg_catalog.pg_class LEFT JOIN \
+        "SELECT (SELECT 1) FROM pg_catalog.pg_class LEFT JOIN \
              pg_catalog.pg_policy ON true",
     ),
 ];
@@ -181,5 +180,31 @@ fn statements_are_rewritten() {
         let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
         rewrite(&mut statements[0]);
         assert_eq!(statements[0].to_string(), *expected, "{sql}");
+    }
+}
+
+/// As drivers and pg_dump find them: by name.
+#[test]
+fn result_columns_keep_the_names_that_they_were_written_with() {
+    let cases = [
+        (
+            "SELECT 't'::regclass, 't'::regclass::oid, relname[0], c.tableoid FROM pg_class c",
+            "SELECT kestrel_reg_text('regclass', 't') AS \"regclass\", \
+             kestrel_reg_oid('regclass', 't') AS \"oid\", \
+             substr(relname, (0) + 1, 1) AS \"relname\", 1259 AS tableoid \
+             FROM pg_catalog.pg_class c",
+        ),
+        (
+            "SELECT ARRAY(SELECT 'x' || o FROM unnest(reloptions) o) FROM pg_class",
+            "SELECT kestrel_prefixed('x', reloptions) AS \"array\" FROM pg_catalog.pg_class",
+        ),
+    ];
+    for (sql, expected) in cases {
+        let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap();
+        if let ast::Statement::Query(query) = &mut statements[0] {
+            name_outputs(query);
+        }
+        rewrite(&mut statements[0]);
+        assert_eq!(statements[0].to_string(), expected, "{sql}");
     }
 }

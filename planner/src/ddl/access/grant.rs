@@ -171,8 +171,8 @@ impl Work<'_> {
         let relation = || {
             let table = catalog.table_by_id(self.object).map(|table| &table.name);
             let view = catalog.view_by_id(self.object).map(|view| &view.name);
-            let sequence = catalog.sequence_by_id(self.object);
-            table.or(view).or(sequence.map(|s| &s.name))
+            let sequence = || catalog.sequence_by_id(self.object).map(|sequence| &sequence.name);
+            table.or(view).or_else(sequence)
         };
         let schema = || catalog.schemas.values().find(|s| s.id == self.object).map(|s| &s.name);
         let name = relation().or_else(schema).map_or(DATABASE, String::as_str);

@@ -9,7 +9,7 @@ use super::{
     super::{
         DdlPlan, alter,
         dependents::{self, Dependent, Object},
-        drop_sequence::{Changed, counting},
+        drop_sequence::counting_beside,
     },
     grantor::name_of,
     named::{Identity, find_role, role_id},
@@ -18,7 +18,7 @@ use crate::{
     access::{Actor, insufficient},
     catalog::{
         AccessDef, AclChange, Catalog, CatalogChange, DATABASE_OID, DefaultAclDef, INITIAL_ROLE_ID,
-        ObjectKind, Privileges, TableDef, revoke,
+        ObjectKind, Privileges, revoke,
     },
     parse::{DATABASE, RoleName, quote},
 };
@@ -188,7 +188,7 @@ fn drop_objects(
     let mut dropped = relations.clone();
     relations.extend(others.iter().map(|dependent| dependent.object.clone()));
     others.extend(dependents::views(&relations, catalog, search_path));
-    let (defaults, tables) = counting_tables(&relations, (catalog, search_path));
+    let (defaults, tables) = counting_beside(&relations, (catalog, search_path));
     let of_schema = |name: &&str| Object { id: 0, description: format!("schema {}", quote(name)) };
     dropped.extend(schemas.iter().map(of_schema));
     let gone = others.len();
@@ -203,17 +203,6 @@ fn drop_objects(
     }
     plan.changes.extend(schemas.iter().map(|name| CatalogChange::DropSchema((*name).into())));
     Ok(())
-}
-
-/// The defaults of other tables that count with sequences among these, and those tables without.
-fn counting_tables(
-    relations: &[Object],
-    (catalog, search_path): (&Catalog, &[String]),
-) -> (Vec<Dependent>, Changed) {
-    let found = relations.iter().filter_map(|o| Some((catalog.sequence_by_id(o.id)?, o.clone())));
-    let (sequences, objects): (Vec<_>, Vec<_>) = found.unzip();
-    let stays = |table: &TableDef| !relations.iter().any(|object| object.id == table.id);
-    counting(&sequences, &objects, (catalog, search_path), &stays)
 }
 
 fn dropped_id(change: &CatalogChange, catalog: &Catalog) -> Option<u64> {

@@ -234,3 +234,38 @@ fn a_role_is_told_what_depends_on_it() {
     );
     assert!(told("eve").is_empty());
 }
+
+#[test]
+fn indexes_need_a_place_and_defaults_of_others_go_with_their_sequences() {
+    let mut catalog = catalog();
+    let denied = "42501: permission denied for schema s";
+    for (role, sql, expected) in [
+        ("ann", "GRANT USAGE, CREATE ON SCHEMA s TO bob", "GRANT"),
+        ("ann", "CREATE TABLE c (a int, n serial, m serial) DISTRIBUTED BY (a)", "CREATE TABLE"),
+        (
+            "bob",
+            "CREATE TABLE w (LIKE c INCLUDING DEFAULTS) DISTRIBUTED BY (a)",
+            "42501: permission denied for table c",
+        ),
+        ("ann", "GRANT SELECT ON c TO bob", "GRANT"),
+        ("bob", "CREATE TABLE w (LIKE c INCLUDING DEFAULTS) DISTRIBUTED BY (a)", "CREATE TABLE"),
+        ("ann", "REVOKE CREATE ON SCHEMA s FROM bob", "REVOKE"),
+        ("bob", "ALTER TABLE w ADD PRIMARY KEY (a)", denied),
+        ("bob", "ALTER TABLE w ADD UNIQUE (a)", denied),
+        ("bob", "CREATE INDEX ON w (a)", denied),
+        ("bob", "ALTER TABLE w ADD CHECK (a > 0)", "ALTER TABLE"),
+        ("ann", "ALTER TABLE w ALTER n DROP DEFAULT", "42501: must be owner of table w"),
+        (
+            "ann",
+            "ALTER TABLE c DROP COLUMN n CASCADE",
+            "drop cascades to default value for column n of table w; ALTER TABLE",
+        ),
+        (
+            "ann",
+            "DROP TABLE c CASCADE",
+            "drop cascades to default value for column m of table w; DROP TABLE",
+        ),
+    ] {
+        assert_eq!(run(&mut catalog, role, sql), expected, "{role}: {sql}");
+    }
+}
