@@ -251,14 +251,15 @@ async fn ddl_takes_part_in_deadlocks() {
 async fn lock_table_keeps_ddl_out() {
     let cluster = TestCluster::start(2).await;
     let (holder, other) = (cluster.session().await, impatient(&cluster).await);
-    holder.run_all(["CREATE TABLE t (a int, b int)", "INSERT INTO t VALUES (1, 1)"]).await;
+    holder.run_all(["CREATE ROLE another", "CREATE TABLE t (a int, b int)"]).await;
+    holder.run_all(["INSERT INTO t VALUES (1, 1)"]).await;
     holder.run_all(["BEGIN", "LOCK TABLE t IN ACCESS SHARE MODE"]).await;
     for statement in [
         "DROP TABLE t",
         "TRUNCATE t",
         "ALTER TABLE t ADD COLUMN c int",
         "ALTER TABLE t RENAME TO u",
-        "ALTER TABLE t OWNER TO kestrel",
+        "ALTER TABLE t OWNER TO another",
         "DROP SCHEMA public CASCADE",
     ] {
         assert_eq!(short(&other.failure(statement).await), TIMED_OUT, "{statement}");

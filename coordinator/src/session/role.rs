@@ -33,9 +33,8 @@ impl ClientSession {
         let (search_path, identity) = (self.search_path(view), self.identity(view));
         let is_superuser = view.is_superuser(identity.current);
         let checked_setting = |name: &str, values: &[String]| {
-            let (name, value) = self.settings.checked_for_others(name, values)?;
-            check_rank(&name, &value, is_superuser)?;
-            Ok((name, value))
+            check_rank(name, &values.join(", "), is_superuser)?;
+            self.settings.checked_for_others(name, values)
         };
         let context = RoleContext {
             identity,
