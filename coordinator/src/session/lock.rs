@@ -78,9 +78,10 @@ impl ClientSession {
         &mut self,
         planned: impl Fn(&Self, &Catalog) -> Result<DdlPlan>,
     ) -> Result<DdlPlan> {
+        let limits = self.wait_limits();
         loop {
             let had_lock = self.transaction.has_ddl_lock();
-            self.lock_ddl().await?;
+            self.transaction.lock_ddl(&self.engine, &self.locks, &limits).await?;
             let view = self.transaction.view(&self.engine);
             let plan = planned(self, &view)?;
             let scope = LockScope::Transaction;
@@ -91,7 +92,7 @@ impl ClientSession {
             if !had_lock {
                 self.transaction.unlock_ddl(&self.locks);
             }
-            self.locks.lock(tag, mode, scope, &self.wait_limits()).await?;
+            self.locks.lock(tag, mode, scope, &limits).await?;
         }
     }
 
@@ -101,6 +102,7 @@ impl ClientSession {
     /// # Errors
     /// Those of a wait for a lock.
     pub(super) async fn lock_target(&mut self, name: &QualifiedName) -> Result<()> {
+        let limits = self.wait_limits();
         loop {
             let view = self.transaction.view(&self.engine);
             let search_path = self.search_path(&view);
@@ -111,7 +113,7 @@ impl ClientSession {
             if self.locks.try_lock(tag, LockMode::RowExclusive, scope) {
                 return Ok(());
             }
-            self.locks.lock(tag, LockMode::RowExclusive, scope, &self.wait_limits()).await?;
+            self.locks.lock(tag, LockMode::RowExclusive, scope, &limits).await?;
             self.transaction.has_locked(&self.engine);
         }
     }
