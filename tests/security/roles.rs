@@ -41,6 +41,24 @@ async fn who_is_no_superuser_makes_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_superuser_has_set_for_a_role_holds() {
+    let cluster = Guarded::start(RULES).await;
+    let admin = cluster.admin().await;
+    admin.run_all(["CREATE USER ann", "ALTER ROLE ann SET kestrel.query_priority = high"]).await;
+    admin.run_all(["ALTER ROLE ann SET log_statement = 'all'"]).await;
+    let ann = cluster.session("ann", "").await;
+    assert_eq!(ann.value("SHOW kestrel.query_priority").await, "high");
+    assert_eq!(ann.value("SHOW log_statement").await, "all");
+    ann.run_all(["SET kestrel.query_priority = low"]).await;
+    let denied = "42501: permission denied to set parameter \"kestrel.query_priority\"";
+    assert_eq!(text(&ann.failure("SET kestrel.query_priority = high").await), denied);
+    // That is what the session began with.
+    ann.run_all(["RESET kestrel.query_priority"]).await;
+    assert_eq!(ann.value("SHOW kestrel.query_priority").await, "high");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_is_there_when_its_transaction_has_ended_well() {
     let cluster = Guarded::start(RULES).await;
     let admin = cluster.admin().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{Session, TestCluster};
 
 /// Waits until this query has this value.
-async fn wait_for(session: &Session, sql: &str, expected: &str) {
+pub(super) async fn wait_for(session: &Session, sql: &str, expected: &str) {
     for _ in 0..500 {
         if session.value(sql).await == expected {
             return;
@@ -15,7 +15,7 @@ async fn wait_for(session: &Session, sql: &str, expected: &str) {
     panic!("{sql}\nnever was {expected}, but {}", session.value(sql).await);
 }
 
-async fn process_id(session: &Session) -> String {
+pub(super) async fn process_id(session: &Session) -> String {
     session.value("SELECT pg_backend_pid()").await
 }
 

@@ -77,7 +77,7 @@ const CREATE: &str = "
 /// What each later format adds to the one before: a catalog of an older format gets it when it is
 /// opened.
 const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] =
-    &[add_views, add_roles, add_sequence_values, add_privileges];
+    &[add_views, add_roles, add_sequence_values, add_privileges, add_public_comment];
 
 const CREATE_VIEWS: &str = "
     CREATE TABLE views (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
@@ -257,6 +257,11 @@ fn add_privileges(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     rows::write_roles(transaction, &Default::default(), &predefined.collect())
 }
 
+/// The comment that schema `public` begins with, unless somebody has written another one.
+fn add_public_comment(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    rows::write_missing_comments(transaction, &Catalog::empty().comments)
+}
+
 fn mock_nonce(transaction: &Transaction<'_>) -> Result<MockNonce> {
     let nonce: Vec<u8> = transaction
         .query_row("SELECT mock_nonce FROM security", [], |row| row.get(0))
@@ -329,6 +334,7 @@ mod tests {
         assert_eq!(opened.epoch, 2);
         assert_eq!(pragma(&opened.connection, dir.path(), "user_version").unwrap(), FORMAT);
         assert!(opened.catalog.views.is_empty());
+        assert_eq!(opened.catalog.comments, Catalog::empty().comments);
         assert_eq!(opened.catalog.roles, Catalog::empty().roles);
         let sequence = opened.catalog.sequence("public", "s").unwrap();
         assert_eq!((sequence.data_type, sequence.increment), (SqlType::Integer, 1));

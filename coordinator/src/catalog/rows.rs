@@ -142,6 +142,18 @@ pub(super) fn write_roles(
     write_objects(transaction, "roles", (before.values(), after.values()), |r| r.id)
 }
 
+/// Writes the comments on objects that have none.
+pub(super) fn write_missing_comments(
+    transaction: &Transaction<'_>,
+    comments: &BTreeMap<u64, CommentDef>,
+) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare("INSERT OR IGNORE INTO comments VALUES (?1, ?2)")?;
+    for (id, comment) in comments {
+        insert.execute(params![id.cast_signed(), json(comment)?])?;
+    }
+    Ok(())
+}
+
 /// Writes the schemas that differ.
 pub(super) fn write_schemas(
     transaction: &Transaction<'_>,

@@ -7,7 +7,9 @@ mod temporary;
 
 pub use bookkeeping::{Pin, Pins};
 pub use garbage::Garbage;
-pub use locks::{LockMode, LockOwner, LockScope, LockTag, Locks, WaitLimits};
+pub use locks::{
+    LockFacts, LockIdentity, LockMode, LockOwner, LockScope, LockTag, Locks, WaitLimits,
+};
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,8 +48,6 @@ pub struct Engine {
     pub garbage: Garbage,
     /// Who has locked what.
     pub locks: Locks,
-    /// One DDL transaction at a time: OIDs are given out from a snapshot.
-    pub ddl_lock: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Engine {
@@ -71,7 +71,6 @@ impl Engine {
             pins: Pins::default(),
             garbage: Garbage::default(),
             locks: Locks::default(),
-            ddl_lock: Arc::default(),
         })
     }
 

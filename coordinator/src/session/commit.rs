@@ -1,6 +1,6 @@
-//! What a transaction relied on must still be so when it commits. Statements that write rows and
-//! statements that alter tables do not wait for each other; of two that do not go together, the
-//! second to commit fails and may run again.
+//! What a transaction relied on must still be so when it commits. Who writes a table and who alters
+//! it wait for each other, but a block's snapshot may be older than its locks; of two transactions
+//! that do not go together, the second to commit fails and may run again.
 
 use std::{collections::BTreeSet, sync::Arc};
 

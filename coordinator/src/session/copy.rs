@@ -69,6 +69,7 @@ impl ClientSession {
         copy: &CopyStatement,
         cancel: CancellationToken,
     ) -> Result<Outcome> {
+        self.lock_target(name).await?;
         let view = self.transaction.view(&self.engine);
         let search_path = self.search_path(&view);
         self.check_schema(name.schema.as_ref(), &view)?;

@@ -7,7 +7,7 @@ use kestrel_planner::{
     bind::bind_constant,
     catalog::{Catalog, CatalogChange, TableDef, sequence_of},
     codec::encode_value,
-    ddl,
+    ddl::{self, DdlPlan},
     error::report,
     parse::{CreateView, DdlStatement},
 };
@@ -24,15 +24,9 @@ impl ClientSession {
         statement: &DdlStatement,
         notices: &NoticeSender,
     ) -> Result<Outcome> {
-        self.transaction.lock_ddl(&self.engine).await;
+        let planned = |session: &Self, view: &Catalog| session.plan_ddl(statement, view);
+        let mut plan = self.plan_under_locks(planned).await?;
         let view = self.transaction.view(&self.engine);
-        let (search_path, identity) = (self.search_path(&view), self.identity(&view));
-        let statement = ddl::with_named_owners(statement, &view, identity);
-        access::check_statement(&statement, &view, &search_path, identity.current)?;
-        let mut plan = ddl::plan(&statement, &view, &search_path)?;
-        // Before anything is told or looked at; once more when the changes are made.
-        access::check_changes(&plan.changes, &view, identity.current)?;
-        self.check_writable(&plan.tag)?;
         plan.notices.into_iter().for_each(|notice| notices.send(notice));
         self.sequences.absorb(&mut plan.changes)?;
         let mut with_conditions = Vec::new();
@@ -62,6 +56,17 @@ impl ClientSession {
         Ok(Outcome::Done(plan.tag))
     }
 
+    fn plan_ddl(&self, statement: &DdlStatement, view: &Catalog) -> Result<DdlPlan> {
+        let (search_path, identity) = (self.search_path(view), self.identity(view));
+        let statement = ddl::with_named_owners(statement, view, identity);
+        access::check_statement(&statement, view, &search_path, identity.current)?;
+        let plan = ddl::plan(&statement, view, &search_path)?;
+        // Before anything is told or looked at; once more when the changes are made.
+        access::check_changes(&plan.changes, view, identity.current)?;
+        self.check_writable(&plan.tag)?;
+        Ok(plan)
+    }
+
     /// CREATE VIEW
     pub(super) async fn create_view(
         &mut self,
@@ -70,7 +75,7 @@ impl ClientSession {
         notices: &NoticeSender,
     ) -> Result<Outcome> {
         self.check_writable("CREATE VIEW")?;
-        self.transaction.lock_ddl(&self.engine).await;
+        self.lock_ddl().await?;
         // As in PostgreSQL: who may not read what the view reads makes a view that cannot be read.
         let (bound, view) = self.bind_unchecked(&create.query, statement, &[])?;
         let plan = self.plan(&bound.plan, &view).await?;

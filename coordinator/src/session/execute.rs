@@ -9,10 +9,7 @@ use kestrel_planner::{
     bind::{bind_query, stated_parameter_types},
     catalog::{Catalog, SqlType},
     error::report,
-    parse::{
-        DiscardTarget, IsolationLevel, SavepointCommand, SetValue, StatementKind, TransactionModes,
-        Variable,
-    },
+    parse::{DiscardTarget, SavepointCommand, SetValue, StatementKind, Variable},
     plan::Plan,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -20,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession, NoticeSender, Outcome, Statement, insert::all_columns, serial::null_defaults,
+    settings::check_may_set,
 };
 use crate::server::{Parameter, PreparedStatements};
 
@@ -61,11 +59,10 @@ impl ClientSession {
             StatementKind::Fetch(fetch) => self.fetch(fetch, cancel).await,
             StatementKind::Lock(lock) => self.lock_tables(lock).await,
             StatementKind::Close(name) => self.close_cursor(name.as_deref()),
-            StatementKind::Begin(_)
-            | StatementKind::Commit { .. }
-            | StatementKind::Rollback { .. }
-            | StatementKind::SetTransaction(_) => {
-                self.transaction_command(&statement.kind, notices, &cancel).await
+            StatementKind::Begin(modes) => self.begin(modes, notices),
+            StatementKind::SetTransaction(set) => self.set_transaction(set, notices),
+            StatementKind::Commit { .. } | StatementKind::Rollback { .. } => {
+                self.end_block(&statement.kind, notices, &cancel).await
             }
             StatementKind::Savepoint(command) => {
                 Ok(Outcome::Done(self.savepoint(command).await?.into()))
@@ -80,63 +77,6 @@ impl ClientSession {
         }
     }
 
-    async fn transaction_command(
-        &mut self,
-        kind: &StatementKind,
-        notices: &NoticeSender,
-        cancel: &CancellationToken,
-    ) -> Result<Outcome> {
-        let warn = |state, message: &str| notices.send(ErrorReport::warning(state, message));
-        let tag = match kind {
-            StatementKind::Begin(modes) => {
-                check_modes(modes)?;
-                if !self.transaction.begin() {
-                    let message = "there is already a transaction in progress";
-                    warn(SqlState::ACTIVE_SQL_TRANSACTION, message);
-                }
-                self.set_modes(modes)?;
-                "BEGIN"
-            }
-            StatementKind::SetTransaction(set) => {
-                check_modes(&set.modes)?;
-                if set.session {
-                    self.set_default_modes(&set.modes)?;
-                } else if self.is_in_block() {
-                    self.set_modes(&set.modes)?;
-                } else {
-                    let message = "SET TRANSACTION can only be used in transaction blocks";
-                    warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, message);
-                }
-                "SET"
-            }
-            StatementKind::Commit { .. } if self.transaction.has_failed() => {
-                self.rollback().await;
-                "ROLLBACK"
-            }
-            StatementKind::Commit { .. } => {
-                if !self.transaction.in_block() {
-                    warn(
-                        SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                        "there is no transaction in progress",
-                    );
-                }
-                self.commit(cancel).await?;
-                "COMMIT"
-            }
-            _ => {
-                if !self.transaction.in_block() {
-                    warn(
-                        SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                        "there is no transaction in progress",
-                    );
-                }
-                self.rollback().await;
-                "ROLLBACK"
-            }
-        };
-        Ok(Outcome::Done(tag.into()))
-    }
-
     fn setting_command(&mut self, kind: &StatementKind, notices: &NoticeSender) -> Result<Outcome> {
         let tag = match kind {
             StatementKind::Set(set) => {
@@ -147,7 +87,7 @@ impl ClientSession {
                     self.login.check_setting(setting, &self.settings, &catalog)?;
                 }
                 match &set.value {
-                    SetValue::Default => self.settings.reset(&set.name)?,
+                    SetValue::Default => self.reset(&set.name)?,
                     SetValue::Values(values) if set.local => {
                         self.settings.set_local(&set.name, values)?;
                     }
@@ -166,7 +106,7 @@ impl ClientSession {
                 "RESET"
             }
             StatementKind::Reset(Variable::Named(name)) => {
-                self.settings.reset(name)?;
+                self.reset(name)?;
                 self.forget_role(name)?;
                 "RESET"
             }
@@ -187,6 +127,13 @@ impl ClientSession {
         // What clients are told of the session's role.
         self.take_role();
         Ok(Outcome::Done(tag.into()))
+    }
+
+    /// RESET, which needs the same right as SET.
+    fn reset(&mut self, setting: &str) -> Result<()> {
+        let catalog = self.transaction.newest(&self.engine);
+        check_may_set(setting, catalog.is_superuser(self.identity(&catalog).current))?;
+        self.settings.reset(setting)
     }
 
     /// Another session user begins as itself.
@@ -275,14 +222,6 @@ fn ends_failure(kind: &StatementKind) -> bool {
             | StatementKind::Rollback { .. }
             | StatementKind::Savepoint(SavepointCommand::RollbackTo(_))
     )
-}
-
-fn check_modes(modes: &TransactionModes) -> Result<()> {
-    if modes.isolation == Some(IsolationLevel::Serializable) {
-        return Err(ErrorReport::unsupported("isolation level SERIALIZABLE is not supported")
-            .hint("Use REPEATABLE READ, which is snapshot isolation."));
-    }
-    Ok(())
 }
 
 fn unsupported(kind: &StatementKind) -> ErrorReport {

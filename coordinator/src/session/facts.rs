@@ -20,12 +20,12 @@ use super::{
     ClientSession, NoticeSender, Statement,
     identity::{Login, role_name},
     sequences::Sequences,
-    settings::Settings,
+    settings::{Settings, check_may_set},
 };
 use crate::{
     catalog::SequenceStanding,
     cluster::Member,
-    engine::{LockOwner, WaitLimits},
+    engine::{LockOwner, LockScope, WaitLimits},
     server::{Activity, Clients, DATABASE, SERVER_VERSION},
     system_view::{
         AdvisoryLock, CursorFacts, PreparedFacts, SessionControl, SessionFacts, SystemViewContext,
@@ -124,6 +124,8 @@ impl ClientSession {
         context.datanode_states = members.iter().map(state).collect();
         let queries = self.engine.queries.clone();
         context.queries = LazyLock::new(Box::new(move || queries.records()));
+        let locks = self.engine.locks.clone();
+        context.locks = LazyLock::new(Box::new(move || locks.facts()));
         context.activities = self.activities();
         context.cursors = self.cursors();
         context.prepared_statements = self.prepared_facts();
@@ -241,6 +243,7 @@ impl SessionControl for Control {
     }
 
     fn reset(&self, name: &str) -> Result<String, ErrorReport> {
+        check_may_set(name, self.catalog.is_superuser(self.role))?;
         self.settings.reset(name)?;
         self.settings.show(name)
     }
@@ -273,7 +276,7 @@ impl SessionControl for Control {
     }
 
     fn unlock(&self, lock: AdvisoryLock) -> bool {
-        let is_unlocked = self.locks.unlock(lock.tag, lock.mode);
+        let is_unlocked = self.locks.unlock(lock.tag, lock.mode, LockScope::Session);
         if let (false, Some(notices)) = (is_unlocked, &self.notices) {
             let message = format!("you don't own a lock of type {}", lock.mode.name());
             notices.send(ErrorReport::warning(SqlState::WARNING, message));

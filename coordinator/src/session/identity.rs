@@ -9,7 +9,10 @@ use kestrel_planner::{
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{ClientSession, settings::Settings};
+use super::{
+    ClientSession,
+    settings::{Settings, check_rank},
+};
 
 /// A role that is not there (any more): it holds what everybody does.
 const NOBODY: u64 = u64::MAX;
@@ -47,11 +50,24 @@ impl Login {
         Identity { session, current }
     }
 
-    /// Whether the session may set this setting so; only of `role` and `session_authorization`
-    /// there is something to say.
+    /// Whether the session may set this setting so.
     ///
-    /// Errors: 22023 for a role that is not there; 42501 for one that is not the session's to be.
+    /// # Errors
+    /// 42501 for what is not the session's to set; 22023 for a role that is not there.
     pub(super) fn check_setting(
+        &self,
+        setting: (&str, &str),
+        settings: &Settings,
+        catalog: &Catalog,
+    ) -> Result<()> {
+        let role = self.identity(settings, catalog).current;
+        check_rank(setting.0, setting.1, catalog.is_superuser(role))?;
+        self.check_role(setting, settings, catalog)
+    }
+
+    /// Errors: if the setting is `role` or `session_authorization`, 22023 for a role that is not
+    /// there, and 42501 for one that is not the session's to be.
+    pub(super) fn check_role(
         &self,
         (name, value): (&str, &str),
         settings: &Settings,

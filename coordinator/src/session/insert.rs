@@ -41,6 +41,9 @@ impl ClientSession {
         parameters: &[Parameter],
         cancel: CancellationToken,
     ) -> Result<Outcome> {
+        if let ast::TableObject::TableName(name) = &insert.table {
+            self.lock_target(&QualifiedName::of_ast(name)?).await?;
+        }
         let (query, table, columns, view) = self.bind_insert(insert, statement, parameters).await?;
         let text = (statement.sql.as_str(), cancel);
         if !table.is_temporary() {
@@ -126,7 +129,7 @@ impl ClientSession {
         cancel: CancellationToken,
     ) -> Result<Outcome> {
         self.check_writable("CREATE TABLE AS")?;
-        self.transaction.lock_ddl(&self.engine).await;
+        self.lock_ddl().await?;
         let (bound, view) = self.bind_rows(&create.rows, statement, cancel.clone()).await?;
         let plan = self.plan(&bound.plan, &view).await?;
         let columns: Vec<_> = super::select::output_fields(&bound.names, &plan)?

@@ -1,11 +1,12 @@
-//! Locks that statements take: LOCK TABLE, and what writers lock. Readers lock nothing, they have
-//! their snapshot.
+//! Locks that statements take: LOCK TABLE, what writers lock, what DDL locks. Readers lock nothing,
+//! they have their snapshot.
 
 use std::time::{Duration, Instant};
 
 use kestrel_planner::{
-    catalog::{Found, TableDef, find_relation, resolve_table},
-    parse::LockStatement,
+    catalog::{Catalog, CatalogChange, Found, TableDef, find_relation, resolve_table},
+    ddl::DdlPlan,
+    parse::{LockStatement, QualifiedName},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -58,6 +59,65 @@ impl ClientSession {
         Ok(Outcome::Done("LOCK TABLE".into()))
     }
 
+    /// The lock of DDL, which one transaction has at a time.
+    ///
+    /// # Errors
+    /// Those of a wait for a lock.
+    pub(super) async fn lock_ddl(&mut self) -> Result<()> {
+        let limits = self.wait_limits();
+        self.transaction.lock_ddl(&self.engine, &self.locks, &limits).await
+    }
+
+    /// Plans DDL when it has locked what it changes: the catalog against other DDL, tables against
+    /// writers and LOCK TABLE. `planned` makes the plan over a snapshot, and may be asked again: what
+    /// was waited for may have changed.
+    ///
+    /// # Errors
+    /// Those of `planned`, and of a wait for a lock.
+    pub(super) async fn plan_under_locks(
+        &mut self,
+        planned: impl Fn(&Self, &Catalog) -> Result<DdlPlan>,
+    ) -> Result<DdlPlan> {
+        let limits = self.wait_limits();
+        loop {
+            let had_lock = self.transaction.has_ddl_lock();
+            self.transaction.lock_ddl(&self.engine, &self.locks, &limits).await?;
+            let view = self.transaction.view(&self.engine);
+            let plan = planned(self, &view)?;
+            let scope = LockScope::Transaction;
+            let mut locks = locked_by(&plan.changes, &view).into_iter();
+            let taken = locks.find(|(tag, mode)| !self.locks.try_lock(*tag, *mode, scope));
+            let Some((tag, mode)) = taken else { return Ok(plan) };
+            // Others' DDL is not to wait for whatever this statement waits for.
+            if !had_lock {
+                self.transaction.unlock_ddl(&self.locks);
+            }
+            self.locks.lock(tag, mode, scope, &limits).await?;
+        }
+    }
+
+    /// Locks the table that a statement names to write it, before more than the name is looked at:
+    /// DDL that has it may change the table. A name of nothing else is the statement's own error.
+    ///
+    /// # Errors
+    /// Those of a wait for a lock.
+    pub(super) async fn lock_target(&mut self, name: &QualifiedName) -> Result<()> {
+        let limits = self.wait_limits();
+        loop {
+            let view = self.transaction.view(&self.engine);
+            let search_path = self.search_path(&view);
+            let Some(Found::Table(table)) = find_relation(&view, &search_path, name) else {
+                return Ok(());
+            };
+            let (tag, scope) = (LockTag::Table(table.id), LockScope::Transaction);
+            if self.locks.try_lock(tag, LockMode::RowExclusive, scope) {
+                return Ok(());
+            }
+            self.locks.lock(tag, LockMode::RowExclusive, scope, &limits).await?;
+            self.transaction.has_locked(&self.engine);
+        }
+    }
+
     /// What a transaction that writes a table locks: the table against LOCK TABLE, and its unique
     /// keys, if it has some, against other writers.
     ///
@@ -97,6 +157,84 @@ impl ClientSession {
             lock_timeout: self.settings.lock_timeout(),
             deadline: (!timeout.is_zero()).then(|| Instant::now() + timeout),
             cancel: self.cancel.clone(),
+        }
+    }
+}
+
+/// What DDL locks besides the catalog: the tables that it drops, empties or alters, in the modes of
+/// PostgreSQL's `AlterTableGetLockLevel` (tablecmds.c), `DefineIndex` and `CommentObject`. Those that
+/// it makes itself nobody else knows yet.
+fn locked_by(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMode)> {
+    let table = |id: u64, mode| view.table_by_id(id).map(|_| (LockTag::Table(id), mode));
+    let lock = |change: &CatalogChange| match change {
+        CatalogChange::DropTable(id)
+        | CatalogChange::RemoveAllSegments { table: id }
+        | CatalogChange::SetOwner { object: id, .. } => table(*id, LockMode::AccessExclusive),
+        CatalogChange::AlterTable { before, after } => {
+            let only_indexes = TableDef { indexes: after.indexes.clone(), ..(**before).clone() };
+            let is_index = only_indexes == **after && after.indexes.len() > before.indexes.len();
+            let mode = if is_index { LockMode::Share } else { LockMode::AccessExclusive };
+            table(before.id, mode)
+        }
+        CatalogChange::SetComment { object, .. } => table(*object, LockMode::ShareUpdateExclusive),
+        CatalogChange::AddSegments { .. }
+        | CatalogChange::CreateSchema(_)
+        | CatalogChange::DropSchema(_)
+        | CatalogChange::RenameSchema { .. }
+        | CatalogChange::CreateTable(_)
+        | CatalogChange::CreateView(_)
+        | CatalogChange::DropView(_)
+        | CatalogChange::CreateSequence(_)
+        | CatalogChange::AlterSequence { .. }
+        | CatalogChange::DropSequence(_)
+        | CatalogChange::SetSequence { .. }
+        | CatalogChange::CreateRole(_)
+        | CatalogChange::AlterRole(_)
+        | CatalogChange::DropRole(_)
+        | CatalogChange::SetAccess { .. }
+        | CatalogChange::SetDefaultAcl(_)
+        | CatalogChange::DropDefaultAcl(_)
+        | CatalogChange::SetRoleSettings(_)
+        | CatalogChange::SetDatanodes { .. }
+        | CatalogChange::RegisterDatanode { .. } => None,
+    };
+    changes.iter().filter_map(lock).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kestrel_planner::{
+        ddl,
+        parse::{StatementKind, parse},
+    };
+
+    use super::*;
+
+    fn plan(catalog: &Catalog, sql: &str) -> DdlPlan {
+        let StatementKind::Ddl(statement) = parse(sql).unwrap().remove(0).kind else {
+            panic!("no DDL: {sql}")
+        };
+        ddl::plan(&statement, catalog, &["public".into()]).unwrap()
+    }
+
+    #[test]
+    fn statements_lock_the_tables_that_they_change() {
+        let create = "CREATE TABLE t (a int, b int) DISTRIBUTED BY (a)";
+        let empty = Catalog::empty();
+        let catalog = empty.apply(&plan(&empty, create).changes).unwrap();
+        for (sql, expected) in [
+            ("DROP TABLE t", "AccessExclusiveLock"),
+            ("TRUNCATE t", "AccessExclusiveLock"),
+            ("ALTER TABLE t RENAME TO u", "AccessExclusiveLock"),
+            ("ALTER TABLE t ADD COLUMN c int", "AccessExclusiveLock"),
+            ("CREATE INDEX i ON t (b)", "ShareLock"),
+            ("COMMENT ON COLUMN t.a IS 'x'", "ShareUpdateExclusiveLock"),
+            ("COMMENT ON SCHEMA public IS 'x'", ""),
+            ("CREATE TABLE u (a int) DISTRIBUTED BY (a)", ""),
+        ] {
+            let locks = locked_by(&plan(&catalog, sql).changes, &catalog);
+            let modes: Vec<_> = locks.iter().map(|(_, mode)| mode.name()).collect();
+            assert_eq!(modes.join(" "), expected, "{sql}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One client's session: statements in, outcomes out.
 
 mod analyze;
+mod block;
 mod commit;
 mod copy;
 mod copy_rows;
@@ -297,6 +298,9 @@ impl Session for ClientSession {
         self.transaction.fail();
         // What is older than the last savepoint can be gone back to.
         self.portals.end_since(self.savepoints.last().map_or(0, |savepoint| savepoint.portals));
+        if self.transaction.has_failed() && self.savepoints.is_empty() {
+            self.transaction.give_up_locks(&self.locks);
+        }
     }
 
     fn transaction_status(&self) -> TransactionStatus {

@@ -23,10 +23,11 @@ impl ClientSession {
         notices: &NoticeSender,
     ) -> Result<Outcome> {
         self.check_writable(statement.tag())?;
-        self.transaction.lock_ddl(&self.engine).await;
-        let view = self.transaction.view(&self.engine);
-        let (path, identity) = (self.search_path(&view), self.identity(&view));
-        let plan = ddl::plan_access(statement, &view, &path, identity)?;
+        let planned = |session: &Self, view: &Catalog| {
+            let (path, identity) = (session.search_path(view), session.identity(view));
+            ddl::plan_access(statement, view, &path, identity)
+        };
+        let plan = self.plan_under_locks(planned).await?;
         self.transaction.change(&self.engine, plan.changes)?;
         plan.notices.into_iter().for_each(|notice| notices.send(notice));
         Ok(Outcome::Done(plan.tag))

@@ -2,12 +2,16 @@
 
 use kestrel_planner::{
     catalog::Catalog,
-    ddl::{RoleContext, plan_role},
+    ddl::{DdlPlan, RoleContext, plan_role},
     parse::RoleStatement,
 };
 use kestrel_proto::Result;
 
-use super::{ClientSession, NoticeSender, Outcome, identity::Login, settings::Settings};
+use super::{
+    ClientSession, NoticeSender, Outcome,
+    identity::Login,
+    settings::{Settings, check_may_set, check_rank},
+};
 use crate::access::make_verifier;
 
 impl ClientSession {
@@ -18,21 +22,29 @@ impl ClientSession {
         notices: &NoticeSender,
     ) -> Result<Outcome> {
         self.check_writable(statement.tag())?;
-        self.transaction.lock_ddl(&self.engine).await;
-        let view = self.transaction.view(&self.engine);
-        let search_path = self.search_path(&view);
-        let settings = self.settings.clone();
-        let context = RoleContext {
-            identity: self.identity(&view),
-            search_path: &search_path,
-            checked_setting: &|name, values| settings.checked_for_others(name, values),
-            current_setting: &|name| settings.show(name),
-            verifier: &make_verifier,
-        };
-        let plan = plan_role(statement, &view, &context)?;
+        let planned = |session: &Self, view: &Catalog| session.plan_role(statement, view);
+        let plan = self.plan_under_locks(planned).await?;
         plan.notices.into_iter().for_each(|notice| notices.send(notice));
         self.transaction.change(&self.engine, plan.changes)?;
         Ok(Outcome::Done(plan.tag))
+    }
+
+    fn plan_role(&self, statement: &RoleStatement, view: &Catalog) -> Result<DdlPlan> {
+        let (search_path, identity) = (self.search_path(view), self.identity(view));
+        let is_superuser = view.is_superuser(identity.current);
+        let checked_setting = |name: &str, values: &[String]| {
+            check_rank(name, &values.join(", "), is_superuser)?;
+            self.settings.checked_for_others(name, values)
+        };
+        let context = RoleContext {
+            identity,
+            search_path: &search_path,
+            checked_setting: &checked_setting,
+            may_reset: &|name| check_may_set(name, is_superuser),
+            current_setting: &|name| self.settings.show(name),
+            verifier: &make_verifier,
+        };
+        plan_role(statement, view, &context)
     }
 }
 
@@ -45,7 +57,8 @@ pub(super) fn begin_with(settings: &Settings, login: &Login, catalog: &Catalog) 
     let lists = [of(EVERYBODY), of(login.id)].into_iter().flatten();
     let lists = lists.flat_map(|settings| [&settings.everywhere, &settings.in_database]);
     for (name, value) in lists.flatten() {
-        let checked = login.check_setting((name, value), settings, catalog);
+        // Whoever wrote it there was allowed to.
+        let checked = login.check_role((name, value), settings, catalog);
         let set = checked.and_then(|()| settings.set(name, std::slice::from_ref(value)));
         if let Err(error) = set {
             tracing::warn!(role = login.name, setting = name, %error, "a setting is left out");

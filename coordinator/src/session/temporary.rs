@@ -23,7 +23,7 @@ impl ClientSession {
         if !self.transaction.view(&self.engine).schemas.contains_key(&schema) {
             return Ok(());
         }
-        self.transaction.lock_ddl(&self.engine).await;
+        self.lock_ddl().await?;
         let changes = self.transaction.view(&self.engine).drop_temporary(&schema);
         self.transaction.follow(&self.engine, changes)
     }

@@ -12,11 +12,10 @@ use kestrel_planner::{
     catalog::{Catalog, CatalogChange, TableDef},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState, TransactionId};
-use tokio::sync::OwnedMutexGuard;
 
 use super::commit::check_still_so;
 use crate::{
-    engine::{Engine, Pin},
+    engine::{Engine, LockMode, LockOwner, LockScope, LockTag, Pin, WaitLimits},
     server::TransactionStatus,
 };
 
@@ -65,7 +64,7 @@ struct Work {
     checked: Vec<Arc<TableDef>>,
     wrote_files: bool,
     _pin: Pin,
-    ddl_lock: Option<OwnedMutexGuard<()>>,
+    has_ddl_lock: bool,
 }
 
 impl Work {
@@ -132,7 +131,7 @@ impl Transaction {
                 changes: Vec::new(),
                 checked: Vec::new(),
                 wrote_files: false,
-                ddl_lock: None,
+                has_ddl_lock: false,
             }
         })
     }
@@ -195,21 +194,46 @@ impl Transaction {
 
     /// One transaction with DDL at a time. One that has done nothing yet then sees the newest
     /// catalog.
-    pub(super) async fn lock_ddl(&mut self, engine: &Engine) {
-        if self.work(engine).ddl_lock.is_some() {
-            return;
+    ///
+    /// # Errors
+    /// Those of a wait for a lock.
+    pub(super) async fn lock_ddl(
+        &mut self,
+        engine: &Engine,
+        locks: &LockOwner,
+        limits: &WaitLimits,
+    ) -> Result<()> {
+        if self.has_ddl_lock() {
+            return Ok(());
         }
-        let guard = Arc::clone(&engine.ddl_lock).lock_owned().await;
-        let implicit = self.status == Status::Implicit;
+        let scope = LockScope::Transaction;
+        locks.lock(LockTag::Ddl, LockMode::Exclusive, scope, limits).await?;
+        self.has_locked(engine);
         let work = self.work(engine);
-        if implicit && work.changes.is_empty() {
-            let base = engine.catalog.snapshot();
-            work._pin = engine.pins.pin(base.version);
-            work.view = Arc::clone(&base);
-            work.base = base;
-        }
-        work.ddl_lock = Some(guard);
+        work.has_ddl_lock = true;
         work.take_new_oids(engine);
+        Ok(())
+    }
+
+    pub(super) fn has_ddl_lock(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| work.has_ddl_lock)
+    }
+
+    /// Gives the lock of DDL back, with which nothing was done.
+    pub(super) fn unlock_ddl(&mut self, locks: &LockOwner) {
+        if let Some(work) = &mut self.work {
+            work.has_ddl_lock = false;
+            locks.unlock(LockTag::Ddl, LockMode::Exclusive, LockScope::Transaction);
+        }
+    }
+
+    /// The transaction can only be undone: it gives back what it has locked, without waiting for
+    /// its end (PostgreSQL's `AbortTransaction`).
+    pub(super) fn give_up_locks(&mut self, locks: &LockOwner) {
+        if let Some(work) = &mut self.work {
+            work.has_ddl_lock = false;
+        }
+        locks.end_transaction();
     }
 
     /// How far it has come.
@@ -229,7 +253,7 @@ impl Transaction {
         work.view = Arc::clone(progress.view.as_ref().unwrap_or(&work.base));
         let undone = work.changes.split_off(progress.changes.min(work.changes.len()));
         work.checked.truncate(progress.checked);
-        if work.ddl_lock.is_some() {
+        if work.has_ddl_lock {
             work.take_new_oids(engine);
         }
         engine.garbage.note_undone(&undone);
@@ -299,7 +323,8 @@ impl Transaction {
 
     /// Makes the changes durable and visible, or undoes them. When the outcome is not known, files
     /// stay: what turns out not to be committed is removed at the next start.
-    pub(super) async fn commit(&mut self, engine: &Engine) -> Result<()> {
+    /// The locks go as soon as others can see the outcome, before files are removed.
+    pub(super) async fn commit(&mut self, engine: &Engine, locks: &LockOwner) -> Result<()> {
         self.status = Status::Implicit;
         let Some(work) = self.work.take() else { return Ok(()) };
         if work.changes.is_empty() {
@@ -311,6 +336,7 @@ impl Transaction {
             Ok(after) => {
                 engine.garbage.note(&before, &work.changes, after.version);
                 drop(work);
+                locks.end_transaction();
                 engine.collect_garbage().await;
                 Ok(())
             }

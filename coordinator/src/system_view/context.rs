@@ -13,13 +13,16 @@ use kestrel_proto::Result;
 use super::relation::{RelationKind, Relations};
 use crate::{
     catalog::SequenceStanding,
-    engine::{LockMode, LockScope, LockTag},
+    engine::{LockFacts, LockMode, LockScope, LockTag},
     query::QueryRecord,
     server::Activity,
 };
 
 /// Queries, looked up when a view first shows them: most statements show none.
 pub type Queries = LazyLock<Vec<QueryRecord>, Box<dyn FnOnce() -> Vec<QueryRecord> + Send>>;
+
+/// Locks, looked up in the same way.
+pub type HeldLocks = LazyLock<Vec<LockFacts>, Box<dyn FnOnce() -> Vec<LockFacts> + Send>>;
 
 /// What a statement's system views and functions are computed from.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct SystemViewContext {
     pub now: DateTime<Utc>,
     /// The queries that run, and the last ones that ran.
     pub queries: Queries,
+    /// What sessions have locked, and wait for.
+    pub locks: HeldLocks,
     /// `down`, … by datanode id; who is not in it is `up`.
     pub datanode_states: BTreeMap<u32, String>,
     /// What all clients are doing.
@@ -203,6 +208,7 @@ impl SystemViewContext {
             session,
             now,
             queries: LazyLock::new(Box::new(Vec::new)),
+            locks: LazyLock::new(Box::new(Vec::new)),
             datanode_states: BTreeMap::new(),
             activities: Vec::new(),
             cursors: Vec::new(),

@@ -45,8 +45,8 @@ use kestrel_proto::Result;
 
 use crate::catalog::SequenceStanding;
 pub use context::{
-    AdvisoryLock, CursorFacts, PreparedFacts, Queries, SessionControl, SessionFacts, SettingFacts,
-    SystemViewContext,
+    AdvisoryLock, CursorFacts, HeldLocks, PreparedFacts, Queries, SessionControl, SessionFacts,
+    SettingFacts, SystemViewContext,
 };
 use definition::{DEFINITIONS, Definition};
 use rows::Rows;
@@ -104,6 +104,7 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_index", pg_catalog::pg_index::rows),
     ("pg_catalog", "pg_indexes", pg_catalog::pg_indexes::rows),
     ("pg_catalog", "pg_language", pg_catalog::fixed::pg_language),
+    ("pg_catalog", "pg_locks", pg_catalog::pg_locks::rows),
     ("pg_catalog", "pg_namespace", pg_catalog::pg_namespace::rows),
     ("pg_catalog", "pg_opclass", pg_catalog::fixed::pg_opclass),
     ("pg_catalog", "pg_prepared_statements", pg_catalog::pg_prepared_statements::rows),

@@ -1,8 +1,11 @@
 //! Names and definitions, as PostgreSQL prints them (ruleutils.c).
 
-use kestrel_planner::catalog::{CheckDef, KeyDef, TableDef, ViewDef};
+use kestrel_planner::{
+    catalog::{CheckDef, KeyDef, TableDef, ViewDef},
+    ddl::view_text,
+};
 
-use super::types;
+use super::{SystemViewContext, types};
 
 /// Words that cannot stand as a name without quotes: all keywords of PostgreSQL 15 but the
 /// unreserved ones.
@@ -107,9 +110,9 @@ pub(super) fn check_definition(check: &CheckDef, is_pretty: bool) -> String {
     if is_pretty { format!("CHECK ({condition})") } else { format!("CHECK (({condition}))") }
 }
 
-/// `pg_get_viewdef`: the query as it was written.
-pub(super) fn view_definition(view: &ViewDef) -> String {
-    format!(" {};", view.query)
+/// `pg_get_viewdef`: the query as it was written, with the names of now.
+pub(super) fn view_definition(context: &SystemViewContext, view: &ViewDef) -> String {
+    format!(" {};", view_text(view, &context.catalog, &context.session.search_path))
 }
 
 fn columns(table: &TableDef, key: &KeyDef) -> String {

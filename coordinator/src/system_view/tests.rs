@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    engine::{LockFacts, LockMode, LockTag},
     query::{QueryRecord, QueryState},
     server::{Activity, ActivityState},
 };
@@ -238,6 +239,13 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         state: ActivityState::Active,
         query: "SELECT 1".into(),
     });
+    let lock =
+        |tag, process_id, mode, waiting_since| LockFacts { tag, process_id, mode, waiting_since };
+    let locks = vec![
+        lock(LockTag::Table(16386), 41, LockMode::Share, None),
+        lock(LockTag::Ddl, 42, LockMode::Exclusive, Some(now)),
+    ];
+    context.locks = LazyLock::new(Box::new(move || locks));
     context.cursors.push(CursorFacts {
         name: "c".into(),
         statement: "DECLARE c CURSOR FOR SELECT 1".into(),
@@ -345,8 +353,13 @@ fn views_tell_what_is() {
         ("pg_catalog.pg_sequence seqrelid, seqtypid, seqmax", &["16385|20|9223372036854775807"]),
         ("pg_catalog.pg_user usename, useconfig", &["kestrel|{search_path=public}"]),
         (
-            "pg_catalog.pg_stat_activity datname, pid, usename, state, query",
-            &["kestrel|42|kestrel|active|SELECT 1"],
+            "pg_catalog.pg_stat_activity datname, pid, usename, wait_event, state, query",
+            &["kestrel|42|kestrel|object|active|SELECT 1"],
+        ),
+        (
+            "pg_catalog.pg_locks locktype, database, relation, classid, objid, objsubid, pid, \
+             mode, granted",
+            &["relation|5|16386|~|~|~|41|ShareLock|t", "object|5|~|1262|5|0|42|ExclusiveLock|f"],
         ),
     ];
     check(&context(), cases);

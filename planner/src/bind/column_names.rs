@@ -101,7 +101,8 @@ fn name_select(select: &mut Select) {
     }
 }
 
-fn top_level_names(body: &SetExpr) -> Vec<Option<String>> {
+/// The names of a query's outputs; `None` in the place of a wildcard.
+pub(crate) fn top_level_names(body: &SetExpr) -> Vec<Option<String>> {
     match body {
         SetExpr::Select(select) => select
             .projection

@@ -20,6 +20,7 @@ mod view;
 
 use column_names::OutputNames;
 pub use column_names::name_outputs;
+pub(crate) use column_names::top_level_names;
 pub use locate::{locate, output_place};
 pub use origin::{Origin, origins};
 pub use parameters::stated_parameter_types;

@@ -73,6 +73,10 @@ impl Catalog {
     /// The catalog of a new cluster: schema `public`, the first role, no table, no datanode.
     pub fn empty() -> Self {
         let public = SchemaDef { id: PUBLIC_SCHEMA_ID, name: "public".into() };
+        let comment = CommentDef {
+            id: PUBLIC_SCHEMA_ID,
+            texts: [(0, "standard public schema".to_string())].into(),
+        };
         let roles = RoleDef::predefined().into_iter().chain([RoleDef::initial()]);
         Self {
             version: 0,
@@ -81,7 +85,7 @@ impl Catalog {
             tables: BTreeMap::new(),
             views: BTreeMap::new(),
             sequences: BTreeMap::new(),
-            comments: BTreeMap::new(),
+            comments: [(comment.id, comment)].into(),
             roles: roles.map(|role| (role.name.clone(), role)).collect(),
             access: BTreeMap::new(),
             default_acls: BTreeMap::new(),

@@ -145,14 +145,14 @@ fn of_view(named: &NamedRelation, used: &Used, catalog: &Catalog) -> ViewRelatio
 /// The names of columns that a query may need. A name counts for every relation that has such a
 /// column: rather one dependency too many than a view that lost a column.
 #[derive(Default)]
-struct Used {
+pub(super) struct Used {
     /// `*`, NATURAL JOIN and whole rows need all columns.
-    all: bool,
-    names: BTreeSet<String>,
+    pub(super) all: bool,
+    pub(super) names: BTreeSet<String>,
 }
 
 impl Used {
-    fn by(query: &Query) -> Self {
+    pub(super) fn by(query: &Query) -> Self {
         let mut used = Self::default();
         let _ = query.walk(&mut used);
         used
@@ -168,26 +168,30 @@ fn has_table(body: &SetExpr) -> bool {
     }
 }
 
+/// What a join is over, if it can say so.
+pub(super) fn constraint(join: &Join) -> Option<&JoinConstraint> {
+    match &join.join_operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint) => Some(constraint),
+        _ => None,
+    }
+}
+
 impl Used {
     fn add_joins(&mut self, joins: &[Join]) {
         for join in joins {
-            let constraint = match &join.join_operator {
-                JoinOperator::Join(constraint)
-                | JoinOperator::Inner(constraint)
-                | JoinOperator::Left(constraint)
-                | JoinOperator::LeftOuter(constraint)
-                | JoinOperator::Right(constraint)
-                | JoinOperator::RightOuter(constraint)
-                | JoinOperator::FullOuter(constraint) => constraint,
-                _ => continue,
-            };
-            match constraint {
-                JoinConstraint::Natural => self.all = true,
-                JoinConstraint::Using(names) => {
+            match constraint(join) {
+                Some(JoinConstraint::Natural) => self.all = true,
+                Some(JoinConstraint::Using(names)) => {
                     let last = names.iter().filter_map(|name| name.0.last()?.as_ident());
                     self.names.extend(last.map(fold_ident));
                 }
-                JoinConstraint::On(_) | JoinConstraint::None => {}
+                Some(JoinConstraint::On(_) | JoinConstraint::None) | None => {}
             }
         }
     }

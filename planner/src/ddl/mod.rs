@@ -35,6 +35,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod truncate;
+mod view_text;
 
 use kestrel_proto::{ErrorReport, Result};
 
@@ -42,6 +43,7 @@ pub use access::{Identity, plan_access, with_named_owners};
 pub use create_table_as::create_table_as;
 pub use create_view::create_view;
 pub use role::{CheckedSetting, RoleContext, plan_role};
+pub use view_text::view_text;
 
 use crate::{
     catalog::{Catalog, CatalogChange, TableDef},

@@ -24,6 +24,8 @@ pub struct RoleContext<'a> {
     pub search_path: &'a [String],
     /// The name of a setting, and the value that sessions are to set; an error for those that are none.
     pub checked_setting: &'a CheckedSetting<'a>,
+    /// Whether who asks may take what was set away; 42501 if not.
+    pub may_reset: &'a dyn Fn(&str) -> Result<()>,
     /// The value of a setting in this session.
     pub current_setting: &'a dyn Fn(&str) -> Result<String>,
     /// Makes a verifier of a password, and leaves one as it is. It needs random bytes, and a plan
@@ -359,6 +361,7 @@ mod tests {
             identity: Identity { session: id, current: id },
             search_path: &["public".to_string()],
             checked_setting: &|name, values| Ok((name.into(), values.join(", "))),
+            may_reset: &|_| Ok(()),
             current_setting: &|_| Ok("now".into()),
             verifier: &verifier,
         };

@@ -82,10 +82,12 @@ fn change(
             values.insert(name, value);
         }
         SettingChange::Reset(name) => {
+            (context.may_reset)(name)?;
             let known = values.keys().find(|known| known.eq_ignore_ascii_case(name)).cloned();
             known.map(|known| values.remove(&known));
         }
-        SettingChange::ResetAll => values.clear(),
+        // What only superusers may reset stays, as in PostgreSQL (`GUCArrayReset`).
+        SettingChange::ResetAll => values.retain(|name, _| (context.may_reset)(name).is_err()),
     }
     Ok(())
 }

@@ -47,7 +47,6 @@ const OTHERS: &[&str] = &[
     "shiftjis",
     "shiftjis2004",
     "sjis",
-    "sqlascii",
     "tcvn",
     "tcvn5712",
     "uhc",
@@ -85,21 +84,44 @@ const OTHERS: &[&str] = &[
     "windows950",
 ];
 
+/// What the name of an encoding stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// UTF8
+    Utf8,
+    /// SQL_ASCII: bytes as they are
+    SqlAscii,
+    /// One that PostgreSQL converts, and Kestrel does not.
+    Other,
+}
+
+impl Encoding {
+    /// The encoding of this name; `None`: there is none.
+    pub fn of_name(name: &str) -> Option<Self> {
+        match plain(name).as_str() {
+            "utf8" | "unicode" => Some(Self::Utf8),
+            "sqlascii" => Some(Self::SqlAscii),
+            name => OTHERS.contains(&name).then_some(Self::Other),
+        }
+    }
+}
+
 /// Accepts the names of UTF-8.
 ///
 /// # Errors
 /// 0A000: it is another encoding. 22023: it is none.
 pub(super) fn check_is_utf8(name: &str) -> Result<()> {
-    let known = plain(name);
-    if matches!(known.as_str(), "utf8" | "unicode") {
-        return Ok(());
+    match Encoding::of_name(name) {
+        Some(Encoding::Utf8) => Ok(()),
+        Some(Encoding::SqlAscii | Encoding::Other) => {
+            Err(ErrorReport::unsupported(format!("encoding \"{name}\" is not supported"))
+                .hint("Kestrel reads and writes UTF8."))
+        }
+        None => {
+            let message = "argument to option \"encoding\" must be a valid encoding name";
+            Err(ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message))
+        }
     }
-    if OTHERS.contains(&known.as_str()) {
-        return Err(ErrorReport::unsupported(format!("encoding \"{name}\" is not supported"))
-            .hint("Kestrel reads and writes UTF8."));
-    }
-    let message = "argument to option \"encoding\" must be a valid encoding name";
-    Err(ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message))
 }
 
 /// What PostgreSQL compares: hyphens, blanks and case do not count.

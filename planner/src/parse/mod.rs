@@ -63,6 +63,7 @@ pub use create_table_as::{CreateTableAs, TableRows};
 pub use data_type::sql_type;
 pub use ddl::{CreateSchema, DdlStatement, DropSchema, DropTable, Truncate};
 pub use declare_cursor::{DeclareCursor, FETCH_ALL, Fetch, FetchDirection};
+pub use encoding::Encoding;
 pub use explain::{Explain, ExplainFormat};
 pub use grant::{
     DefaultKind, DefaultPrivileges, Grant, GrantAction, GrantRole, GrantTarget, Grantee,

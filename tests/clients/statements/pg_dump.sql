@@ -350,7 +350,7 @@ EXECUTE getColumnACLs('{lineitem}')
 SELECT pg_catalog.pg_get_viewdef('{v}'::pg_catalog.oid) AS viewdef
 ----
 -  SELECT lineitem.l_orderkey,\n    lineitem.l_quantity\n   FROM public.lineitem;
-+  SELECT l_orderkey, l_quantity FROM lineitem;
++  SELECT l_orderkey, l_quantity FROM public.lineitem;
 
 == pg_dump
 RESET search_path

@@ -884,9 +884,7 @@ FROM pg_catalog.pg_namespace n
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY 1
 ----
-- public|pg_database_owner|pg_database_owner=UC/pg_database_owner\n=U/pg_database_owner|standard public schema
 + kestrel|kestrel|kestrel=UC/kestrel\n=U/kestrel|~
-+ public|pg_database_owner|pg_database_owner=UC/pg_database_owner\n=U/pg_database_owner|~
 
 == \do+
 SELECT n.nspname as "Schema",

@@ -1,5 +1,5 @@
-//! Locks of the coordinator: LOCK TABLE, writers of tables, advisory locks. Queries take none: they
-//! read a snapshot.
+//! Locks of the coordinator: LOCK TABLE, writers of tables, DDL, advisory locks. Queries take none:
+//! they read a snapshot.
 //!
 //! A lock is a tag in a mode; modes conflict as PostgreSQL's do. An owner is a session: it never
 //! waits for itself, and may hold a lock several times. Who waits stands in a queue behind those
@@ -7,6 +7,7 @@
 //! fails at once (40P01), so that no deadlock comes to be (PostgreSQL's lock.c, proc.c and
 //! deadlock.c; it looks after `deadlock_timeout`).
 
+mod facts;
 mod mode;
 mod table;
 #[cfg(test)]
@@ -14,13 +15,15 @@ mod tests;
 
 use std::{future::pending, sync::Arc, time::Duration};
 
+use chrono::Utc;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+pub use facts::{LockFacts, LockIdentity};
 pub use mode::LockMode;
-use table::{Grant, LockTable};
+use table::{Grant, LockTable, Waiter};
 
 /// What is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +32,9 @@ pub enum LockTag {
     Table(u64),
     /// The unique keys of a table, which one transaction writes at a time.
     Keys(u64),
+    /// Changes of the catalog by statements, which one transaction makes at a time: it gives out
+    /// OIDs from its snapshot.
+    Ddl,
     /// An advisory lock of one key.
     Advisory(i64),
     /// An advisory lock of two keys.
@@ -66,6 +72,11 @@ impl Locks {
     pub fn owner(&self, process_id: i32) -> Arc<LockOwner> {
         Arc::new(LockOwner { locks: self.clone(), process_id })
     }
+
+    /// Who holds what, and who waits for it.
+    pub fn facts(&self) -> Vec<LockFacts> {
+        self.table.lock().facts()
+    }
 }
 
 /// A session that locks.
@@ -98,7 +109,9 @@ impl LockOwner {
                 return Ok(());
             }
             let (sender, granted) = oneshot::channel();
-            let ticket = table.enqueue(self.process_id, tag, mode, scope, sender)?;
+            let wanted = Grant { owner: self.process_id, mode, scope };
+            let ticket =
+                table.enqueue(tag, Waiter { wanted, granted: sender, since: Utc::now() })?;
             (ticket, granted)
         };
         // However the wait ends, also when nobody asks for its end any more, the place is given up.
@@ -119,9 +132,9 @@ impl LockOwner {
         }
     }
 
-    /// Gives a lock of the session back; whether it had it.
-    pub fn unlock(&self, tag: LockTag, mode: LockMode) -> bool {
-        self.locks.table.lock().unlock(self.process_id, tag, mode)
+    /// Gives a lock back before its scope ends; whether the session had it.
+    pub fn unlock(&self, tag: LockTag, mode: LockMode, scope: LockScope) -> bool {
+        self.locks.table.lock().take_back(tag, Grant { owner: self.process_id, mode, scope })
     }
 
     /// Gives all advisory locks of the session back.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio::sync::oneshot;
 
-use super::{LockMode, LockScope, LockTag};
+use super::{LockFacts, LockIdentity, LockMode, LockScope, LockTag};
 
 /// All locks that somebody holds or waits for.
 #[derive(Debug, Default)]
@@ -28,11 +29,13 @@ pub(super) struct Grant {
     pub(super) scope: LockScope,
 }
 
+/// Who waits for a lock.
 #[derive(Debug)]
-struct Waiter {
-    wanted: Grant,
+pub(super) struct Waiter {
+    pub(super) wanted: Grant,
     /// Told when it has the lock.
-    granted: oneshot::Sender<()>,
+    pub(super) granted: oneshot::Sender<()>,
+    pub(super) since: DateTime<Utc>,
 }
 
 impl Lock {
@@ -56,7 +59,7 @@ impl Lock {
                 continue;
             }
             // One that has stopped waiting leaves by itself.
-            if let Some(Waiter { wanted, granted }) = self.waiting.remove(&ticket)
+            if let Some(Waiter { wanted, granted, .. }) = self.waiting.remove(&ticket)
                 && granted.send(()).is_ok()
             {
                 self.granted.push(wanted);
@@ -89,24 +92,16 @@ impl LockTable {
         is_free
     }
 
-    /// Lets an owner wait; `granted` is told when it has the lock. Its place.
+    /// Lets an owner wait until it has a lock. Its place.
     ///
     /// # Errors
     /// 40P01: those that it would wait for wait for it.
-    pub(super) fn enqueue(
-        &mut self,
-        owner: i32,
-        tag: LockTag,
-        mode: LockMode,
-        scope: LockScope,
-        granted: oneshot::Sender<()>,
-    ) -> Result<u64> {
+    pub(super) fn enqueue(&mut self, tag: LockTag, waiter: Waiter) -> Result<u64> {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        let wanted = Grant { owner, mode, scope };
-        let waiter = Waiter { wanted, granted };
+        let wanted = waiter.wanted;
         self.locks.entry(tag).or_default().waiting.insert(ticket, waiter);
-        if let Some(circle) = self.circle(owner) {
+        if let Some(circle) = self.circle(wanted.owner) {
             self.leave(tag, ticket, wanted);
             return Err(deadlock(&circle));
         }
@@ -125,12 +120,8 @@ impl LockTable {
         self.tidy(tag);
     }
 
-    /// Takes one lock of a session back; whether it had it.
-    pub(super) fn unlock(&mut self, owner: i32, tag: LockTag, mode: LockMode) -> bool {
-        self.take_back(tag, Grant { owner, mode, scope: LockScope::Session })
-    }
-
-    fn take_back(&mut self, tag: LockTag, grant: Grant) -> bool {
+    /// Takes one lock back; whether its owner had it.
+    pub(super) fn take_back(&mut self, tag: LockTag, grant: Grant) -> bool {
         let Some(lock) = self.locks.get_mut(&tag) else { return false };
         let Some(at) = lock.granted.iter().position(|other| *other == grant) else { return false };
         lock.granted.swap_remove(at);
@@ -193,6 +184,26 @@ impl LockTable {
         None
     }
 
+    /// All that is held and waited for, in a fixed order. A lock that an owner holds several times in
+    /// one mode is there once.
+    pub(super) fn facts(&self) -> Vec<LockFacts> {
+        let of = |tag: &LockTag, grant: &Grant, waiting_since| LockFacts {
+            tag: *tag,
+            process_id: grant.owner,
+            mode: grant.mode,
+            waiting_since,
+        };
+        let mut facts = Vec::new();
+        for (tag, lock) in &self.locks {
+            facts.extend(lock.granted.iter().map(|grant| of(tag, grant, None)));
+            let waiting = lock.waiting.values();
+            facts.extend(waiting.map(|waiter| of(tag, &waiter.wanted, Some(waiter.since))));
+        }
+        facts.sort_unstable();
+        facts.dedup();
+        facts
+    }
+
     /// How many locks there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
@@ -213,6 +224,10 @@ fn deadlock(circle: &[Wait]) -> ErrorReport {
         let Wait { owner, tag, mode, by } = wait;
         let what = match tag {
             LockTag::Table(id) | LockTag::Keys(id) => format!("relation {id}"),
+            LockTag::Ddl => {
+                let LockIdentity { class, object, .. } = tag.identity();
+                format!("object {} of class {}", object.unwrap_or(0), class.unwrap_or(0))
+            }
             LockTag::Advisory(key) => format!("advisory lock {key}"),
             LockTag::AdvisoryPair(a, b) => format!("advisory lock ({a}, {b})"),
         };

@@ -59,12 +59,12 @@ async fn a_session_unlocks_as_often_as_it_locked() {
     assert!(b.try_lock(OTHER, exclusive, LockScope::Session));
     let waiting = wait(&b, KEY, exclusive);
     settle().await;
-    assert!(a.unlock(KEY, exclusive));
+    assert!(a.unlock(KEY, exclusive, LockScope::Session));
     settle().await;
     assert!(!waiting.is_finished());
-    assert!(a.unlock(KEY, exclusive));
+    assert!(a.unlock(KEY, exclusive, LockScope::Session));
     waiting.await.unwrap().unwrap();
-    assert!(!a.unlock(KEY, exclusive));
+    assert!(!a.unlock(KEY, exclusive, LockScope::Session));
     drop((a, b));
     assert_eq!(locks.table.lock().len(), 0);
 }
@@ -76,7 +76,10 @@ async fn transactions_end_their_own_locks() {
     assert!(a.try_lock(KEY, LockMode::Share, LockScope::Transaction));
     assert!(a.try_lock(KEY, LockMode::Share, LockScope::Transaction));
     assert!(a.try_lock(OTHER, LockMode::Share, LockScope::Session));
-    assert!(!a.unlock(KEY, LockMode::Share), "only the transaction's end unlocks");
+    assert!(
+        !a.unlock(KEY, LockMode::Share, LockScope::Session),
+        "only the transaction's end unlocks"
+    );
     a.end_transaction();
     assert!(b.try_lock(KEY, LockMode::Exclusive, LockScope::Transaction));
     assert!(!b.try_lock(OTHER, LockMode::Exclusive, LockScope::Transaction));
@@ -135,6 +138,41 @@ async fn waits_end_at_their_limits() {
     // None of them stands in the queue any more.
     a.unlock_all();
     assert_eq!(locks.table.lock().len(), 0);
+}
+
+#[tokio::test]
+async fn what_is_held_and_waited_for_is_shown_once() {
+    let locks = Locks::default();
+    let (a, b) = (locks.owner(1), locks.owner(2));
+    for scope in [LockScope::Session, LockScope::Session, LockScope::Transaction] {
+        assert!(a.try_lock(KEY, LockMode::Exclusive, scope));
+    }
+    let waiting = wait(&b, KEY, LockMode::Share);
+    settle().await;
+    let shown = |locks: &Locks| {
+        let facts = locks.facts().into_iter();
+        let show = |fact: LockFacts| {
+            let LockFacts { process_id, mode, waiting_since, .. } = fact;
+            format!("{process_id} {} {}", mode.name(), waiting_since.is_none())
+        };
+        facts.map(show).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&locks), ["1 ExclusiveLock true", "2 ShareLock false"]);
+    a.end_session();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(shown(&locks), ["2 ShareLock true"]);
+}
+
+#[tokio::test]
+async fn a_transaction_gives_a_lock_back_early() {
+    let locks = Locks::default();
+    let (a, b) = (locks.owner(1), locks.owner(2));
+    assert!(a.try_lock(LockTag::Ddl, LockMode::Exclusive, LockScope::Transaction));
+    let waiting = wait(&b, LockTag::Ddl, LockMode::Exclusive);
+    settle().await;
+    assert!(a.unlock(LockTag::Ddl, LockMode::Exclusive, LockScope::Transaction));
+    waiting.await.unwrap().unwrap();
+    assert!(!a.unlock(LockTag::Ddl, LockMode::Exclusive, LockScope::Transaction));
 }
 
 #[tokio::test]

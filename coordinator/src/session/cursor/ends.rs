@@ -53,7 +53,7 @@ impl ClientSession {
             self.transaction.rollback(&self.engine).await;
             return ended;
         }
-        self.transaction.commit(&self.engine).await
+        self.transaction.commit(&self.engine, &self.locks).await
     }
 
     /// Undoes the transaction.

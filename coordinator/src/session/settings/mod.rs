@@ -2,6 +2,7 @@
 //! the same for people.
 
 mod list;
+mod right;
 mod startup;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 use parking_lot::Mutex;
 
 use self::list::{Kind, Setting, find, settings};
+pub(super) use self::right::{check_may_set, check_rank};
 use super::Silences;
 use crate::{
     query::Priority,
@@ -285,6 +287,18 @@ impl Settings {
             so_far.set.clone_into(values.changing());
         }
         so_far.local.clone_into(&mut values.local);
+    }
+
+    /// What the transaction is, by the settings that say so.
+    pub(super) fn transaction_modes(&self) -> Vec<(&'static str, String)> {
+        let mode = |(name, _): &(&'static str, &str)| Some((*name, self.get(name)?));
+        OF_TRANSACTION.iter().filter_map(mode).collect()
+    }
+
+    /// The transaction that begins is what another one was.
+    pub(super) fn set_transaction_modes(&self, modes: Vec<(&'static str, String)>) {
+        let modes = modes.into_iter().map(|(name, value)| (name.to_string(), value));
+        self.values.lock().local.extend(modes);
     }
 
     /// RESET.

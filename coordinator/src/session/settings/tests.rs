@@ -44,7 +44,8 @@ fn the_table_is_read_and_sorted() {
 /// Each setting has a row under the heading that says what it does.
 #[test]
 fn the_documentation_lists_the_same() {
-    let heading = |effect| match effect {
+    let heading = |name: &str, effect| match effect {
+        Effect::Works if name.starts_with("kestrel.") => "## Settings of Kestrel's own",
         Effect::Works => "## Settings that work as in PostgreSQL",
         Effect::Shown => "## Settings that can only be read",
         Effect::Fixed => "## Settings with one value",
@@ -63,7 +64,7 @@ fn the_documentation_lists_the_same() {
     documented.sort_unstable();
     let mut expected: Vec<_> = settings()
         .iter()
-        .map(|setting| (heading(setting.effect), setting.name, setting.default))
+        .map(|s| (heading(s.name, s.effect), s.name, s.default))
         .map(|(heading, name, default)| match name {
             "server_version" => (heading, name, ""),
             _ => (heading, name, default),
@@ -154,6 +155,7 @@ fn words_and_switches() {
         ("timezone", "europe/berlin", Ok("Europe/Berlin")),
         ("timezone", "nowhere", Err("22023 invalid value for parameter \"TimeZone\": \"nowhere\"")),
         ("client_encoding", "utf-8", Ok("UTF8")),
+        ("client_encoding", "sql_ascii", Ok("SQL_ASCII")),
         (
             "client_encoding",
             "klingon",
@@ -173,6 +175,8 @@ fn what_cannot_be_set() {
             "latin1",
             "0A000 client encoding \"latin1\" is not supported / Use UTF8.",
         ),
+        // A second name of WIN1258.
+        ("client_encoding", "abc", "0A000 client encoding \"abc\" is not supported / Use UTF8."),
         (
             "standard_conforming_strings",
             "off",

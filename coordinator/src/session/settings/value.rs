@@ -1,66 +1,16 @@
 //! Values of settings: what SET takes, how they are kept, how SHOW prints them, and PostgreSQL's
 //! errors for others (guc.c).
 
-use kestrel_planner::functions::{DateStyle, time_zone_setting};
+use kestrel_planner::{
+    functions::{DateStyle, time_zone_setting},
+    parse::Encoding,
+};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     list::{Context, Effect, Kind, Setting},
     unit::Unit,
 };
-
-/// Encodings that clients may have: text is UTF-8 on its way to both.
-const ENCODINGS: &[(&str, &str)] =
-    &[("utf8", "UTF8"), ("unicode", "UTF8"), ("sqlascii", "SQL_ASCII")];
-/// Those that PostgreSQL converts, and Kestrel does not.
-const OTHER_ENCODINGS: &[&str] = &[
-    "big5",
-    "euccn",
-    "eucjis2004",
-    "eucjp",
-    "euckr",
-    "euctw",
-    "gb18030",
-    "gbk",
-    "iso88591",
-    "iso885915",
-    "iso88595",
-    "iso88596",
-    "iso88597",
-    "iso88598",
-    "johab",
-    "koi8",
-    "koi8r",
-    "koi8u",
-    "latin1",
-    "latin10",
-    "latin2",
-    "latin3",
-    "latin4",
-    "latin5",
-    "latin6",
-    "latin7",
-    "latin8",
-    "latin9",
-    "muleinternal",
-    "shiftjis",
-    "shiftjis2004",
-    "sjis",
-    "uhc",
-    "win1250",
-    "win1251",
-    "win1252",
-    "win1253",
-    "win1254",
-    "win1255",
-    "win1256",
-    "win1257",
-    "win1258",
-    "win866",
-    "win874",
-    "win949",
-    "win950",
-];
 
 impl Setting {
     /// A value as it is kept, which is as `pg_settings.setting` shows it. `current`: the value that
@@ -193,17 +143,17 @@ impl Setting {
         )
     }
 
+    /// Text is UTF-8 on its way to clients, whatever of the two they say that they have.
     fn encoding(&self, value: &str) -> Result<String> {
-        let plain: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
-        let plain = plain.to_ascii_lowercase();
-        if let Some((_, name)) = ENCODINGS.iter().find(|(name, _)| *name == plain) {
-            return Ok(name.to_string());
+        match Encoding::of_name(value) {
+            Some(Encoding::Utf8) => Ok("UTF8".into()),
+            Some(Encoding::SqlAscii) => Ok("SQL_ASCII".into()),
+            Some(Encoding::Other) => {
+                let message = format!("client encoding \"{value}\" is not supported");
+                Err(ErrorReport::unsupported(message).hint("Use UTF8."))
+            }
+            None => Err(self.invalid(value)),
         }
-        if OTHER_ENCODINGS.contains(&plain.as_str()) {
-            let message = format!("client encoding \"{value}\" is not supported");
-            return Err(ErrorReport::unsupported(message).hint("Use UTF8."));
-        }
-        Err(self.invalid(value))
     }
 
     /// As SHOW prints a value.

@@ -33,7 +33,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     strict("pg_get_viewdef", (1, 2), TEXT, |c, arguments| {
         let found = objects::relation(c, arguments, 0)?;
         Ok(match found.map(|r| &r.kind) {
-            Some(RelationKind::View(view)) => name::view_definition(view).into(),
+            Some(RelationKind::View(view)) => name::view_definition(c, view).into(),
             _ => Value::Null,
         })
     }),

@@ -18,7 +18,7 @@ pub(in super::super) fn views(context: &SystemViewContext) -> Rows {
     let actor = context.actor();
     for relation in context.relations().iter() {
         let definition = match &relation.kind {
-            RelationKind::View(view) => Some(name::view_definition(view)),
+            RelationKind::View(view) => Some(name::view_definition(context, view)),
             RelationKind::System(definition) if definition.kind == "v" => None,
             _ => continue,
         };

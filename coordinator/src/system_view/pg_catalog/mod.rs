@@ -13,6 +13,7 @@ pub(super) mod pg_depend;
 pub(super) mod pg_description;
 pub(super) mod pg_index;
 pub(super) mod pg_indexes;
+pub(super) mod pg_locks;
 pub(super) mod pg_namespace;
 pub(super) mod pg_prepared_statements;
 pub(super) mod pg_rewrite;

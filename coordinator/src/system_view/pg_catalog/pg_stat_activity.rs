@@ -1,6 +1,6 @@
 //! `pg_stat_activity`: who is connected, and what they do.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use kestrel_planner::{access::Actor, catalog::READ_ALL_STATS_ID};
 
@@ -16,11 +16,10 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
          backend_start, xact_start, query_start, state_change, wait_event_type, wait_event, state, \
          query, backend_type",
     );
-    let queued = context.queries.iter().filter(|query| query.state == QueryState::Queued);
-    let queued: HashSet<i32> = queued.map(|query| query.session_pid).collect();
+    let waits = waits(context);
     let actor = context.actor();
     for activity in &context.activities {
-        let waits = queued.contains(&activity.process_id);
+        let wait = waits.get(&activity.process_id);
         let role = context.catalog.roles.get(&activity.user).map(|role| role.id);
         // Of others' sessions most is hidden.
         let is_open = sees(&actor, role);
@@ -37,14 +36,23 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             activity.xact_start.filter(|_| is_open),
             activity.query_start.filter(|_| is_open),
             is_open.then_some(activity.state_change),
-            (is_open && waits).then_some("ResourceGroup"),
-            (is_open && waits).then_some("Queue"),
+            wait.filter(|_| is_open).map(|(kind, _)| *kind),
+            wait.filter(|_| is_open).map(|(_, event)| *event),
             is_open.then(|| activity.state.as_str()),
             if is_open { activity.query.clone() } else { HIDDEN_QUERY.into() },
             is_open.then_some("client backend"),
         ]);
     }
     rows
+}
+
+/// What sessions wait for: the type and the name of the event, by the session's number. A query waits
+/// for its turn after all its locks.
+fn waits(context: &SystemViewContext) -> HashMap<i32, (&'static str, &'static str)> {
+    let waiting = context.locks.iter().filter(|lock| lock.waiting_since.is_some());
+    let locks = waiting.map(|lock| (lock.process_id, ("Lock", lock.tag.identity().kind)));
+    let queued = context.queries.iter().filter(|query| query.state == QueryState::Queued);
+    queued.map(|query| (query.session_pid, ("ResourceGroup", "Queue"))).chain(locks).collect()
 }
 
 /// What stands where a statement may not be seen.

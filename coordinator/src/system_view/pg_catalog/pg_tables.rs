@@ -36,7 +36,7 @@ pub(in super::super) fn pg_views(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new("schemaname, viewname, viewowner, definition");
     for relation in context.relations().iter() {
         let definition = match &relation.kind {
-            RelationKind::View(view) => Some(name::view_definition(view)),
+            RelationKind::View(view) => Some(name::view_definition(context, view)),
             RelationKind::System(definition) if definition.kind == "v" => None,
             _ => continue,
         };
