@@ -1,10 +1,15 @@
-//! The types of `$1`, `$2`, … that a statement says outright; operators around a parameter say the
-//! others while the query is bound.
+//! The types of `$1`, `$2`, …: those that a statement says outright, and those that operators and
+//! functions around a parameter give it while the query is bound.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use datafusion::sql::sqlparser::ast::{
-    Expr, LimitClause, Query, SelectItem, SetExpr, Value, Visitor,
+use datafusion::{
+    common::{
+        Result,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
+    logical_expr::{self, LogicalPlan, expr::Placeholder},
+    sql::sqlparser::ast::{Expr, LimitClause, Query, SelectItem, SetExpr, Value, Visitor},
 };
 
 use crate::{
@@ -27,6 +32,35 @@ pub fn stated_parameter_types(
     let given_or_stated =
         |at: usize| given.get(at).copied().flatten().or_else(|| stated.0.get(&at).copied());
     (0..last.max(given.len())).map(given_or_stated).collect()
+}
+
+/// The types that parameters have got in a plan, by position from 0; `None`: nothing around the
+/// parameter tells. The first place that tells counts, as in PostgreSQL: in the others the
+/// parameter is a value of that type (`variable_paramref_hook`, parse_param.c).
+pub(super) fn inferred_parameter_types(
+    plan: &LogicalPlan,
+) -> Result<BTreeMap<usize, Option<SqlType>>> {
+    let mut types = BTreeMap::new();
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let logical_expr::Expr::Placeholder(Placeholder { id, field }) = expr
+                    && let Some(at) = position(id)
+                {
+                    let inferred = field.as_ref().and_then(|f| SqlType::of_arrow(f.data_type()));
+                    let known = types.entry(at).or_insert(inferred);
+                    *known = known.or(inferred);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(types)
+}
+
+/// The position of `$1` is 0.
+fn position(name: &str) -> Option<usize> {
+    name.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
 }
 
 /// By position from 0; the first word counts.
@@ -85,9 +119,7 @@ fn parameter(expr: &Expr) -> Option<usize> {
     match expr {
         Expr::Nested(inner) => parameter(inner),
         Expr::Value(value) => match &value.value {
-            Value::Placeholder(name) => {
-                name.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
-            }
+            Value::Placeholder(name) => position(name),
             _ => None,
         },
         _ => None,
