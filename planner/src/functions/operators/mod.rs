@@ -16,6 +16,7 @@ mod similar;
 mod special;
 mod syntax;
 mod unify;
+mod values_syntax;
 
 use datafusion::{
     common::{DFSchema, Result},
