@@ -67,6 +67,9 @@ async fn parameters_get_the_types_that_postgresql_infers() {
         ("SELECT i + $1 FROM t", vec![Type::INT4]),
         ("SELECT $2 || $1", vec![Type::TEXT, Type::TEXT]),
         ("SELECT i FROM t WHERE i IN ($1, $2) LIMIT $3", vec![Type::INT4, Type::INT4, Type::INT8]),
+        ("SELECT i FROM t WHERE i = 1 OR $1", vec![Type::BOOL]),
+        ("SELECT pg_get_indexdef(0::oid, $1, $2)", vec![Type::INT4, Type::BOOL]),
+        ("SELECT i FROM t WHERE i = $1 OR i::bigint = $1", vec![Type::INT4]),
         ("INSERT INTO t (d, i) VALUES ($1, $2)", vec![Type::DATE, Type::INT4]),
         ("SELECT $1", vec![Type::TEXT]),
     ] {

@@ -9,12 +9,15 @@ use datafusion::{
         tree_node::{TreeNode, TreeNodeRecursion},
     },
     logical_expr::{self, LogicalPlan, expr::Placeholder},
-    sql::sqlparser::ast::{Expr, LimitClause, Query, SelectItem, SetExpr, Value, Visitor},
+    sql::sqlparser::ast::{
+        Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, Query,
+        SelectItem, SetExpr, Value, Visitor,
+    },
 };
 
 use crate::{
     catalog::SqlType,
-    parse::{self, Walk},
+    parse::{self, Walk, fold_ident},
 };
 
 /// `given`, with the types that casts (`$1::date`), LIMIT and OFFSET, and the columns that an
@@ -73,6 +76,18 @@ impl Stated {
         }
     }
 
+    fn arguments(&mut self, function: &Function) {
+        let FunctionArguments::List(list) = &function.args else { return };
+        let Some(name) = function.name.0.last().and_then(|part| part.as_ident()) else { return };
+        let name = fold_ident(name);
+        let Some((_, types)) = ARGUMENTS.iter().find(|(known, _)| *known == name) else { return };
+        for (argument, sql_type) in list.args.iter().zip(*types) {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument {
+                self.note(expr, *sql_type);
+            }
+        }
+    }
+
     fn targets(&mut self, query: &Query, targets: &[SqlType]) {
         match query.body.as_ref() {
             SetExpr::Values(values) => {
@@ -106,14 +121,37 @@ impl Visitor for Stated {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        if let Expr::Cast { expr, data_type, .. } = expr
-            && let Ok(sql_type) = parse::sql_type(data_type)
-        {
-            self.note(expr, sql_type);
+        match expr {
+            Expr::Cast { expr, data_type, .. } => {
+                if let Ok(sql_type) = parse::sql_type(data_type) {
+                    self.note(expr, sql_type);
+                }
+            }
+            Expr::Function(function) => self.arguments(function),
+            _ => {}
         }
         ControlFlow::Continue(())
     }
 }
+
+/// Functions of the system whose arguments are of any type here, and of one type in PostgreSQL:
+/// that of each argument.
+const ARGUMENTS: &[(&str, &[SqlType])] = &[
+    ("col_description", &[SqlType::Oid, SqlType::Integer]),
+    ("current_setting", &[SqlType::Text, SqlType::Boolean]),
+    ("format_type", &[SqlType::Oid, SqlType::Integer]),
+    ("obj_description", &[SqlType::Oid, SqlType::Name]),
+    ("pg_cancel_backend", &[SqlType::Integer]),
+    ("pg_get_constraintdef", &[SqlType::Oid, SqlType::Boolean]),
+    ("pg_get_expr", &[SqlType::Text, SqlType::Oid, SqlType::Boolean]),
+    ("pg_get_indexdef", &[SqlType::Oid, SqlType::Integer, SqlType::Boolean]),
+    ("pg_get_userbyid", &[SqlType::Oid]),
+    ("pg_table_is_visible", &[SqlType::Oid]),
+    ("pg_terminate_backend", &[SqlType::Integer, SqlType::BigInt]),
+    ("pg_type_is_visible", &[SqlType::Oid]),
+    ("set_config", &[SqlType::Text, SqlType::Text, SqlType::Boolean]),
+    ("shobj_description", &[SqlType::Oid, SqlType::Name]),
+];
 
 fn parameter(expr: &Expr) -> Option<usize> {
     match expr {
