@@ -10,7 +10,15 @@ use arrow::{
     datatypes::{DataType, Field, FieldRef, Schema},
 };
 use chrono::Utc;
-use datafusion::{common::ParamValues, logical_expr::LogicalPlan, sql::sqlparser::ast};
+use datafusion::{
+    common::{
+        ParamValues,
+        metadata::{FieldMetadata, ScalarAndMetadata},
+    },
+    logical_expr::LogicalPlan,
+    scalar::ScalarValue,
+    sql::sqlparser::ast,
+};
 use futures::{StreamExt, stream};
 use kestrel_planner::{
     bind::{BoundQuery, Origin, bind_query, check_no_parameters, origins},
@@ -54,9 +62,8 @@ impl ClientSession {
         let types: Vec<_> = parameters.iter().map(|p| Some(p.sql_type)).collect();
         let mut bound = bind_query(&plannable(query), &context, &types)?;
         if !parameters.is_empty() {
-            let values: Vec<_> = parameters.iter().map(|p| p.value.clone()).collect();
-            let plan = std::mem::take(&mut bound.plan);
-            bound.plan = plan.with_param_values(ParamValues::from(values)).map_err(report)?;
+            let values = parameters.iter().map(|p| (p.sql_type, p.value.clone())).collect();
+            bound.plan = with_values(std::mem::take(&mut bound.plan), values)?;
         }
         check_no_parameters(&bound.plan)?;
         Ok((bound, view))
@@ -142,6 +149,19 @@ impl ClientSession {
             options: self.settings.format_options(),
         }
     }
+}
+
+/// A plan with the values of `$1`, …: each is a value of the type that its parameter was bound as.
+pub(super) fn with_values(
+    plan: LogicalPlan,
+    values: Vec<(SqlType, ScalarValue)>,
+) -> Result<LogicalPlan> {
+    let values = values.into_iter().map(|(sql_type, value)| {
+        let field = sql_type.field("", true);
+        let label = (!field.metadata().is_empty()).then(|| FieldMetadata::from(&field));
+        ScalarAndMetadata::new(value, label)
+    });
+    plan.with_param_values(ParamValues::List(values.collect())).map_err(report)
 }
 
 /// The columns of a query's result, with the tables' columns that they are.
