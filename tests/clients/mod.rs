@@ -37,7 +37,6 @@ async fn asyncpg() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "reflection of prepared statements and of indexes, see docs/status.md"]
 async fn sqlalchemy() {
     python("sqlalchemy", "sqlalchemy_test.py").await;
 }

@@ -1,7 +1,10 @@
 //! The extended protocol: parameters, binary values, portals, errors in between.
 
+use std::error::Error;
+
+use bytes::BytesMut;
 use futures::future::join3;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use crate::support::{Failure, TestCluster};
 
@@ -64,12 +67,104 @@ async fn parameters_get_the_types_that_postgresql_infers() {
         ("SELECT i + $1 FROM t", vec![Type::INT4]),
         ("SELECT $2 || $1", vec![Type::TEXT, Type::TEXT]),
         ("SELECT i FROM t WHERE i IN ($1, $2) LIMIT $3", vec![Type::INT4, Type::INT4, Type::INT8]),
+        ("SELECT i FROM t WHERE i = 1 OR $1", vec![Type::BOOL]),
+        ("SELECT pg_get_indexdef(0::oid, $1, $2)", vec![Type::INT4, Type::BOOL]),
+        ("SELECT i FROM t WHERE i = $1 OR i::bigint = $1", vec![Type::INT4]),
         ("INSERT INTO t (d, i) VALUES ($1, $2)", vec![Type::DATE, Type::INT4]),
         ("SELECT $1", vec![Type::TEXT]),
     ] {
         let prepared = client.prepare(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
         assert_eq!(prepared.params(), expected, "{sql}");
     }
+    cluster.stop().await;
+}
+
+/// A parameter of any type: its text, or NULL.
+#[derive(Debug)]
+struct Written(Option<&'static str>);
+
+impl ToSql for Written {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        let Some(text) = self.0 else { return Ok(IsNull::Yes) };
+        out.extend_from_slice(text.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+/// A value as it came, in hex.
+struct Sent(String);
+
+impl<'a> FromSql<'a> for Sent {
+    fn from_sql(_: &Type, bytes: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_have_the_types_that_they_were_prepared_with() {
+    let cluster = TestCluster::start(1).await;
+    let client = &cluster.session().await.client;
+    // The types are PostgreSQL's. With NULLs the optimizer sees through each of these.
+    for (sql, values, expected) in [
+        (
+            "SELECT relname, conname FROM pg_class LEFT JOIN pg_constraint \
+             ON conrelid = pg_class.oid AND contype = $1::varchar WHERE relname = $2::varchar",
+            vec!["f", "pg_am"],
+            vec![Type::NAME, Type::NAME],
+        ),
+        (
+            "SELECT indkey, indclass FROM pg_index WHERE indrelid = $1::int",
+            vec!["0"],
+            vec![Type::INT2_VECTOR, Type::OID_VECTOR],
+        ),
+        (
+            "SELECT $1::name, $2::json, $3::char(3), $4::varchar",
+            vec!["a", "[1]", "b", "c"],
+            vec![Type::NAME, Type::JSON, Type::BPCHAR, Type::VARCHAR],
+        ),
+        ("SELECT coalesce($1, 1), $2", vec!["4", "x"], vec![Type::INT4, Type::TEXT]),
+        ("SELECT $1 UNION SELECT 1", vec!["4"], vec![Type::INT4]),
+        ("SELECT 1 INTERSECT SELECT $1", vec!["4"], vec![Type::INT4]),
+        ("SELECT 1::bigint WHERE 1::int = $1 OR 2::bigint = $1", vec!["4"], vec![Type::INT8]),
+    ] {
+        let prepared = client.prepare(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+        let types: Vec<_> = prepared.columns().iter().map(|c| c.type_().clone()).collect();
+        assert_eq!(types, expected, "{sql}");
+        let nulls = values.iter().map(|_| Written(None)).collect::<Vec<_>>();
+        let values = values.iter().map(|text| Written(Some(text))).collect::<Vec<_>>();
+        for parameters in [&nulls, &values] {
+            let parameters: Vec<_> = parameters.iter().map(|p| p as &(dyn ToSql + Sync)).collect();
+            let rows = client.query(&prepared, &parameters).await;
+            rows.unwrap_or_else(|e| panic!("{sql}, {parameters:?}: {e:?}"));
+        }
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numeric_parameters_keep_their_digits() {
+    let cluster = TestCluster::start(1).await;
+    let client = &cluster.session().await.client;
+    let parameters = [Written(Some("1.1234567890123")), Written(Some("2.25"))];
+    let [a, b] = &parameters;
+    let row = client.query_one("SELECT $1::numeric * 2, $2 + 1.5", &[a, b]).await.unwrap();
+    // numeric_send: digits, weight, sign, scale, and the digits of base 10000.
+    assert_eq!(row.get::<_, Sent>(0).0, "000500000000000d000209a5054d1f581770");
+    assert_eq!(row.get::<_, Sent>(1).0, "000200000000000200031d4c");
     cluster.stop().await;
 }
 

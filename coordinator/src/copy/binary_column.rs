@@ -78,8 +78,10 @@ impl ColumnBuilder {
             SqlType::Interval => Values::Interval(PrimitiveBuilder::new()),
             SqlType::Uuid => Values::Uuid(FixedSizeBinaryBuilder::new(16)),
             SqlType::Bytea => Values::Bytea(BinaryViewBuilder::new()),
-            // No column of a table has this type; its values are taken as bytes.
-            SqlType::Array(_) => Values::Bytea(BinaryViewBuilder::new()),
+            // No column of a table has these types; their values are taken as bytes.
+            SqlType::Array(_) | SqlType::Int2Vector | SqlType::OidVector => {
+                Values::Bytea(BinaryViewBuilder::new())
+            }
         };
         Self { sql_type, values }
     }

@@ -191,6 +191,8 @@ impl<S: Session> Conversation<S> {
         let tag = match self.execute(statement, &portal.parameters, &running).await? {
             Outcome::Rows { fields, rows, tag } => {
                 check_unchanged(portal.fields.as_deref(), &fields)?;
+                // The same types; how many digits a numeric has is known only now.
+                portal.fields = Some(fields);
                 let rows = Arc::new(Mutex::new(RowCursor::forward_only(rows)));
                 portal.state = PortalState::Open { rows, tag, cancel: running.cancel.clone() };
                 return self.fetch(portal, &running, limit).await;

@@ -79,7 +79,7 @@ impl ClientSession {
         // As in PostgreSQL: who may not read what the view reads makes a view that cannot be read.
         let (bound, view) = self.bind_unchecked(&create.query, statement, &[])?;
         let plan = self.plan(&bound.plan, &view).await?;
-        let columns: Vec<_> = output_fields(&bound.names, &plan)?
+        let columns: Vec<_> = output_fields(&bound, &plan)?
             .into_iter()
             .map(|field| (field.name, field.sql_type))
             .collect();

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::{
-    common::ParamValues, logical_expr::LogicalPlan, scalar::ScalarValue, sql::sqlparser::ast,
-};
+use datafusion::{logical_expr::LogicalPlan, scalar::ScalarValue, sql::sqlparser::ast};
 use kestrel_planner::{
     bind::{bind_query, stated_parameter_types},
     catalog::{Catalog, SqlType},
@@ -16,8 +14,8 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientSession, NoticeSender, Outcome, Statement, insert::all_columns, serial::null_defaults,
-    settings::check_may_set,
+    ClientSession, NoticeSender, Outcome, Statement, insert::all_columns, select::with_values,
+    serial::null_defaults, settings::check_may_set,
 };
 use crate::server::{Parameter, PreparedStatements};
 
@@ -184,12 +182,12 @@ impl ClientSession {
     ) -> Result<Plan> {
         let nulls = parameters
             .iter()
-            .map(|t| ScalarValue::try_from(&t.arrow()))
+            .map(|t| Ok((*t, ScalarValue::try_from(&t.arrow())?)))
             .collect::<datafusion::error::Result<Vec<_>>>()
             .map_err(report)?;
         let plan = match nulls.is_empty() {
             true => plan.clone(),
-            false => plan.clone().with_param_values(ParamValues::from(nulls)).map_err(report)?,
+            false => with_values(plan.clone(), nulls)?,
         };
         self.plan(&plan, view).await
     }

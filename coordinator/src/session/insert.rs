@@ -132,7 +132,7 @@ impl ClientSession {
         self.lock_ddl().await?;
         let (bound, view) = self.bind_rows(&create.rows, statement, cancel.clone()).await?;
         let plan = self.plan(&bound.plan, &view).await?;
-        let columns: Vec<_> = super::select::output_fields(&bound.names, &plan)?
+        let columns: Vec<_> = super::select::output_fields(&bound, &plan)?
             .into_iter()
             .map(|field| (field.name, field.sql_type))
             .collect();

@@ -39,7 +39,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use kestrel_planner::{
     access::{Actor, insufficient},
-    bind::{bind_query, locate},
+    bind::{locate, prepare_query},
     catalog::{Catalog, DATABASE_OID, ObjectKind, Privilege, RoleDef, SqlType},
     functions::SessionFormats,
     parse::{self, StatementKind},
@@ -212,7 +212,7 @@ impl Session for ClientSession {
                 let located = |error| locate(error, statement);
                 let view = self.transaction.view(&self.engine);
                 let context = self.bind_context(&view, Some(statement));
-                let bound = bind_query(&facts::plannable(query), &context, parameter_types)
+                let bound = prepare_query(&facts::plannable(query), &context, parameter_types)
                     .map_err(located)?;
                 let parameters = bound.parameter_types()?;
                 let plan = self.plan_for_types(&bound.plan, &view, &parameters).await;

@@ -7,10 +7,18 @@ use std::{
 
 use arrow::{
     array::{RecordBatch, StringViewArray},
-    datatypes::{DataType, Field, Schema},
+    datatypes::{DataType, Field, FieldRef, Schema},
 };
 use chrono::Utc;
-use datafusion::{common::ParamValues, logical_expr::LogicalPlan, sql::sqlparser::ast};
+use datafusion::{
+    common::{
+        ParamValues,
+        metadata::{FieldMetadata, ScalarAndMetadata},
+    },
+    logical_expr::LogicalPlan,
+    scalar::ScalarValue,
+    sql::sqlparser::ast,
+};
 use futures::{StreamExt, stream};
 use kestrel_planner::{
     bind::{BoundQuery, Origin, bind_query, check_no_parameters, origins},
@@ -54,9 +62,8 @@ impl ClientSession {
         let types: Vec<_> = parameters.iter().map(|p| Some(p.sql_type)).collect();
         let mut bound = bind_query(&plannable(query), &context, &types)?;
         if !parameters.is_empty() {
-            let values: Vec<_> = parameters.iter().map(|p| p.value.clone()).collect();
-            let plan = std::mem::take(&mut bound.plan);
-            bound.plan = plan.with_param_values(ParamValues::from(values)).map_err(report)?;
+            let values = parameters.iter().map(|p| (p.sql_type, p.value.clone())).collect();
+            bound.plan = with_values(std::mem::take(&mut bound.plan), values)?;
         }
         check_no_parameters(&bound.plan)?;
         Ok((bound, view))
@@ -144,9 +151,22 @@ impl ClientSession {
     }
 }
 
+/// A plan with the values of `$1`, …: each is a value of the type that its parameter was bound as.
+pub(super) fn with_values(
+    plan: LogicalPlan,
+    values: Vec<(SqlType, ScalarValue)>,
+) -> Result<LogicalPlan> {
+    let values = values.into_iter().map(|(sql_type, value)| {
+        let field = sql_type.field("", true);
+        let label = (!field.metadata().is_empty()).then(|| FieldMetadata::from(&field));
+        ScalarAndMetadata::new(value, label)
+    });
+    plan.with_param_values(ParamValues::List(values.collect())).map_err(report)
+}
+
 /// The columns of a query's result, with the tables' columns that they are.
 pub(super) fn result_fields(bound: &BoundQuery, plan: &Plan) -> Result<Vec<OutputField>> {
-    let mut fields = output_fields(&bound.names, plan)?;
+    let mut fields = output_fields(bound, plan)?;
     for (field, origin) in fields.iter_mut().zip(origins(&bound.plan)) {
         if let Some(Origin { table_oid, column_number }) = origin {
             (field.table_oid, field.column_number) = (table_oid, column_number);
@@ -156,18 +176,29 @@ pub(super) fn result_fields(bound: &BoundQuery, plan: &Plan) -> Result<Vec<Outpu
 }
 
 /// The columns of a result.
-pub(super) fn output_fields(names: &[String], plan: &Plan) -> Result<Vec<OutputField>> {
-    let fields = plan.schema.fields().iter().enumerate().map(|(at, field)| {
-        let sql_type = SqlType::of_field(field).ok_or_else(|| {
+pub(super) fn output_fields(bound: &BoundQuery, plan: &Plan) -> Result<Vec<OutputField>> {
+    let fields = plan.schema.fields().iter().enumerate().map(|(at, planned)| {
+        let sql_type = result_type(bound.fields.get(at), planned).ok_or_else(|| {
             ErrorReport::unsupported(format!(
                 "results of type {} are not supported",
-                field.data_type()
+                planned.data_type()
             ))
         })?;
-        let name = names.get(at).cloned().unwrap_or_else(|| field.name().clone());
+        let name = bound.names.get(at).cloned().unwrap_or_else(|| planned.name().clone());
         Ok(OutputField { name, sql_type, table_oid: 0, column_number: 0 })
     });
     fields.collect()
+}
+
+/// The type of a column: what it was bound as, because a planned column may have lost what its
+/// Arrow type does not tell (a `name` that is known to be NULL is planned as any text). The plan
+/// says how the values are held where that is another way: a numeric has the scale of its values.
+fn result_type(bound: Option<&FieldRef>, planned: &Field) -> Option<SqlType> {
+    let held = SqlType::of_arrow(planned.data_type());
+    match bound {
+        Some(bound) if SqlType::of_arrow(bound.data_type()) == held => SqlType::of_field(bound),
+        _ => SqlType::of_field(planned),
+    }
 }
 
 /// One column of text.

@@ -88,8 +88,10 @@ fn sql_type(type_name: &str) -> Result<SqlType, DataType> {
         "timestamptz" => SqlType::TimestampTz,
         "interval" => SqlType::Interval,
         "bytea" => SqlType::Bytea,
-        "int2vector" | "_int2" => return Err(DataType::Int16),
-        "oidvector" | "_oid" => return Err(DataType::Int64),
+        "int2vector" => SqlType::Int2Vector,
+        "oidvector" => SqlType::OidVector,
+        "_int2" => return Err(DataType::Int16),
+        "_oid" => return Err(DataType::Int64),
         list if list.starts_with('_') => return Err(DataType::Utf8View),
         // "char", text, varchar, pg_node_tree, inet, …: what they hold is text.
         _ => SqlType::Text,

@@ -210,6 +210,8 @@ fn type_name(data_type: &ast::DataType) -> String {
         Ok(Name) => "name",
         Ok(Json) => "json",
         Ok(Jsonb) => "jsonb",
+        Ok(Int2Vector) => "int2vector",
+        Ok(OidVector) => "oidvector",
         // An array is named after its elements' type.
         Ok(Array(_)) => match data_type {
             ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(element, _)) => {

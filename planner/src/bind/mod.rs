@@ -56,6 +56,9 @@ pub struct BoundQuery {
     pub plan: LogicalPlan,
     /// PostgreSQL's names of the output columns.
     pub names: Vec<String>,
+    /// The output columns as the statement's text and its parameters' types make them: values of
+    /// parameters, and what the optimizer sees in them, change nothing here.
+    pub fields: Vec<FieldRef>,
     /// The catalog's tables and views that the query names; not those within views.
     pub relations: Vec<NamedRelation>,
     /// The types of parameters that the client or the statement says outright.
@@ -65,28 +68,31 @@ pub struct BoundQuery {
 impl BoundQuery {
     /// The types of `$1`, `$2`, …, as far as the query tells; text where it does not.
     pub fn parameter_types(&self) -> Result<Vec<SqlType>> {
-        let types = self.plan.get_parameter_types().map_err(report)?;
-        let number = |name: &str| name.trim_start_matches('$').parse::<usize>().unwrap_or(0);
-        let count = types.keys().map(|name| number(name)).max().unwrap_or(0);
-        let count = count.max(self.stated.len());
-        let mut parameters = vec![SqlType::Text; count];
-        for (name, data_type) in types {
-            if let (Some(parameter), Some(data_type)) =
-                (number(&name).checked_sub(1).and_then(|at| parameters.get_mut(at)), data_type)
-            {
-                *parameter = SqlType::of_arrow(&data_type).unwrap_or(SqlType::Text);
-            }
-        }
-        for (parameter, stated) in parameters.iter_mut().zip(&self.stated) {
-            match stated {
-                // How long it may be is the column's affair.
-                Some(SqlType::Varchar(_)) => *parameter = SqlType::Varchar(None),
-                Some(stated) => *parameter = *stated,
-                None => {}
-            }
-        }
-        Ok(parameters)
+        let inferred = parameters::inferred_parameter_types(&self.plan).map_err(report)?;
+        let last = inferred.keys().next_back().map_or(0, |last| last + 1);
+        let parameter = |at: usize| match self.stated.get(at).copied().flatten() {
+            // How long it may be is the column's affair.
+            Some(SqlType::Varchar(_)) => SqlType::Varchar(None),
+            Some(stated) => stated,
+            None => inferred.get(&at).copied().flatten().unwrap_or(SqlType::Text),
+        };
+        Ok((0..last.max(self.stated.len())).map(parameter).collect())
     }
+}
+
+/// Binds a query that is prepared: once for the types of its parameters, and with these once more,
+/// as it will be bound whenever it is executed. So its columns are those that every execution has.
+pub fn prepare_query(
+    query: &ast::Query,
+    context: &BindContext,
+    parameter_types: &[Option<SqlType>],
+) -> Result<BoundQuery> {
+    let bound = bind_query(query, context, parameter_types)?;
+    let types: Vec<_> = bound.parameter_types()?.into_iter().map(Some).collect();
+    if types == bound.stated {
+        return Ok(bound);
+    }
+    bind_query(query, context, &types)
 }
 
 /// Binds a query. `parameter_types`: what the client says of `$1`, …; `None`: find out.
@@ -103,7 +109,8 @@ pub fn bind_query(
         .and_then(functions::postgresql_plan)
         .map_err(|error| context.source.report(error))?;
     let names = bound.outputs.resolve(plan.schema());
-    Ok(BoundQuery { plan, names, relations: bound.relations, stated: parameter_types })
+    let fields = plan.schema().fields().iter().cloned().collect();
+    Ok(BoundQuery { plan, names, fields, relations: bound.relations, stated: parameter_types })
 }
 
 fn parameter_fields(types: &[Option<SqlType>]) -> Vec<Option<FieldRef>> {

@@ -63,7 +63,7 @@ impl Element {
             SqlType::Interval => Self::Interval,
             SqlType::Uuid => Self::Uuid,
             SqlType::Bytea => Self::Bytea,
-            SqlType::Array(_) => return None,
+            SqlType::Array(_) | SqlType::Int2Vector | SqlType::OidVector => return None,
         })
     }
 

@@ -58,6 +58,10 @@ pub enum SqlType {
     Jsonb,
     /// An array of one dimension. Results and expressions have it, columns of tables do not.
     Array(Element),
+    /// `int2vector` of the system catalogs: an array of smallint whose subscripts begin with 0
+    Int2Vector,
+    /// `oidvector` of the system catalogs, likewise
+    OidVector,
 }
 
 /// Types whose equal values have equal placement hashes. Two tables co-locate on a join only if
@@ -137,9 +141,9 @@ impl SqlType {
             | Self::Name
             | Self::Json
             | Self::Jsonb => DataType::Utf8View,
-            Self::Array(element) => {
-                DataType::List(Arc::new(Field::new_list_field(element.sql_type().arrow(), true)))
-            }
+            Self::Array(element) => list(element.sql_type()),
+            Self::Int2Vector => list(Self::SmallInt),
+            Self::OidVector => list(Self::Oid),
             Self::Date => DataType::Date32,
             Self::Time => DataType::Time64(TimeUnit::Microsecond),
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
@@ -218,8 +222,28 @@ impl SqlType {
             Self::Interval => HashClass::Interval,
             Self::Uuid => HashClass::Uuid,
             Self::Bytea => HashClass::Bytea,
-            Self::Oid | Self::Json | Self::Jsonb | Self::Array(_) => return None,
+            Self::Oid
+            | Self::Json
+            | Self::Jsonb
+            | Self::Array(_)
+            | Self::Int2Vector
+            | Self::OidVector => return None,
         })
+    }
+
+    /// The type of an array's or a vector's elements; `None`: it is neither.
+    pub fn element(self) -> Option<Self> {
+        match self {
+            Self::Array(element) => Some(element.sql_type()),
+            Self::Int2Vector => Some(Self::SmallInt),
+            Self::OidVector => Some(Self::Oid),
+            _ => None,
+        }
+    }
+
+    /// `int2vector` or `oidvector`?
+    pub fn is_vector(self) -> bool {
+        matches!(self, Self::Int2Vector | Self::OidVector)
     }
 
     /// PostgreSQL's type OID.
@@ -247,6 +271,8 @@ impl SqlType {
             Self::Json => 114,
             Self::Jsonb => 3802,
             Self::Array(element) => element.array_oid(),
+            Self::Int2Vector => 22,
+            Self::OidVector => 30,
         }
     }
 
@@ -277,7 +303,9 @@ impl SqlType {
             | Self::Bytea
             | Self::Json
             | Self::Jsonb
-            | Self::Array(_) => -1,
+            | Self::Array(_)
+            | Self::Int2Vector
+            | Self::OidVector => -1,
         }
     }
 
@@ -316,9 +344,15 @@ impl SqlType {
             "name" => Self::Name,
             "json" => Self::Json,
             "jsonb" => Self::Jsonb,
+            "int2vector" => Self::Int2Vector,
+            "oidvector" => Self::OidVector,
             _ => return None,
         })
     }
+}
+
+fn list(element: SqlType) -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(element.arrow(), true)))
 }
 
 impl fmt::Display for SqlType {
@@ -347,6 +381,8 @@ impl fmt::Display for SqlType {
             Self::Json => f.write_str("json"),
             Self::Jsonb => f.write_str("jsonb"),
             Self::Array(element) => write!(f, "{}[]", element.sql_type()),
+            Self::Int2Vector => f.write_str("int2vector"),
+            Self::OidVector => f.write_str("oidvector"),
         }
     }
 }
@@ -384,6 +420,8 @@ mod tests {
             Array(Element::Integer),
             Array(Element::Numeric(10, 2)),
             Array(Element::Text),
+            Int2Vector,
+            OidVector,
         ];
         for t in all {
             assert_eq!(SqlType::parse(&t.to_string()), Some(t));

@@ -92,7 +92,7 @@ impl NewColumns {
         sql_type: SqlType,
         position: Option<u32>,
     ) -> Result<&mut ColumnDef> {
-        if let SqlType::Array(_) = sql_type {
+        if sql_type.element().is_some() {
             let message = format!("column \"{name}\" has type {sql_type}, which no table can hold");
             let report = ErrorReport::unsupported(message)
                 .hint("Arrays are for expressions and results. Store jsonb, or a row per element.");

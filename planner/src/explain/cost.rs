@@ -164,7 +164,9 @@ fn type_width(sql_type: SqlType) -> usize {
         | SqlType::Bytea
         | SqlType::Json
         | SqlType::Jsonb
-        | SqlType::Array(_) => UNKNOWN_WIDTH,
+        | SqlType::Array(_)
+        | SqlType::Int2Vector
+        | SqlType::OidVector => UNKNOWN_WIDTH,
         SqlType::Name => 64,
         SqlType::Char(length) => length as usize,
         SqlType::Varchar(Some(length)) => match length as usize {

@@ -9,6 +9,7 @@ mod arithmetic;
 mod array;
 mod cast;
 mod civil;
+mod coalesce;
 mod compare;
 mod datetime;
 mod decimal;
@@ -67,6 +68,7 @@ fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         function(CastFunction::new(CastKind::Assignment)),
         function(ToNumeric::new()),
         function(nullable::Nullable::new()),
+        function(coalesce::Coalesce::default()),
     ];
     functions.extend(Arithmetic::ALL.map(|op| function(ArithmeticFunction::new(op))));
     functions.extend(compare::all());

@@ -48,6 +48,8 @@ impl FunctionRegistry {
         for function in super::scalar_functions() {
             registry.ours.extend(names(function.name(), function.aliases()));
         }
+        // It finds the type of its arguments as DataFusion's does.
+        registry.ours.remove("coalesce");
         for function in SessionStateDefaults::default_higher_order_functions() {
             for name in names(function.name(), function.aliases()) {
                 registry.higher_order.insert(name, Arc::clone(&function));

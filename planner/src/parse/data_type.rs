@@ -145,6 +145,8 @@ fn plain_type(name: &str) -> Option<SqlType> {
         "name" => SqlType::Name,
         "json" => SqlType::Json,
         "jsonb" => SqlType::Jsonb,
+        "int2vector" => SqlType::Int2Vector,
+        "oidvector" => SqlType::OidVector,
         _ => return None,
     })
 }
@@ -192,8 +194,6 @@ const UNSUPPORTED: &[&str] = &[
     "void",
     "anyelement",
     "anyarray",
-    "int2vector",
-    "oidvector",
     "aclitem",
     "hstore",
     "geometry",

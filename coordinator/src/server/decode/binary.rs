@@ -3,10 +3,7 @@
 use arrow::datatypes::IntervalMonthDayNano;
 use bytes::{Buf, Bytes};
 use datafusion::scalar::ScalarValue;
-use kestrel_planner::{
-    catalog::{Element, SqlType},
-    functions::SessionFormats,
-};
+use kestrel_planner::{catalog::SqlType, functions::SessionFormats};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{numeric, out_of_range, received_date, received_timestamp, string};
@@ -48,7 +45,9 @@ pub(super) fn decode(sql_type: SqlType, bytes: Bytes, number: usize) -> Result<S
             JSONB_VERSION => json(sql_type, utf8(&input.rest())?)?,
             _ => return Err(input.malformed()),
         },
-        SqlType::Array(element) => decode_array(&mut input, element)?,
+        SqlType::Array(element) => decode_array(&mut input, element.sql_type())?,
+        SqlType::Int2Vector => decode_array(&mut input, SqlType::SmallInt)?,
+        SqlType::OidVector => decode_array(&mut input, SqlType::Oid)?,
     };
     match input.bytes.is_empty() {
         true => Ok(value),
@@ -65,7 +64,7 @@ fn json(sql_type: SqlType, text: &str) -> Result<ScalarValue> {
 }
 
 /// array_recv (arrayfuncs.c).
-fn decode_array(input: &mut Input, element: Element) -> Result<ScalarValue> {
+fn decode_array(input: &mut Input, to: SqlType) -> Result<ScalarValue> {
     let (dimensions, _, _) = (input.i32()?, input.i32()?, input.i32()?);
     let count = match dimensions {
         0 => 0,
@@ -75,7 +74,6 @@ fn decode_array(input: &mut Input, element: Element) -> Result<ScalarValue> {
         }
         _ => return Err(ErrorReport::unsupported("arrays of more than one dimension")),
     };
-    let to = element.sql_type();
     let mut values = Vec::new();
     for _ in 0..count {
         let value = match usize::try_from(input.i32()?) {

@@ -55,10 +55,12 @@ pub(super) fn parameter_type(oid: u32) -> Result<Option<SqlType>> {
         19 => SqlType::Name,
         20 => SqlType::BigInt,
         21 => SqlType::SmallInt,
+        22 => SqlType::Int2Vector,
         23 => SqlType::Integer,
         // `"char"` and char without a length, too: no blanks are added to a parameter.
         18 | 25 | 1042 => SqlType::Text,
         26 => SqlType::Oid,
+        30 => SqlType::OidVector,
         700 => SqlType::Real,
         701 => SqlType::Double,
         1043 => SqlType::Varchar(None),

@@ -1,5 +1,7 @@
 //! Parameters as drivers send them.
 
+use std::sync::Arc;
+
 use arrow::datatypes::IntervalMonthDayNano;
 
 use super::*;
@@ -68,6 +70,15 @@ fn arrays_and_json() {
     check(SqlType::Jsonb, "{\"a\":1}", json.clone());
     check_binary(SqlType::Jsonb, "017b2261223a20317d", json);
     assert_eq!(parameter_type(1007), Ok(Some(of_integers)));
+    let smallints = [ScalarValue::Int16(Some(2)), ScalarValue::Int16(Some(1))];
+    let vector = ScalarValue::new_list_nullable(&smallints, &SqlType::SmallInt.arrow());
+    check(SqlType::Int2Vector, " 2 1", ScalarValue::List(Arc::clone(&vector)));
+    check_binary(
+        SqlType::Int2Vector,
+        "0000000100000000000000150000000200000000000000020002000000020001",
+        ScalarValue::List(vector),
+    );
+    assert_eq!(parameter_type(30), Ok(Some(SqlType::OidVector)));
 }
 
 #[test]

@@ -44,22 +44,25 @@ pub(super) fn put(values: &Values<'_>, row: usize, out: &mut BytesMut) {
             out.put_u8(JSONB_VERSION);
             out.put_slice(values.value(row).as_bytes());
         }
-        Values::Array(elements) => put_array(elements, row, out),
+        Values::Array(elements) => put_array(elements, row, 1, out),
+        Values::Vector(elements) => put_array(elements, row, 0, out),
     }
 }
 
 /// `array_send` (arrayfuncs.c): dimensions (none for an empty array), whether there are NULLs, the
 /// elements' type; of the one dimension the length and lower bound; each element with its length.
-fn put_array(elements: &Elements<'_>, row: usize, out: &mut BytesMut) {
+/// Vectors, whose lower bound is 0, have their dimension also when they are empty.
+fn put_array(elements: &Elements<'_>, row: usize, lower_bound: i32, out: &mut BytesMut) {
     let range = elements.of_row(row);
-    out.put_i32(i32::from(!range.is_empty()));
+    let has_dimension = lower_bound == 0 || !range.is_empty();
+    out.put_i32(i32::from(has_dimension));
     out.put_i32(i32::from(range.clone().any(|position| elements.is_null(position))));
     out.put_u32(elements.oid);
-    if range.is_empty() {
+    if !has_dimension {
         return;
     }
     out.put_i32(range.len() as i32);
-    out.put_i32(1);
+    out.put_i32(lower_bound);
     for position in range {
         if elements.is_null(position) {
             out.put_i32(-1);

@@ -9,7 +9,7 @@ use arrow::array::{
     StringViewArray, Time64MicrosecondArray, TimestampMicrosecondArray, TimestampNanosecondArray,
     UInt32Array, UInt64Array,
 };
-use arrow::datatypes::{Int32Type, IntervalMonthDayNano, Schema};
+use arrow::datatypes::{Int16Type, Int32Type, Int64Type, IntervalMonthDayNano, Schema};
 
 use super::*;
 
@@ -279,6 +279,32 @@ fn arrays_and_json() {
         texts(),
         of_texts,
         "0000000100000000000000190000000200000001000000016100000003622063",
+    );
+    let smallints = |values: Vec<Option<i16>>| {
+        ListArray::from_iter_primitive::<Int16Type, _, _>(vec![Some(values)])
+    };
+    let oids = |values: Vec<Option<i64>>| {
+        ListArray::from_iter_primitive::<Int64Type, _, _>(vec![Some(values)])
+    };
+    check(smallints(vec![Some(2), Some(1)]), SqlType::Int2Vector, "2 1");
+    check(smallints(vec![]), SqlType::Int2Vector, "");
+    check(oids(vec![Some(1978), Some(3126)]), SqlType::OidVector, "1978 3126");
+    // int2vectorsend and oidvectorsend are array_send; the lower bound is 0.
+    check_binary(
+        smallints(vec![Some(2), Some(1)]),
+        SqlType::Int2Vector,
+        "000000010000000000000015000000020000000000000002000200000002\
+         0001",
+    );
+    check_binary(
+        oids(vec![Some(1978)]),
+        SqlType::OidVector,
+        "00000001000000000000001a000000010000000000000004000007ba",
+    );
+    check_binary(
+        smallints(vec![]),
+        SqlType::Int2Vector,
+        "0000000100000000000000150000000000000000",
     );
     let json = || StringViewArray::from(vec!["{\"a\": 1}"]);
     check(json(), SqlType::Jsonb, "{\"a\": 1}");

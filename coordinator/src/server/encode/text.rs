@@ -40,6 +40,7 @@ pub(super) fn put(values: &Values<'_>, row: usize, style: &SessionFormats, out: 
         Values::Uuid(values) => put_uuid(out, values.value(row)),
         Values::Bytea(values) => put_bytea(out, values.value(row), style.bytea_output),
         Values::Array(elements) => put_array(elements, row, style, out),
+        Values::Vector(elements) => put_vector(elements, row, style, out),
     }
 }
 
@@ -101,6 +102,16 @@ fn put_array(elements: &Elements<'_>, row: usize, style: &SessionFormats, out: &
         put_element(&element, out);
     }
     out.put_u8(b'}');
+}
+
+/// `int2vectorout` (int.c), `oidvectorout` (oid.c): `1 2`.
+fn put_vector(elements: &Elements<'_>, row: usize, style: &SessionFormats, out: &mut BytesMut) {
+    for (at, position) in elements.of_row(row).enumerate() {
+        if at > 0 {
+            out.put_u8(b' ');
+        }
+        put(&elements.values, position, style, out);
+    }
 }
 
 /// An element, in quotes where it would not be read back without.

@@ -55,6 +55,8 @@ pub(super) enum Values<'a> {
     Jsonb(&'a StringViewArray),
     /// An array
     Array(Elements<'a>),
+    /// int2vector, oidvector
+    Vector(Elements<'a>),
 }
 
 /// The elements of a column of arrays.
@@ -97,15 +99,9 @@ impl<'a> Values<'a> {
                 array.as_string_view_opt().map(Self::Text)
             }
             SqlType::Jsonb => array.as_string_view_opt().map(Self::Jsonb),
-            SqlType::Array(element) => match array.as_list_opt::<i32>() {
-                Some(list) => Some(Self::Array(Elements {
-                    offsets: list.offsets(),
-                    values: Box::new(Self::new(list.values(), element.sql_type())?),
-                    nulls: list.values().nulls(),
-                    oid: element.sql_type().oid(),
-                })),
-                None => None,
-            },
+            SqlType::Array(element) => elements(array, element.sql_type())?.map(Self::Array),
+            SqlType::Int2Vector => elements(array, SqlType::SmallInt)?.map(Self::Vector),
+            SqlType::OidVector => elements(array, SqlType::Oid)?.map(Self::Vector),
             SqlType::Char(length) => {
                 array.as_string_view_opt().map(|values| Self::Char(values, length))
             }
@@ -123,6 +119,16 @@ impl<'a> Values<'a> {
             ErrorReport::internal(format!("{} held as {}", sql_type, array.data_type()))
         })
     }
+}
+
+fn elements(array: &ArrayRef, element: SqlType) -> Result<Option<Elements<'_>>> {
+    let Some(list) = array.as_list_opt::<i32>() else { return Ok(None) };
+    Ok(Some(Elements {
+        offsets: list.offsets(),
+        values: Box::new(Values::new(list.values(), element)?),
+        nulls: list.values().nulls(),
+        oid: element.oid(),
+    }))
 }
 
 fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef) -> Option<&ScalarBuffer<T::Native>> {

@@ -16,7 +16,7 @@ use super::{
     super::{ClientSession, Outcome, OutputField, RowsTag, Statement},
     rows::RowCursor,
 };
-use crate::server::{CursorTraits, Format, Parameter, Portal, PortalState};
+use crate::server::{CursorTraits, Format, Parameter, Portal, PortalState, check_unchanged};
 
 impl ClientSession {
     /// DECLARE.
@@ -82,8 +82,10 @@ impl ClientSession {
         let StatementKind::Query(query) = &statement.kind else {
             return Err(cannot_be_run(name));
         };
-        let (_, rows) = self.open_cursor(query, &statement, &parameters, None).await?;
+        let (fields, rows) = self.open_cursor(query, &statement, &parameters, None).await?;
         if let Some(portal) = self.portals.get_mut(name) {
+            check_unchanged(portal.fields.as_deref(), &fields)?;
+            portal.fields = Some(fields);
             portal.state = opened(rows);
         }
         Ok(())

@@ -15,8 +15,8 @@ use super::{
 /// `ARRAY(SELECT x FROM …)`, and functions that make rows of an array.
 pub(super) fn array_of(function: &mut Function) -> Option<Expr> {
     let name = function.name.to_string().to_lowercase();
-    if let "generate_subscripts" | "_pg_expandarray" = name.as_str() {
-        return rows_of(&name, function);
+    if name == "_pg_expandarray" {
+        return expanded(function);
     }
     let FunctionArguments::Subquery(query) = &mut function.args else { return None };
     if name != "array" {
@@ -77,17 +77,13 @@ fn list_of(query: &Query) -> Option<Expr> {
     Some(call(PREFIXED, vec![text(prefix), list.clone()]))
 }
 
-/// `generate_subscripts(list, 1)` is a row per subscript; `_pg_expandarray(list)` a row (x, n) per
-/// element and subscript.
-fn rows_of(name: &str, function: &Function) -> Option<Expr> {
+/// `_pg_expandarray(list)` is a row (x, n) per element, n counted from 1.
+fn expanded(function: &Function) -> Option<Expr> {
     let FunctionArguments::List(arguments) = &function.args else { return None };
     let FunctionArg::Unnamed(FunctionArgExpr::Expr(list)) = arguments.args.first()? else {
         return None;
     };
     let subscripts = call("unnest", vec![call(SUBSCRIPTS, vec![list.clone()])]);
-    if name == "generate_subscripts" {
-        return Some(subscripts);
-    }
     let elements = call("unnest", vec![list.clone()]);
     Some(call("named_struct", vec![text("x"), elements, text("n"), subscripts]))
 }

@@ -10,7 +10,7 @@
 //! | `pg_catalog.f(x)`, `x OPERATOR(pg_catalog.~) y`, `x COLLATE …` | `f(x)`, `x ~ y`, `x` | `names` |
 //! | `pg_class`, `c.tableoid` | `pg_catalog.pg_class`, its OID | `names` |
 //! | `x::oid`, `x::"char"`, `x::pg_catalog.text` | `x::bigint`, `x::text` | `names` |
-//! | `indkey[0]` (an `int2vector`), `relname[0]` | `indkey[(0) + 1]`, `substr(relname, …)` | `names` |
+//! | `relname[0]` | `substr(relname, …)` | `names` |
 //! | `'t'::regclass` compared, `x::regclass` shown | the OID, the name | `reg` |
 //! | `ARRAY(SELECT x FROM …)` | `(SELECT array_agg(x) FROM …)` | `arrays` |
 //! | `_pg_expandarray(a)`, `(row).name` | `unnest`, `get_field` | `arrays` |

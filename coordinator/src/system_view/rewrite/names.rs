@@ -8,9 +8,10 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, TimezoneInfo, VisitorMut,
 };
 use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
+use kestrel_planner::parse::sql_type;
 
 use super::{
-    build::{array, array_elements, call, literal_text, number, text},
+    build::{array, array_elements, call, literal_text, number},
     scope::{Scope, column, folded, system_relation},
 };
 
@@ -63,12 +64,8 @@ struct Subscripted {
 }
 
 impl Subscripted {
-    /// Subscripts of the vector types and of names begin with 0, those of lists with 1; of a name
-    /// they give a character.
+    /// A subscript of a name gives a character; they begin with 0.
     fn access(self, access: &mut [AccessExpr]) -> Option<Expr> {
-        if is_vector(self.type_name) {
-            access.iter_mut().for_each(count_from_one);
-        }
         let [.., AccessExpr::Subscript(Subscript::Index { index })] = access else { return None };
         (self.type_name == "name").then(|| {
             let from_one = plus_one(std::mem::replace(index, number(0)));
@@ -172,19 +169,14 @@ impl VisitorMut for Names {
         let replacement = match expr {
             // Text has one collation.
             Expr::Collate { expr: inner, .. } => Some(std::mem::replace(&mut **inner, number(0))),
-            // Lists would be written with braces.
-            Expr::Cast { expr: inner, data_type, .. }
-                if is_text(data_type) && self.is_vector(inner) =>
-            {
-                let vector = std::mem::replace(&mut **inner, number(0));
-                Some(call("array_to_string", vec![vector, text(" ")]))
-            }
             Expr::Cast { expr: inner, data_type, .. } => match target(data_type) {
                 Target::Unknown => None,
                 Target::Type(known) => {
                     *data_type = known;
                     None
                 }
+                // An array of them is another type.
+                Target::Array if self.is_vector(inner) && sql_type(data_type).is_ok() => None,
                 Target::Array => match literal_text(inner).and_then(array_elements) {
                     Some(elements) => Some(array(elements)),
                     None => Some(std::mem::replace(&mut **inner, number(0))),
@@ -259,12 +251,6 @@ fn array_literal(one: &Expr, literal: &mut Expr) {
     }
 }
 
-fn count_from_one(access: &mut AccessExpr) {
-    if let AccessExpr::Subscript(Subscript::Index { index }) = access {
-        *index = plus_one(std::mem::replace(index, number(0)));
-    }
-}
-
 fn plus_one(index: Expr) -> Expr {
     Expr::BinaryOp {
         left: Box::new(Expr::Nested(Box::new(index))),
@@ -318,11 +304,6 @@ fn is_vector(type_name: &str) -> bool {
     type_name.ends_with("vector")
 }
 
-fn is_text(data_type: &DataType) -> bool {
-    let written = data_type.to_string().to_ascii_lowercase();
-    ["text", "varchar"].contains(&written.strip_prefix("pg_catalog.").unwrap_or(&written))
-}
-
 /// What a cast goes to.
 enum Target {
     /// A type that the planner knows by this name.
@@ -349,7 +330,6 @@ fn target(data_type: &DataType) -> Target {
     Target::Type(match name.as_str() {
         "oid" | "xid" | "cid" => DataType::BigInt(None),
         "name" | "\"char\"" => DataType::Text,
-        "int2vector" | "oidvector" => return Target::Array,
         _ if !is_qualified => return Target::Unknown,
         "bool" => DataType::Boolean,
         "date" => DataType::Date,

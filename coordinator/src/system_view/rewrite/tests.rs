@@ -114,12 +114,12 @@ const REWRITTEN: &[(&str, &str)] = &[
     ("SELECT a::int[]", "SELECT a::INT[]"),
     (
         "SELECT indkey[0], c.conkey[1] FROM pg_index i, pg_constraint c",
-        "SELECT indkey[(0) + 1], c.conkey[1] FROM pg_catalog.pg_index i, \
+        "SELECT indkey[0], c.conkey[1] FROM pg_catalog.pg_index i, \
              pg_catalog.pg_constraint c",
     ),
     (
         "SELECT ix.indkey::varchar AS k, c.conkey::text AS t FROM pg_index ix, pg_constraint c",
-        "SELECT array_to_string(ix.indkey, ' ') AS k, c.conkey::TEXT AS t FROM \
+        "SELECT ix.indkey::VARCHAR AS k, c.conkey::TEXT AS t FROM \
              pg_catalog.pg_index ix, pg_catalog.pg_constraint c",
     ),
     (
@@ -138,7 +138,7 @@ const REWRITTEN: &[(&str, &str)] = &[
     ),
     (
         "SELECT 1 FROM pg_index i WHERE i.indkey[a.attnum - 1] = 2",
-        "SELECT 1 FROM pg_catalog.pg_index i WHERE i.indkey[(a.attnum - 1) + 1] = 2",
+        "SELECT 1 FROM pg_catalog.pg_index i WHERE i.indkey[a.attnum - 1] = 2",
     ),
     ("SELECT x::regclass", "SELECT kestrel_reg_text('regclass', x)"),
     ("SELECT 1 WHERE x = 't'::regclass", "SELECT 1 WHERE x = kestrel_reg_oid('regclass', 't')"),

@@ -11,7 +11,7 @@ use datafusion::common::Result;
 
 use super::evaluate::{Context, convert, text_of};
 use crate::{
-    catalog::Element,
+    catalog::SqlType,
     error::to_datafusion,
     functions::{
         array::{elements, put_element},
@@ -24,10 +24,9 @@ use crate::{
 pub(super) fn to_array(
     array: &ArrayRef,
     text: Option<&StringViewArray>,
-    element: Element,
+    to: SqlType,
     context: &Context,
 ) -> Result<ArrayRef> {
-    let to = element.sql_type();
     let (values, offsets, nulls) = match (text, array.as_list_opt::<i32>()) {
         (Some(text), _) => parsed(text)?,
         (None, Some(list)) => {
@@ -41,6 +40,24 @@ pub(super) fn to_array(
     let values = convert(&values, to, context)?;
     let item = Arc::new(Field::new_list_field(to.arrow(), true));
     Ok(Arc::new(ListArray::try_new(item, offsets, values, nulls)?))
+}
+
+/// Texts or arrays as vectors, whose texts are numbers with blanks between (`int2vectorin`, int.c;
+/// `oidvectorin`, oid.c).
+pub(super) fn to_vector(
+    array: &ArrayRef,
+    text: Option<&StringViewArray>,
+    to: SqlType,
+    context: &Context,
+) -> Result<ArrayRef> {
+    let Some(texts) = text else { return to_array(array, None, to, context) };
+    let numbers = |text: &str| text.split_ascii_whitespace().count();
+    let offsets = OffsetBuffer::from_lengths(texts.iter().map(|text| text.map_or(0, numbers)));
+    let values = texts.iter().flatten().flat_map(str::split_ascii_whitespace).map(Some);
+    let values: ArrayRef = Arc::new(values.collect::<StringViewArray>());
+    let values = convert(&values, to, context)?;
+    let item = Arc::new(Field::new_list_field(to.arrow(), true));
+    Ok(Arc::new(ListArray::try_new(item, offsets, values, texts.nulls().cloned())?))
 }
 
 /// All elements of all texts, and where each text's begin.

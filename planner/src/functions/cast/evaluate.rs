@@ -103,7 +103,11 @@ pub(crate) fn convert(array: &ArrayRef, to: SqlType, context: &Context) -> Resul
         SqlType::Jsonb => to_json(&text_of(&array, &context.formats)?, |text| {
             Json::parse(text).map(|value| value.canonical().spaced())
         }),
-        SqlType::Array(element) => super::array::to_array(&array, text, element, context),
+        SqlType::Array(element) => {
+            super::array::to_array(&array, text, element.sql_type(), context)
+        }
+        SqlType::Int2Vector => super::array::to_vector(&array, text, SqlType::SmallInt, context),
+        SqlType::OidVector => super::array::to_vector(&array, text, SqlType::Oid, context),
     }
 }
 

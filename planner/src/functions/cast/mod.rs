@@ -15,14 +15,14 @@ mod number;
 mod numeric;
 pub mod output;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::ArrayRef,
     datatypes::{DataType, FieldRef, IntervalMonthDayNano, TimeUnit},
 };
 use datafusion::{
-    common::{Result, ScalarValue},
+    common::{Result, ScalarValue, metadata::FieldMetadata},
     logical_expr::{
         Cast, ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
         Signature, Volatility, expr::ScalarFunction,
@@ -42,7 +42,10 @@ use super::{
     operand, sql_name,
     zone::Zone,
 };
-use crate::{catalog::SqlType, error::to_datafusion};
+use crate::{
+    catalog::{SQL_TYPE_METADATA, SqlType},
+    error::to_datafusion,
+};
 
 /// The text of a timestamptz: microseconds since 1970. Without a zone it is UTC.
 pub(crate) fn parse_timestamp_tz(text: &str) -> Result<i64, ErrorReport> {
@@ -114,7 +117,7 @@ pub fn read_text(
 
 fn cast(expr: Expr, from: &DataType, to: SqlType, kind: CastKind) -> Result<Expr, ErrorReport> {
     if is_same(from, to) {
-        return Ok(expr);
+        return Ok(if kind == CastKind::Explicit { labelled(expr, to) } else { expr });
     }
     if !is_allowed(from, to) {
         return Err(ErrorReport::new(
@@ -135,12 +138,27 @@ fn cast(expr: Expr, from: &DataType, to: SqlType, kind: CastKind) -> Result<Expr
             return Ok(Expr::Cast(Cast::new_from_field(Box::new(literal), field)));
         }
         let metadata = (!field.metadata().is_empty()).then(|| field.as_ref().into());
-        return Ok(Expr::Literal(value, metadata));
+        let literal = Expr::Literal(value, metadata);
+        return Ok(if kind == CastKind::Explicit { labelled(literal, to) } else { literal });
     }
     if is_plain(from, to) {
         return Ok(Expr::Cast(Cast::new_from_field(Box::new(expr), field)));
     }
     Ok(call(expr, to, kind))
+}
+
+/// A quoted literal that is cast to a type of texts says so: without a label it could still become
+/// of any type (`is_untyped_text`).
+pub(crate) fn labelled(expr: Expr, to: SqlType) -> Expr {
+    match expr {
+        Expr::Literal(value, _)
+            if matches!(to, SqlType::Text | SqlType::Varchar(None) | SqlType::Name) =>
+        {
+            let label = (SQL_TYPE_METADATA.to_string(), to.to_string());
+            Expr::Literal(value, Some(FieldMetadata::new(BTreeMap::from([label]))))
+        }
+        other => other,
+    }
 }
 
 fn call(expr: Expr, to: SqlType, kind: CastKind) -> Expr {
@@ -154,6 +172,8 @@ fn is_same(from: &DataType, to: SqlType) -> bool {
     match to {
         // json and jsonb say in the field's metadata that they are no text.
         SqlType::Varchar(Some(_)) | SqlType::Char(_) | SqlType::Json | SqlType::Jsonb => false,
+        // Nor are vectors arrays.
+        SqlType::Int2Vector | SqlType::OidVector => false,
         SqlType::Numeric(..) => *from == to.arrow(),
         _ => *from == to.arrow(),
     }
@@ -260,6 +280,8 @@ fn is_allowed(from: &DataType, to: SqlType) -> bool {
     if let DataType::List(item) = from {
         return match to {
             T::Array(element) => is_allowed(item.data_type(), element.sql_type()),
+            T::Int2Vector => is_allowed(item.data_type(), T::SmallInt),
+            T::OidVector => is_allowed(item.data_type(), T::Oid),
             _ => to_text,
         };
     }

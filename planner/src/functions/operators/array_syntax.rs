@@ -5,7 +5,7 @@
 //! | `ARRAY[a, b]` | `make_array(a, b)` |
 //! | `x = ANY (array)`, `x <> ALL (array)` | `kestrel_any(x, array, '=')`, `kestrel_all(x, array, '<>')` |
 //! | `x LIKE ANY (array)` | `kestrel_any(x, array, '~~')` |
-//! | `a[:2]`, `a[2:]` | `a[1:2]`, `a[2:2147483647]` |
+//! | `a[:2]`, `a[2:]` | `a[-2147483647:2]`, `a[2:2147483647]` |
 //! | `ARRAY(SELECT x FROM … ORDER BY y)` | `kestrel_array_or_empty((SELECT array_agg(x ORDER BY y) FROM …))` |
 //! | `array_agg(DISTINCT x)` | `array_agg(DISTINCT x ORDER BY x)` |
 //! | `json_agg(x)` | `kestrel_json_agg(array_agg(kestrel_json_element(x)))` |
@@ -82,7 +82,7 @@ fn bounded(root: &Expr, access_chain: &[AccessExpr]) -> Option<Expr> {
     let bounded = |access: &AccessExpr| match access {
         AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride }) => {
             AccessExpr::Subscript(Subscript::Slice {
-                lower_bound: lower_bound.clone().or_else(|| Some(number("1"))),
+                lower_bound: lower_bound.clone().or_else(|| Some(number("-2147483647"))),
                 upper_bound: upper_bound.clone().or_else(|| Some(number("2147483647"))),
                 stride: stride.clone(),
             })

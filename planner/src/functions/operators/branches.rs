@@ -185,8 +185,8 @@ pub(super) fn special_type(expr: &Expr, schema: &DFSchema) -> Option<SqlType> {
     }
 }
 
-/// The type that all values have, if it is a `char(n)`, json or jsonb, which are more than their
-/// Arrow type tells; NULL and quoted text have any.
+/// The type that all values have, if it is a `char(n)`, json, jsonb or vector, which are more than
+/// their Arrow type tells; NULL and quoted text have any.
 fn special_text<'a>(values: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<SqlType> {
     let mut common = None;
     for value in values {
@@ -194,7 +194,8 @@ fn special_text<'a>(values: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -
             continue;
         }
         let sql_type = SqlType::of_field(&value.to_field(schema).ok()?.1)?;
-        let is_special = matches!(sql_type, SqlType::Char(_) | SqlType::Json | SqlType::Jsonb);
+        let is_special = matches!(sql_type, SqlType::Char(_) | SqlType::Json | SqlType::Jsonb)
+            || sql_type.is_vector();
         if !is_special || common.is_some_and(|c| c != sql_type) {
             return None;
         }

@@ -15,7 +15,7 @@ use datafusion::{
 use super::{
     branches,
     comparison::{Comparison, as_date, plan},
-    literal_of_cast,
+    literal_of_cast, row_call,
     similar::similar,
 };
 use crate::{
@@ -24,7 +24,8 @@ use crate::{
     functions::{
         Negate,
         arithmetic::types::Class,
-        cast::{cast_always, cast_of, cast_to},
+        array::VECTOR_TEXT,
+        cast::{cast_always, cast_of, cast_to, labelled},
         literal::{is_untyped_text, narrow_integer_literal},
         string::{LikeEscape, escaped_by_backslash},
     },
@@ -66,6 +67,9 @@ fn finish(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                     if is_more_than_text(&cast.expr, schema) =>
                 {
                     Ok(Transformed::yes(as_bare_text(*cast.expr, to)))
+                }
+                Some(to) if sql_type(&cast.expr, schema).is_some_and(SqlType::is_vector) => {
+                    of_vector(*cast.expr, &from, to).map(Transformed::yes)
                 }
                 Some(to) if is_relabelling(&cast.expr, to, schema) => {
                     Ok(Transformed::yes(cast_always(*cast.expr, to)))
@@ -122,11 +126,24 @@ fn without_label(expr: &mut Expr, schema: &DFSchema) {
     }
 }
 
+/// A vector as another type: its text is not that of an array.
+fn of_vector(expr: Expr, from: &DataType, to: SqlType) -> Result<Expr> {
+    let cast = match to {
+        SqlType::Array(_) => return Ok(cast_always(expr, to)),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Name => {
+            let text = row_call(VECTOR_TEXT, vec![expr.clone()]).unwrap_or(expr);
+            cast_to(text, &DataType::Utf8View, to)
+        }
+        _ => cast_to(expr, from, to),
+    };
+    cast.map_err(to_datafusion)
+}
+
 /// A `char(n)`, json or jsonb as a text. A `char(n)` is held without its blanks; what has to go is
 /// its length, which would bring them back when it is shown.
 fn as_bare_text(expr: Expr, to: SqlType) -> Expr {
     match expr {
-        Expr::Literal(value, _) => Expr::Literal(value, None),
+        Expr::Literal(value, _) => labelled(Expr::Literal(value, None), to),
         expr => cast_always(expr, to),
     }
 }

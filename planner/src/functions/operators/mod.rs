@@ -16,6 +16,7 @@ mod similar;
 mod special;
 mod syntax;
 mod unify;
+mod values_syntax;
 
 use datafusion::{
     common::{DFSchema, Result},
@@ -296,6 +297,10 @@ fn literal_of_cast(expr: Expr) -> Result<Expr> {
 pub(super) fn boolean(expr: Expr, own: &DataType, of: &str) -> Result<Expr> {
     if is_untyped_text(&expr) {
         return typed_text(expr, &DataType::Boolean).map_err(to_datafusion);
+    }
+    if let Expr::Placeholder(Placeholder { id, field: None }) = expr {
+        let field = Arc::new(Field::new("", DataType::Boolean, true));
+        return Ok(Expr::Placeholder(Placeholder::new_with_field(id, Some(field))));
     }
     if matches!(own, DataType::Boolean | DataType::Null) {
         return Ok(expr);

@@ -9,8 +9,8 @@ use datafusion::{
         tree_node::{Transformed, TreeNode},
     },
     logical_expr::{
-        Expr, LogicalPlan, LogicalPlanBuilder, Subquery, Union, expr_rewriter::NamePreserver,
-        utils::merge_schema,
+        Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Subquery, Union, expr::Placeholder,
+        expr_rewriter::NamePreserver, utils::merge_schema,
     },
 };
 
@@ -19,7 +19,7 @@ use super::{
     set_operation,
     unify::{Known, all_unified, common_type, unified},
 };
-use crate::functions::literal::is_untyped_text;
+use crate::{catalog::SqlType, functions::literal::is_untyped_text};
 
 /// Applies [`postgresql_expr`] to every expression of a plan that DataFusion's SQL planner made,
 /// subqueries included, and computes the schemas anew. Column names stay.
@@ -70,11 +70,26 @@ fn unified_rows(rows: Vec<Vec<Expr>>) -> Result<Vec<Vec<Expr>>> {
             .filter_map(|row| row.get_mut(column))
             .map(|value| std::mem::replace(value, Expr::Literal(ScalarValue::Null, None)))
             .collect();
-        for (row, value) in rows.iter_mut().zip(all_unified("VALUES", values, &schema)?) {
+        let values = equally_labelled(all_unified("VALUES", values, &schema)?, &schema)?;
+        for (row, value) in rows.iter_mut().zip(values) {
             row[column] = value;
         }
     }
     Ok(rows)
+}
+
+/// DataFusion wants the values of a column to say alike what they are beyond their Arrow type.
+/// Where some literals say it and others do not, none does.
+fn equally_labelled(values: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
+    let labels = values.iter().map(|value| value.metadata(schema)).collect::<Result<Vec<_>>>()?;
+    if labels.windows(2).all(|pair| pair[0] == pair[1]) {
+        return Ok(values);
+    }
+    let bare = |value| match value {
+        Expr::Literal(value, _) => Expr::Literal(value, None),
+        other => other,
+    };
+    Ok(values.into_iter().map(bare).collect())
 }
 
 /// Inputs whose columns have common types. DataFusion brings the rest together.
@@ -89,22 +104,66 @@ fn unified_inputs(union: Union) -> Result<Union> {
             }
         }
     }
-    Union::try_new_with_loose_types(inputs)
+    labelled(Union::try_new_with_loose_types(inputs)?)
 }
 
-/// The type of an input's column; that of a quoted text is open.
-fn known_of(input: &LogicalPlan, column: usize) -> Known {
+/// The union with the types of its columns where inputs are texts of different types.
+fn labelled(union: Union) -> Result<Union> {
+    let fields = union.schema.iter().enumerate().map(|(at, (qualifier, field))| {
+        let typed = union.inputs.iter().filter(|input| known_of(input, at) != Known::Untyped);
+        let types = typed.map(|input| SqlType::of_field(input.schema().field(at)));
+        let types = types.collect::<Option<Vec<_>>>().unwrap_or_default();
+        let field = match common_text(&types) {
+            Some(text) => {
+                let label = text.field("", true).metadata().clone();
+                Arc::new(field.as_ref().clone().with_metadata(label))
+            }
+            None => Arc::clone(field),
+        };
+        (qualifier.cloned(), field)
+    });
+    let metadata = union.schema.metadata().clone();
+    let schema = Arc::new(DFSchema::new_with_metadata(fields.collect(), metadata)?);
+    Ok(Union { inputs: union.inputs, schema })
+}
+
+/// What values of these types are together, if all are texts and not all alike: what the first ones
+/// are (`select_common_type`), without a length.
+fn common_text(types: &[SqlType]) -> Option<SqlType> {
+    use SqlType::{Char, Name, Text, Varchar};
+    let first = types.first()?;
+    let is_text = |t: &SqlType| matches!(t, Text | Varchar(_) | Char(_) | Name);
+    if types.iter().all(|t| t == first) || !types.iter().all(is_text) {
+        return None;
+    }
+    Some(match first {
+        Varchar(_) => Varchar(None),
+        Name => Name,
+        _ => Text,
+    })
+}
+
+/// The type of an input's column; that of a quoted text or parameter is open.
+pub(super) fn known_of(input: &LogicalPlan, column: usize) -> Known {
     let data_type = input.schema().field(column).data_type();
-    let quoted = match input {
-        LogicalPlan::Projection(projection) => {
-            projection.expr.get(column).is_some_and(|e| is_untyped_text(&e.clone().unalias()))
-        }
-        _ => false,
-    };
-    if quoted || *data_type == DataType::Null {
+    if open_value(input, column).is_some() || *data_type == DataType::Null {
         Known::Untyped
     } else {
         Known::Typed(data_type.clone())
+    }
+}
+
+/// What an input's column is, if that is a quoted text or a parameter whose type is open.
+pub(super) fn open_value(input: &LogicalPlan, column: usize) -> Option<Expr> {
+    let is_open = |expr: &Expr| {
+        is_untyped_text(expr) || matches!(expr, Expr::Placeholder(Placeholder { field: None, .. }))
+    };
+    match input {
+        LogicalPlan::Projection(projection) => {
+            projection.expr.get(column).map(|expr| expr.clone().unalias()).filter(is_open)
+        }
+        LogicalPlan::SubqueryAlias(alias) => open_value(&alias.input, column),
+        _ => None,
     }
 }
 
@@ -117,13 +176,7 @@ fn with_column(input: Arc<LogicalPlan>, column: usize, wanted: &DataType) -> Res
             return Ok(expr);
         }
         let name = field.name();
-        let literal = match input.as_ref() {
-            LogicalPlan::Projection(projection) => {
-                projection.expr.get(at).map(|e| e.clone().unalias()).filter(is_untyped_text)
-            }
-            _ => None,
-        };
-        let unified = unified(literal.unwrap_or(expr), wanted, &schema)?;
+        let unified = unified(open_value(&input, at).unwrap_or(expr), wanted, &schema)?;
         Ok(unified.alias_qualified(qualifier.cloned(), name))
     });
     let exprs = exprs.collect::<Result<Vec<_>>>()?;

@@ -17,6 +17,7 @@ use crate::{
     catalog::SqlType,
     error::to_datafusion,
     functions::{
+        array::OF_VECTORS,
         cast::cast_to,
         literal::is_untyped_text,
         row::{self, Argument, Function, Type, no_function, resolve},
@@ -53,6 +54,7 @@ pub(super) fn typed(
     call: ScalarFunction,
     schema: &DFSchema,
 ) -> Result<Expr> {
+    let function = of_vector(function, &call, schema)?;
     if let Some((_, becomes)) = TYPED.iter().find(|(name, _)| *name == function.name)
         && let Some(becomes) = row::named(becomes)
     {
@@ -81,6 +83,23 @@ pub(super) fn typed(
         return finish_in_list(list, schema);
     }
     Ok(called(function, typed))
+}
+
+/// The function that a function of arrays becomes for a vector, whose subscripts begin with 0.
+fn of_vector(
+    function: &'static Function,
+    call: &ScalarFunction,
+    schema: &DFSchema,
+) -> Result<&'static Function> {
+    let becomes = OF_VECTORS.iter().find(|(name, _)| *name == function.name);
+    let (Some((_, becomes)), Some(array)) = (becomes, call.args.first()) else {
+        return Ok(function);
+    };
+    let sql_type = SqlType::of_field(array.to_field(schema)?.1.as_ref());
+    Ok(match sql_type.is_some_and(SqlType::is_vector) {
+        true => row::named(becomes).unwrap_or(function),
+        false => function,
+    })
 }
 
 /// `pg_typeof(x)`: the name of the type, as a text.

@@ -14,7 +14,10 @@ use datafusion::{
 };
 use kestrel_proto::ErrorReport;
 
-use super::unify::{Known, common_type, unified};
+use super::{
+    plan::{known_of, open_value},
+    unify::{common_type, unified},
+};
 use crate::{error::to_datafusion, functions::window_functions};
 
 /// The word for a join that is a set operation: no other one takes NULLs for equal.
@@ -59,17 +62,16 @@ fn unified_sides(
     let (mut lefts, mut rights) = (Vec::new(), Vec::new());
     for at in 0..left.schema().fields().len() {
         let column = |plan: &LogicalPlan| Expr::from(plan.schema().qualified_field(at));
-        let (l, r) = (column(&left), column(&right));
-        let known = [Known::of(&l, left.schema())?, Known::of(&r, right.schema())?];
-        let common = common_type(word, &known)?;
-        let cast = |expr: Expr, plan: &LogicalPlan| match &common {
-            Some(common) if expr.get_type(plan.schema())? != *common => {
+        let common = common_type(word, &[known_of(&left, at), known_of(&right, at)])?;
+        let cast = |plan: &LogicalPlan| match (&common, column(plan)) {
+            (Some(common), expr) if expr.get_type(plan.schema())? != *common => {
+                let expr = open_value(plan, at).unwrap_or(expr);
                 unified(expr, common, plan.schema())
             }
-            _ => Ok(expr),
+            (_, expr) => Ok(expr),
         };
-        lefts.push(cast(l, &left)?.alias(column_name("l", at)));
-        rights.push(cast(r, &right)?.alias(column_name("r", at)));
+        lefts.push(cast(&left)?.alias(column_name("l", at)));
+        rights.push(cast(&right)?.alias(column_name("r", at)));
     }
     let project = |plan, exprs: Vec<Expr>| LogicalPlanBuilder::new_from_arc(plan).project(exprs);
     Ok((project(left, lefts)?, project(right, rights)?))

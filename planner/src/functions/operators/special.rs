@@ -19,6 +19,7 @@ struct Operand {
     expr: Expr,
     data_type: DataType,
     json: Option<SqlType>,
+    vector: Option<SqlType>,
     is_untyped: bool,
 }
 
@@ -28,8 +29,19 @@ impl Operand {
         let data_type = field.data_type().clone();
         let sql_type = special_type(&expr, schema).or_else(|| SqlType::of_field(&field));
         let json = sql_type.filter(|t| matches!(t, SqlType::Json | SqlType::Jsonb));
+        let vector = sql_type.filter(|t| t.is_vector());
         let is_untyped = is_untyped_text(&expr) || data_type == DataType::Null;
-        Some(Self { expr, data_type, json, is_untyped })
+        Some(Self { expr, data_type, json, vector, is_untyped })
+    }
+
+    /// The operand as it is compared: a quoted text beside a vector is read as one.
+    fn beside(self, vector: Option<SqlType>) -> Result<Expr> {
+        match vector {
+            Some(vector) if self.is_untyped => {
+                cast_to(self.expr, &self.data_type, vector).map_err(to_datafusion)
+            }
+            _ => Ok(self.expr),
+        }
     }
 
     fn is_list(&self) -> bool {
@@ -70,7 +82,9 @@ fn array(op: &Op, left: Operand, right: Operand) -> Result<Option<Expr>> {
         if matches!(comparison, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) {
             return Ok(None);
         }
-        let order = call("kestrel_array_compare", vec![left.expr, right.expr]);
+        let (of_left, of_right) = (left.vector, right.vector);
+        let (left, right) = (left.beside(of_right)?, right.beside(of_left)?);
+        let order = call("kestrel_array_compare", vec![left, right]);
         return Ok(order.map(|order| binary_expr(order, comparison, lit(0i32))));
     }
     let whole = |operand: &Operand| operand.is_list() || operand.is_untyped;

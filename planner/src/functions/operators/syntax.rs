@@ -10,6 +10,9 @@
 //! | `1e200` | `CAST('1e200' AS double precision)`: no numeric holds it |
 //! | `f(1)`, `FROM (VALUES (1))` | `f(CAST(1 AS int))`, `FROM (VALUES (CAST(1 AS int)))` |
 //! | `FETCH FIRST 3 ROWS ONLY` | `LIMIT 3` |
+//!
+//! Columns of VALUES get their types in `values_syntax`, arrays are read in `array_syntax`, rows in
+//! `row_syntax`.
 
 use std::ops::ControlFlow;
 
@@ -19,6 +22,7 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, Query, SetExpr, TypedString, UnaryOperator, Value, ValueWithSpan, VisitorMut,
 };
 
+use super::values_syntax::{with_common_texts, with_common_types};
 use crate::parse::{Walk, fold_ident};
 
 /// Rewrites the expressions of a statement, query or expression, subqueries included.
@@ -39,11 +43,13 @@ impl VisitorMut for Syntax<'_> {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         self.depth += 1;
         fetch_as_limit(query);
-        // The values of an INSERT take their types from the table.
-        if self.depth > 1
-            && let SetExpr::Values(values) = query.body.as_mut()
-        {
-            values.rows.iter_mut().flat_map(|row| row.iter_mut()).for_each(type_integer);
+        if let SetExpr::Values(values) = query.body.as_mut() {
+            with_common_texts(values);
+            // The values of an INSERT take their types from the table.
+            if self.depth > 1 {
+                with_common_types(values);
+                values.rows.iter_mut().flat_map(|row| row.iter_mut()).for_each(type_integer);
+            }
         }
         ControlFlow::Continue(())
     }
@@ -108,7 +114,7 @@ fn is_double(digits: &str) -> bool {
     }
 }
 
-fn cast(expr: Expr, data_type: DataType) -> Expr {
+pub(super) fn cast(expr: Expr, data_type: DataType) -> Expr {
     let (kind, expr) = (CastKind::Cast, Box::new(expr));
     Expr::Cast { kind, expr, data_type, array: false, format: None }
 }

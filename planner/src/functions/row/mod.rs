@@ -194,6 +194,7 @@ fn functions() -> impl Iterator<Item = &'static Function> {
 /// All functions, one list per family.
 const FAMILIES: &[&[Function]] = &[
     super::array::FUNCTIONS,
+    super::array::VECTOR_FUNCTIONS,
     super::datetime::ROW_FUNCTIONS,
     super::math::ROW_FUNCTIONS,
     super::json::FUNCTIONS,
