@@ -117,6 +117,15 @@ pub trait Session: Sized + Send + 'static {
         let _ = error;
     }
 
+    /// Whether a statement may be prepared and run now.
+    ///
+    /// # Errors
+    /// 25P02: the transaction has failed, and the statement does not end that.
+    fn check_usable(&self, statement: &Self::Statement) -> Result<()> {
+        let _ = statement;
+        Ok(())
+    }
+
     /// What ReadyForQuery tells.
     fn transaction_status(&self) -> TransactionStatus;
 

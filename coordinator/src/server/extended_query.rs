@@ -31,6 +31,11 @@ impl<S: Session> Conversation<S> {
     pub(super) async fn parse(&mut self, message: Parse) -> Result<(), Failure> {
         self.begin_batch();
         self.client.begins(&message.query);
+        let name = message.name.unwrap_or_default();
+        if name.is_empty() {
+            // As in PostgreSQL, also when the new one fails.
+            self.session.prepared_statements().remove("");
+        }
         let types = message.type_oids.iter().map(|oid| parameter_type(*oid));
         let types: Vec<_> = types.collect::<Result<_>>()?;
         let mut statements = self.session.parse(&message.query)?;
@@ -42,6 +47,7 @@ impl<S: Session> Conversation<S> {
             .into());
         }
         let statement = statements.pop();
+        self.check_usable(statement.as_ref())?;
         let description = match &statement {
             None => Description::default(),
             Some(statement) => {
@@ -58,7 +64,6 @@ impl<S: Session> Conversation<S> {
             prepared_at: Utc::now(),
             from_sql: false,
         };
-        let name = message.name.unwrap_or_default();
         self.session.prepared_statements().insert(&name, prepared)?;
         self.connection.put(&ParseComplete::new());
         Ok(())
@@ -69,6 +74,8 @@ impl<S: Session> Conversation<S> {
         self.begin_batch();
         let style = self.session.text_style();
         let name = message.statement_name.as_deref().unwrap_or_default();
+        let statement = self.session.prepared_statements().get(name)?.statement.clone();
+        self.check_usable(statement.as_ref())?;
         let prepared = self.session.prepared_statements().get(name)?;
         let expected = &prepared.description.parameters;
         if message.parameters.len() != expected.len() {
@@ -91,7 +98,6 @@ impl<S: Session> Conversation<S> {
         let columns = fields.as_ref().map_or(0, Vec::len);
         let codes = &message.result_column_format_codes;
         let formats = formats_of_result(codes, columns)?;
-        let statement = prepared.statement.clone();
         let traits = CursorTraits::of_protocol(prepared.sql.clone());
         let portal = message.portal_name.unwrap_or_default();
         let portals = self.session.portals();
@@ -107,24 +113,29 @@ impl<S: Session> Conversation<S> {
     pub(super) fn describe(&mut self, message: Describe) -> Result<(), Failure> {
         self.begin_batch();
         let name = message.name.unwrap_or_default();
-        let (fields, formats) = match message.target_type {
+        let (statement, fields, formats, oids) = match message.target_type {
             b'S' => {
                 let prepared = self.session.prepared_statements().get(&name)?;
-                let fields = &prepared.description.fields;
-                self.connection.put(&ParameterDescription::new(prepared.parameter_oids()));
-                let columns = fields.as_ref().map_or(0, Vec::len);
-                (fields.clone(), vec![Format::Text; columns])
+                let fields = prepared.description.fields.clone();
+                let formats = vec![Format::Text; fields.as_ref().map_or(0, Vec::len)];
+                (prepared.statement.clone(), fields, formats, Some(prepared.parameter_oids()))
             }
             b'P' => {
                 let portals = self.session.portals();
                 let portal = portals.get(&name).ok_or_else(|| unknown_portal(&name))?;
-                (portal.fields.clone(), portal.formats.clone())
+                (portal.statement.clone(), portal.fields.clone(), portal.formats.clone(), None)
             }
             other => {
                 let message = format!("invalid DESCRIBE message subtype {other}");
                 return Err(protocol_violation(message).into());
             }
         };
+        if fields.is_some() {
+            self.check_usable(statement.as_ref())?;
+        }
+        if let Some(oids) = oids {
+            self.connection.put(&ParameterDescription::new(oids));
+        }
         match fields {
             Some(fields) => self.connection.put(&row_description(&fields, &formats)),
             None => self.connection.put(&NoData::new()),
@@ -156,9 +167,10 @@ impl<S: Session> Conversation<S> {
         self.begin_batch();
         let name = message.name.unwrap_or_default();
         let limit = u64::try_from(message.max_rows).ok().filter(|rows| *rows > 0);
-        let portal = self.session.portals().remove(&name);
-        let mut portal = portal.ok_or_else(|| unknown_portal(&name))?;
+        let taken = self.session.portals().take(&name);
+        let (number, mut portal) = taken.ok_or_else(|| unknown_portal(&name))?;
         self.client.begins(&portal.traits.sql);
+        self.check_usable(portal.statement.as_ref())?;
         match &portal.state {
             PortalState::Bound => self.run_portal(&mut portal, limit).await?,
             PortalState::Open { cancel, .. } => {
@@ -173,8 +185,13 @@ impl<S: Session> Conversation<S> {
                 .into());
             }
         }
-        self.session.portals().put(name, portal);
+        self.session.portals().put_back(name, (number, portal));
         Ok(())
+    }
+
+    /// Errors: 25P02 in a transaction that has failed, unless the statement ends that.
+    fn check_usable(&self, statement: Option<&S::Statement>) -> Result<()> {
+        statement.map_or(Ok(()), |statement| self.session.check_usable(statement))
     }
 
     async fn run_portal(

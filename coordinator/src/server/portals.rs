@@ -127,7 +127,17 @@ impl<S> Portals<S> {
 
     /// Takes a portal out; `None`: there is none of this name.
     pub fn remove(&mut self, name: &str) -> Option<Portal<S>> {
-        self.by_name.remove(name).map(|(_, portal)| portal)
+        self.take(name).map(|(_, portal)| portal)
+    }
+
+    /// Takes a portal out, with its number, for as long as it runs: [`Self::put_back`].
+    pub(super) fn take(&mut self, name: &str) -> Option<(u64, Portal<S>)> {
+        self.by_name.remove(name)
+    }
+
+    /// Keeps a portal that has run. It is as old as before, to savepoints.
+    pub(super) fn put_back(&mut self, name: String, numbered: (u64, Portal<S>)) {
+        self.by_name.insert(name, numbered);
     }
 
     /// Forgets them all: CLOSE ALL, the session's end.

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ClientSession, NoticeSender, Outcome, Statement, insert::all_columns, serial::null_defaults,
 };
-use crate::server::{Parameter, PreparedStatements};
+use crate::server::{Parameter, PreparedStatements, Session};
 
 impl ClientSession {
     /// Runs one statement.
@@ -32,9 +32,7 @@ impl ClientSession {
         notices: &NoticeSender,
         cancel: CancellationToken,
     ) -> Result<Outcome> {
-        if !ends_failure(&statement.kind) {
-            self.transaction.check_usable()?;
-        }
+        self.check_usable(statement)?;
         self.take_role();
         match &statement.kind {
             StatementKind::Empty => Ok(Outcome::Empty),
@@ -268,7 +266,7 @@ impl ClientSession {
 }
 
 /// Whether a statement may run in a transaction block that has failed.
-fn ends_failure(kind: &StatementKind) -> bool {
+pub(super) fn ends_failure(kind: &StatementKind) -> bool {
     matches!(
         kind,
         StatementKind::Commit { .. }

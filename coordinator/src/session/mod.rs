@@ -299,6 +299,13 @@ impl Session for ClientSession {
         self.portals.end_since(self.savepoints.last().map_or(0, |savepoint| savepoint.portals));
     }
 
+    fn check_usable(&self, statement: &Statement) -> Result<()> {
+        match execute::ends_failure(&statement.kind) {
+            true => Ok(()),
+            false => self.transaction.check_usable(),
+        }
+    }
+
     fn transaction_status(&self) -> TransactionStatus {
         self.transaction.status()
     }
