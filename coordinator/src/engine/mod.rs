@@ -11,6 +11,7 @@ pub use locks::{LockMode, LockOwner, LockScope, LockTag, Locks, WaitLimits};
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use kestrel_planner::plan::Planner;
 use kestrel_proto::{DatanodeId, DropSegments, Result, TransactionId, metrics::Family};
 
@@ -46,6 +47,8 @@ pub struct Engine {
     pub garbage: Garbage,
     /// Who has locked what.
     pub locks: Locks,
+    /// When the coordinator started.
+    pub started_at: DateTime<Utc>,
     /// One DDL transaction at a time: OIDs are given out from a snapshot.
     pub ddl_lock: Arc<tokio::sync::Mutex<()>>,
 }
@@ -71,6 +74,7 @@ impl Engine {
             pins: Pins::default(),
             garbage: Garbage::default(),
             locks: Locks::default(),
+            started_at: Utc::now(),
             ddl_lock: Arc::default(),
         })
     }

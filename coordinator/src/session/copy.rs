@@ -159,7 +159,7 @@ impl ClientSession {
         };
         let bound = bind_query(query, &self.bind_context(view, None), &[])?;
         let plan = self.plan(&bound.plan, view).await?;
-        let environment = self.environment(view, CancellationToken::new());
+        let environment = self.environment(view, self.cancel.clone());
         let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
         let (batches, _) = running.collect().await?;
         let batch = batches.iter().find(|b| b.num_rows() > 0);

@@ -168,7 +168,7 @@ pub struct ClientSession {
     settings: Settings,
     /// What the session has locked.
     locks: Arc<LockOwner>,
-    /// Of the statement that runs: its functions may wait for locks.
+    /// Of the statement that runs, for what it waits for: locks, queries of our own about its rows.
     cancel: CancellationToken,
     transaction: Transaction,
     savepoints: Savepoints,

@@ -12,7 +12,6 @@ use kestrel_planner::{
     parse::{Statement as ParsedStatement, StatementKind, parse},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
-use tokio_util::sync::CancellationToken;
 
 use super::{ClientSession, ddl::contains_nulls};
 
@@ -174,7 +173,7 @@ impl ClientSession {
         let query = query_of(sql)?;
         let bound = bind_query(&query, &self.bind_context(view, None), &[])?;
         let plan = self.plan(&bound.plan, view).await?;
-        let environment = self.environment(view, CancellationToken::new());
+        let environment = self.environment(view, self.cancel.clone());
         let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
         let (batches, _) = running.collect().await?;
         let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(None) };

@@ -16,7 +16,7 @@ use super::{
     super::{ClientSession, Outcome, OutputField, RowsTag, Statement},
     rows::RowCursor,
 };
-use crate::server::{CursorTraits, Format, Parameter, Portal, PortalState};
+use crate::server::{CursorTraits, Format, Parameter, Portal, PortalState, check_unchanged};
 
 impl ClientSession {
     /// DECLARE.
@@ -71,7 +71,8 @@ impl ClientSession {
     /// Opens a portal that Bind has made and Execute has not run yet: FETCH may come first.
     ///
     /// # Errors
-    /// 34000: there is no such portal. 55000: it has no rows to fetch.
+    /// 34000: there is no such portal. 55000: it has no rows to fetch. 0A000: its columns are not
+    /// those any more that Bind has found.
     pub(super) async fn open_portal(&mut self, name: &str) -> Result<()> {
         let portal = self.portals.get(name).ok_or_else(|| unknown_cursor(name))?;
         let (statement, parameters) = match (&portal.state, &portal.statement) {
@@ -82,8 +83,9 @@ impl ClientSession {
         let StatementKind::Query(query) = &statement.kind else {
             return Err(cannot_be_run(name));
         };
-        let (_, rows) = self.open_cursor(query, &statement, &parameters, None).await?;
+        let (fields, rows) = self.open_cursor(query, &statement, &parameters, None).await?;
         if let Some(portal) = self.portals.get_mut(name) {
+            check_unchanged(portal.fields.as_deref(), &fields)?;
             portal.state = opened(rows);
         }
         Ok(())
