@@ -336,6 +336,7 @@ impl CopyIn for CopyFrom {
 
     async fn fail(self: Box<Self>, message: String) -> ErrorReport {
         ErrorReport::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {message}"))
+            .context(self.reader.next_place())
     }
 }
 
