@@ -93,13 +93,18 @@ impl<S: Session> Conversation<S> {
                 expected.len()
             )
         })?;
-        let parameters = decode_parameters(expected, &formats, message.parameters, &style)?;
+        let portal = message.portal_name.unwrap_or_default();
+        let called = match portal.as_str() {
+            "" => "unnamed portal".to_string(),
+            name => format!("portal \"{name}\""),
+        };
+        let parameters =
+            decode_parameters(&called, expected, &formats, message.parameters, &style)?;
         let fields = prepared.description.fields.clone();
         let columns = fields.as_ref().map_or(0, Vec::len);
         let codes = &message.result_column_format_codes;
         let formats = formats_of_result(codes, columns)?;
         let traits = CursorTraits::of_protocol(prepared.sql.clone());
-        let portal = message.portal_name.unwrap_or_default();
         let portals = self.session.portals();
         portals.check_free(&portal)?;
         let state = PortalState::Bound;
