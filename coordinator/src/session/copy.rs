@@ -12,7 +12,9 @@ use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
     bind::{bind_constant, bind_query},
-    catalog::{Catalog, Found, Segment, TableDef, find_relation, resolve_table, sequence_of},
+    catalog::{
+        Catalog, CatalogChange, Found, Segment, TableDef, find_relation, resolve_table, sequence_of,
+    },
     error::report,
     functions::SessionFormats,
     operators::conform,
@@ -122,6 +124,15 @@ impl ClientSession {
         match written {
             Some((table, segments)) => self.add_segments(&table, segments).await,
             None => Ok(()),
+        }
+    }
+
+    /// A statement has failed: a COPY that has ended just before it is undone with it.
+    pub(super) fn forget_copy(&mut self) {
+        let written = self.copied.0.lock().take();
+        if let Some((table, segments)) = written {
+            let change = CatalogChange::AddSegments { table: table.id, segments };
+            self.engine.garbage.note_undone(&[change]);
         }
     }
 

@@ -294,6 +294,7 @@ impl Session for ClientSession {
 
     fn statement_failed(&mut self, _: &ErrorReport) {
         self.batch_failed = true;
+        self.forget_copy();
         self.transaction.fail();
         // What is older than the last savepoint can be gone back to.
         self.portals.end_since(self.savepoints.last().map_or(0, |savepoint| savepoint.portals));
