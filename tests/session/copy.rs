@@ -292,6 +292,20 @@ async fn where_checks_and_defaults_look_at_every_row() {
     cluster.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_comes_twice_fails_the_load_itself() {
+    let cluster = TestCluster::start(2).await;
+    let session = cluster.session().await;
+    session.run_all(["CREATE TABLE t (id int PRIMARY KEY) DISTRIBUTED BY (id)", "BEGIN"]).await;
+    let failure = session.copy_in("COPY t FROM STDIN", "1\n2\n1\n").await.unwrap_err();
+    assert_eq!(failure.sqlstate, "23505", "{failure}");
+    assert_eq!(session.failure("SELECT 1").await.sqlstate, "25P02");
+    session.run_all(["ROLLBACK"]).await;
+    assert_eq!(session.copy_in("COPY t FROM STDIN", "1\n2\n").await, Ok(2));
+    assert_eq!(session.value("SELECT count(*) FROM t").await, "2");
+    cluster.stop().await;
+}
+
 /// A message: its kind, its length, its body.
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()

@@ -99,6 +99,15 @@ pub trait Session: Sized + Send + 'static {
         cancel: CancellationToken,
     ) -> Result<Outcome>;
 
+    /// The data of an [`Outcome::CopyIn`] have come, to their end: they become part of the
+    /// transaction. Under the cancel of the statement.
+    ///
+    /// # Errors
+    /// A rule of the table that only all rows together can break.
+    async fn copied(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// A batch begins: what follows up to [`Session::end_batch`] is one implicit transaction,
     /// unless the statements themselves say BEGIN.
     fn begin_batch(&mut self) {}

@@ -218,7 +218,10 @@ impl<S: Session> Conversation<S> {
                 return self.fetch(portal, &running, limit).await;
             }
             Outcome::Done(tag) => Some(tag),
-            Outcome::CopyIn(copy) => Some(copy_in(&mut self.connection, &running, copy).await?),
+            Outcome::CopyIn(copy) => {
+                let client = (&mut self.connection, &mut self.session);
+                Some(copy_in(client, &running, copy).await?)
+            }
             Outcome::CopyOut(copy) => {
                 let style = self.session.text_style();
                 Some(copy_out(&mut self.connection, &running, copy, style).await?)

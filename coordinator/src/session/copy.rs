@@ -12,9 +12,7 @@ use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
     bind::{bind_constant, bind_query},
-    catalog::{
-        Catalog, CatalogChange, Found, Segment, TableDef, find_relation, resolve_table, sequence_of,
-    },
+    catalog::{Catalog, Found, Segment, TableDef, find_relation, resolve_table, sequence_of},
     error::report,
     functions::SessionFormats,
     operators::conform,
@@ -45,6 +43,13 @@ pub(super) struct CopyResult(Arc<Mutex<Option<Written>>>);
 
 /// The segments that a table got.
 type Written = (Arc<TableDef>, Vec<Segment>);
+
+impl CopyResult {
+    /// Takes it out, if there is one.
+    pub(super) fn take(&self) -> Option<Written> {
+        self.0.lock().take()
+    }
+}
 
 impl ClientSession {
     /// COPY: prepares to take the client's rows, or runs to the first ones for it.
@@ -116,24 +121,6 @@ impl ClientSession {
             query,
             filter: copy.filter.clone(),
         })))
-    }
-
-    /// Makes the rows of a COPY that has ended part of the transaction.
-    pub(super) async fn absorb_copy(&mut self) -> Result<()> {
-        let written = self.copied.0.lock().take();
-        match written {
-            Some((table, segments)) => self.add_segments(&table, segments).await,
-            None => Ok(()),
-        }
-    }
-
-    /// A statement has failed: a COPY that has ended just before it is undone with it.
-    pub(super) fn forget_copy(&mut self) {
-        let written = self.copied.0.lock().take();
-        if let Some((table, segments)) = written {
-            let change = CatalogChange::AddSegments { table: table.id, segments };
-            self.engine.garbage.note_undone(&[change]);
-        }
     }
 
     /// Values of the columns that the client does not send.

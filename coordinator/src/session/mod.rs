@@ -260,9 +260,16 @@ impl Session for ClientSession {
         self.notices = Some(notices.clone());
         self.cancel = cancel.clone();
         statement.notices.iter().for_each(|notice| notices.send(notice.clone()));
-        self.absorb_copy().await?;
         let outcome = self.run(statement, parameters, &notices, cancel).await;
         outcome.map_err(|error| locate(error, statement))
+    }
+
+    async fn copied(&mut self) -> Result<()> {
+        let written = self.copied.take();
+        match written {
+            Some((table, segments)) => self.add_segments(&table, segments).await,
+            None => Ok(()),
+        }
     }
 
     fn begin_batch(&mut self) {
@@ -271,16 +278,6 @@ impl Session for ClientSession {
     }
 
     async fn end_batch(&mut self) -> Result<()> {
-        if !self.batch_failed {
-            let absorbed = self.absorb_copy().await;
-            if absorbed.is_err() {
-                self.transaction.fail();
-                if !self.transaction.in_block() {
-                    self.rollback().await;
-                }
-            }
-            absorbed?;
-        }
         if self.transaction.in_block() {
             return Ok(());
         }
@@ -294,7 +291,6 @@ impl Session for ClientSession {
 
     fn statement_failed(&mut self, _: &ErrorReport) {
         self.batch_failed = true;
-        self.forget_copy();
         self.transaction.fail();
         // What is older than the last savepoint can be gone back to.
         self.portals.end_since(self.savepoints.last().map_or(0, |savepoint| savepoint.portals));
