@@ -160,6 +160,21 @@ impl<S> Portals<S> {
         self.by_name.retain(|_, (number, portal)| *number <= opened || portal.traits.is_held);
     }
 
+    /// There was an error: those that it has broken into, or that it came from, cannot go on.
+    pub fn end_broken(&mut self) {
+        for (_, portal) in self.by_name.values_mut() {
+            let is_broken = match &portal.state {
+                PortalState::Open { rows, .. } => {
+                    rows.try_lock().is_ok_and(|rows| rows.is_broken())
+                }
+                PortalState::Bound | PortalState::Finished => false,
+            };
+            if is_broken {
+                portal.state = PortalState::Finished;
+            }
+        }
+    }
+
     /// All of them, by name, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Portal<S>)> {
         self.by_name.iter().map(|(name, (_, portal))| (name.as_str(), portal))

@@ -294,6 +294,7 @@ impl Session for ClientSession {
         self.transaction.fail();
         // What is older than the last savepoint can be gone back to.
         self.portals.end_since(self.savepoints.last().map_or(0, |savepoint| savepoint.portals));
+        self.portals.end_broken();
     }
 
     fn check_usable(&self, statement: &Statement) -> Result<()> {

@@ -22,6 +22,8 @@ pub struct RowCursor {
     place: Place,
     /// No query stands behind it any more.
     is_held: bool,
+    /// It is being read; stays so when whoever reads it breaks off.
+    is_read: bool,
 }
 
 /// Where a cursor stands.
@@ -49,7 +51,14 @@ impl RowCursor {
             kept: None,
             place: Place::default(),
             is_held: false,
+            is_read: false,
         }
+    }
+
+    /// An error has come out of it, or has broken into it: nothing more is to be read
+    /// (`MarkPortalFailed` of portalmem.c).
+    pub fn is_broken(&self) -> bool {
+        self.is_read || self.failure.is_some()
     }
 
     /// One that keeps its rows there, before the first of them.
@@ -68,10 +77,13 @@ impl RowCursor {
         if limit == 0 || self.place.is_past_end {
             return Ok(None);
         }
+        self.is_read = true;
         let batch = match self.kept {
-            Some(_) => self.ahead(limit).await?,
-            None => self.rest(limit).await?,
+            Some(_) => self.ahead(limit).await,
+            None => self.rest(limit).await,
         };
+        self.is_read = false;
+        let batch = batch?;
         match &batch {
             Some(batch) => self.place.at += batch.num_rows() as u64,
             None => self.place.is_past_end = true,
@@ -210,7 +222,7 @@ mod tests {
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool, UnboundedMemoryPool},
     };
-    use futures::stream;
+    use futures::{FutureExt, stream};
 
     use super::*;
 
@@ -295,6 +307,17 @@ mod tests {
             cursor.hold(room()).await.unwrap();
             assert_eq!(numbers(cursor.backward(1).unwrap()), [1]);
         }
+    }
+
+    #[tokio::test]
+    async fn a_cursor_that_is_left_in_the_middle_is_broken() {
+        let mut cursor = RowCursor::forward_only(Box::pin(rows().chain(stream::pending())));
+        while cursor.place().at < 5 {
+            cursor.forward(9).await.unwrap();
+        }
+        assert!(!cursor.is_broken());
+        assert!(cursor.forward(1).now_or_never().is_none());
+        assert!(cursor.is_broken());
     }
 
     #[tokio::test]
