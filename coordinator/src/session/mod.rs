@@ -224,9 +224,10 @@ impl Session for ClientSession {
                 let parameters = parameters.map_err(|error| locate(error, statement))?;
                 Ok(Description { parameters, fields: None })
             }
-            StatementKind::Explain(_) => {
+            StatementKind::Explain(explain) => {
+                let described = self.describe(&explain.statement, parameter_types).await?;
                 let fields = Some(vec![one_text("QUERY PLAN")]);
-                Ok(Description { parameters: Vec::new(), fields })
+                Ok(Description { parameters: described.parameters, fields })
             }
             StatementKind::Show(variable) => {
                 let fields = Some(show::show_fields(variable));
