@@ -117,6 +117,22 @@ async fn a_held_cursor_keeps_what_it_saw() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_is_closed_early_has_not_failed() {
+    let cluster = TestCluster::start(2).await;
+    let session = filled(&cluster, 10).await;
+    for (rows, expected) in [("1", "canceled"), ("ALL", "finished")] {
+        let declare = format!("DECLARE c CURSOR FOR SELECT i AS fetched_{rows} FROM t");
+        session.run_all(["BEGIN", &declare, &format!("FETCH {rows} c"), "CLOSE c", "COMMIT"]).await;
+        let sql = format!(
+            "SELECT state FROM kestrel.queries \
+             WHERE query LIKE '%fetched\\_{rows}%' AND query NOT LIKE '%kestrel.queries%'"
+        );
+        assert_eq!(session.value(&sql).await, expected, "FETCH {rows}");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fetch_can_be_cancelled() {
     let cluster = TestCluster::start(2).await;
     let session = filled(&cluster, 3000).await;
