@@ -175,7 +175,11 @@ impl<S: Session> Conversation<S> {
         let taken = self.session.portals().take(&name);
         let (number, mut portal) = taken.ok_or_else(|| unknown_portal(&name))?;
         self.client.begins(&portal.traits.sql);
-        self.check_usable(portal.statement.as_ref())?;
+        if let Err(report) = self.check_usable(portal.statement.as_ref()) {
+            // It can go on when the error is undone.
+            self.session.portals().put_back(name, (number, portal));
+            return Err(report.into());
+        }
         match &portal.state {
             PortalState::Bound => self.run_portal(&mut portal, limit).await?,
             PortalState::Open { cancel, .. } => {
