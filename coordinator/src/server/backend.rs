@@ -12,7 +12,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use datafusion::scalar::ScalarValue;
@@ -24,7 +24,7 @@ use kestrel_proto::{ErrorReport, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::{Format, Portals, PreparedStatements};
-use crate::session::{NoticeSender, Outcome, OutputField};
+use crate::session::{NoticeSender, Outcome, OutputField, RowCursor};
 
 /// Makes sessions.
 #[async_trait]
@@ -98,6 +98,24 @@ pub trait Session: Sized + Send + 'static {
         notices: NoticeSender,
         cancel: CancellationToken,
     ) -> Result<Outcome>;
+
+    /// Plans a statement whose rows are to be fetched in pieces: each begins anew to count for
+    /// [`Session::deadline`]. `None`: it is not of this kind, and [`Session::execute`] runs it.
+    async fn open(
+        &mut self,
+        statement: &Self::Statement,
+        parameters: &[Parameter],
+        notices: NoticeSender,
+        cancel: CancellationToken,
+    ) -> Result<Option<(Vec<OutputField>, RowCursor)>> {
+        let _ = (statement, parameters, notices, cancel);
+        Ok(None)
+    }
+
+    /// When a piece that is fetched from now on must have come.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
 
     /// The data of an [`Outcome::CopyIn`] have come, to their end: they become part of the
     /// transaction. Under the cancel of the statement.

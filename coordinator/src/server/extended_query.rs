@@ -24,7 +24,8 @@ use super::failure::Failure;
 use super::portals::{CursorTraits, Portal, PortalState};
 use super::prepared::{PreparedStatement, check_unchanged};
 use super::rows::{command_tag, row_description, send};
-use crate::session::{Outcome, RowCursor};
+use crate::query::{canceled, until};
+use crate::session::{Outcome, OutputField, RowCursor, RowsTag};
 
 impl<S: Session> Conversation<S> {
     /// Parse.
@@ -214,12 +215,18 @@ impl<S: Session> Conversation<S> {
             return Ok(());
         };
         let running = self.client.running(CancellationToken::new());
+        if limit.is_some() {
+            let (notices, cancel) = (self.connection.notice_sender(), running.cancel.clone());
+            let open = self.session.open(statement, &portal.parameters, notices, cancel);
+            if let Some((fields, rows)) = self.connection.attend(&running, open).await?? {
+                let opened = (fields, rows, RowsTag::Counted("SELECT"));
+                return self.fetch_first(portal, opened, &running, limit).await;
+            }
+        }
         let tag = match self.execute(statement, &portal.parameters, &running).await? {
             Outcome::Rows { fields, rows, tag } => {
-                check_unchanged(portal.fields.as_deref(), &fields)?;
-                let rows = Arc::new(Mutex::new(RowCursor::forward_only(rows)));
-                portal.state = PortalState::Open { rows, tag, cancel: running.cancel.clone() };
-                return self.fetch(portal, &running, limit).await;
+                let opened = (fields, RowCursor::forward_only(rows), tag);
+                return self.fetch_first(portal, opened, &running, limit).await;
             }
             Outcome::Done(tag) => Some(tag),
             Outcome::CopyIn(copy) => {
@@ -237,6 +244,20 @@ impl<S: Session> Conversation<S> {
         Ok(())
     }
 
+    /// Opens a portal, and sends its first rows.
+    async fn fetch_first(
+        &mut self,
+        portal: &mut Portal<S::Statement>,
+        (fields, rows, tag): (Vec<OutputField>, RowCursor, RowsTag),
+        running: &Running,
+        limit: Option<u64>,
+    ) -> Result<(), Failure> {
+        check_unchanged(portal.fields.as_deref(), &fields)?;
+        let rows = Arc::new(Mutex::new(rows));
+        portal.state = PortalState::Open { rows, tag, cancel: running.cancel.clone() };
+        self.fetch(portal, running, limit).await
+    }
+
     /// Sends rows of an open portal.
     async fn fetch(
         &mut self,
@@ -249,8 +270,13 @@ impl<S: Session> Conversation<S> {
         };
         let fields = portal.fields.as_deref().unwrap_or_default();
         let encoder = RowEncoder::new(fields, &portal.formats, self.session.text_style());
+        let deadline = self.session.deadline();
         let mut rows = rows.lock().await;
-        let sent = send(&mut self.connection, running, &mut rows, &encoder, limit).await?;
+        let sent = tokio::select! {
+            biased;
+            () = until(deadline) => return Err(canceled("statement timeout").into()),
+            sent = send(&mut self.connection, running, &mut rows, &encoder, limit) => sent?,
+        };
         if sent.is_suspended {
             self.connection.put_notices();
             self.connection.put(&PortalSuspended::new());

@@ -31,7 +31,11 @@ mod transaction;
 pub use cursor::RowCursor;
 pub use outcome::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag, Silences};
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -257,12 +261,29 @@ impl Session for ClientSession {
         notices: NoticeSender,
         cancel: CancellationToken,
     ) -> Result<Outcome> {
-        let notices = notices.silenced(self.settings.silences());
-        self.notices = Some(notices.clone());
-        self.cancel = cancel.clone();
-        statement.notices.iter().for_each(|notice| notices.send(notice.clone()));
+        let notices = self.begin(statement, notices, cancel.clone());
         let outcome = self.run(statement, parameters, &notices, cancel).await;
         outcome.map_err(|error| locate(error, statement))
+    }
+
+    async fn open(
+        &mut self,
+        statement: &Statement,
+        parameters: &[Parameter],
+        notices: NoticeSender,
+        cancel: CancellationToken,
+    ) -> Result<Option<(Vec<OutputField>, RowCursor)>> {
+        let StatementKind::Query(query) = &statement.kind else { return Ok(None) };
+        self.begin(statement, notices, cancel);
+        self.check_usable(statement)?;
+        self.take_role();
+        let opened = self.open_cursor(query, statement, parameters, None).await;
+        opened.map(Some).map_err(|error| locate(error, statement))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let timeout = self.settings.statement_timeout_ms();
+        (timeout > 0).then(|| Instant::now() + Duration::from_millis(timeout))
     }
 
     async fn copied(&mut self) -> Result<()> {
@@ -352,6 +373,20 @@ impl Session for ClientSession {
 }
 
 impl ClientSession {
+    /// A statement begins, under this cancel; where its notices go.
+    fn begin(
+        &mut self,
+        statement: &Statement,
+        notices: NoticeSender,
+        cancel: CancellationToken,
+    ) -> NoticeSender {
+        let notices = notices.silenced(self.settings.silences());
+        statement.notices.iter().for_each(|notice| notices.send(notice.clone()));
+        self.notices = Some(notices.clone());
+        self.cancel = cancel;
+        notices
+    }
+
     /// In a transaction block? A query string of more than one statement is one.
     fn is_in_block(&self) -> bool {
         self.transaction.in_block() || self.string_is_block

@@ -90,7 +90,7 @@ impl ClientSession {
 
     /// A query's columns and its rows. It begins when the first row is asked for. With `room` the
     /// rows are kept there.
-    async fn open_cursor(
+    pub(in super::super) async fn open_cursor(
         &mut self,
         query: &ast::Query,
         statement: &Statement,
