@@ -37,6 +37,9 @@ use crate::{
     query::Ingestor,
 };
 
+/// A message may be much longer: the rows of so much of it are made at once.
+const PIECE_BYTES: usize = 1 << 20;
+
 /// What a COPY has written: the session makes it part of its transaction.
 #[derive(Clone, Default)]
 pub(super) struct CopyResult(Arc<Mutex<Option<Written>>>);
@@ -310,12 +313,17 @@ impl CopyIn for CopyFrom {
     }
 
     async fn data(&mut self, bytes: Bytes) -> Result<()> {
-        if let Err(error) = self.reader.push(&bytes) {
-            // A row before it may be wrong, too: the first one is to be named.
-            self.flush().await?;
-            return Err(error);
+        for piece in bytes.chunks(PIECE_BYTES) {
+            if let Err(error) = self.reader.push(piece) {
+                // A row before it may be wrong, too: the first one is to be named.
+                self.flush().await?;
+                return Err(error);
+            }
+            if self.reader.is_full() {
+                self.flush().await?;
+            }
         }
-        if self.reader.is_full() { self.flush().await } else { Ok(()) }
+        Ok(())
     }
 
     async fn done(mut self: Box<Self>) -> Result<String> {
