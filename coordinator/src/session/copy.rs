@@ -18,7 +18,7 @@ use kestrel_planner::{
     operators::conform,
     parse::{
         CopyDirection, CopyFormat, CopyHeader, CopyOptions, CopyStatement, CopyTarget, Identifier,
-        QualifiedName, Statement as ParsedStatement, StatementKind, parse,
+        QualifiedName,
     },
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -30,6 +30,7 @@ use super::{
     copy_rows::CopyRowsQuery,
     copy_to::{forced, named_columns},
     insert::{SerialColumn, default_expr, serial_columns},
+    own_query::own_query,
     sequences::Sequences,
 };
 use crate::{
@@ -154,11 +155,7 @@ impl ClientSession {
     }
 
     pub(super) async fn value_of(&mut self, sql: &str, view: &Arc<Catalog>) -> Result<ScalarValue> {
-        let parsed = parse(sql)?;
-        let Some(ParsedStatement { kind: StatementKind::Query(query), .. }) = parsed.first() else {
-            return Err(ErrorReport::internal("a default is not an expression"));
-        };
-        let bound = bind_query(query, &self.bind_context(view, None), &[])?;
+        let bound = bind_query(&own_query(sql)?, &self.bind_context(view, None), &[])?;
         let plan = self.plan(&bound.plan, view).await?;
         let environment = self.environment(view, self.cancel.clone());
         let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;

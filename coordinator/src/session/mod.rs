@@ -15,6 +15,7 @@ mod identity_columns;
 mod insert;
 mod lock;
 mod outcome;
+mod own_query;
 mod prepare;
 mod privileges;
 mod role;
