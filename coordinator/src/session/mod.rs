@@ -278,7 +278,7 @@ impl Session for ClientSession {
         self.begin(statement, notices, cancel);
         self.check_usable(statement)?;
         self.take_role();
-        let opened = self.open_cursor(query, statement, parameters, None).await;
+        let opened = self.open_forward_only(query, statement, parameters).await;
         opened.map(Some).map_err(|error| locate(error, statement))
     }
 

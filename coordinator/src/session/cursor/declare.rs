@@ -80,7 +80,7 @@ impl ClientSession {
         let StatementKind::Query(query) = &statement.kind else {
             return Err(cannot_be_run(name));
         };
-        let (fields, rows) = self.open_cursor(query, &statement, &parameters, None).await?;
+        let (fields, rows) = self.open_forward_only(query, &statement, &parameters).await?;
         if let Some(portal) = self.portals.get_mut(name) {
             check_unchanged(portal.fields.as_deref(), &fields)?;
             portal.state = opened(rows);
@@ -88,9 +88,19 @@ impl ClientSession {
         Ok(())
     }
 
+    /// A query's columns and its rows, forward only. It begins when the first row is asked for.
+    pub(in super::super) async fn open_forward_only(
+        &mut self,
+        query: &ast::Query,
+        statement: &Statement,
+        parameters: &[Parameter],
+    ) -> Result<(Vec<OutputField>, RowCursor)> {
+        self.open_cursor(query, statement, parameters, None).await
+    }
+
     /// A query's columns and its rows. It begins when the first row is asked for. With `room` the
     /// rows are kept there.
-    pub(in super::super) async fn open_cursor(
+    async fn open_cursor(
         &mut self,
         query: &ast::Query,
         statement: &Statement,
