@@ -97,6 +97,8 @@ async fn queries_that_end_or_fail_leave_nothing() {
         ("SELECT 1 / (id - 7777) FROM t", Some("22012")),
         ("SELECT sum(1 / (t.id - u.k)) FROM t JOIN u ON t.k = u.id", Some("22012")),
         ("SELECT (SELECT k FROM u) FROM t", Some("21000")),
+        // The second row is the end: nobody reads the others.
+        ("SELECT (SELECT a.k FROM t a, t b, t c) FROM u", Some("21000")),
         ("SELECT id * 2000000 FROM u", Some("22003")),
         ("INSERT INTO u SELECT 1 / (id - 19999), k FROM t", Some("22012")),
         ("INSERT INTO t SELECT id, id, x::int FROM t", Some("42804")),

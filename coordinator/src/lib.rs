@@ -14,6 +14,7 @@ mod encoding;
 pub mod engine;
 pub mod metrics;
 pub mod query;
+mod received;
 pub mod server;
 pub mod session;
 pub mod system_view;

@@ -32,6 +32,7 @@ struct Counts {
     running: u64,
     finished: u64,
     failed: u64,
+    canceled: u64,
     durations: Histogram,
     returned_rows: u64,
     retries: u64,
@@ -47,12 +48,23 @@ impl Default for Counts {
             running: 0,
             finished: 0,
             failed: 0,
+            canceled: 0,
             durations: Histogram::new(DURATION_BOUNDS_SECONDS),
             returned_rows: 0,
             retries: 0,
             waits: Histogram::new(DURATION_BOUNDS_SECONDS),
             refused: 0,
             motions: MotionTotals::default(),
+        }
+    }
+}
+
+impl Counts {
+    fn note_end(&mut self, state: QueryState) {
+        match state {
+            QueryState::Finished => self.finished += 1,
+            QueryState::Canceled => self.canceled += 1,
+            QueryState::Queued | QueryState::Running | QueryState::Failed => self.failed += 1,
         }
     }
 }
@@ -73,10 +85,7 @@ impl Metrics {
     ) {
         let mut counts = self.counts.lock();
         counts.running = counts.running.saturating_sub(1);
-        match state {
-            QueryState::Finished => counts.finished += 1,
-            QueryState::Queued | QueryState::Running | QueryState::Failed => counts.failed += 1,
-        }
+        counts.note_end(state);
         counts.durations.observe(duration.as_secs_f64());
         counts.returned_rows += rows;
         counts.motions.add(motions);
@@ -93,8 +102,8 @@ impl Metrics {
     }
 
     /// A query waits no longer, and does not begin.
-    pub(crate) fn query_not_begun(&self) {
-        self.counts.lock().failed += 1;
+    pub(crate) fn query_not_begun(&self, state: QueryState) {
+        self.counts.lock().note_end(state);
     }
 
     /// A query that has lost a datanode runs once more.
@@ -108,7 +117,8 @@ impl Metrics {
         vec![
             Family::counter("kestrel_queries_total", "Queries that have ended.")
                 .with(&[("state", QueryState::Finished.as_str())], counts.finished)
-                .with(&[("state", QueryState::Failed.as_str())], counts.failed),
+                .with(&[("state", QueryState::Failed.as_str())], counts.failed)
+                .with(&[("state", QueryState::Canceled.as_str())], counts.canceled),
             Family::gauge("kestrel_queries_running", "Queries that run.").with(&[], counts.running),
             Family::histogram("kestrel_query_duration_seconds", durations, &counts.durations),
             Family::histogram(
@@ -207,13 +217,14 @@ mod tests {
         metrics.query_retried();
         metrics.query_admitted(ms(2));
         metrics.query_refused();
-        metrics.query_not_begun();
+        metrics.query_not_begun(QueryState::Canceled);
         check(
             &text(metrics.families()),
             &[
                 "kestrel_queries_running 1",
                 "kestrel_queries_total{state=\"finished\"} 1",
-                "kestrel_queries_total{state=\"failed\"} 2",
+                "kestrel_queries_total{state=\"failed\"} 1",
+                "kestrel_queries_total{state=\"canceled\"} 1",
                 "kestrel_queries_refused_total 1",
                 "kestrel_query_queue_seconds_count 1",
                 "kestrel_rows_returned_total 8",

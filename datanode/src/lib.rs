@@ -17,6 +17,7 @@ mod fragment;
 mod heartbeat;
 mod io_error;
 mod metrics;
+mod pass_through;
 pub mod service;
 pub mod shard;
 mod turns;

@@ -1,9 +1,12 @@
 //! The ports that a process listens on.
 
-use std::{io::ErrorKind, net::SocketAddr};
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+};
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::{ClusterOptions, DatanodePlacement};
 
@@ -42,7 +45,7 @@ impl CoordinatorListeners {
 /// # Errors
 /// 58000.
 pub(super) async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+    bind(address).map_err(|error| {
         let hint = match error.kind() {
             ErrorKind::AddrInUse => {
                 format!("Another process has the port: stop it, or choose another with {flag}.")
@@ -52,6 +55,21 @@ pub(super) async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListene
         let message = format!("cannot listen on {address}: {error}");
         ErrorReport::new(SqlState::SYSTEM_ERROR, message).hint(hint)
     })
+}
+
+/// As `TcpListener::bind`, and whoever is accepted has TCP's keep-alive, as in PostgreSQL: a client
+/// whose machine has gone does not keep its locks for ever.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    const BACKLOG: u32 = 1024;
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    // Accepted sockets inherit it.
+    socket.set_keepalive(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 pub(super) async fn listen_optionally(

@@ -14,10 +14,14 @@ pub use options::{
     ClientOptions, ClusterOptions, DatanodeOptions, DatanodePlacement, NetworkOptions,
 };
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fs, io::ErrorKind, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use datafusion::{
-    execution::{SessionState, SessionStateBuilder, runtime_env::RuntimeEnvBuilder},
+    execution::{
+        SessionState, SessionStateBuilder,
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        runtime_env::RuntimeEnvBuilder,
+    },
     prelude::SessionConfig,
 };
 use kestrel_coordinator::{
@@ -266,7 +270,7 @@ fn query_cluster(
     let memory = QueryMemory::new(options.memory_limit / 4);
     Ok(query::Cluster {
         datanodes,
-        state: slice_zero_state(&memory, functions)?,
+        state: slice_zero_state(&memory, functions, &options.data)?,
         memory,
         functions: Arc::clone(functions),
         runtime: fragments.handle(),
@@ -319,10 +323,25 @@ fn child_commands(
     Some(members.iter().enumerate().map(command).collect())
 }
 
-/// One partition: slice 0 only receives what the datanodes have prepared.
-fn slice_zero_state(memory: &QueryMemory, functions: &FunctionRegistry) -> Result<SessionState> {
+/// One partition: slice 0 only receives what the datanodes have prepared. What finds no memory here,
+/// and rows that cursors keep, go to a directory beside the catalog.
+fn slice_zero_state(
+    memory: &QueryMemory,
+    functions: &FunctionRegistry,
+    data: &Path,
+) -> Result<SessionState> {
+    let spilled = data.join("spilled");
+    match fs::remove_dir_all(&spilled) {
+        // What a crash has left is of no use.
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            tracing::warn!(%error, "temporary files of the last run remain");
+        }
+        _ => {}
+    }
+    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![spilled]));
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::clone(memory.pool()))
+        .with_disk_manager_builder(disk)
         .build_arc()
         .map_err(kestrel_planner::error::report)?;
     let mut config = SessionConfig::new().with_target_partitions(1);

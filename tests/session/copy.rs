@@ -2,6 +2,11 @@
 
 use std::fmt::Write;
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
 use crate::support::{Session, TestCluster};
 
 /// Enough rows for several batches on every datanode.
@@ -284,5 +289,66 @@ async fn where_checks_and_defaults_look_at_every_row() {
         assert_eq!((failure.sqlstate.as_str(), failure.message.as_str()), (sqlstate, message));
     }
     assert_eq!(session.value("SELECT count(*) FROM t").await, "5");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_comes_twice_fails_the_load_itself() {
+    let cluster = TestCluster::start(2).await;
+    let session = cluster.session().await;
+    session.run_all(["CREATE TABLE t (id int PRIMARY KEY) DISTRIBUTED BY (id)", "BEGIN"]).await;
+    let failure = session.copy_in("COPY t FROM STDIN", "1\n2\n1\n").await.unwrap_err();
+    assert_eq!(failure.sqlstate, "23505", "{failure}");
+    assert_eq!(session.failure("SELECT 1").await.sqlstate, "25P02");
+    session.run_all(["ROLLBACK"]).await;
+    assert_eq!(session.copy_in("COPY t FROM STDIN", "1\n2\n").await, Ok(2));
+    assert_eq!(session.value("SELECT count(*) FROM t").await, "2");
+    cluster.stop().await;
+}
+
+/// A message: its kind, its length, its body.
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    [&[kind][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()
+}
+
+/// Reads until the server is ready; the kinds of its messages.
+async fn kinds(socket: &mut TcpStream) -> String {
+    let mut kinds = String::new();
+    while !kinds.ends_with('Z') {
+        let kind = socket.read_u8().await.unwrap();
+        let length = socket.read_u32().await.unwrap() as usize;
+        socket.read_exact(&mut vec![0; length - 4]).await.unwrap();
+        kinds.push(kind.into());
+    }
+    kinds
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_is_undone_by_an_error_of_its_batch() {
+    let cluster = TestCluster::start(2).await;
+    let session = cluster.session().await;
+    session.run_all(["CREATE TABLE t (id int) DISTRIBUTED BY (id)"]).await;
+    let mut socket = TcpStream::connect(cluster.cluster.address()).await.unwrap();
+    let startup = b"\0\x03\0\0user\0kestrel\0database\0kestrel\0\0";
+    let length = (startup.len() as u32 + 4).to_be_bytes();
+    socket.write_all(&[&length[..], startup].concat()).await.unwrap();
+    kinds(&mut socket).await;
+    // The load, and in the same batch a portal of a statement that is not there.
+    let batch = [
+        message(b'P', b"\0COPY t FROM STDIN\0\0\0"),
+        message(b'B', b"\0\0\0\0\0\0\0\0"),
+        message(b'E', b"\0\0\0\0\0"),
+        message(b'd', b"1\n2\n3\n"),
+        message(b'c', b""),
+        message(b'B', b"\0nothing\0\0\0\0\0\0\0"),
+        message(b'S', b""),
+    ];
+    socket.write_all(&batch.concat()).await.unwrap();
+    assert_eq!(kinds(&mut socket).await, "12GCEZ");
+    // What comes next does not commit it.
+    socket.write_all(&message(b'Q', b"INSERT INTO t VALUES (4)\0")).await.unwrap();
+    assert_eq!(kinds(&mut socket).await, "CZ");
+    let rows = session.rows("SELECT id FROM t").await;
+    assert_eq!(rows, [[Some("4".to_string())]]);
     cluster.stop().await;
 }

@@ -117,6 +117,41 @@ async fn a_held_cursor_keeps_what_it_saw() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn statement_timeout_is_for_each_piece_of_a_portal() {
+    let cluster = TestCluster::start(2).await;
+    let mut session = filled(&cluster, 3000).await;
+    session.run_all(["SET statement_timeout = '2s'"]).await;
+    let transaction = session.client.transaction().await.unwrap();
+    let portal = transaction.bind("SELECT i FROM t ORDER BY i", &[]).await.unwrap();
+    assert_eq!(transaction.query_portal(&portal, 10).await.unwrap().len(), 10);
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(transaction.query_portal(&portal, 0).await.unwrap().len(), 2990);
+    let long = "SELECT count(*) FROM t a, t b, t c WHERE a.i + b.i < c.i - 9000";
+    let portal = transaction.bind(long, &[]).await.unwrap();
+    let error = transaction.query_portal(&portal, 1).await.unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.message(), "canceling statement due to statement timeout");
+    transaction.rollback().await.unwrap();
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_is_closed_early_has_not_failed() {
+    let cluster = TestCluster::start(2).await;
+    let session = filled(&cluster, 10).await;
+    for (rows, expected) in [("1", "canceled"), ("ALL", "finished")] {
+        let declare = format!("DECLARE c CURSOR FOR SELECT i AS fetched_{rows} FROM t");
+        session.run_all(["BEGIN", &declare, &format!("FETCH {rows} c"), "CLOSE c", "COMMIT"]).await;
+        let sql = format!(
+            "SELECT state FROM kestrel.queries \
+             WHERE query LIKE '%fetched\\_{rows}%' AND query NOT LIKE '%kestrel.queries%'"
+        );
+        assert_eq!(session.value(&sql).await, expected, "FETCH {rows}");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fetch_can_be_cancelled() {
     let cluster = TestCluster::start(2).await;
     let session = filled(&cluster, 3000).await;

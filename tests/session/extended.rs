@@ -71,6 +71,8 @@ async fn parameters_get_the_types_that_postgresql_infers() {
         ("SELECT pg_get_indexdef(0::oid, $1, $2)", vec![Type::INT4, Type::BOOL]),
         ("SELECT i FROM t WHERE i = $1 OR i::bigint = $1", vec![Type::INT4]),
         ("INSERT INTO t (d, i) VALUES ($1, $2)", vec![Type::DATE, Type::INT4]),
+        ("EXPLAIN SELECT i FROM t WHERE d = $1", vec![Type::DATE]),
+        ("EXPLAIN INSERT INTO t (d) VALUES ($1)", vec![Type::DATE]),
         ("SELECT $1", vec![Type::TEXT]),
     ] {
         let prepared = client.prepare(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));

@@ -35,16 +35,26 @@ pub struct ScramKeys {
 /// can be copied from one cluster, or from PostgreSQL, to another.
 ///
 /// # Errors
-/// XX000: the system has no random bytes.
+/// 0A000: it is an MD5 hash, which would be a password itself. XX000: the system has no random bytes.
 pub fn make_verifier(password: &str) -> Result<Verifier> {
     if ScramKeys::parse(password).is_some() {
         return Ok(Verifier::new(password));
+    }
+    if is_md5_hash(password) {
+        return Err(ErrorReport::unsupported("passwords that are MD5 hashes are not supported")
+            .hint("Give the password itself, or its SCRAM-SHA-256 verifier."));
     }
     let mut salt = [0; SALT_BYTES];
     SystemRandom::new()
         .fill(&mut salt)
         .map_err(|_| ErrorReport::internal("could not generate random salt"))?;
     Ok(Verifier::new(ScramKeys::of(password, &salt, ITERATIONS).to_text()))
+}
+
+/// As PostgreSQL's `get_password_type` (libpq/crypt.c) tells them from passwords.
+fn is_md5_hash(password: &str) -> bool {
+    let digits = password.strip_prefix("md5").filter(|digits| digits.len() == 32);
+    digits.is_some_and(|digits| digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 impl ScramKeys {
@@ -114,6 +124,8 @@ fn copied(bytes: &[u8]) -> [u8; KEY_BYTES] {
 
 #[cfg(test)]
 mod tests {
+    use kestrel_proto::SqlState;
+
     use super::*;
 
     #[test]
@@ -138,6 +150,9 @@ mod tests {
             assert_eq!(ScramKeys::parse(other), None, "{other}");
             assert_ne!(make_verifier(other).unwrap().as_str(), other);
         }
+        let hash = make_verifier("md5b7bc4d3a4b0e5c2f9d8a1e6f7c3b2a19").unwrap_err();
+        assert_eq!(hash.sqlstate, SqlState::FEATURE_NOT_SUPPORTED);
+        assert!(!hash.to_string().contains("b7bc4d"), "{hash}");
     }
 
     #[test]

@@ -77,13 +77,14 @@ impl BinaryReader {
         self.read(false)?;
         // What is left is the beginning of one row.
         match self.buffer.len().checked_sub(self.max_row_bytes) {
-            Some(more @ 1..) => Err(too_long(self.max_row_bytes, more).context(at_line(
-                &self.table,
-                self.line + 1,
-                None,
-            ))),
+            Some(more @ 1..) => Err(too_long(self.max_row_bytes, more).context(self.next_place())),
             _ => Ok(()),
         }
+    }
+
+    /// Where the next row is.
+    pub(super) fn next_place(&self) -> String {
+        at_line(&self.table, self.line + 1, None)
     }
 
     /// All data has come.

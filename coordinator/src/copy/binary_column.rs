@@ -21,10 +21,9 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::numeric;
 use crate::encoding::utf8;
+use crate::received::{JSONB_VERSION, Received, malformed};
 use crate::server::{out_of_range, received_date, received_timestamp};
 
-/// What `jsonb_send` begins with.
-const JSONB_VERSION: [u8; 1] = [1];
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Collects a column's values.
@@ -95,7 +94,7 @@ impl ColumnBuilder {
             self.append_null();
             return Ok(());
         };
-        let input = &mut Input::new(bytes);
+        let input = &mut Received::new(bytes);
         match &mut self.values {
             Values::Int16(values) => values.append_value(i16::from_be_bytes(input.take()?)),
             Values::Int32(values) => values.append_value(input.i32()?),
@@ -106,15 +105,12 @@ impl ColumnBuilder {
             Values::Real(values) => values.append_value(f32::from_be_bytes(input.take()?)),
             Values::Double(values) => values.append_value(f64::from_be_bytes(input.take()?)),
             Values::Numeric(values, precision, scale) => {
-                values.append_value(numeric::read(input, *precision, *scale)?);
+                values.append_value(numeric::of_column(input, *precision, *scale)?);
             }
-            Values::Boolean(values) => {
-                let [byte] = input.take().map_err(|_| no_data("no data left in message"))?;
-                values.append_value(byte != 0);
-            }
+            Values::Boolean(values) => values.append_value(input.bool()?),
             Values::Text(values) if matches!(self.sql_type, SqlType::Json | SqlType::Jsonb) => {
                 if self.sql_type == SqlType::Jsonb && input.take()? != JSONB_VERSION {
-                    return Err(no_data("unsupported jsonb version number"));
+                    return Err(malformed("unsupported jsonb version number"));
                 }
                 let texts: ArrayRef = Arc::new(StringViewArray::from(vec![utf8(input.rest())?]));
                 let read = read_text(&texts, self.sql_type, SessionFormats::default())?;
@@ -140,7 +136,7 @@ impl ColumnBuilder {
             }
             Values::Bytea(values) => values.append_value(input.rest()),
         }
-        input.end()
+        input.end("")
     }
 
     fn append_null(&mut self) {
@@ -181,54 +177,6 @@ impl ColumnBuilder {
             Values::Bytea(values) => Arc::new(values.finish()),
         }
     }
-}
-
-/// The bytes of one value.
-pub(super) struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
-    }
-
-    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let Some((head, rest)) = self.0.split_first_chunk() else {
-            return Err(no_data("insufficient data left in message"));
-        };
-        self.0 = rest;
-        Ok(*head)
-    }
-
-    pub(super) fn u16(&mut self) -> Result<u16> {
-        self.take().map(u16::from_be_bytes)
-    }
-
-    fn i32(&mut self) -> Result<i32> {
-        self.take().map(i32::from_be_bytes)
-    }
-
-    fn i64(&mut self) -> Result<i64> {
-        self.take().map(i64::from_be_bytes)
-    }
-
-    fn rest(&mut self) -> &'a [u8] {
-        std::mem::take(&mut self.0)
-    }
-
-    /// All of them must have been read (22P03).
-    pub(super) fn end(&self) -> Result<()> {
-        match self.0.is_empty() {
-            true => Ok(()),
-            false => Err(ErrorReport::new(
-                SqlState::INVALID_BINARY_REPRESENTATION,
-                "incorrect binary data format",
-            )),
-        }
-    }
-}
-
-fn no_data(message: &str) -> ErrorReport {
-    ErrorReport::new(SqlState::PROTOCOL_VIOLATION, message)
 }
 
 /// A text as a column of this type holds it: varchar(n) and char(n) cut blanks off that are too

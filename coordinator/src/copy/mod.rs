@@ -8,7 +8,7 @@
 mod binary;
 mod binary_column;
 mod form;
-mod numeric;
+pub(crate) mod numeric;
 mod place;
 mod reader;
 mod records;

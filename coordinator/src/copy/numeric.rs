@@ -1,9 +1,9 @@
 //! numeric in binary format (PostgreSQL's `numeric_recv`, numeric.c).
 
 use kestrel_planner::functions::field_overflow;
-use kestrel_proto::{ErrorReport, Result, SqlState};
+use kestrel_proto::{ErrorReport, Result};
 
-use super::binary_column::Input;
+use crate::received::{Received, malformed};
 
 const NEGATIVE: u16 = 0x4000;
 const NAN: u16 = 0xc000;
@@ -12,12 +12,24 @@ const MINUS_INFINITY: u16 = 0xf000;
 /// The bits that a display scale may have.
 const SCALE_BITS: u16 = 0x3fff;
 
-/// Reads a number of base-10000 digits, the first worth 10000^weight, as an integer of units of
-/// 10^-scale; rounded half away from zero.
+/// Reads a column's number as an integer of units of 10^-scale; rounded half away from zero.
 ///
 /// # Errors
-/// 22P03, 08P01: it is none. 22003: it has too many digits for its column. 0A000: NaN, infinity.
-pub(super) fn read(input: &mut Input<'_>, precision: u8, scale: i8) -> Result<i128> {
+/// Those of [`read`]. 22003: it has too many digits for its column.
+pub(super) fn of_column(input: &mut Received<'_>, precision: u8, scale: i8) -> Result<i128> {
+    let (value, _) = read(input, Some(scale))?;
+    let limit = 10u128.checked_pow(u32::from(precision));
+    let fits = |value: &i128| limit.is_none_or(|limit| value.unsigned_abs() < limit);
+    value.filter(fits).ok_or_else(|| field_overflow(precision, scale))
+}
+
+/// Reads a number of base-10000 digits, the first worth 10000^weight, as an integer of units of
+/// 10^-scale, rounded half away from zero; `None`: it has too many digits for that. Without a scale
+/// it has the one that it is shown with, which is given, too.
+///
+/// # Errors
+/// 22P03, 08P01: it is none. 0A000: NaN, infinity.
+pub(crate) fn read(input: &mut Received<'_>, scale: Option<i8>) -> Result<(Option<i128>, u16)> {
     let (count, weight) = (input.u16()?, input.u16()? as i16);
     let (sign, shown_scale) = (input.u16()?, input.u16()?);
     match sign {
@@ -26,37 +38,35 @@ pub(super) fn read(input: &mut Input<'_>, precision: u8, scale: i8) -> Result<i1
             let message = "numeric values NaN and infinity are not supported";
             return Err(ErrorReport::unsupported(message));
         }
-        _ => return Err(malformed("sign")),
+        _ => return Err(invalid("sign")),
     }
     if shown_scale & SCALE_BITS != shown_scale {
-        return Err(malformed("scale"));
+        return Err(invalid("scale"));
     }
+    let last_shown = -i32::from(shown_scale);
     let mut number = Number {
         value: Some(0),
         rounds_up: false,
         // Of the digit before the first.
         place: 4 * (i32::from(weight) + 1),
-        last_shown: -i32::from(shown_scale),
-        last_kept: -i32::from(scale),
+        last_shown,
+        last_kept: scale.map_or(last_shown, |scale| -i32::from(scale)),
     };
     for _ in 0..count {
         let digits = input.u16()?;
         if digits >= 10_000 {
-            return Err(malformed("digit"));
+            return Err(invalid("digit"));
         }
         for power in [1000, 100, 10, 1] {
             number.push(i128::from(digits / power % 10));
         }
     }
-    let limit = 10i128.checked_pow(u32::from(precision));
-    let value = number.finish().filter(|value| limit.is_none_or(|limit| *value < limit));
-    let value = value.ok_or_else(|| field_overflow(precision, scale))?;
-    Ok(if sign == NEGATIVE { -value } else { value })
+    let value = number.finish();
+    Ok((if sign == NEGATIVE { value.map(|value| -value) } else { value }, shown_scale))
 }
 
-fn malformed(what: &str) -> ErrorReport {
-    let message = format!("invalid {what} in external \"numeric\" value");
-    ErrorReport::new(SqlState::INVALID_BINARY_REPRESENTATION, message)
+fn invalid(what: &str) -> ErrorReport {
+    malformed(format!("invalid {what} in external \"numeric\" value"))
 }
 
 /// A number that comes decimal digit by decimal digit.
@@ -94,13 +104,15 @@ impl Number {
 
 #[cfg(test)]
 mod tests {
+    use kestrel_proto::SqlState;
+
     use super::*;
 
     fn read_words(words: &[u16], precision: u8, scale: i8) -> Result<i128> {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
-        let mut input = Input::new(&bytes);
-        let value = read(&mut input, precision, scale)?;
-        input.end().map(|()| value)
+        let mut input = Received::new(&bytes);
+        let value = of_column(&mut input, precision, scale)?;
+        input.end("").map(|()| value)
     }
 
     #[test]

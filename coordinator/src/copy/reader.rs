@@ -74,6 +74,14 @@ impl CopyReader {
         }
     }
 
+    /// Where the next row is, as the CONTEXT of an error.
+    pub fn next_place(&self) -> String {
+        match &self.0 {
+            Reader::Records { records, .. } => records.next_place(),
+            Reader::Binary(reader) => reader.next_place(),
+        }
+    }
+
     /// Are there enough rows for a batch?
     pub fn is_full(&self) -> bool {
         match &self.0 {

@@ -43,6 +43,8 @@ pub struct Records {
     /// Up to here the buffer has been searched for the end of the record.
     searched: usize,
     quoted: bool,
+    /// Of text: `\.` is in what has been searched of the record.
+    has_mark: bool,
     /// Of the last record: lines are counted from 1.
     line: u64,
     ended: bool,
@@ -58,6 +60,7 @@ impl Records {
             buffer: Vec::new(),
             searched: 0,
             quoted: false,
+            has_mark: false,
             line: 0,
             ended: false,
             max_bytes: MAX_RECORD_BYTES,
@@ -88,7 +91,7 @@ impl Records {
         self.searched -= start;
         if self.buffer.len() > self.max_bytes {
             let error = too_long(self.max_bytes, self.buffer.len() - self.max_bytes);
-            return Err(error.context(at_line(&self.table, self.line + 1, None)));
+            return Err(error.context(self.next_place()));
         }
         Ok(())
     }
@@ -115,6 +118,11 @@ impl Records {
         }
     }
 
+    /// Where the next record is.
+    pub(super) fn next_place(&self) -> String {
+        at_line(&self.table, self.line + 1, None)
+    }
+
     fn here(&self, error: ErrorReport, text: Option<&str>) -> ErrorReport {
         error.context(at_line(&self.table, self.line, text))
     }
@@ -139,9 +147,7 @@ impl Records {
                     self.quoted = !self.quoted;
                 }
             } else if byte == b'\\' {
-                if self.searched + 1 >= self.buffer.len() {
-                    return None;
-                }
+                self.has_mark |= *self.buffer.get(self.searched + 1)? == b'.';
                 self.searched += 2;
                 continue;
             }
@@ -159,10 +165,19 @@ impl Records {
         record: &mut impl FnMut(Record<'_>) -> Result<()>,
     ) -> Result<()> {
         self.count_lines(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let has_mark = std::mem::take(&mut self.has_mark);
+        let mut line = line.strip_suffix(b"\r").unwrap_or(line);
         if self.ended || line == b"\\." {
             self.ended = true;
             return Ok(());
+        }
+        if let Some(mark) = has_mark.then(|| end_mark(line)).flatten() {
+            if mark + 2 < line.len() {
+                return Err(self.here(bad_format("end-of-copy marker corrupt"), None));
+            }
+            // The row before it counts.
+            self.ended = true;
+            line = &line[..mark];
         }
         let text = utf8(line).map_err(|error| self.here(error, None))?;
         let values = match self.format.csv {
@@ -219,6 +234,18 @@ impl Records {
         }
         close(&mut value, &mut was_quoted);
         values
+    }
+}
+
+/// Where `\.` stands in a line of text; in `\\.` the backslash is escaped.
+fn end_mark(line: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += line.get(at..)?.iter().position(|byte| *byte == b'\\')?;
+        if *line.get(at + 1)? == b'.' {
+            return Some(at);
+        }
+        at += 2;
     }
 }
 
@@ -321,6 +348,8 @@ mod tests {
         check(false, "1\ta\n2\t\\N\n", &[(1, &[Some("1"), Some("a")]), (2, &[Some("2"), None])]);
         check(false, "a\\tb\\\\\\x41\\101\n\\.\nrest\n", &[(1, &[Some("a\tb\\AA")])]);
         check(false, "x\\\ny\r\n", &[(1, &[Some("x\ny")])]);
+        // What is before an end mark counts, and a backslash that is escaped makes none.
+        check(false, "1\\\\.\na\\.\nrest\n", &[(1, &[Some("1\\.")]), (2, &[Some("a")])]);
     }
 
     #[test]
@@ -344,6 +373,7 @@ mod tests {
             (true, &b"1,\"a\n"[..], SqlState::BAD_COPY_FILE_FORMAT, "COPY t, line 1: \"1,\"a\n\""),
             (false, b"1\n\xff\n", SqlState::CHARACTER_NOT_IN_REPERTOIRE, "COPY t, line 2"),
             (false, b"\\xff\n", SqlState::CHARACTER_NOT_IN_REPERTOIRE, "COPY t, line 1: \"\\xff\""),
+            (false, b"1\nC:\\.git\n", SqlState::BAD_COPY_FILE_FORMAT, "COPY t, line 2"),
         ] {
             let mut records = Records::new("t", format(csv));
             let read = records.push(input, |_| Ok(())).and_then(|()| records.finish(|_| Ok(())));

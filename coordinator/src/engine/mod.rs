@@ -13,6 +13,7 @@ pub use locks::{
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use kestrel_planner::plan::Planner;
 use kestrel_proto::{DatanodeId, DropSegments, Result, TransactionId, metrics::Family};
 
@@ -48,6 +49,8 @@ pub struct Engine {
     pub garbage: Garbage,
     /// Who has locked what.
     pub locks: Locks,
+    /// When the coordinator started.
+    pub started_at: DateTime<Utc>,
 }
 
 impl Engine {
@@ -71,6 +74,7 @@ impl Engine {
             pins: Pins::default(),
             garbage: Garbage::default(),
             locks: Locks::default(),
+            started_at: Utc::now(),
         })
     }
 

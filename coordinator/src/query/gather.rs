@@ -106,8 +106,8 @@ pub fn run<'a>(
                 collect_metrics: false,
                 ..environment.clone()
             };
-            let (batches, of_init) = run(cluster, init, &environment).await?.collect().await?;
-            let value = scalar_value(init, &batches)?;
+            let running = run(cluster, init, &environment).await?;
+            let (value, of_init) = scalar_value(init, running).await?;
             plan.init_values.set(SubqueryIndex::new(at), value).map_err(report)?;
             summary.traffic.extend(of_init.traffic);
             summary.motions.add(&of_init.motions);
@@ -150,20 +150,34 @@ pub fn run<'a>(
     .boxed()
 }
 
-/// The value of a scalar subquery: NULL without rows.
-fn scalar_value(plan: &Plan, batches: &[RecordBatch]) -> Result<ScalarValue> {
-    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    if rows > 1 {
-        return Err(ErrorReport::new(
-            SqlState::CARDINALITY_VIOLATION,
-            "more than one row returned by a subquery used as an expression",
-        ));
+/// The value of a scalar subquery: NULL without rows. Nothing of it is kept but that: its second
+/// row is its end.
+async fn scalar_value(
+    plan: &Plan,
+    mut running: RunningQuery,
+) -> Result<(ScalarValue, QuerySummary)> {
+    let mut value = None;
+    while let Some(batch) = running.next().await {
+        let batch = batch?;
+        match batch.num_rows() {
+            0 => {}
+            1 if value.is_none() => {
+                value = Some(ScalarValue::try_from_array(batch.column(0), 0).map_err(report)?);
+            }
+            _ => {
+                return Err(ErrorReport::new(
+                    SqlState::CARDINALITY_VIOLATION,
+                    "more than one row returned by a subquery used as an expression",
+                ));
+            }
+        }
     }
-    let value = match batches.iter().find(|batch| batch.num_rows() > 0) {
-        Some(batch) => ScalarValue::try_from_array(batch.column(0), 0),
-        None => ScalarValue::try_from(plan.schema.field(0).data_type()),
+    let value = match value {
+        Some(value) => value,
+        None => ScalarValue::try_from(plan.schema.field(0).data_type()).map_err(report)?,
     };
-    value.map_err(report)
+    let summary = running.summary.lock().clone();
+    Ok((value, summary))
 }
 
 /// Drives one query from its first row to the end of its last fragment.
@@ -209,12 +223,11 @@ impl Driver {
     async fn gather(&mut self, rows: SendableRecordBatchStream) -> Result<()> {
         let (environment, to_client) = (self.environment.clone(), self.to_client.clone());
         let summary = Arc::clone(&self.summary);
-        let ended = tokio::select! {
+        tokio::select! {
             biased;
             why = interrupted(&environment, &to_client) => Err(canceled(why)),
             ended = self.rows_and_fragments(rows, &summary) => ended,
-        };
-        ended
+        }
     }
 
     async fn rows_and_fragments(

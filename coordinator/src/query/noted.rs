@@ -132,6 +132,22 @@ impl NotedQuery {
     }
 }
 
+impl Fate {
+    /// How the query has ended, its SQLSTATE, and how many rows it has written. `canceled`: what a
+    /// cancel says, if there was one.
+    fn end(&self, canceled: Option<SqlState>) -> (QueryState, Option<SqlState>, Option<u64>) {
+        match self {
+            Self::Finished { written_rows } => (QueryState::Finished, None, *written_rows),
+            Self::Failed(SqlState::QUERY_CANCELED) => {
+                (QueryState::Canceled, Some(SqlState::QUERY_CANCELED), None)
+            }
+            Self::Failed(sqlstate) => (QueryState::Failed, Some(*sqlstate), None),
+            // Nobody waits for its end: it was cancelled, or the client wants no more rows.
+            Self::Open => (QueryState::Canceled, canceled, None),
+        }
+    }
+}
+
 /// Whether a part of it is more than slice 0.
 fn runs_on_datanodes(plan: &Plan) -> bool {
     plan.slices.iter().any(|slice| slice.id.0 != 0) || plan.init.iter().any(runs_on_datanodes)
@@ -140,17 +156,35 @@ fn runs_on_datanodes(plan: &Plan) -> bool {
 impl Drop for NotedQuery {
     fn drop(&mut self) {
         let summary = self.summary.lock();
-        let (state, sqlstate, written_rows) = match self.fate {
-            Fate::Finished { written_rows } => (QueryState::Finished, None, written_rows),
-            Fate::Failed(sqlstate) => (QueryState::Failed, Some(sqlstate), None),
-            // Nobody waits for its end: it was cancelled, or the client wants no more rows.
-            Fate::Open => {
-                let canceled = self.cancel.is_cancelled().then_some(SqlState::QUERY_CANCELED);
-                (QueryState::Failed, canceled, None)
-            }
-        };
+        let canceled = self.cancel.is_cancelled().then_some(SqlState::QUERY_CANCELED);
+        let (state, sqlstate, written_rows) = self.fate.end(canceled);
         let rows = written_rows.unwrap_or(summary.rows);
         let end = QueryEnd { state, sqlstate, rows, returned_rows: self.returned_rows };
         self.queries.end(self.id, end, &summary);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_waits_for_is_canceled() {
+        let canceled = SqlState::QUERY_CANCELED;
+        let memory = SqlState::OUT_OF_MEMORY;
+        for (fate, cancel, expected) in [
+            (Fate::Finished { written_rows: None }, None, (QueryState::Finished, None, None)),
+            (
+                Fate::Finished { written_rows: Some(3) },
+                Some(canceled),
+                (QueryState::Finished, None, Some(3)),
+            ),
+            (Fate::Failed(memory), Some(canceled), (QueryState::Failed, Some(memory), None)),
+            (Fate::Failed(canceled), None, (QueryState::Canceled, Some(canceled), None)),
+            (Fate::Open, Some(canceled), (QueryState::Canceled, Some(canceled), None)),
+            (Fate::Open, None, (QueryState::Canceled, None, None)),
+        ] {
+            assert_eq!(fate.end(cancel), expected);
+        }
     }
 }

@@ -34,8 +34,10 @@ pub enum QueryState {
     Running,
     /// It has ended well.
     Finished,
-    /// It has failed or was cancelled.
+    /// It has failed.
     Failed,
+    /// It was cancelled, took too long, or its client wanted no more rows.
+    Canceled,
 }
 
 /// One query.
@@ -73,13 +75,14 @@ impl QueryState {
             Self::Running => "running",
             Self::Finished => "finished",
             Self::Failed => "failed",
+            Self::Canceled => "canceled",
         }
     }
 
     fn has_ended(self) -> bool {
         match self {
             Self::Queued | Self::Running => false,
-            Self::Finished | Self::Failed => true,
+            Self::Finished | Self::Failed | Self::Canceled => true,
         }
     }
 }
@@ -140,11 +143,10 @@ impl QueryRegistry {
     pub(super) fn end(&self, id: QueryId, end: QueryEnd, summary: &QuerySummary) {
         let Some((record, before, duration)) = self.note_end(id, end, summary) else { return };
         let QueryEnd { state, sqlstate, returned_rows, .. } = end;
-        match before {
-            QueryState::Queued => self.metrics.query_not_begun(),
-            QueryState::Running | QueryState::Finished | QueryState::Failed => {
-                self.metrics.query_ended(state, duration, returned_rows, &summary.motions);
-            }
+        if before == QueryState::Queued {
+            self.metrics.query_not_begun(state);
+        } else {
+            self.metrics.query_ended(state, duration, returned_rows, &summary.motions);
         }
         log(&record, sqlstate);
     }

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use datafusion::scalar::ScalarValue;
@@ -24,7 +24,7 @@ use kestrel_proto::{ErrorReport, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::{Format, Portals, PreparedStatements};
-use crate::session::{NoticeSender, Outcome, OutputField};
+use crate::session::{NoticeSender, Outcome, OutputField, RowCursor};
 
 /// Makes sessions.
 #[async_trait]
@@ -99,6 +99,33 @@ pub trait Session: Sized + Send + 'static {
         cancel: CancellationToken,
     ) -> Result<Outcome>;
 
+    /// Plans a statement whose rows are to be fetched in pieces: each begins anew to count for
+    /// [`Session::deadline`]. `None`: it is not of this kind, and [`Session::execute`] runs it.
+    async fn open(
+        &mut self,
+        statement: &Self::Statement,
+        parameters: &[Parameter],
+        notices: NoticeSender,
+        cancel: CancellationToken,
+    ) -> Result<Option<(Vec<OutputField>, RowCursor)>> {
+        let _ = (statement, parameters, notices, cancel);
+        Ok(None)
+    }
+
+    /// When a piece that is fetched from now on must have come.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The data of an [`Outcome::CopyIn`] have come, to their end: they become part of the
+    /// transaction. Under the cancel of the statement.
+    ///
+    /// # Errors
+    /// A rule of the table that only all rows together can break.
+    async fn copied(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// A batch begins: what follows up to [`Session::end_batch`] is one implicit transaction,
     /// unless the statements themselves say BEGIN.
     fn begin_batch(&mut self) {}
@@ -115,6 +142,15 @@ pub trait Session: Sized + Send + 'static {
     /// protocol (an unknown portal, …). An open transaction has failed.
     fn statement_failed(&mut self, error: &ErrorReport) {
         let _ = error;
+    }
+
+    /// Whether a statement may be prepared and run now.
+    ///
+    /// # Errors
+    /// 25P02: the transaction has failed, and the statement does not end that.
+    fn check_usable(&self, statement: &Self::Statement) -> Result<()> {
+        let _ = statement;
+        Ok(())
     }
 
     /// What ReadyForQuery tells.

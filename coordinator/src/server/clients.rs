@@ -227,9 +227,8 @@ impl Registered {
         if let Some(activity) = &mut *self.client.activity.lock() {
             activity.rests(status, Utc::now());
             let name = parameters.iter().find(|(name, _)| *name == "application_name");
-            if let Some((_, name)) = name {
-                activity.application_name.clone_from(name);
-            }
+            // Without a word it is as it is at first: empty.
+            activity.application_name = name.map(|(_, name)| name.clone()).unwrap_or_default();
         }
     }
 
@@ -320,6 +319,25 @@ mod tests {
         drop(client.running(CancellationToken::new()));
         assert!(clients.cancel(client.process_id()));
         assert!(!client.running(CancellationToken::new()).cancel.is_cancelled());
+    }
+
+    #[test]
+    fn a_name_that_was_taken_back_is_shown_no_longer() {
+        let clients = Clients::new();
+        let client = place(&clients, 1).unwrap();
+        client.enters(&StartupInfo {
+            process_id: client.process_id(),
+            peer: ([127, 0, 0, 1], 1).into(),
+            user: "u".into(),
+            database: "kestrel".into(),
+            application_name: "psql".into(),
+            parameters: Vec::new(),
+        });
+        let shown = || clients.activities().remove(0).application_name;
+        client.rests(TransactionStatus::Idle, &[("application_name", "psql".into())]);
+        assert_eq!(shown(), "psql");
+        client.rests(TransactionStatus::Idle, &[("TimeZone", "UTC".into())]);
+        assert_eq!(shown(), "");
     }
 
     #[test]

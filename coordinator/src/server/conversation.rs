@@ -139,9 +139,6 @@ impl<S: Session> Conversation<S> {
 
     async fn sync(&mut self) -> Result<(), Failure> {
         self.skips_to_sync = false;
-        if let Err(report) = self.end_batch().await {
-            self.fail(&report);
-        }
         self.ready().await
     }
 
@@ -158,13 +155,13 @@ impl<S: Session> Conversation<S> {
         self.connection.put_error(report);
     }
 
-    /// Tells the client that the next statement may come.
+    /// Ends the batch, and tells the client that the next statement may come.
     async fn ready(&mut self) -> Result<(), Failure> {
         if let Err(report) = self.end_batch().await {
             self.fail(&report);
         }
         let status = self.session.transaction_status();
-        if status != TransactionStatus::Open {
+        if status == TransactionStatus::Idle {
             // The portal that has ended the transaction was put back after it.
             self.session.portals().end_transaction();
         }

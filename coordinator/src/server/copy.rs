@@ -3,16 +3,17 @@
 use kestrel_proto::ErrorReport;
 use pgwire::messages::copy::CopyInResponse;
 
+use super::backend::Session;
 use super::clients::Running;
 use super::connection::Connection;
 use super::error_response::{fatal, protocol_violation};
 use super::failure::{Failure, Interrupt};
 use crate::session::CopyIn;
 
-/// Takes the client's data up to CopyDone; the command tag. The next piece is taken only when the
-/// one before is: a slow cluster slows the client.
-pub(super) async fn copy_in(
-    connection: &mut Connection,
+/// Takes the client's data for its session up to CopyDone; the command tag. The next piece is taken
+/// only when the one before is: a slow cluster slows the client.
+pub(super) async fn copy_in<S: Session>(
+    (connection, session): (&mut Connection, &mut S),
     running: &Running,
     mut copy: Box<dyn CopyIn>,
 ) -> Result<String, Failure> {
@@ -35,7 +36,7 @@ pub(super) async fn copy_in(
                 Ok(Err(report)) => return Err(report.into()),
                 Err(interrupt) => return Err(give_up(copy, interrupt.into()).await),
             },
-            b'c' => return finish(connection, running, copy).await,
+            b'c' => return finish((connection, session), running, copy).await,
             b'f' => {
                 let reason = match frame.copy_fail() {
                     Ok(reason) => reason,
@@ -57,13 +58,17 @@ pub(super) async fn copy_in(
     }
 }
 
-/// CopyDone: a commit is not left half-way, and one that came before the cancel stands.
-async fn finish(
-    connection: &mut Connection,
+/// CopyDone: the rows are looked at once more, and a load that came before the cancel stands.
+async fn finish<S: Session>(
+    (connection, session): (&mut Connection, &mut S),
     running: &Running,
     copy: Box<dyn CopyIn>,
 ) -> Result<String, Failure> {
-    match connection.attend_to_end(running, copy.done()).await? {
+    let work = async {
+        let tag = copy.done().await?;
+        session.copied().await.map(|()| tag)
+    };
+    match connection.attend_to_end(running, work).await? {
         (tag, None) => Ok(tag?),
         (Ok(tag), Some(Interrupt::Cancelled)) => Ok(tag),
         (_, Some(interrupt)) => Err(interrupt.into()),

@@ -24,13 +24,19 @@ use super::failure::Failure;
 use super::portals::{CursorTraits, Portal, PortalState};
 use super::prepared::{PreparedStatement, check_unchanged};
 use super::rows::{command_tag, row_description, send};
-use crate::session::{Outcome, RowCursor};
+use crate::query::{canceled, until};
+use crate::session::{Outcome, OutputField, RowCursor, RowsTag};
 
 impl<S: Session> Conversation<S> {
     /// Parse.
     pub(super) async fn parse(&mut self, message: Parse) -> Result<(), Failure> {
         self.begin_batch();
         self.client.begins(&message.query);
+        let name = message.name.unwrap_or_default();
+        if name.is_empty() {
+            // As in PostgreSQL, also when the new one fails.
+            self.session.prepared_statements().remove("");
+        }
         let types = message.type_oids.iter().map(|oid| parameter_type(*oid));
         let types: Vec<_> = types.collect::<Result<_>>()?;
         let mut statements = self.session.parse(&message.query)?;
@@ -42,6 +48,7 @@ impl<S: Session> Conversation<S> {
             .into());
         }
         let statement = statements.pop();
+        self.check_usable(statement.as_ref())?;
         let description = match &statement {
             None => Description::default(),
             Some(statement) => {
@@ -58,7 +65,6 @@ impl<S: Session> Conversation<S> {
             prepared_at: Utc::now(),
             from_sql: false,
         };
-        let name = message.name.unwrap_or_default();
         self.session.prepared_statements().insert(&name, prepared)?;
         self.connection.put(&ParseComplete::new());
         Ok(())
@@ -69,6 +75,8 @@ impl<S: Session> Conversation<S> {
         self.begin_batch();
         let style = self.session.text_style();
         let name = message.statement_name.as_deref().unwrap_or_default();
+        let statement = self.session.prepared_statements().get(name)?.statement.clone();
+        self.check_usable(statement.as_ref())?;
         let prepared = self.session.prepared_statements().get(name)?;
         let expected = &prepared.description.parameters;
         if message.parameters.len() != expected.len() {
@@ -86,14 +94,18 @@ impl<S: Session> Conversation<S> {
                 expected.len()
             )
         })?;
-        let parameters = decode_parameters(expected, &formats, message.parameters, &style)?;
+        let portal = message.portal_name.unwrap_or_default();
+        let called = match portal.as_str() {
+            "" => "unnamed portal".to_string(),
+            name => format!("portal \"{name}\""),
+        };
+        let parameters =
+            decode_parameters(&called, expected, &formats, message.parameters, &style)?;
         let fields = prepared.description.fields.clone();
         let columns = fields.as_ref().map_or(0, Vec::len);
         let codes = &message.result_column_format_codes;
         let formats = formats_of_result(codes, columns)?;
-        let statement = prepared.statement.clone();
         let traits = CursorTraits::of_protocol(prepared.sql.clone());
-        let portal = message.portal_name.unwrap_or_default();
         let portals = self.session.portals();
         portals.check_free(&portal)?;
         let state = PortalState::Bound;
@@ -107,24 +119,29 @@ impl<S: Session> Conversation<S> {
     pub(super) fn describe(&mut self, message: Describe) -> Result<(), Failure> {
         self.begin_batch();
         let name = message.name.unwrap_or_default();
-        let (fields, formats) = match message.target_type {
+        let (statement, fields, formats, oids) = match message.target_type {
             b'S' => {
                 let prepared = self.session.prepared_statements().get(&name)?;
-                let fields = &prepared.description.fields;
-                self.connection.put(&ParameterDescription::new(prepared.parameter_oids()));
-                let columns = fields.as_ref().map_or(0, Vec::len);
-                (fields.clone(), vec![Format::Text; columns])
+                let fields = prepared.description.fields.clone();
+                let formats = vec![Format::Text; fields.as_ref().map_or(0, Vec::len)];
+                (prepared.statement.clone(), fields, formats, Some(prepared.parameter_oids()))
             }
             b'P' => {
                 let portals = self.session.portals();
                 let portal = portals.get(&name).ok_or_else(|| unknown_portal(&name))?;
-                (portal.fields.clone(), portal.formats.clone())
+                (portal.statement.clone(), portal.fields.clone(), portal.formats.clone(), None)
             }
             other => {
                 let message = format!("invalid DESCRIBE message subtype {other}");
                 return Err(protocol_violation(message).into());
             }
         };
+        if fields.is_some() {
+            self.check_usable(statement.as_ref())?;
+        }
+        if let Some(oids) = oids {
+            self.connection.put(&ParameterDescription::new(oids));
+        }
         match fields {
             Some(fields) => self.connection.put(&row_description(&fields, &formats)),
             None => self.connection.put(&NoData::new()),
@@ -156,9 +173,14 @@ impl<S: Session> Conversation<S> {
         self.begin_batch();
         let name = message.name.unwrap_or_default();
         let limit = u64::try_from(message.max_rows).ok().filter(|rows| *rows > 0);
-        let portal = self.session.portals().remove(&name);
-        let mut portal = portal.ok_or_else(|| unknown_portal(&name))?;
+        let taken = self.session.portals().take(&name);
+        let (number, mut portal) = taken.ok_or_else(|| unknown_portal(&name))?;
         self.client.begins(&portal.traits.sql);
+        if let Err(report) = self.check_usable(portal.statement.as_ref()) {
+            // It can go on when the error is undone.
+            self.session.portals().put_back(name, (number, portal));
+            return Err(report.into());
+        }
         match &portal.state {
             PortalState::Bound => self.run_portal(&mut portal, limit).await?,
             PortalState::Open { cancel, .. } => {
@@ -173,8 +195,13 @@ impl<S: Session> Conversation<S> {
                 .into());
             }
         }
-        self.session.portals().put(name, portal);
+        self.session.portals().put_back(name, (number, portal));
         Ok(())
+    }
+
+    /// Errors: 25P02 in a transaction that has failed, unless the statement ends that.
+    fn check_usable(&self, statement: Option<&S::Statement>) -> Result<()> {
+        statement.map_or(Ok(()), |statement| self.session.check_usable(statement))
     }
 
     async fn run_portal(
@@ -188,17 +215,24 @@ impl<S: Session> Conversation<S> {
             return Ok(());
         };
         let running = self.client.running(CancellationToken::new());
+        if limit.is_some() {
+            let (notices, cancel) = (self.connection.notice_sender(), running.cancel.clone());
+            let open = self.session.open(statement, &portal.parameters, notices, cancel);
+            if let Some((fields, rows)) = self.connection.attend(&running, open).await?? {
+                let opened = (fields, rows, RowsTag::Counted("SELECT"));
+                return self.fetch_first(portal, opened, &running, limit).await;
+            }
+        }
         let tag = match self.execute(statement, &portal.parameters, &running).await? {
             Outcome::Rows { fields, rows, tag } => {
-                check_unchanged(portal.fields.as_deref(), &fields)?;
-                // The same types; how many digits a numeric has is known only now.
-                portal.fields = Some(fields);
-                let rows = Arc::new(Mutex::new(RowCursor::forward_only(rows)));
-                portal.state = PortalState::Open { rows, tag, cancel: running.cancel.clone() };
-                return self.fetch(portal, &running, limit).await;
+                let opened = (fields, RowCursor::forward_only(rows), tag);
+                return self.fetch_first(portal, opened, &running, limit).await;
             }
             Outcome::Done(tag) => Some(tag),
-            Outcome::CopyIn(copy) => Some(copy_in(&mut self.connection, &running, copy).await?),
+            Outcome::CopyIn(copy) => {
+                let client = (&mut self.connection, &mut self.session);
+                Some(copy_in(client, &running, copy).await?)
+            }
             Outcome::CopyOut(copy) => {
                 let style = self.session.text_style();
                 Some(copy_out(&mut self.connection, &running, copy, style).await?)
@@ -208,6 +242,22 @@ impl<S: Session> Conversation<S> {
         portal.state = PortalState::Finished;
         self.put_answer(tag);
         Ok(())
+    }
+
+    /// Opens a portal, and sends its first rows.
+    async fn fetch_first(
+        &mut self,
+        portal: &mut Portal<S::Statement>,
+        (fields, rows, tag): (Vec<OutputField>, RowCursor, RowsTag),
+        running: &Running,
+        limit: Option<u64>,
+    ) -> Result<(), Failure> {
+        check_unchanged(portal.fields.as_deref(), &fields)?;
+        // The same types; how many digits a numeric has is known only now.
+        portal.fields = Some(fields);
+        let rows = Arc::new(Mutex::new(rows));
+        portal.state = PortalState::Open { rows, tag, cancel: running.cancel.clone() };
+        self.fetch(portal, running, limit).await
     }
 
     /// Sends rows of an open portal.
@@ -222,8 +272,13 @@ impl<S: Session> Conversation<S> {
         };
         let fields = portal.fields.as_deref().unwrap_or_default();
         let encoder = RowEncoder::new(fields, &portal.formats, self.session.text_style());
+        let deadline = self.session.deadline();
         let mut rows = rows.lock().await;
-        let sent = send(&mut self.connection, running, &mut rows, &encoder, limit).await?;
+        let sent = tokio::select! {
+            biased;
+            () = until(deadline) => return Err(canceled("statement timeout").into()),
+            sent = send(&mut self.connection, running, &mut rows, &encoder, limit) => sent?,
+        };
         if sent.is_suspended {
             self.connection.put_notices();
             self.connection.put(&PortalSuspended::new());

@@ -127,7 +127,17 @@ impl<S> Portals<S> {
 
     /// Takes a portal out; `None`: there is none of this name.
     pub fn remove(&mut self, name: &str) -> Option<Portal<S>> {
-        self.by_name.remove(name).map(|(_, portal)| portal)
+        self.take(name).map(|(_, portal)| portal)
+    }
+
+    /// Takes a portal out, with its number, for as long as it runs: [`Self::put_back`].
+    pub(super) fn take(&mut self, name: &str) -> Option<(u64, Portal<S>)> {
+        self.by_name.remove(name)
+    }
+
+    /// Keeps a portal that has run. It is as old as before, to savepoints.
+    pub(super) fn put_back(&mut self, name: String, numbered: (u64, Portal<S>)) {
+        self.by_name.insert(name, numbered);
     }
 
     /// Forgets them all: CLOSE ALL, the session's end.
@@ -148,6 +158,21 @@ impl<S> Portals<S> {
     /// Ends what was opened after the first `opened`, and is not held.
     pub fn end_since(&mut self, opened: u64) {
         self.by_name.retain(|_, (number, portal)| *number <= opened || portal.traits.is_held);
+    }
+
+    /// There was an error: those that it has broken into, or that it came from, cannot go on.
+    pub fn end_broken(&mut self) {
+        for (_, portal) in self.by_name.values_mut() {
+            let is_broken = match &portal.state {
+                PortalState::Open { rows, .. } => {
+                    rows.try_lock().is_ok_and(|rows| rows.is_broken())
+                }
+                PortalState::Bound | PortalState::Finished => false,
+            };
+            if is_broken {
+                portal.state = PortalState::Finished;
+            }
+        }
     }
 
     /// All of them, by name, in no order.

@@ -52,7 +52,10 @@ impl<S: Session> Conversation<S> {
                 Ok(Some(command_tag(&tag, sent.rows)))
             }
             Outcome::Done(tag) => Ok(Some(tag)),
-            Outcome::CopyIn(copy) => copy_in(&mut self.connection, &running, copy).await.map(Some),
+            Outcome::CopyIn(copy) => {
+                let client = (&mut self.connection, &mut self.session);
+                copy_in(client, &running, copy).await.map(Some)
+            }
             Outcome::CopyOut(copy) => {
                 let style = self.session.text_style();
                 copy_out(&mut self.connection, &running, copy, style).await.map(Some)

@@ -18,7 +18,7 @@ use kestrel_planner::{
     operators::conform,
     parse::{
         CopyDirection, CopyFormat, CopyHeader, CopyOptions, CopyStatement, CopyTarget, Identifier,
-        QualifiedName, Statement as ParsedStatement, StatementKind, parse,
+        QualifiedName,
     },
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -30,6 +30,7 @@ use super::{
     copy_rows::CopyRowsQuery,
     copy_to::{forced, named_columns},
     insert::{SerialColumn, default_expr, serial_columns},
+    own_query::own_query,
     sequences::Sequences,
 };
 use crate::{
@@ -37,12 +38,22 @@ use crate::{
     query::Ingestor,
 };
 
+/// A message may be much longer: the rows of so much of it are made at once.
+const PIECE_BYTES: usize = 1 << 20;
+
 /// What a COPY has written: the session makes it part of its transaction.
 #[derive(Clone, Default)]
 pub(super) struct CopyResult(Arc<Mutex<Option<Written>>>);
 
 /// The segments that a table got.
 type Written = (Arc<TableDef>, Vec<Segment>);
+
+impl CopyResult {
+    /// Takes it out, if there is one.
+    pub(super) fn take(&self) -> Option<Written> {
+        self.0.lock().take()
+    }
+}
 
 impl ClientSession {
     /// COPY: prepares to take the client's rows, or runs to the first ones for it.
@@ -117,15 +128,6 @@ impl ClientSession {
         })))
     }
 
-    /// Makes the rows of a COPY that has ended part of the transaction.
-    pub(super) async fn absorb_copy(&mut self) -> Result<()> {
-        let written = self.copied.0.lock().take();
-        match written {
-            Some((table, segments)) => self.add_segments(&table, segments).await,
-            None => Ok(()),
-        }
-    }
-
     /// Values of the columns that the client does not send.
     async fn defaults(
         &mut self,
@@ -154,13 +156,9 @@ impl ClientSession {
     }
 
     pub(super) async fn value_of(&mut self, sql: &str, view: &Arc<Catalog>) -> Result<ScalarValue> {
-        let parsed = parse(sql)?;
-        let Some(ParsedStatement { kind: StatementKind::Query(query), .. }) = parsed.first() else {
-            return Err(ErrorReport::internal("a default is not an expression"));
-        };
-        let bound = bind_query(query, &self.bind_context(view, None), &[])?;
+        let bound = bind_query(&own_query(sql)?, &self.bind_context(view, None), &[])?;
         let plan = self.plan(&bound.plan, view).await?;
-        let environment = self.environment(view, CancellationToken::new());
+        let environment = self.environment(view, self.cancel.clone());
         let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
         let (batches, _) = running.collect().await?;
         let batch = batches.iter().find(|b| b.num_rows() > 0);
@@ -313,12 +311,17 @@ impl CopyIn for CopyFrom {
     }
 
     async fn data(&mut self, bytes: Bytes) -> Result<()> {
-        if let Err(error) = self.reader.push(&bytes) {
-            // A row before it may be wrong, too: the first one is to be named.
-            self.flush().await?;
-            return Err(error);
+        for piece in bytes.chunks(PIECE_BYTES) {
+            if let Err(error) = self.reader.push(piece) {
+                // A row before it may be wrong, too: the first one is to be named.
+                self.flush().await?;
+                return Err(error);
+            }
+            if self.reader.is_full() {
+                self.flush().await?;
+            }
         }
-        if self.reader.is_full() { self.flush().await } else { Ok(()) }
+        Ok(())
     }
 
     async fn done(mut self: Box<Self>) -> Result<String> {
@@ -337,6 +340,7 @@ impl CopyIn for CopyFrom {
 
     async fn fail(self: Box<Self>, message: String) -> ErrorReport {
         ErrorReport::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {message}"))
+            .context(self.reader.next_place())
     }
 }
 

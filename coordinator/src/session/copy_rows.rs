@@ -14,13 +14,14 @@ use kestrel_planner::{
     bind::{BindContext, SystemRelations, bind_query},
     catalog::{SequenceDef, SqlType, TableDef},
     error::report,
-    parse::{Statement as ParsedStatement, StatementKind, parse, quote},
+    parse::quote,
     plan::PlanContext,
 };
 use kestrel_proto::{ErrorReport, QueryId, Result, SqlState};
 
 use super::{
     facts::plannable,
+    own_query::own_query,
     rules::{has_aggregate, shown},
 };
 use crate::{engine::Engine, query::QueryEnvironment};
@@ -102,12 +103,7 @@ impl CopyRowsQuery {
         let list: Vec<_> = expressions.iter().map(|e| format!("({e}\n)")).collect();
         let (schema, name, table) = (quote(SCHEMA), quote(NAME), quote(&self.table.name));
         let sql = format!("SELECT {} FROM {schema}.{name} AS {table}", list.join(", "));
-        match parse(&sql)?.into_iter().next() {
-            Some(ParsedStatement { kind: StatementKind::Query(query), .. }) => {
-                Ok(plannable(&query))
-            }
-            _ => Err(ErrorReport::internal("a query of our own is none")),
-        }
+        own_query(&sql).map(|query| plannable(&query))
     }
 
     /// Must WHERE mean something for these columns.

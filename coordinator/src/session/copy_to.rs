@@ -5,13 +5,13 @@ use kestrel_planner::{
     catalog::{Found, TableDef, find_relation, find_table},
     parse::{
         CopyFormat, CopyHeader, CopyOptions, CopyStatement, CopyTarget, ForceColumns, Identifier,
-        QualifiedName, StatementKind, parse, quote,
+        QualifiedName, quote,
     },
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientSession, CopyOut, Outcome, OutputField, Statement};
+use super::{ClientSession, CopyOut, Outcome, OutputField, Statement, own_query::own_query};
 use crate::copy::CopyForm;
 
 impl ClientSession {
@@ -72,11 +72,7 @@ impl ClientSession {
             }
         };
         let list = if list.is_empty() { "*".to_string() } else { list.join(", ") };
-        let sql = format!("SELECT {list} FROM {name}");
-        match parse(&sql)?.into_iter().next().map(|statement| statement.kind) {
-            Some(StatementKind::Query(query)) => Ok(*query),
-            _ => Err(ErrorReport::internal("a query of our own is none")),
-        }
+        own_query(&format!("SELECT {list} FROM {name}"))
     }
 }
 

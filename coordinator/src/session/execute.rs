@@ -17,7 +17,7 @@ use super::{
     ClientSession, NoticeSender, Outcome, Statement, insert::all_columns, select::with_values,
     serial::null_defaults, settings::check_may_set,
 };
-use crate::server::{Parameter, PreparedStatements};
+use crate::server::{Parameter, PreparedStatements, Session};
 
 impl ClientSession {
     /// Runs one statement.
@@ -28,9 +28,7 @@ impl ClientSession {
         notices: &NoticeSender,
         cancel: CancellationToken,
     ) -> Result<Outcome> {
-        if !ends_failure(&statement.kind) {
-            self.transaction.check_usable()?;
-        }
+        self.check_usable(statement)?;
         self.take_role();
         match &statement.kind {
             StatementKind::Empty => Ok(Outcome::Empty),
@@ -213,7 +211,7 @@ impl ClientSession {
 }
 
 /// Whether a statement may run in a transaction block that has failed.
-fn ends_failure(kind: &StatementKind) -> bool {
+pub(super) fn ends_failure(kind: &StatementKind) -> bool {
     matches!(
         kind,
         StatementKind::Commit { .. }

@@ -116,7 +116,7 @@ impl ClientSession {
             server_version: SERVER_VERSION.into(),
             transaction_id: None,
             query: statement.to_string(),
-            server_start: self.started_at,
+            server_start: self.engine.started_at,
         };
         let mut context = SystemViewContext::new(Arc::clone(catalog), facts, Utc::now());
         let members = &self.engine.cluster.members;

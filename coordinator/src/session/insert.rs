@@ -17,16 +17,16 @@ use kestrel_planner::{
     error::report,
     functions,
     operators::written_segments,
-    parse::{
-        CreateTableAs, QualifiedName, Statement as ParsedStatement, StatementKind, TableRows,
-        overriding, parse,
-    },
+    parse::{CreateTableAs, QualifiedName, StatementKind, TableRows, overriding},
     plan::{InsertPlan, PlanContext},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientSession, NoticeSender, Outcome, Statement, facts::plannable, identity_columns};
+use super::{
+    ClientSession, NoticeSender, Outcome, Statement, facts::plannable, identity_columns,
+    own_query::own_query,
+};
 use crate::{
     query::{Ingestor, RunningQuery},
     server::Parameter,
@@ -389,19 +389,12 @@ fn target_columns(table: &TableDef, names: &[ast::ObjectName]) -> Result<Vec<usi
 
 fn default_values(table: &TableDef) -> Result<ast::Query> {
     let defaults = vec!["DEFAULT"; table.columns.len()].join(", ");
-    query_of(&format!("VALUES ({defaults})"))
-}
-
-fn query_of(sql: &str) -> Result<ast::Query> {
-    match parse(sql)?.into_iter().next() {
-        Some(ParsedStatement { kind: StatementKind::Query(query), .. }) => Ok(*query),
-        _ => Err(ErrorReport::internal("a query of our own is none")),
-    }
+    own_query(&format!("VALUES ({defaults})"))
 }
 
 /// The expression of a DEFAULT.
 pub(super) fn default_expr(text: &str) -> Result<ast::Expr> {
-    let query = plannable(&query_of(&format!("SELECT {text}"))?);
+    let query = plannable(&own_query(&format!("SELECT {text}"))?);
     if let ast::SetExpr::Select(select) = *query.body
         && let Some(
             ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. },

@@ -1,8 +1,6 @@
 //! Locks that statements take: LOCK TABLE, what writers lock, what DDL locks. Readers lock nothing,
 //! they have their snapshot.
 
-use std::time::{Duration, Instant};
-
 use kestrel_planner::{
     catalog::{Catalog, CatalogChange, Found, TableDef, find_relation, resolve_table},
     ddl::DdlPlan,
@@ -11,7 +9,10 @@ use kestrel_planner::{
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{ClientSession, Outcome};
-use crate::engine::{LockMode, LockScope, LockTag, UNIQUE_LOCK_WAIT, WaitLimits};
+use crate::{
+    engine::{LockMode, LockScope, LockTag, UNIQUE_LOCK_WAIT, WaitLimits},
+    server::Session,
+};
 
 impl ClientSession {
     /// LOCK TABLE.
@@ -152,10 +153,9 @@ impl ClientSession {
 
     /// What ends a wait for a lock.
     pub(super) fn wait_limits(&self) -> WaitLimits {
-        let timeout = Duration::from_millis(self.settings.statement_timeout_ms());
         WaitLimits {
             lock_timeout: self.settings.lock_timeout(),
-            deadline: (!timeout.is_zero()).then(|| Instant::now() + timeout),
+            deadline: self.deadline(),
             cancel: self.cancel.clone(),
         }
     }

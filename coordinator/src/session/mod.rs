@@ -16,6 +16,7 @@ mod identity_columns;
 mod insert;
 mod lock;
 mod outcome;
+mod own_query;
 mod prepare;
 mod privileges;
 mod role;
@@ -32,7 +33,11 @@ mod transaction;
 pub use cursor::RowCursor;
 pub use outcome::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag, Silences};
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -169,7 +174,7 @@ pub struct ClientSession {
     settings: Settings,
     /// What the session has locked.
     locks: Arc<LockOwner>,
-    /// Of the statement that runs: its functions may wait for locks.
+    /// Of the statement that runs, for what it waits for: locks, queries of our own about its rows.
     cancel: CancellationToken,
     transaction: Transaction,
     savepoints: Savepoints,
@@ -225,9 +230,10 @@ impl Session for ClientSession {
                 let parameters = parameters.map_err(|error| locate(error, statement))?;
                 Ok(Description { parameters, fields: None })
             }
-            StatementKind::Explain(_) => {
+            StatementKind::Explain(explain) => {
+                let described = self.describe(&explain.statement, parameter_types).await?;
                 let fields = Some(vec![one_text("QUERY PLAN")]);
-                Ok(Description { parameters: Vec::new(), fields })
+                Ok(Description { parameters: described.parameters, fields })
             }
             StatementKind::Show(variable) => {
                 let fields = Some(show::show_fields(variable));
@@ -257,13 +263,37 @@ impl Session for ClientSession {
         notices: NoticeSender,
         cancel: CancellationToken,
     ) -> Result<Outcome> {
-        let notices = notices.silenced(self.settings.silences());
-        self.notices = Some(notices.clone());
-        self.cancel = cancel.clone();
-        statement.notices.iter().for_each(|notice| notices.send(notice.clone()));
-        self.absorb_copy().await?;
+        let notices = self.begin_statement(statement, notices, cancel.clone());
         let outcome = self.run(statement, parameters, &notices, cancel).await;
         outcome.map_err(|error| locate(error, statement))
+    }
+
+    async fn open(
+        &mut self,
+        statement: &Statement,
+        parameters: &[Parameter],
+        notices: NoticeSender,
+        cancel: CancellationToken,
+    ) -> Result<Option<(Vec<OutputField>, RowCursor)>> {
+        let StatementKind::Query(query) = &statement.kind else { return Ok(None) };
+        self.begin_statement(statement, notices, cancel);
+        self.check_usable(statement)?;
+        self.take_role();
+        let opened = self.open_forward_only(query, statement, parameters).await;
+        opened.map(Some).map_err(|error| locate(error, statement))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let timeout = self.settings.statement_timeout_ms();
+        (timeout > 0).then(|| Instant::now() + Duration::from_millis(timeout))
+    }
+
+    async fn copied(&mut self) -> Result<()> {
+        let written = self.copied.take();
+        match written {
+            Some((table, segments)) => self.add_segments(&table, segments).await,
+            None => Ok(()),
+        }
     }
 
     fn begin_batch(&mut self) {
@@ -272,16 +302,6 @@ impl Session for ClientSession {
     }
 
     async fn end_batch(&mut self) -> Result<()> {
-        if !self.batch_failed {
-            let absorbed = self.absorb_copy().await;
-            if absorbed.is_err() {
-                self.transaction.fail();
-                if !self.transaction.in_block() {
-                    self.rollback().await;
-                }
-            }
-            absorbed?;
-        }
         if self.transaction.in_block() {
             return Ok(());
         }
@@ -298,8 +318,16 @@ impl Session for ClientSession {
         self.transaction.fail();
         // What is older than the last savepoint can be gone back to.
         self.portals.end_since(self.savepoints.last().map_or(0, |savepoint| savepoint.portals));
+        self.portals.end_broken();
         if self.transaction.has_failed() && self.savepoints.is_empty() {
             self.transaction.give_up_locks(&self.locks);
+        }
+    }
+
+    fn check_usable(&self, statement: &Statement) -> Result<()> {
+        match execute::ends_failure(&statement.kind) {
+            true => Ok(()),
+            false => self.transaction.check_usable(),
         }
     }
 
@@ -350,6 +378,20 @@ impl Session for ClientSession {
 }
 
 impl ClientSession {
+    /// A statement begins, under this cancel; where its notices go.
+    fn begin_statement(
+        &mut self,
+        statement: &Statement,
+        notices: NoticeSender,
+        cancel: CancellationToken,
+    ) -> NoticeSender {
+        let notices = notices.silenced(self.settings.silences());
+        statement.notices.iter().for_each(|notice| notices.send(notice.clone()));
+        self.notices = Some(notices.clone());
+        self.cancel = cancel;
+        notices
+    }
+
     /// In a transaction block? A query string of more than one statement is one.
     fn is_in_block(&self) -> bool {
         self.transaction.in_block() || self.string_is_block

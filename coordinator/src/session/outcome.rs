@@ -73,7 +73,7 @@ pub trait CopyIn: Send {
     }
     /// Takes data, cut anywhere; waits when the cluster is slower than the client.
     async fn data(&mut self, bytes: bytes::Bytes) -> Result<()>;
-    /// CopyDone: commits; the command tag (`COPY n`).
+    /// CopyDone: all data have come; the command tag (`COPY n`).
     async fn done(self: Box<Self>) -> Result<String>;
     /// CopyFail, or the client has gone: nothing of it is visible.
     async fn fail(self: Box<Self>, message: String) -> ErrorReport;

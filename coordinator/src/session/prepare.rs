@@ -18,7 +18,7 @@ use kestrel_planner::{
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientSession, NoticeSender, Outcome, Statement};
+use super::{ClientSession, NoticeSender, Outcome, Statement, own_query::own_query};
 use crate::server::{Parameter, PreparedStatement, Session, check_unchanged, parameter_of_text};
 
 /// A prepared statement with its parameters' values.
@@ -258,12 +258,10 @@ fn refuse_subqueries(argument: &ast::Expr) -> Result<()> {
 
 /// `SELECT a, b, …`
 fn query_of(exprs: impl Iterator<Item = ast::Expr>) -> Result<ast::Query> {
-    let kind = parse::parse("SELECT 1")?.pop().map(|statement| statement.kind);
-    if let Some(StatementKind::Query(mut query)) = kind
-        && let ast::SetExpr::Select(select) = query.body.as_mut()
-    {
+    let mut query = own_query("SELECT 1")?;
+    if let ast::SetExpr::Select(select) = query.body.as_mut() {
         select.projection = exprs.map(ast::SelectItem::UnnamedExpr).collect();
-        return Ok(*query);
+        return Ok(query);
     }
     Err(ErrorReport::internal("a query of our own is none"))
 }

@@ -14,15 +14,14 @@ use kestrel_planner::{
     ddl::RowCheck,
     error::report,
     functions::assign_to,
-    parse::{Statement as ParsedStatement, StatementKind, parse},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession,
     ddl::contains_nulls,
     insert::{default_expr, mismatch},
+    own_query::own_query,
 };
 
 impl ClientSession {
@@ -105,7 +104,7 @@ impl ClientSession {
         let Some(table) = view.table_by_id(table) else { return Ok(()) };
         for check in &table.checks {
             let sql = format!("SELECT ({}\n) FROM {}", check.condition, qualified(table));
-            let query = query_of(&sql)?;
+            let query = own_query(&sql)?;
             let bound = bind_query(&query, &self.bind_context(&view, None), &[])
                 .map_err(|error| ErrorReport { position: None, ..error })?;
             if has_aggregate(&bound.plan) {
@@ -210,10 +209,10 @@ impl ClientSession {
 
     /// The texts of the first row of a query of our own, comma-separated.
     async fn first_row(&mut self, sql: &str, view: &Arc<Catalog>) -> Result<Option<String>> {
-        let query = query_of(sql)?;
+        let query = own_query(sql)?;
         let bound = bind_query(&query, &self.bind_context(view, None), &[])?;
         let plan = self.plan(&bound.plan, view).await?;
-        let environment = self.environment(view, CancellationToken::new());
+        let environment = self.environment(view, self.cancel.clone());
         let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
         let (batches, _) = running.collect().await?;
         let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(None) };
@@ -238,13 +237,6 @@ fn broken(state: SqlState, message: String, table: &TableDef, constraint: &str) 
     ErrorReport::new(state, message)
         .about_constraint(&table.name, constraint)
         .in_schema(&table.schema_name)
-}
-
-fn query_of(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Query> {
-    match parse(sql)?.into_iter().next() {
-        Some(ParsedStatement { kind: StatementKind::Query(query), .. }) => Ok(*query),
-        _ => Err(ErrorReport::internal("a query of our own is none")),
-    }
 }
 
 /// The snapshot with another definition of one table.

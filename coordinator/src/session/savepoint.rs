@@ -1,6 +1,8 @@
 //! SAVEPOINT, RELEASE and ROLLBACK TO: places in a transaction block that it can go back to
 //! (PostgreSQL's `DefineSavepoint` and its like, xact.c).
 
+use std::collections::BTreeSet;
+
 use kestrel_planner::parse::SavepointCommand;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -15,6 +17,8 @@ pub(super) struct Savepoint {
     name: String,
     progress: Progress,
     settings: SetSoFar,
+    /// The sequences that the transaction had made or restarted.
+    sequences: BTreeSet<u64>,
     /// How many portals had been opened.
     pub(super) portals: u64,
 }
@@ -41,6 +45,7 @@ impl ClientSession {
                 name: name.clone(),
                 progress: self.transaction.progress(),
                 settings: self.settings.so_far(),
+                sequences: self.sequences.own(),
                 portals: self.portals.opened(),
             }),
             SavepointCommand::Release(name) => {
@@ -53,6 +58,7 @@ impl ClientSession {
                 if let Some(savepoint) = self.savepoints.last() {
                     self.portals.end_since(savepoint.portals);
                     self.settings.go_back(&savepoint.settings);
+                    self.sequences.go_back(&savepoint.sequences);
                     self.transaction.go_back(&self.engine, &savepoint.progress).await;
                 }
             }

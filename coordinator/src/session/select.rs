@@ -1,9 +1,6 @@
 //! SELECT.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use arrow::{
     array::{RecordBatch, StringViewArray},
@@ -33,7 +30,7 @@ use super::{ClientSession, Outcome, OutputField, RowsTag, Statement, facts::plan
 use crate::{
     engine::Pin,
     query::{Again, Asker, NotedQuery, QueryEnvironment, RunningQuery, run},
-    server::Parameter,
+    server::{Parameter, Session},
 };
 
 impl ClientSession {
@@ -136,13 +133,12 @@ impl ClientSession {
         view: &Arc<Catalog>,
         cancel: CancellationToken,
     ) -> QueryEnvironment {
-        let timeout = self.settings.statement_timeout_ms();
         QueryEnvironment {
             id: QueryId::random(),
             catalog_version: view.version,
             bucket_map_version: view.bucket_map.version(),
             transaction: self.transaction.id(&self.engine),
-            deadline: (timeout > 0).then(|| Instant::now() + Duration::from_millis(timeout)),
+            deadline: self.deadline(),
             cancel,
             collect_metrics: false,
             memory_limit_bytes: self.settings.query_memory_bytes(),

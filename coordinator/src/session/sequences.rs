@@ -3,7 +3,10 @@
 //!
 //! Values of all other sequences come from the catalog at once and for good: they survive rollback.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kestrel_planner::catalog::{Catalog, CatalogChange, SequenceDef, SequenceState};
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -113,8 +116,9 @@ impl Sequences {
 
     /// Where a sequence stands. May wait for the disk.
     pub(super) fn standing(&self, sequence: &SequenceDef) -> Result<SequenceStanding> {
-        match self.known.lock().own.get(&sequence.id) {
-            Some(state) => Ok(SequenceStanding { state: *state, leased: 0 }),
+        let own = self.known.lock().own.get(&sequence.id).copied();
+        match own {
+            Some(state) => Ok(SequenceStanding { state, leased: 0 }),
             None => self.catalog.sequence_standing_here(sequence),
         }
     }
@@ -153,6 +157,16 @@ impl Sequences {
     /// Has the transaction made or restarted some?
     pub(super) fn has_own(&self) -> bool {
         !self.known.lock().own.is_empty()
+    }
+
+    /// Those, by their OIDs.
+    pub(super) fn own(&self) -> BTreeSet<u64> {
+        self.known.lock().own.keys().copied().collect()
+    }
+
+    /// Undoes what was made or restarted beside these. Values of theirs stay taken.
+    pub(super) fn go_back(&self, own: &BTreeSet<u64>) {
+        self.known.lock().own.retain(|id, _| own.contains(id));
     }
 
     /// They are committed.

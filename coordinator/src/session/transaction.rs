@@ -330,10 +330,9 @@ impl Transaction {
         if work.changes.is_empty() {
             return Ok(());
         }
-        let before = engine.catalog.snapshot();
         let committed = commit(engine, &work.changes, &work.base, &work.checked).await;
         match committed {
-            Ok(after) => {
+            Ok((before, after)) => {
                 engine.garbage.note(&before, &work.changes, after.version);
                 drop(work);
                 locks.end_transaction();
@@ -362,13 +361,14 @@ impl Transaction {
     }
 }
 
-/// Commits a transaction's changes, if what it relied on is still so in the version before.
+/// Commits a transaction's changes, if what it relied on is still so in the version before: that
+/// version, and the new one.
 async fn commit(
     engine: &Engine,
     changes: &[CatalogChange],
     base: &Catalog,
     checked: &[Arc<TableDef>],
-) -> Result<Arc<Catalog>> {
+) -> Result<(Arc<Catalog>, Arc<Catalog>)> {
     let mut last = None;
     for _ in 0..COMMIT_TRIES {
         let newest = engine.catalog.snapshot();
@@ -381,7 +381,7 @@ async fn commit(
             {
                 last = Some(error);
             }
-            done => return done,
+            done => return done.map(|after| (newest, after)),
         }
     }
     Err(last.unwrap_or_else(|| ErrorReport::internal("a commit was not tried")))

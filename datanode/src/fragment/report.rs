@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use kestrel_proto::message::OperatorReport;
 
-use crate::turns::GiveWayExec;
+use crate::pass_through::PassThroughExec;
 
 /// The operators of a plan that has run, in pre-order.
 pub(super) fn operators(plan: &Arc<dyn ExecutionPlan>) -> Vec<OperatorReport> {
@@ -15,7 +15,7 @@ pub(super) fn operators(plan: &Arc<dyn ExecutionPlan>) -> Vec<OperatorReport> {
 }
 
 fn visit(plan: &Arc<dyn ExecutionPlan>, depth: u32, reports: &mut Vec<OperatorReport>) {
-    if plan.is::<GiveWayExec>() {
+    if plan.is::<PassThroughExec>() {
         // Does nothing to the rows.
         return plan.children().into_iter().for_each(|child| visit(child, depth, reports));
     }

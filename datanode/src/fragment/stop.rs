@@ -15,17 +15,15 @@ use arrow::{
     datatypes::{DataType, FieldRef, Schema},
 };
 use datafusion::{
-    common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
+    common::tree_node::{Transformed, TransformedResult, TreeNode},
     error::{DataFusionError, Result},
-    execution::TaskContext,
     logical_expr::ColumnarValue,
     physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr},
-    physical_plan::{
-        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
-        sorts::sort::SortExec,
-    },
+    physical_plan::{ExecutionPlan, sorts::sort::SortExec},
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::pass_through::PassThroughExec;
 
 /// Lets every sort look at `stop`. Not those that keep only the first rows: they spawn nothing.
 pub(super) fn with_stops(
@@ -42,72 +40,15 @@ pub(super) fn with_stops(
             Some(keys) if sort.fetch().is_none() => {
                 let stopping = SortExec::new(keys, Arc::clone(sort.input()))
                     .with_preserve_partitioning(sort.preserve_partitioning());
+                // To what is above it, the rows come in the order of the sort that it was.
                 let properties = Arc::clone(plan.properties());
-                let sort = Arc::new(stopping);
-                Ok(Transformed::yes(Arc::new(StoppingExec { sort, properties }) as _))
+                let sort = PassThroughExec::new(Arc::new(stopping), properties, |rows| rows);
+                Ok(Transformed::yes(Arc::new(sort) as _))
             }
             _ => Ok(Transformed::no(plan)),
         }
     })
     .data()
-}
-
-/// A sort by other expressions, in the place of the sort that it was: to what is above it, the rows
-/// come in that one's order.
-#[derive(Debug)]
-struct StoppingExec {
-    sort: Arc<dyn ExecutionPlan>,
-    properties: Arc<PlanProperties>,
-}
-
-impl DisplayAs for StoppingExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl ExecutionPlan for StoppingExec {
-    fn name(&self) -> &str {
-        "StoppingExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.sort]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let properties = Arc::clone(&self.properties);
-        match children.pop() {
-            Some(sort) => Ok(Arc::new(Self { sort, properties })),
-            None => Err(DataFusionError::Internal("a sort is gone".into())),
-        }
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        self.sort.execute(partition, context)
-    }
 }
 
 /// An expression that fails once the query has ended.

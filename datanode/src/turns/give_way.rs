@@ -1,28 +1,21 @@
 //! Where tasks give way: at the operators that read rows, and wherever [`give_way`] is awaited.
 
 use std::{
-    fmt,
     future::poll_fn,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
-    common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
-    error::{DataFusionError, Result},
-    execution::TaskContext,
-    physical_expr::PhysicalExpr,
-    physical_plan::{
-        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, RecordBatchStream,
-        SendableRecordBatchStream,
-    },
+    common::tree_node::{Transformed, TransformedResult, TreeNode},
+    error::Result,
+    physical_plan::{ExecutionPlan, SendableRecordBatchStream, stream::RecordBatchStreamAdapter},
 };
 use futures::{Stream, StreamExt, ready, stream};
 use kestrel_proto::BatchStream;
 
 use super::task::is_over;
+use crate::pass_through::PassThroughExec;
 
 /// Lets others run if the task's turn is over.
 pub(crate) async fn give_way() {
@@ -39,96 +32,30 @@ fn poll_give_way(cx: &mut Context<'_>) -> Poll<()> {
 }
 
 /// Lets whoever reads these rows give way before each batch.
-pub(crate) fn giving_way(mut rows: BatchStream) -> BatchStream {
-    Box::pin(stream::poll_fn(move |cx| {
+pub(crate) fn giving_way(rows: BatchStream) -> BatchStream {
+    Box::pin(with_pauses(rows))
+}
+
+fn with_pauses<T>(mut rows: impl Stream<Item = T> + Unpin) -> impl Stream<Item = T> {
+    stream::poll_fn(move |cx| {
         ready!(poll_give_way(cx));
         rows.poll_next_unpin(cx)
-    }))
+    })
 }
 
 /// Lets every operator that reads rows give way before each batch.
 pub(crate) fn with_turns(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let giving_way = |rows: SendableRecordBatchStream| -> SendableRecordBatchStream {
+        Box::pin(RecordBatchStreamAdapter::new(rows.schema(), with_pauses(rows)))
+    };
     plan.transform_up(|plan| {
         if !plan.children().is_empty() {
             return Ok(Transformed::no(plan));
         }
-        Ok(Transformed::yes(Arc::new(GiveWayExec { input: plan }) as _))
+        let properties = Arc::clone(plan.properties());
+        Ok(Transformed::yes(Arc::new(PassThroughExec::new(plan, properties, giving_way)) as _))
     })
     .data()
-}
-
-/// In the place of an operator without inputs.
-#[derive(Debug)]
-pub(crate) struct GiveWayExec {
-    input: Arc<dyn ExecutionPlan>,
-}
-
-impl DisplayAs for GiveWayExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl ExecutionPlan for GiveWayExec {
-    fn name(&self) -> &str {
-        "GiveWayExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(Self { input })),
-            None => Err(DataFusionError::Internal("an operator that reads is gone".into())),
-        }
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        Ok(Box::pin(GivingWay { input: self.input.execute(partition, context)? }))
-    }
-}
-
-struct GivingWay {
-    input: SendableRecordBatchStream,
-}
-
-impl Stream for GivingWay {
-    type Item = Result<RecordBatch>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        ready!(poll_give_way(cx));
-        self.input.poll_next_unpin(cx)
-    }
-}
-
-impl RecordBatchStream for GivingWay {
-    fn schema(&self) -> SchemaRef {
-        self.input.schema()
-    }
 }
 
 #[cfg(test)]
@@ -138,7 +65,7 @@ mod tests {
         time::{Duration, Instant},
     };
 
-    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
     use datafusion::datasource::memory::MemorySourceConfig;
     use kestrel_proto::QueryId;
 

@@ -24,7 +24,7 @@ mod give_way;
 mod shares;
 mod task;
 
-pub(crate) use give_way::{GiveWayExec, give_way, giving_way, with_turns};
+pub(crate) use give_way::{give_way, giving_way, with_turns};
 pub(crate) use shares::QueryTurns;
 pub use shares::Turns;
 pub(crate) use task::{in_turns, wrap_spawned_tasks};

@@ -1,38 +1,54 @@
 //! Parameters in binary format: what PostgreSQL's receive functions read.
 
 use arrow::datatypes::IntervalMonthDayNano;
-use bytes::{Buf, Bytes};
 use datafusion::scalar::ScalarValue;
-use kestrel_planner::{catalog::SqlType, functions::SessionFormats};
+use kestrel_planner::{
+    catalog::{Element, SqlType},
+    functions::SessionFormats,
+};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{numeric, out_of_range, received_date, received_timestamp, string};
+use super::{numeric, out_of_range, parameter_type, received_date, received_timestamp, string};
+use crate::copy::numeric::read as read_numeric;
 use crate::encoding::utf8;
+use crate::received::{JSONB_VERSION, Received, malformed};
 
 /// Reads parameter `number` (counted from 1).
-pub(super) fn decode(sql_type: SqlType, bytes: Bytes, number: usize) -> Result<ScalarValue> {
-    let mut input = Input { bytes, number };
-    let value = match sql_type {
+pub(super) fn decode(sql_type: SqlType, bytes: &[u8], number: usize) -> Result<ScalarValue> {
+    let mut input = Received::new(bytes);
+    let value = value(sql_type, &mut input)?;
+    input.end(&format!(" in bind parameter {number}"))?;
+    Ok(value)
+}
+
+fn value(sql_type: SqlType, input: &mut Received<'_>) -> Result<ScalarValue> {
+    Ok(match sql_type {
         SqlType::SmallInt => ScalarValue::Int16(Some(i16::from_be_bytes(input.take()?))),
         SqlType::Integer => ScalarValue::Int32(Some(input.i32()?)),
         SqlType::BigInt => ScalarValue::Int64(Some(input.i64()?)),
         SqlType::Oid => ScalarValue::Int64(Some(i64::from(u32::from_be_bytes(input.take()?)))),
         SqlType::Real => ScalarValue::Float32(Some(f32::from_be_bytes(input.take()?))),
         SqlType::Double => ScalarValue::Float64(Some(f64::from_be_bytes(input.take()?))),
-        SqlType::Numeric(..) => decode_numeric(&mut input)?,
-        SqlType::Boolean => ScalarValue::Boolean(Some(input.take::<1>()? != [0])),
+        SqlType::Numeric(..) => {
+            let (value, scale) = read_numeric(input, None)?;
+            numeric(value, scale.into())?
+        }
+        SqlType::Boolean => ScalarValue::Boolean(Some(input.bool()?)),
         SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Name => {
-            string(sql_type, utf8(&input.rest())?.to_string())
+            string(sql_type, utf8(input.rest())?.to_string())
         }
         SqlType::Date => ScalarValue::Date32(Some(received_date(input.i32()?)?)),
         SqlType::Time => ScalarValue::Time64Microsecond(Some(match input.i64()? {
             micros @ 0..=86_400_000_000 => micros,
             _ => return Err(out_of_range("time")),
         })),
-        SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(timestamp(&mut input)?), None),
-        SqlType::TimestampTz => {
-            ScalarValue::TimestampMicrosecond(Some(timestamp(&mut input)?), Some("UTC".into()))
+        SqlType::Timestamp => {
+            ScalarValue::TimestampMicrosecond(Some(received_timestamp(input.i64()?)?), None)
         }
+        SqlType::TimestampTz => ScalarValue::TimestampMicrosecond(
+            Some(received_timestamp(input.i64()?)?),
+            Some("UTC".into()),
+        ),
         SqlType::Interval => {
             let (micros, days, months) = (input.i64()?, input.i32()?, input.i32()?);
             let nanos = micros.checked_mul(1_000).ok_or_else(|| out_of_range("interval"))?;
@@ -40,122 +56,82 @@ pub(super) fn decode(sql_type: SqlType, bytes: Bytes, number: usize) -> Result<S
         }
         SqlType::Uuid => ScalarValue::FixedSizeBinary(16, Some(input.take::<16>()?.to_vec())),
         SqlType::Bytea => ScalarValue::BinaryView(Some(input.rest().to_vec())),
-        SqlType::Json => json(sql_type, utf8(&input.rest())?)?,
+        SqlType::Json => json(sql_type, utf8(input.rest())?)?,
         SqlType::Jsonb => match input.take()? {
-            JSONB_VERSION => json(sql_type, utf8(&input.rest())?)?,
-            _ => return Err(input.malformed()),
+            JSONB_VERSION => json(sql_type, utf8(input.rest())?)?,
+            _ => return Err(malformed("unsupported jsonb version number")),
         },
-        SqlType::Array(element) => decode_array(&mut input, element.sql_type())?,
-        SqlType::Int2Vector => decode_array(&mut input, SqlType::SmallInt)?,
-        SqlType::OidVector => decode_array(&mut input, SqlType::Oid)?,
-    };
-    match input.bytes.is_empty() {
-        true => Ok(value),
-        false => Err(input.malformed()),
-    }
+        SqlType::Array(element) => array(input, element.sql_type())?,
+        SqlType::Int2Vector => array(input, SqlType::SmallInt)?,
+        SqlType::OidVector => array(input, SqlType::Oid)?,
+    })
 }
-
-/// What `jsonb_send` begins with.
-const JSONB_VERSION: [u8; 1] = [1];
 
 /// A text that is JSON.
 fn json(sql_type: SqlType, text: &str) -> Result<ScalarValue> {
     super::text::decode(sql_type, text, &SessionFormats::default())
 }
 
-/// array_recv (arrayfuncs.c).
-fn decode_array(input: &mut Input, to: SqlType) -> Result<ScalarValue> {
-    let (dimensions, _, _) = (input.i32()?, input.i32()?, input.i32()?);
+/// `array_recv` (arrayfuncs.c).
+fn array(input: &mut Received<'_>, to: SqlType) -> Result<ScalarValue> {
+    let (dimensions, flags, type_oid) = (input.i32()?, input.i32()?, input.i32()?);
     let count = match dimensions {
         0 => 0,
         1 => {
             let (count, _) = (input.i32()?, input.i32()?);
             count
         }
-        _ => return Err(ErrorReport::unsupported("arrays of more than one dimension")),
+        2.. => return Err(ErrorReport::unsupported("arrays of more than one dimension")),
+        _ => return Err(malformed(format!("invalid number of dimensions: {dimensions}"))),
     };
+    if !(0..=1).contains(&flags) {
+        return Err(malformed("invalid array flags"));
+    }
+    check_element(to, type_oid as u32)?;
     let mut values = Vec::new();
-    for _ in 0..count {
+    for number in 1..=count {
         let value = match usize::try_from(input.i32()?) {
             Err(_) => ScalarValue::try_from(&to.arrow()),
-            Ok(length) if length <= input.bytes.len() => {
-                let value = decode(to, input.bytes.split_to(length), input.number)?;
+            Ok(length) => {
+                let too_short = || malformed("insufficient data left in message");
+                let mut item = Received::new(input.bytes(length).ok_or_else(too_short)?);
+                let value = value(to, &mut item)?;
+                let improper = format!("improper binary format in array element {number}");
+                item.end("").map_err(|_| malformed(improper))?;
                 value.cast_to(&to.arrow())
             }
-            Ok(_) => return Err(input.malformed()),
         };
-        values.push(value.map_err(|_| input.malformed())?);
+        values.push(value.map_err(|_| malformed("an array element is none of its type"))?);
     }
     Ok(ScalarValue::List(ScalarValue::new_list_nullable(&values, &to.arrow())))
 }
 
-struct Input {
-    bytes: Bytes,
-    number: usize,
-}
-
-impl Input {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let Some(head) = self.bytes.first_chunk::<N>().copied() else {
-            return Err(self.malformed());
-        };
-        self.bytes.advance(N);
-        Ok(head)
+/// The elements are read as what they are expected to be: they must be that.
+///
+/// Errors: 42804 if they are not.
+fn check_element(expected: SqlType, oid: u32) -> Result<()> {
+    let found = parameter_type(oid)?;
+    if found.is_some_and(|found| is_read_as(found, expected)) {
+        return Ok(());
     }
-
-    fn i16(&mut self) -> Result<i16> {
-        Ok(i16::from_be_bytes(self.take()?))
-    }
-
-    fn i32(&mut self) -> Result<i32> {
-        Ok(i32::from_be_bytes(self.take()?))
-    }
-
-    fn i64(&mut self) -> Result<i64> {
-        Ok(i64::from_be_bytes(self.take()?))
-    }
-
-    fn rest(&mut self) -> Bytes {
-        self.bytes.split_off(0)
-    }
-
-    fn malformed(&self) -> ErrorReport {
-        ErrorReport::new(
-            SqlState::INVALID_BINARY_REPRESENTATION,
-            format!("incorrect binary data format in bind parameter {}", self.number),
-        )
-    }
-}
-
-fn timestamp(input: &mut Input) -> Result<i64> {
-    received_timestamp(input.i64()?)
-}
-
-/// numeric_recv (numeric.c): digits of base 10000, the first worth 10000^weight.
-fn decode_numeric(input: &mut Input) -> Result<ScalarValue> {
-    const NEGATIVE: i16 = 0x4000;
-    let (count, weight, sign, scale) = (input.i16()?, input.i16()?, input.i16()?, input.i16()?);
-    if sign != 0 && sign != NEGATIVE {
-        return Err(ErrorReport::unsupported("NaN and infinity of type numeric are not supported"));
-    }
-    if count < 0 || scale < 0 {
-        return Err(input.malformed());
-    }
-    let mut value = Some(0i128);
-    for _ in 0..count {
-        let digit = input.i16()?;
-        if !(0..10_000).contains(&digit) {
-            return Err(input.malformed());
-        }
-        value = value.and_then(|v| v.checked_mul(10_000)?.checked_add(i128::from(digit)));
-    }
-    // The last digit is worth 10^(4 (weight - count + 1)); the value is wanted in 10^-scale.
-    let shift = i64::from(scale) + 4 * (i64::from(weight) - i64::from(count) + 1);
-    let power = |exponent: i64| 10i128.checked_pow(u32::try_from(exponent).ok()?);
-    let value = match value {
-        Some(0) => Some(0),
-        value if shift >= 0 => value.and_then(|v| v.checked_mul(power(shift)?)),
-        value => value.map(|v| power(-shift).map_or(0, |power| v / power)),
+    let message = match found {
+        Some(found) => format!(
+            "binary data has array element type {oid} ({found}) instead of expected {} ({expected})",
+            expected.oid()
+        ),
+        None => format!("binary data has array element type {oid}"),
     };
-    numeric(value.map(|v| if sign == NEGATIVE { -v } else { v }), i64::from(scale))
+    Err(ErrorReport::new(SqlState::DATATYPE_MISMATCH, message))
+}
+
+/// All numerics are, and all that is held as text.
+fn is_read_as(found: SqlType, expected: SqlType) -> bool {
+    let is_oid = |t| t == SqlType::Oid;
+    match (Element::of(found), Element::of(expected)) {
+        (Some(Element::Numeric(..)), Some(Element::Numeric(..))) => true,
+        (Some(of_found), Some(of_expected)) => {
+            of_found == of_expected && is_oid(found) == is_oid(expected)
+        }
+        _ => false,
+    }
 }

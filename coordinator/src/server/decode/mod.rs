@@ -84,23 +84,34 @@ pub(super) fn parameter_type(oid: u32) -> Result<Option<SqlType>> {
     }))
 }
 
-/// The values of a Bind message.
+/// The values of a Bind message; `portal` is what the CONTEXT of an error calls it.
 ///
 /// # Errors
 /// 22P02, 22003, 22007, 22P03, …: a value is not one of its type.
 pub(super) fn decode_parameters(
+    portal: &str,
     types: &[SqlType],
     formats: &[Format],
     values: Vec<Option<Bytes>>,
     style: &SessionFormats,
 ) -> Result<Vec<Parameter>> {
     let parameters = types.iter().zip(formats).zip(values).enumerate();
-    let parameters = parameters.map(|(index, ((sql_type, format), value))| {
-        let value = match (value, format) {
-            (None, _) => null(*sql_type),
-            (Some(bytes), Format::Text) => text::decode(*sql_type, utf8(&bytes)?, style),
-            (Some(bytes), Format::Binary) => binary::decode(*sql_type, bytes, index + 1),
-        }?;
+    let parameters = parameters.map(|(index, ((sql_type, format), bytes))| {
+        let Some(bytes) = bytes else { return Ok(parameter_of(*sql_type, null(*sql_type)?)) };
+        let number = index + 1;
+        // The value itself may be secret.
+        let at = |value: &str| format!("{portal} parameter ${number}{value}");
+        let value = match format {
+            Format::Text => {
+                let text = utf8(&bytes).map_err(|error| error.context(at("")))?;
+                let value = text::decode(*sql_type, text, style);
+                value.map_err(|error| error.context(at(" = '...'")))?
+            }
+            Format::Binary => {
+                let value = binary::decode(*sql_type, &bytes, number);
+                value.map_err(|error| error.context(at("")))?
+            }
+        };
         Ok(parameter_of(*sql_type, value))
     });
     parameters.collect()

@@ -16,7 +16,7 @@ fn formats_of(zone: &str) -> SessionFormats {
 fn decode_one(sql_type: SqlType, format: Format, bytes: &[u8], zone: &str) -> Result<ScalarValue> {
     let style = formats_of(zone);
     let values = vec![Some(Bytes::copy_from_slice(bytes))];
-    let mut parameters = decode_parameters(&[sql_type], &[format], values, &style)?;
+    let mut parameters = decode_parameters("portal \"p\"", &[sql_type], &[format], values, &style)?;
     Ok(parameters.remove(0).value)
 }
 
@@ -180,14 +180,67 @@ fn binary_values() {
 fn nulls_are_typed_and_lengths_checked() {
     let style = SessionFormats::default();
     let types = [SqlType::Date, NUMERIC];
-    let parameters =
-        decode_parameters(&types, &[Format::Text, Format::Binary], vec![None, None], &style);
+    let formats = [Format::Text, Format::Binary];
+    let parameters = decode_parameters("", &types, &formats, vec![None, None], &style);
     let values: Vec<ScalarValue> = parameters.unwrap().into_iter().map(|p| p.value).collect();
     assert_eq!(values[0], ScalarValue::Date32(None));
     assert!(values[1].is_null());
-    let error = decode_one(SqlType::Integer, Format::Binary, &[0; 5], "").unwrap_err();
-    assert_eq!(error.sqlstate, SqlState::INVALID_BINARY_REPRESENTATION);
-    assert_eq!(error.message, "incorrect binary data format in bind parameter 1");
+}
+
+#[test]
+fn what_is_no_binary_value_is_told_in_postgresqls_words() {
+    let integers = SqlType::Array(Element::Integer);
+    // One dimension of one element; of which type, and what it is.
+    let array = |oid: u32, item: &[u8]| {
+        let words = [1, 0, oid, 1, 1].map(u32::to_be_bytes).concat();
+        [&words[..], item].concat()
+    };
+    for (sql_type, bytes, expected) in [
+        (SqlType::Integer, vec![0; 2], "08P01 insufficient data left in message"),
+        (SqlType::Integer, vec![0; 5], "22P03 incorrect binary data format in bind parameter 1"),
+        (SqlType::Boolean, vec![], "08P01 no data left in message"),
+        (NUMERIC, vec![0, 1, 0, 0, 0, 0, 0, 0], "08P01 insufficient data left in message"),
+        (
+            NUMERIC,
+            vec![0, 1, 0, 0, 0, 0, 0, 0, 0x27, 0x10],
+            "22P03 invalid digit in external \"numeric\" value",
+        ),
+        (
+            NUMERIC,
+            vec![0, 1, 0, 0, 0x10, 0, 0, 0, 0, 1],
+            "22P03 invalid sign in external \"numeric\" value",
+        ),
+        (
+            NUMERIC,
+            vec![0, 1, 0, 10, 0, 0, 0, 0, 0, 1],
+            "22003 a numeric parameter has more than 38 digits",
+        ),
+        (integers, array(23, b"\0\0\0\x09ab"), "22P03 insufficient data left in message"),
+        (integers, array(23, b"\0\0\0\x02ab"), "08P01 insufficient data left in message"),
+        (
+            integers,
+            array(23, b"\0\0\0\x05abcde"),
+            "22P03 improper binary format in array element 1",
+        ),
+        (
+            integers,
+            array(25, b"\0\0\0\x04abcd"),
+            "42804 binary data has array element type 25 (text) instead of expected 23 (integer)",
+        ),
+        (integers, vec![0xff; 12], "22P03 invalid number of dimensions: -1"),
+        (integers, [1, 7, 23, 0, 1].map(u32::to_be_bytes).concat(), "22P03 invalid array flags"),
+    ] {
+        let error = decode_one(sql_type, Format::Binary, &bytes, "").unwrap_err();
+        assert_eq!(format!("{} {}", error.sqlstate.as_str(), error.message), expected);
+        assert_eq!(error.context.as_deref(), Some("portal \"p\" parameter $1"));
+    }
+    let error = decode_one(SqlType::Integer, Format::Text, b"secret", "").unwrap_err();
+    assert_eq!(error.context.as_deref(), Some("portal \"p\" parameter $1 = '...'"));
+    let texts = array(1043, b"\0\0\0\x02ab");
+    assert!(decode_one(SqlType::Array(Element::Text), Format::Binary, &texts, "").is_ok());
+    let numerics = array(1700, b"\xff\xff\xff\xff");
+    let of_numerics = SqlType::Array(Element::Numeric(38, 10));
+    assert!(decode_one(of_numerics, Format::Binary, &numerics, "").is_ok());
 }
 
 #[test]

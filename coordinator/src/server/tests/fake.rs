@@ -69,6 +69,7 @@ impl Backend for FakeBackend {
             application_name: startup.application_name,
             prepared: PreparedStatements::default(),
             portals: Portals::default(),
+            savepoint: 0,
             idle_ms: None,
         })
     }
@@ -81,6 +82,8 @@ pub(super) struct FakeSession {
     application_name: String,
     prepared: PreparedStatements<String>,
     portals: Portals<String>,
+    /// How many portals had been opened when it was made; 0: there is none.
+    savepoint: u64,
     /// How long the client may be silent.
     idle_ms: Option<u64>,
 }
@@ -239,7 +242,17 @@ impl Session for FakeSession {
             }
             "commit" => {
                 self.status = TransactionStatus::Idle;
+                self.savepoint = 0;
                 Ok(Outcome::Done("COMMIT".into()))
+            }
+            "savepoint" => {
+                self.savepoint = self.portals.opened();
+                Ok(Outcome::Done("SAVEPOINT".into()))
+            }
+            "back" => {
+                self.status = TransactionStatus::Open;
+                self.portals.end_since(self.savepoint);
+                Ok(Outcome::Done("ROLLBACK".into()))
             }
             "zone" => {
                 self.zone = argument.to_string();
@@ -268,6 +281,14 @@ impl Session for FakeSession {
         if self.status == TransactionStatus::Open {
             self.status = TransactionStatus::Failed;
         }
+        self.portals.end_since(self.savepoint);
+    }
+
+    fn check_usable(&self, statement: &String) -> Result<()> {
+        if self.status != TransactionStatus::Failed || ["back", "commit"].contains(&&**statement) {
+            return Ok(());
+        }
+        Err(ErrorReport::new(SqlState::IN_FAILED_SQL_TRANSACTION, "aborted"))
     }
 
     fn transaction_status(&self) -> TransactionStatus {

@@ -1,6 +1,7 @@
 //! What the client sends, and line by line what it gets.
 
 use bytes::Bytes;
+use pgwire::messages::Message;
 use pgwire::messages::copy::{CopyData, CopyDone, CopyFail};
 use pgwire::messages::extendedquery::{Bind, Close, Describe, Execute, Flush, Parse, Sync};
 use pgwire::messages::simplequery::Query;
@@ -205,6 +206,48 @@ async fn portals_are_fetched_in_pieces() {
 }
 
 #[tokio::test]
+async fn what_is_older_than_a_savepoint_outlives_an_error() {
+    let server = Server::start().await;
+    let client = &mut RawClient::connect(server.address).await;
+    check(client, "begin", &["done BEGIN", "ready in transaction"]).await;
+    client.send(&parse("s", "rows 5", &[])).await;
+    client.send(&parse("back", "back", &[])).await;
+    client.send(&bind("p", "s", &[])).await;
+    client.send(&execute("p", 1)).await;
+    client.send(&Sync::new()).await;
+    client.until_ready().await;
+    check(client, "savepoint", &["done SAVEPOINT", "ready in transaction"]).await;
+    // It is as old as before, whoever fetches from it.
+    client.send(&execute("p", 1)).await;
+    client.send(&bind("young", "s", &[])).await;
+    client.send(&Sync::new()).await;
+    let expected = ["row 1|row 1", "suspended", "bound", "ready in transaction"];
+    assert_eq!(client.until_ready().await, expected);
+    check(client, "fail 1", &["error ERROR 42P01 nope at 1", "ready in failed transaction"]).await;
+    refused_in_a_failed_transaction(client, &parse("", "rows 1", &[])).await;
+    refused_in_a_failed_transaction(client, &bind("", "s", &[])).await;
+    refused_in_a_failed_transaction(client, &Describe::new(b'S', Some("s".into()))).await;
+    refused_in_a_failed_transaction(client, &execute("p", 1)).await;
+    client.send(&bind("", "back", &[])).await;
+    client.send(&execute("", 0)).await;
+    client.send(&Sync::new()).await;
+    assert_eq!(client.until_ready().await, ["bound", "done ROLLBACK", "ready in transaction"]);
+    client.send(&execute("p", 1)).await;
+    client.send(&execute("young", 1)).await;
+    client.send(&Sync::new()).await;
+    let gone = "error ERROR 34000 portal \"young\" does not exist";
+    let expected = ["row 2|row 2", "suspended", gone, "ready in failed transaction"];
+    assert_eq!(client.until_ready().await, expected);
+}
+
+async fn refused_in_a_failed_transaction(client: &mut RawClient, message: &impl Message) {
+    client.send(message).await;
+    client.send(&Sync::new()).await;
+    let expected = ["error ERROR 25P02 aborted", "ready in failed transaction"];
+    assert_eq!(client.until_ready().await, expected);
+}
+
+#[tokio::test]
 async fn errors_skip_to_sync() {
     let server = Server::start().await;
     let client = &mut RawClient::connect(server.address).await;
@@ -259,9 +302,15 @@ async fn parse_reports_what_is_wrong() {
         ),
     ];
     for (message, expected) in cases {
+        client.send(&parse("", "create", &[])).await;
         client.send(&message).await;
         client.send(&Sync::new()).await;
-        assert_eq!(client.until_ready().await, [expected, "ready"]);
+        assert_eq!(client.until_ready().await, ["parsed", expected, "ready"]);
+        // Nor is the statement before it there any more.
+        client.send(&bind("", "", &[])).await;
+        client.send(&Sync::new()).await;
+        let gone = "error ERROR 26000 unnamed prepared statement does not exist";
+        assert_eq!(client.until_ready().await, [gone, "ready"]);
     }
     client.send(&parse("", "changed", &[])).await;
     client.send(&bind("", "", &[])).await;

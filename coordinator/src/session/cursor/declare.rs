@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use datafusion::{
-    execution::memory_pool::{MemoryConsumer, MemoryReservation},
-    sql::sqlparser::ast,
-};
+use datafusion::{execution::memory_pool::MemoryConsumer, sql::sqlparser::ast};
 use kestrel_planner::parse::{DeclareCursor, StatementKind};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio::sync::Mutex;
@@ -14,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{ClientSession, Outcome, OutputField, RowsTag, Statement},
+    kept::Room,
     rows::RowCursor,
 };
 use crate::server::{CursorTraits, Format, Parameter, Portal, PortalState, check_unchanged};
@@ -33,9 +31,8 @@ impl ClientSession {
         let StatementKind::Query(query) = &declare.query.kind else {
             return Err(ErrorReport::internal("a cursor for something that is no query"));
         };
-        let memory = declare.scroll.then(|| self.cursor_memory(&declare.name));
-        let (fields, mut rows) =
-            self.open_cursor(query, &declare.query, parameters, memory).await?;
+        let room = declare.scroll.then(|| self.cursor_room(&declare.name));
+        let (fields, mut rows) = self.open_cursor(query, &declare.query, parameters, room).await?;
         if !declare.hold && !self.is_in_block() {
             return Err(ErrorReport::new(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
@@ -45,8 +42,8 @@ impl ClientSession {
         self.portals.check_free(&declare.name)?;
         if declare.hold && !self.is_in_block() {
             // Its transaction ends at once, where nothing could cancel this.
-            let memory = self.cursor_memory(&declare.name);
-            self.within(&cancel, rows.hold(memory)).await?;
+            let room = self.cursor_room(&declare.name);
+            self.within(&cancel, rows.hold(room)).await?;
         }
         let format = if declare.binary { Format::Binary } else { Format::Text };
         let portal = Portal {
@@ -71,7 +68,8 @@ impl ClientSession {
     /// Opens a portal that Bind has made and Execute has not run yet: FETCH may come first.
     ///
     /// # Errors
-    /// 34000: there is no such portal. 55000: it has no rows to fetch.
+    /// 34000: there is no such portal. 55000: it has no rows to fetch. 0A000: its columns are not
+    /// those any more that Bind has found.
     pub(super) async fn open_portal(&mut self, name: &str) -> Result<()> {
         let portal = self.portals.get(name).ok_or_else(|| unknown_cursor(name))?;
         let (statement, parameters) = match (&portal.state, &portal.statement) {
@@ -82,7 +80,7 @@ impl ClientSession {
         let StatementKind::Query(query) = &statement.kind else {
             return Err(cannot_be_run(name));
         };
-        let (fields, rows) = self.open_cursor(query, &statement, &parameters, None).await?;
+        let (fields, rows) = self.open_forward_only(query, &statement, &parameters).await?;
         if let Some(portal) = self.portals.get_mut(name) {
             check_unchanged(portal.fields.as_deref(), &fields)?;
             portal.fields = Some(fields);
@@ -91,31 +89,45 @@ impl ClientSession {
         Ok(())
     }
 
-    /// A query's columns and its rows. It begins when the first row is asked for. With `memory`
-    /// the rows are kept.
+    /// A query's columns and its rows, forward only. It begins when the first row is asked for.
+    pub(in super::super) async fn open_forward_only(
+        &mut self,
+        query: &ast::Query,
+        statement: &Statement,
+        parameters: &[Parameter],
+    ) -> Result<(Vec<OutputField>, RowCursor)> {
+        self.open_cursor(query, statement, parameters, None).await
+    }
+
+    /// A query's columns and its rows. It begins when the first row is asked for. With `room` the
+    /// rows are kept there.
     async fn open_cursor(
         &mut self,
         query: &ast::Query,
         statement: &Statement,
         parameters: &[Parameter],
-        memory: Option<MemoryReservation>,
+        room: Option<Room>,
     ) -> Result<(Vec<OutputField>, RowCursor)> {
         let cancel = CancellationToken::new();
         let (fields, mut start) = self.plan_select(query, statement, parameters, cancel).await?;
         // statement_timeout is for each FETCH.
         start.without_deadline();
         let rows = start.when_asked();
-        let cursor = match memory {
-            Some(memory) => RowCursor::scrollable(rows, memory),
+        let cursor = match room {
+            Some(room) => RowCursor::scrollable(rows, room),
             None => RowCursor::forward_only(rows),
         };
         Ok((fields, cursor))
     }
 
-    /// What the rows that a cursor keeps are counted in.
-    pub(super) fn cursor_memory(&self, name: &str) -> MemoryReservation {
+    /// Where the rows go that a cursor keeps.
+    pub(super) fn cursor_room(&self, name: &str) -> Room {
         let runtime = self.engine.cluster.state.runtime_env();
-        MemoryConsumer::new(format!("cursor \"{name}\"")).register(&runtime.memory_pool)
+        let memory = MemoryConsumer::new(format!("cursor \"{name}\""));
+        Room {
+            memory: memory.register(&runtime.memory_pool),
+            disk: Arc::clone(&runtime.disk_manager),
+        }
     }
 }
 

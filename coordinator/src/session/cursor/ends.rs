@@ -79,8 +79,8 @@ impl ClientSession {
         let holdable: Vec<_> = holdable.collect();
         let mut names = Vec::with_capacity(holdable.len());
         for (name, rows) in holdable {
-            let memory = self.cursor_memory(&name);
-            let hold = async { rows.lock().await.hold(memory).await };
+            let room = self.cursor_room(&name);
+            let hold = async { rows.lock().await.hold(room).await };
             self.within(cancel, hold).await?;
             names.push(name);
         }

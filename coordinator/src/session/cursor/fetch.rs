@@ -1,6 +1,6 @@
 //! FETCH, MOVE and CLOSE.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use futures::stream;
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     query::{canceled, until},
-    server::{PortalState, SharedCursor},
+    server::{PortalState, Session, SharedCursor},
 };
 
 impl ClientSession {
@@ -83,12 +83,6 @@ impl ClientSession {
             }
             PortalState::Bound | PortalState::Finished => Err(cannot_be_run(name)),
         }
-    }
-
-    /// When a statement that begins now must have ended.
-    fn deadline(&self) -> Option<Instant> {
-        let timeout = self.settings.statement_timeout_ms();
-        (timeout > 0).then(|| Instant::now() + Duration::from_millis(timeout))
     }
 
     /// Waits for `work`, unless it is cancelled or takes longer than a statement may.

@@ -7,24 +7,45 @@ use arrow::{
     compute::take_record_batch,
     datatypes::DataType,
 };
-use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::{DiskManager, memory_pool::MemoryReservation};
 use futures::stream;
 use kestrel_planner::error::report;
 use kestrel_proto::{BatchStream, ErrorReport, Result};
 
-/// Rows in the order of the query. Their memory is the coordinator's pool's; nothing goes to disk.
-#[derive(Debug)]
+use super::spill::{Extent, SpilledBatches};
+
+/// A cursor keeps so much in memory, the rest on disk.
+const MEMORY_BYTES_MAX: usize = 16 << 20;
+
+/// Where rows are kept.
+pub(super) struct Room {
+    /// Of the coordinator's pool.
+    pub(super) memory: MemoryReservation,
+    /// Takes what finds no memory.
+    pub(super) disk: Arc<DiskManager>,
+}
+
+/// Rows in the order of the query.
 pub(super) struct KeptRows {
-    batches: Vec<RecordBatch>,
+    batches: Vec<Kept>,
     /// For each batch, how many rows there are up to its end.
     ends: Vec<u64>,
-    memory: MemoryReservation,
+    room: Room,
+    /// `None`: all are in memory.
+    spilled: Option<SpilledBatches>,
+    /// The batch that was read from there last, and which it is: a FETCH may want a row of it only.
+    last_read: Option<(usize, RecordBatch)>,
+}
+
+enum Kept {
+    InMemory(RecordBatch),
+    OnDisk(Extent),
 }
 
 impl KeptRows {
     /// None yet.
-    pub(super) fn new(memory: MemoryReservation) -> Self {
-        Self { batches: Vec::new(), ends: Vec::new(), memory }
+    pub(super) fn new(room: Room) -> Self {
+        Self { batches: Vec::new(), ends: Vec::new(), room, spilled: None, last_read: None }
     }
 
     fn rows(&self) -> u64 {
@@ -34,46 +55,71 @@ impl KeptRows {
     /// Keeps more.
     ///
     /// # Errors
-    /// 53200: there is no memory for them.
+    /// 53100, 58030: there is neither memory nor a disk for them.
     pub(super) fn push(&mut self, batch: RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
         let batch = on_its_own(&batch)?;
-        self.memory.try_grow(batch.get_array_memory_size()).map_err(report)?;
-        self.ends.push(self.rows() + batch.num_rows() as u64);
-        self.batches.push(batch);
+        let (rows, bytes) = (batch.num_rows() as u64, batch.get_array_memory_size());
+        let memory = &self.room.memory;
+        let fits = memory.size() + bytes <= MEMORY_BYTES_MAX && memory.try_grow(bytes).is_ok();
+        let kept = match (fits, &mut self.spilled) {
+            (true, _) => Kept::InMemory(batch),
+            (false, Some(spilled)) => Kept::OnDisk(spilled.write(&batch)?),
+            (false, none) => {
+                let spilled = none.insert(SpilledBatches::create(&self.room.disk)?);
+                Kept::OnDisk(spilled.write(&batch)?)
+            }
+        };
+        self.ends.push(self.rows() + rows);
+        self.batches.push(kept);
         Ok(())
     }
 
     /// At most `limit` rows from row `from` on, which counts from 0; `None`: there are none yet.
-    pub(super) fn ahead(&self, from: u64, limit: u64) -> Option<RecordBatch> {
+    pub(super) fn ahead(&mut self, from: u64, limit: u64) -> Result<Option<RecordBatch>> {
         let index = self.ends.partition_point(|end| *end <= from);
-        let batch = self.batches.get(index)?;
+        let Some(batch) = self.batch(index)? else { return Ok(None) };
         let offset = (from - self.start(index)) as usize;
-        Some(batch.slice(offset, at_most(batch.num_rows() - offset, limit)))
+        Ok(Some(batch.slice(offset, at_most(batch.num_rows() - offset, limit))))
     }
 
     /// At most `limit` of the rows before row `before`, which counts from 0; the nearest first.
-    pub(super) fn behind(&self, before: u64, limit: u64) -> Result<Option<RecordBatch>> {
+    pub(super) fn behind(&mut self, before: u64, limit: u64) -> Result<Option<RecordBatch>> {
         if before == 0 {
             return Ok(None);
         }
         let index = self.ends.partition_point(|end| *end < before);
-        let Some(batch) = self.batches.get(index) else { return Ok(None) };
+        let Some(batch) = self.batch(index)? else { return Ok(None) };
         let end = (before - self.start(index)) as usize;
         let start = end - at_most(end, limit);
-        taken(batch, (start as u32..end as u32).rev()).map(Some)
+        taken(&batch, (start as u32..end as u32).rev()).map(Some)
     }
 
     /// All of them, once.
     pub(super) fn into_stream(self) -> BatchStream {
-        let Self { batches, memory, .. } = self;
-        // The memory is given back with the stream.
-        Box::pin(stream::unfold((batches.into_iter(), memory), async |(mut batches, memory)| {
-            let batch = batches.next()?;
-            Some((Ok::<_, ErrorReport>(batch), (batches, memory)))
+        // Memory and file are given back with the stream.
+        Box::pin(stream::unfold((self, 0), async |(mut kept, index)| {
+            let batch = kept.batch(index).transpose()?;
+            Some((batch, (kept, index + 1)))
         }))
+    }
+
+    fn batch(&mut self, index: usize) -> Result<Option<RecordBatch>> {
+        let extent = match self.batches.get(index) {
+            None => return Ok(None),
+            Some(Kept::InMemory(batch)) => return Ok(Some(batch.clone())),
+            Some(Kept::OnDisk(extent)) => *extent,
+        };
+        if let Some((_, batch)) = self.last_read.as_ref().filter(|(last, _)| *last == index) {
+            return Ok(Some(batch.clone()));
+        }
+        let spilled = self.spilled.as_ref();
+        let spilled = spilled.ok_or_else(|| ErrorReport::internal("a cursor's file is gone"))?;
+        let batch = spilled.read(extent)?;
+        self.last_read = Some((index, batch.clone()));
+        Ok(Some(batch))
     }
 
     fn start(&self, index: usize) -> u64 {

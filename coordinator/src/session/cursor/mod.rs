@@ -4,7 +4,8 @@
 //!    asked for.
 //! 2. `fetch` lets `steps`, a pure function, say where the cursor has to go, and goes there.
 //! 3. `rows` is the cursor itself. One that only goes forward keeps nothing; with SCROLL, and WITH
-//!    HOLD when its transaction commits, rows are `kept` in the coordinator's memory pool.
+//!    HOLD when its transaction commits, rows are `kept`: in memory, and what is too much for that in
+//!    a file (`spill`).
 //! 4. `ends` is what the end of a transaction does to cursors.
 
 mod declare;
@@ -12,6 +13,7 @@ mod ends;
 mod fetch;
 mod kept;
 mod rows;
+mod spill;
 mod steps;
 
 pub use rows::RowCursor;

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use arrow::array::RecordBatch;
-use datafusion::execution::memory_pool::MemoryReservation;
 use futures::StreamExt;
 use kestrel_proto::{BatchStream, ErrorReport, Result, SqlState};
 
-use super::kept::{KeptRows, at_most};
+use super::kept::{KeptRows, Room, at_most};
 
 /// A query's rows. It stands before the first of them, on one, or behind the last
 /// (`portalPos`, `atStart` and `atEnd` of pquery.c).
@@ -23,6 +22,8 @@ pub struct RowCursor {
     place: Place,
     /// No query stands behind it any more.
     is_held: bool,
+    /// It is being read; stays so when whoever reads it breaks off.
+    is_read: bool,
 }
 
 /// Where a cursor stands.
@@ -50,12 +51,19 @@ impl RowCursor {
             kept: None,
             place: Place::default(),
             is_held: false,
+            is_read: false,
         }
     }
 
-    /// One that keeps its rows in this memory, before the first of them.
-    pub(super) fn scrollable(rows: BatchStream, memory: MemoryReservation) -> Self {
-        Self { kept: Some(KeptRows::new(memory)), ..Self::forward_only(rows) }
+    /// An error has come out of it, or has broken into it: nothing more is to be read
+    /// (`MarkPortalFailed` of portalmem.c).
+    pub fn is_broken(&self) -> bool {
+        self.is_read || self.failure.is_some()
+    }
+
+    /// One that keeps its rows there, before the first of them.
+    pub(super) fn scrollable(rows: BatchStream, room: Room) -> Self {
+        Self { kept: Some(KeptRows::new(room)), ..Self::forward_only(rows) }
     }
 
     /// Where it stands.
@@ -69,10 +77,13 @@ impl RowCursor {
         if limit == 0 || self.place.is_past_end {
             return Ok(None);
         }
+        self.is_read = true;
         let batch = match self.kept {
-            Some(_) => self.ahead(limit).await?,
-            None => self.rest(limit).await?,
+            Some(_) => self.ahead(limit).await,
+            None => self.rest(limit).await,
         };
+        self.is_read = false;
+        let batch = batch?;
         match &batch {
             Some(batch) => self.place.at += batch.num_rows() as u64,
             None => self.place.is_past_end = true,
@@ -86,7 +97,7 @@ impl RowCursor {
     /// # Errors
     /// 55000: it keeps no rows.
     pub(super) fn backward(&mut self, limit: u64) -> Result<Option<RecordBatch>> {
-        let kept = self.kept.as_ref().ok_or_else(forward_only)?;
+        let kept = self.kept.as_mut().ok_or_else(forward_only)?;
         if limit == 0 {
             return Ok(None);
         }
@@ -112,9 +123,9 @@ impl RowCursor {
         Ok(())
     }
 
-    /// Reads what is still to be read, and keeps it in this memory, unless it keeps its rows
-    /// anyway: from now on no query stands behind it.
-    pub(super) async fn hold(&mut self, memory: MemoryReservation) -> Result<()> {
+    /// Reads what is still to be read, and keeps it there, unless it keeps its rows anyway: from now
+    /// on no query stands behind it.
+    pub(super) async fn hold(&mut self, room: Room) -> Result<()> {
         if self.is_held {
             return Ok(());
         }
@@ -125,7 +136,7 @@ impl RowCursor {
             self.is_held = true;
             return Ok(());
         }
-        let mut rest = KeptRows::new(memory);
+        let mut rest = KeptRows::new(room);
         if let Some(batch) = self.rest.take() {
             rest.push(batch)?;
         }
@@ -139,9 +150,9 @@ impl RowCursor {
 
     async fn ahead(&mut self, limit: u64) -> Result<Option<RecordBatch>> {
         loop {
-            let ahead = self.kept.as_ref().and_then(|kept| kept.ahead(self.place.at, limit));
-            if ahead.is_some() {
-                return Ok(ahead);
+            let Some(kept) = &mut self.kept else { return Ok(None) };
+            if let Some(ahead) = kept.ahead(self.place.at, limit)? {
+                return Ok(Some(ahead));
             }
             match self.read().await? {
                 Some(batch) => self.keep(batch)?,
@@ -207,10 +218,11 @@ mod tests {
 
     use arrow::array::{ArrayRef, AsArray, Int32Array, StringViewArray};
     use arrow::datatypes::Int32Type;
-    use datafusion::execution::memory_pool::{
-        GreedyMemoryPool, MemoryConsumer, MemoryPool, UnboundedMemoryPool,
+    use datafusion::execution::{
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool, UnboundedMemoryPool},
     };
-    use futures::stream;
+    use futures::{FutureExt, stream};
 
     use super::*;
 
@@ -224,9 +236,20 @@ mod tests {
         Box::pin(stream::iter(batches))
     }
 
-    fn memory(pool: impl MemoryPool + 'static) -> MemoryReservation {
+    fn room(pool: impl MemoryPool + 'static, mode: DiskManagerMode) -> Room {
         let pool: Arc<dyn MemoryPool> = Arc::new(pool);
-        MemoryConsumer::new("test").register(&pool)
+        let disk = DiskManagerBuilder::default().with_mode(mode).build().unwrap();
+        Room { memory: MemoryConsumer::new("test").register(&pool), disk: Arc::new(disk) }
+    }
+
+    /// Nothing goes to disk.
+    fn memory() -> Room {
+        room(UnboundedMemoryPool::default(), DiskManagerMode::Disabled)
+    }
+
+    /// Everything does.
+    fn disk() -> Room {
+        room(GreedyMemoryPool::new(1), DiskManagerMode::OsTmpDirectory)
     }
 
     fn numbers(batch: Option<RecordBatch>) -> Vec<i32> {
@@ -249,7 +272,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_scrollable_cursor_goes_both_ways() {
-        let mut cursor = RowCursor::scrollable(rows(), memory(UnboundedMemoryPool::default()));
+        for room in [memory(), disk()] {
+            goes_both_ways(RowCursor::scrollable(rows(), room)).await;
+        }
+    }
+
+    async fn goes_both_ways(mut cursor: RowCursor) {
         assert!(numbers(cursor.backward(1).unwrap()).is_empty());
         assert_eq!(numbers(cursor.forward(2).await.unwrap()), [1, 2]);
         assert_eq!(numbers(cursor.backward(1).unwrap()), [1]);
@@ -268,15 +296,28 @@ mod tests {
 
     #[tokio::test]
     async fn a_held_cursor_goes_on_where_it_stood() {
-        let mut cursor = RowCursor::forward_only(rows());
-        assert_eq!(numbers(cursor.forward(2).await.unwrap()), [1, 2]);
-        cursor.hold(memory(UnboundedMemoryPool::default())).await.unwrap();
-        assert_eq!(numbers(cursor.forward(9).await.unwrap()), [3]);
-        assert_eq!(numbers(cursor.forward(1).await.unwrap()), [4]);
-        let mut cursor = RowCursor::scrollable(rows(), memory(UnboundedMemoryPool::default()));
-        assert_eq!(numbers(cursor.forward(2).await.unwrap()), [1, 2]);
-        cursor.hold(memory(UnboundedMemoryPool::default())).await.unwrap();
-        assert_eq!(numbers(cursor.backward(1).unwrap()), [1]);
+        for room in [memory, disk] {
+            let mut cursor = RowCursor::forward_only(rows());
+            assert_eq!(numbers(cursor.forward(2).await.unwrap()), [1, 2]);
+            cursor.hold(room()).await.unwrap();
+            assert_eq!(numbers(cursor.forward(9).await.unwrap()), [3]);
+            assert_eq!(numbers(cursor.forward(1).await.unwrap()), [4]);
+            let mut cursor = RowCursor::scrollable(rows(), room());
+            assert_eq!(numbers(cursor.forward(2).await.unwrap()), [1, 2]);
+            cursor.hold(room()).await.unwrap();
+            assert_eq!(numbers(cursor.backward(1).unwrap()), [1]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cursor_that_is_left_in_the_middle_is_broken() {
+        let mut cursor = RowCursor::forward_only(Box::pin(rows().chain(stream::pending())));
+        while cursor.place().at < 5 {
+            cursor.forward(9).await.unwrap();
+        }
+        assert!(!cursor.is_broken());
+        assert!(cursor.forward(1).now_or_never().is_none());
+        assert!(cursor.is_broken());
     }
 
     #[tokio::test]
@@ -286,18 +327,39 @@ mod tests {
         let whole = RecordBatch::try_from_iter([("x", column)]).unwrap();
         let slices: Vec<_> = (0..100).map(|n| Ok(whole.slice(n * 80, 80))).collect();
         let pool = GreedyMemoryPool::new(4 * whole.get_array_memory_size());
-        let mut cursor = RowCursor::scrollable(Box::pin(stream::iter(slices)), memory(pool));
+        let room = room(pool, DiskManagerMode::Disabled);
+        let mut cursor = RowCursor::scrollable(Box::pin(stream::iter(slices)), room);
         while cursor.forward(u64::MAX).await.unwrap().is_some() {}
         let last = cursor.backward(1).unwrap().unwrap();
         assert_eq!(last.column(0).as_string_view().value(0), format!("{:0>100}", 7999));
     }
 
     #[tokio::test]
-    async fn kept_rows_need_memory() {
-        let mut cursor = RowCursor::scrollable(rows(), memory(GreedyMemoryPool::new(1)));
+    async fn kept_rows_need_memory_or_a_disk() {
+        let room = room(GreedyMemoryPool::new(1), DiskManagerMode::Disabled);
+        let mut cursor = RowCursor::scrollable(rows(), room);
         for _ in 0..2 {
             let error = cursor.forward(1).await.unwrap_err();
             assert_eq!(error.sqlstate, SqlState::OUT_OF_MEMORY, "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_cursor_keeps_no_more_memory_than_its_part() {
+        let column: ArrayRef = Arc::new(Int32Array::from(vec![7; 2 << 20]));
+        let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        let room = Room { memory: MemoryConsumer::new("test").register(&pool), ..disk() };
+        let batches = vec![Ok(batch); 5];
+        let mut cursor = RowCursor::forward_only(Box::pin(stream::iter(batches)));
+        cursor.hold(room).await.unwrap();
+        assert!((1..=16 << 20).contains(&pool.reserved()), "{}", pool.reserved());
+        let mut rows = 0;
+        while let Some(batch) = cursor.forward(u64::MAX).await.unwrap() {
+            rows += batch.num_rows();
+        }
+        assert_eq!(rows, 10 << 20);
+        drop(cursor);
+        assert_eq!(pool.reserved(), 0);
     }
 }

@@ -156,6 +156,7 @@ impl Session for WordSession {
         if self.status == TransactionStatus::Open {
             self.status = TransactionStatus::Failed;
         }
+        self.portals.end_transaction();
     }
 
     fn transaction_status(&self) -> TransactionStatus {

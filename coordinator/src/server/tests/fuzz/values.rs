@@ -116,7 +116,7 @@ fn check(input: &[u8], random: &mut Random) {
     let settings = [("TimeZone".to_string(), one_of(ZONES, random).to_string())];
     let style = SessionFormats::from_settings(&settings.into()).unwrap();
     let values = vec![Some(Bytes::copy_from_slice(input))];
-    match decode_parameters(&[sql_type], &[format], values, &style) {
+    match decode_parameters("portal", &[sql_type], &[format], values, &style) {
         Err(error) => expect_no_bug(&error),
         Ok(parameters) => {
             let formats = [Format::Text, Format::Binary];
