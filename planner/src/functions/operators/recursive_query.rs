@@ -46,10 +46,11 @@ pub(super) fn recursive_query(query: RecursiveQuery) -> Result<LogicalPlan> {
     for pass in 0..PASSES {
         let next = postgresql_plan(over_work_table(written.clone(), &name, first.schema())?)?;
         let types = column_types(&name, (&first, &next), pass)?;
-        let (with_types, is_settled) = with_types(first, &types)?;
-        first = with_types;
+        let (typed, is_settled) = with_types(first, &types)?;
+        first = typed;
         if is_settled {
-            let next = self::with_types(next, &types)?.0;
+            let next = with_types(next, &types)?.0;
+            let first = stated(first)?;
             let next = conformed(next, first.schema())?;
             let (first, next) = (Arc::new(first), Arc::new(next));
             return RecursiveQuery::try_new(name, first, next, is_distinct)
@@ -213,20 +214,40 @@ fn with_type(plan: LogicalPlan, at: usize, wanted: &DataType) -> Result<LogicalP
     LogicalPlanBuilder::from(plan).project(exprs)?.build()
 }
 
-/// The recursive term with the static one's fields: an operator of both takes no others.
+/// The static term with fields that say their types in one way. DataFusion compares the fields of its
+/// operators with those of its logical plan, and an expression's metadata is not the same in both.
+fn stated(term: LogicalPlan) -> Result<LogicalPlan> {
+    let exprs = term.schema().iter().map(|(qualifier, field)| {
+        let column = Expr::from((qualifier, field));
+        match SqlType::of_field(field) {
+            Some(sql_type) if !field.metadata().is_empty() => {
+                cast_always(sql_nullable(column), sql_type)
+                    .alias_qualified(qualifier.cloned(), field.name())
+            }
+            _ => column,
+        }
+    });
+    let exprs = exprs.collect();
+    projected(term, exprs)
+}
+
+/// The recursive term with the static one's fields.
 fn conformed(term: LogicalPlan, to: &DFSchema) -> Result<LogicalPlan> {
     let exprs = term.schema().iter().zip(to.fields()).map(|((qualifier, field), to)| {
         let column = Expr::from((qualifier, field));
+        let is_plain = field.metadata().is_empty() && to.metadata().is_empty();
         let expr = match SqlType::of_field(to) {
-            Some(sql_type) if field.metadata() != to.metadata() => {
-                cast_always(sql_nullable(column), sql_type)
-            }
+            Some(sql_type) if !is_plain => cast_always(sql_nullable(column), sql_type),
             _ if field.is_nullable() => return column,
             _ => sql_nullable(column),
         };
         expr.alias_qualified(qualifier.cloned(), field.name())
     });
-    let exprs: Vec<_> = exprs.collect();
+    let exprs = exprs.collect();
+    projected(term, exprs)
+}
+
+fn projected(term: LogicalPlan, exprs: Vec<Expr>) -> Result<LogicalPlan> {
     if exprs.iter().all(|expr| matches!(expr, Expr::Column(_))) {
         return Ok(term);
     }
