@@ -197,6 +197,10 @@ async fn recursive_queries_without_end_are_ended() {
                            SELECT n + 1, x FROM r) SELECT count(*) FROM r";
     const FIRST: &str = "WITH RECURSIVE r(n) AS (SELECT 0 UNION ALL \
                          SELECT u.id FROM r JOIN u ON u.id = r.n + 1) SELECT n FROM r LIMIT 20";
+    // No round is begun: what the recursive term would read is not read.
+    const NONE: &str = "WITH RECURSIVE r(n, x) AS (SELECT -1, 'x' UNION ALL SELECT t.id, t.x FROM r \
+                        JOIN (SELECT id, k, repeat(x, 1000) AS x FROM t) AS t ON t.k = r.n) \
+                        SELECT n FROM r LIMIT 1";
     let cluster = cluster().await;
     let files = data_files(cluster.directory.path());
     let tasks = Handle::current().metrics().num_alive_tasks();
@@ -219,6 +223,7 @@ async fn recursive_queries_without_end_are_ended() {
     let session = cluster.session().await;
     for _ in 0..3 {
         assert_eq!(session.rows(FIRST).await.len(), 20);
+        assert_eq!(session.rows(NONE).await.len(), 1);
         check_clean(&cluster, &files, "LIMIT").await;
     }
     session.run_all(["SET kestrel.query_memory_limit = '32MB'"]).await;

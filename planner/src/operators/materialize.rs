@@ -29,8 +29,9 @@ use datafusion::{
         memory_pool::{MemoryConsumer, MemoryReservation},
     },
     physical_plan::{
-        ChildrenPropertiesMode, ExecutionPlan, RecordBatchStream, ReplaceChildrenOptions,
-        SendableRecordBatchStream, recursive_query::RecursiveQueryExec, work_table::WorkTableExec,
+        ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, RecordBatchStream,
+        ReplaceChildrenOptions, SendableRecordBatchStream, recursive_query::RecursiveQueryExec,
+        work_table::WorkTableExec,
     },
 };
 use futures::{Stream, StreamExt};
@@ -48,9 +49,14 @@ pub(super) fn with_materialized(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn 
         let Some(query) = plan.downcast_ref::<RecursiveQueryExec>() else {
             return Ok(Transformed::no(plan));
         };
+        if !has_motion(query.recursive_term()) {
+            return Ok(Transformed::no(plan));
+        }
         let recursive_term = materialized(query.recursive_term())?;
         let children = vec![Arc::clone(query.static_term()), recursive_term];
-        replaced(plan, children).map(Transformed::yes)
+        let query = replaced(plan, children)?;
+        let opening: Arc<dyn ExecutionPlan> = Arc::new(WrapperExec::new(Arc::new(Opening), query));
+        Ok(Transformed::yes(opening))
     })
     .data()
 }
@@ -116,21 +122,59 @@ impl Wrapper for Materialize {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let mut partitions = self.partitions.lock();
-        let kept = match partitions.get(&partition) {
-            Some(kept) => Arc::clone(kept),
-            None => {
-                let consumer = MemoryConsumer::new("Materialize");
-                let reservation = consumer.register(context.memory_pool());
-                let rest = Some(input.execute(partition, context)?);
-                let kept = Kept { batches: Vec::new(), rest, reservation, readers: Arc::default() };
-                let kept = Arc::new(Mutex::new(kept));
-                partitions.insert(partition, Arc::clone(&kept));
-                kept
-            }
-        };
+        let kept = self.kept(input, partition, &context)?;
         Ok(Box::pin(Reader { schema: input.schema(), kept, at: 0 }))
     }
+}
+
+impl Materialize {
+    /// The rows of a partition, which is opened the first time.
+    fn kept(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: &Arc<TaskContext>,
+    ) -> Result<Arc<Mutex<Kept>>> {
+        let mut partitions = self.partitions.lock();
+        if let Some(kept) = partitions.get(&partition) {
+            return Ok(Arc::clone(kept));
+        }
+        let reservation = MemoryConsumer::new("Materialize").register(context.memory_pool());
+        let rest = Some(input.execute(partition, Arc::clone(context))?);
+        let kept = Kept { batches: Vec::new(), rest, reservation, readers: Arc::default() };
+        let kept = Arc::new(Mutex::new(kept));
+        partitions.insert(partition, Arc::clone(&kept));
+        Ok(kept)
+    }
+}
+
+/// Opens the motions of a recursive term when its query begins. There may be no round that would:
+/// senders would wait for a receiver that neither comes nor closes, and the query for them.
+#[derive(Debug)]
+struct Opening;
+
+impl Wrapper for Opening {
+    const NAME: &'static str = "OpeningExec";
+
+    fn open(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        open_kept(input, &context)?;
+        input.execute(partition, context)
+    }
+}
+
+fn open_kept(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<()> {
+    let Some(exec) = plan.downcast_ref::<WrapperExec<Materialize>>() else {
+        return plan.children().into_iter().try_for_each(|child| open_kept(child, context));
+    };
+    for partition in 0..exec.input().output_partitioning().partition_count() {
+        exec.wrapper().kept(exec.input(), partition, context)?;
+    }
+    Ok(())
 }
 
 /// What one partition's readers share.

@@ -65,6 +65,16 @@ impl<W: Wrapper> WrapperExec<W> {
         let properties = wrapper.properties(&input);
         Self { wrapper, input, properties }
     }
+
+    /// What it does.
+    pub(super) fn wrapper(&self) -> &W {
+        &self.wrapper
+    }
+
+    /// Over what.
+    pub(super) fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
+    }
 }
 
 impl<W: Wrapper> DisplayAs for WrapperExec<W> {
