@@ -186,6 +186,56 @@ async fn cancel_timeout_and_disconnect_end_the_query_everywhere() {
     cluster.stop().await;
 }
 
+/// A recursive query without end is on the coordinator; what its rounds read comes from datanodes.
+#[tokio::test(flavor = "multi_thread")]
+async fn recursive_queries_without_end_are_ended() {
+    const COUNTED: &str = "WITH RECURSIVE r(n) AS (SELECT 1::bigint UNION ALL SELECT n + 1 FROM r) \
+                           SELECT count(*) FROM r";
+    // A circle of rows, each of which finds its partner in every round.
+    const JOINED: &str = "WITH RECURSIVE r(n) AS (SELECT id FROM t WHERE id < 5 UNION ALL \
+                          SELECT u.id FROM r JOIN u ON u.id = r.n) SELECT sum(n) FROM r";
+    // No round finds a row that was there before: they need ever more memory.
+    const GROWING: &str = "WITH RECURSIVE r(n, x) AS (SELECT 1::bigint, t.x FROM t UNION \
+                           SELECT n + 1, x FROM r) SELECT count(*) FROM r";
+    const FIRST: &str = "WITH RECURSIVE r(n) AS (SELECT 0 UNION ALL \
+                         SELECT u.id FROM r JOIN u ON u.id = r.n + 1) SELECT n FROM r LIMIT 20";
+    // No round is begun: what the recursive term would read is not read.
+    const NONE: &str = "WITH RECURSIVE r(n, x) AS (SELECT -1, 'x' UNION ALL SELECT t.id, t.x FROM r \
+                        JOIN (SELECT id, k, repeat(x, 1000) AS x FROM t) AS t ON t.k = r.n) \
+                        SELECT n FROM r LIMIT 1";
+    let cluster = cluster().await;
+    let files = data_files(cluster.directory.path());
+    let tasks = Handle::current().metrics().num_alive_tasks();
+    for sql in [COUNTED, JOINED] {
+        let session = cluster.session().await;
+        let token = session.client.cancel_token();
+        let cancel = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            token.cancel_query(NoTls).await.unwrap();
+        };
+        let started = Instant::now();
+        let (answer, ()) = tokio::join!(session.run(sql), cancel);
+        assert_eq!(answer.sqlstate(), Some("57014"), "{sql}: {answer}");
+        assert!(started.elapsed() < PATIENCE, "cancelling took {:?}", started.elapsed());
+        check_clean(&cluster, &files, "cancel").await;
+        session.run_all(["SET statement_timeout = 300"]).await;
+        assert_eq!(session.failure(sql).await.sqlstate, "57014", "{sql}");
+        check_clean(&cluster, &files, "statement_timeout").await;
+    }
+    let session = cluster.session().await;
+    for _ in 0..3 {
+        assert_eq!(session.rows(FIRST).await.len(), 20);
+        assert_eq!(session.rows(NONE).await.len(), 1);
+        check_clean(&cluster, &files, "LIMIT").await;
+    }
+    session.run_all(["SET kestrel.query_memory_limit = '32MB'"]).await;
+    assert_eq!(session.failure(GROWING).await.sqlstate, "53200");
+    check_clean(&cluster, &files, "much memory").await;
+    drop(session);
+    check_tasks(tasks, "recursive queries").await;
+    cluster.stop().await;
+}
+
 /// A client that reads the first rows and goes: the rest is never made.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_holds_the_query_back_and_may_leave() {

@@ -15,7 +15,7 @@ use kestrel_proto::{DatanodeId, ErrorReport, Result};
 
 use crate::{
     catalog::{Catalog, Distribution, TableDef},
-    distribute::{Distributor, Placed, any_counts, check},
+    distribute::{Distributor, Placed, any_counts, check, recurs},
     error::report,
     functions::{FunctionRegistry, SessionFormats},
     join_keys::name_join_keys,
@@ -104,7 +104,8 @@ impl Planner {
     ) -> Result<InsertPlan> {
         let physical = self.physical_plan(query, context).await?;
         let rows = finish(Arc::clone(&physical), context, &gathered)?;
-        if rows.slices.len() == 1 || any_counts(&physical).map_err(report)? {
+        let is_here = any_counts(&physical).map_err(report)? || recurs(&physical);
+        if rows.slices.len() == 1 || is_here {
             return Ok(InsertPlan::Ingest(rows));
         }
         let write = finish(physical, context, &|distributor, plan| {

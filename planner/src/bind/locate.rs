@@ -35,7 +35,11 @@ pub fn locate(report: ErrorReport, statement: &Statement) -> ErrorReport {
 
 /// Where the query's output of this position (from 0) is written.
 pub fn output_place(query: &Query, at: usize) -> Option<Location> {
-    let span = match query.body.as_ref() {
+    place_in(&query.body, at)
+}
+
+fn place_in(body: &SetExpr, at: usize) -> Option<Location> {
+    let span = match body {
         SetExpr::Values(values) => values.rows.first()?.get(at)?.span(),
         SetExpr::Select(select) => select.projection.get(at)?.span(),
         _ => return None,
@@ -60,6 +64,11 @@ enum Culprit<'a> {
     Literal(&'a str),
     /// A number in ORDER BY.
     OrderBy(&'a str),
+    /// A column, from 0, of the static term of a recursive query.
+    StaticTerm {
+        query: &'a str,
+        column: usize,
+    },
 }
 
 impl<'a> Culprit<'a> {
@@ -100,6 +109,12 @@ impl<'a> Culprit<'a> {
             | SqlState::INVALID_DATETIME_FORMAT
             | SqlState::DATETIME_FIELD_OVERFLOW
             | SqlState::NUMERIC_VALUE_OUT_OF_RANGE => quoted().map(Self::Literal),
+            SqlState::DATATYPE_MISMATCH => {
+                let rest = message.strip_prefix("recursive query \"")?;
+                let (query, rest) = rest.split_once("\" column ")?;
+                let number: usize = rest.split(' ').next()?.parse().ok()?;
+                Some(Self::StaticTerm { query, column: number.checked_sub(1)? })
+            }
             SqlState::INVALID_COLUMN_REFERENCE => {
                 let rest = message.strip_prefix("ORDER BY position ")?;
                 Some(Self::OrderBy(rest.split(' ').next()?))
@@ -194,6 +209,14 @@ impl Visitor for Search<'_> {
                 }
             }
         }
+        if let Culprit::StaticTerm { query: name, column } = self.culprit {
+            let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+            for cte in ctes.filter(|cte| fold_ident(&cte.alias.name) == *name) {
+                if let Some(place) = static_term(&cte.query.body, *column) {
+                    self.offer(place);
+                }
+            }
+        }
         ControlFlow::Continue(())
     }
 
@@ -246,6 +269,15 @@ impl Visitor for Search<'_> {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Where the column is in the first query that is no set operation.
+fn static_term(body: &SetExpr, column: usize) -> Option<Location> {
+    match body {
+        SetExpr::SetOperation { left, .. } => static_term(left, column),
+        SetExpr::Query(query) => static_term(&query.body, column),
+        body => place_in(body, column),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod check_names;
 mod column_names;
+mod correlated_recursion;
 mod lateral;
 mod locate;
 mod long_series;
@@ -10,6 +11,8 @@ mod origin;
 mod parameters;
 mod provider;
 mod read_columns;
+mod recursion;
+mod recursion_rules;
 mod set_returning;
 mod subquery_values;
 mod table_source;
@@ -107,6 +110,7 @@ pub fn bind_query(
     let plan = lateral::lateral_joins(bound.plan)
         .and_then(subquery_values::subquery_values)
         .and_then(functions::postgresql_plan)
+        .and_then(correlated_recursion::correlated_recursion)
         .map_err(|error| context.source.report(error))?;
     let names = bound.outputs.resolve(plan.schema());
     let fields = plan.schema().fields().iter().cloned().collect();
@@ -132,6 +136,7 @@ fn bind_names(
 ) -> Result<BoundNames> {
     check_names::check_names(&query)?;
     let outputs = name_outputs(&mut query);
+    recursion::recursive_queries(&mut query, names)?;
     set_returning::set_returning_functions(&mut query)?;
     using::merged_columns(&mut query, names)?;
     functions::postgresql_syntax(&mut query, &|name| names.context.wants_typed_literals(name));

@@ -6,12 +6,12 @@ use arrow::{
     array::RecordBatch,
     datatypes::{DataType, Schema, SchemaRef},
 };
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::{ast, tokenizer::Location};
 use datafusion::{
     catalog::{MemTable, TableProvider},
     common::TableReference,
     config::ConfigOptions,
-    datasource::provider_as_source,
+    datasource::{cte_worktable::CteWorkTable, provider_as_source},
     error::{DataFusionError, Result},
     logical_expr::{
         AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, TableType,
@@ -67,6 +67,14 @@ impl Source {
             *position = position.saturating_add(u32::try_from(self.offset).unwrap_or(u32::MAX));
         }
         report
+    }
+
+    /// The position of a place in it, in the whole text.
+    fn position(&self, place: Location) -> Option<u32> {
+        let line = usize::try_from(place.line.checked_sub(1)?).ok()?;
+        let before = self.sql.split_inclusive('\n').take(line).map(|l| l.chars().count());
+        let place = before.sum::<usize>() + usize::try_from(place.column).ok()?;
+        u32::try_from(self.offset + place).ok()
     }
 }
 
@@ -190,6 +198,15 @@ impl<'a> Names<'a> {
         table.map(as_known).or_else(of_view).ok_or_else(|| undefined_table(name))
     }
 
+    /// The report with its place, which is none of the statement in a view's text.
+    pub(super) fn at(&self, report: ErrorReport, place: Option<Location>) -> ErrorReport {
+        let place = place.filter(|_| self.view.is_none());
+        match place.and_then(|place| self.context.source.position(place)) {
+            Some(position) => report.position(position),
+            None => report,
+        }
+    }
+
     /// The report of an error of the binder. A view's text is not the client's: no place in it is
     /// one in the statement.
     pub(super) fn report(&self, error: DataFusionError) -> ErrorReport {
@@ -294,6 +311,10 @@ impl ContextProvider for Provider<'_> {
                 Err(to_datafusion(ErrorReport::unsupported(message)))
             }
         }
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {

@@ -7,12 +7,13 @@ use datafusion::{
         aggregates::{AggregateExec, AggregateMode},
         joins::{HashJoinExec, NestedLoopJoinExec},
         limit::GlobalLimitExec,
+        recursive_query::RecursiveQueryExec,
         sorts::sort::SortExec,
     },
 };
 use kestrel_proto::ErrorReport;
 
-use super::Placed;
+use super::{Placed, recurs};
 use crate::{locus::Locus, motion::Motion};
 
 /// Checks a whole plan, whose rows must be in one process.
@@ -25,7 +26,9 @@ pub fn check(root: &Placed) -> Result<(), ErrorReport> {
 
 fn check_node(node: &Placed) -> Result<(), ErrorReport> {
     for (child, input) in node.children.iter().zip(node.plan.children()) {
-        if !std::sync::Arc::ptr_eq(&child.plan, input) {
+        // A recursive query makes its terms anew, with its work table.
+        let is_made_anew = node.plan.is::<RecursiveQueryExec>();
+        if !is_made_anew && !std::sync::Arc::ptr_eq(&child.plan, input) {
             return Err(failed(node, "the operator's input is not the placed one"));
         }
     }
@@ -33,6 +36,7 @@ fn check_node(node: &Placed) -> Result<(), ErrorReport> {
     rule_of_key_columns(node)?;
     rule_of_joins(node)?;
     rule_of_single(node)?;
+    rule_of_recursion(node)?;
     node.children.iter().try_for_each(check_node)
 }
 
@@ -138,6 +142,18 @@ fn rule_of_single(node: &Placed) -> Result<(), ErrorReport> {
         if last && no_groups && child.locus.is_partitioned() {
             return Err(failed(node, "one result from parts"));
         }
+    }
+    Ok(())
+}
+
+/// A recursive query is on the coordinator, under no motion, and its terms are there.
+fn rule_of_recursion(node: &Placed) -> Result<(), ErrorReport> {
+    if node.motion().is_some() && node.children.iter().any(|child| recurs(&child.plan)) {
+        return Err(failed(node, "a recursive query that moves"));
+    }
+    let elsewhere = |child: &Placed| child.locus.is_partitioned() || child.needs_datanode();
+    if recurs(&node.plan) && node.children.iter().any(elsewhere) {
+        return Err(failed(node, "a recursive query over rows that are not gathered"));
     }
     Ok(())
 }

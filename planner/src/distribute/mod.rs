@@ -11,6 +11,7 @@ mod join_motions;
 mod leaf;
 mod pipeline;
 mod placed;
+mod recursion;
 mod single;
 mod union;
 mod window;
@@ -21,6 +22,7 @@ pub use join_motions::{
     JoinKey, JoinMotions, JoinPlace, JoinShape, JoinSideFacts, Move, join_motions,
 };
 pub use placed::Placed;
+pub(crate) use recursion::recurs;
 
 use std::sync::Arc;
 
@@ -39,6 +41,7 @@ use datafusion::{
         union::UnionExec,
         unnest::UnnestExec,
         windows::{BoundedWindowAggExec, WindowAggExec},
+        work_table::WorkTableExec,
     },
 };
 use kestrel_proto::BucketMap;
@@ -66,12 +69,18 @@ impl Distributor {
         if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
             return Ok(leaf::scan(scan, plan, self.datanodes));
         }
+        if plan.is::<WorkTableExec>() {
+            return Ok(recursion::work_table(plan));
+        }
         if plan.children().is_empty() {
             return Ok(leaf::constant(plan));
         }
         let children = || plan.children().into_iter().map(|c| self.place(c));
         if counting::counts(plan)? {
             return counting::on_coordinator(plan, children().collect::<Result<_>>()?);
+        }
+        if recurs(plan) {
+            return recursion::on_coordinator(plan, children().collect::<Result<_>>()?);
         }
         if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
             return self.aggregate(aggregate, plan);

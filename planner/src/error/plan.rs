@@ -255,6 +255,11 @@ fn set_operation_columns(message: &str) -> Option<ErrorReport> {
             message
                 .starts_with("INTERSECT/EXCEPT query must have the same number")
                 .then_some("INTERSECT or EXCEPT")
+        })
+        .or_else(|| {
+            message
+                .starts_with("Non-recursive term and recursive term must have the same number")
+                .then_some("UNION")
         })?;
     new(
         SqlState::SYNTAX_ERROR,

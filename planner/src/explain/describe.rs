@@ -15,9 +15,11 @@ use datafusion::{
         limit::{GlobalLimitExec, LocalLimitExec},
         placeholder_row::PlaceholderRowExec,
         projection::ProjectionExec,
+        recursive_query::RecursiveQueryExec,
         sorts::sort::SortExec,
         union::UnionExec,
         windows::{BoundedWindowAggExec, WindowAggExec},
+        work_table::WorkTableExec,
     },
 };
 
@@ -36,6 +38,9 @@ pub(super) fn title(placed: &Placed) -> String {
     }
     if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
         return format!("Seq Scan on {}", scan.table().name);
+    }
+    if let Some(table) = plan.downcast_ref::<WorkTableExec>() {
+        return format!("WorkTable Scan on {}", table.name());
     }
     if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
         if join.null_aware {
@@ -77,6 +82,9 @@ fn fixed_title(placed: &Placed) -> Option<&'static str> {
         || plan.downcast_ref::<LocalLimitExec>().is_some()
     {
         return Some("Limit");
+    }
+    if plan.downcast_ref::<RecursiveQueryExec>().is_some() {
+        return Some("Recursive Union");
     }
     if plan.downcast_ref::<UnionExec>().is_some() {
         return Some("Append");

@@ -3,6 +3,7 @@
 
 mod conform;
 mod hands;
+mod materialize;
 mod motion;
 mod motion_receive;
 mod motion_send;

@@ -9,7 +9,7 @@ use datafusion::{
     physical_plan::ExecutionPlan,
 };
 
-use super::{offset, replay, union_input, yielding};
+use super::{materialize, offset, replay, union_input, yielding};
 
 /// DataFusion's rules, but for those that push filters down: they find columns by their names, which
 /// are not unique above a join, and so filter the wrong table. The logical optimizer has pushed the
@@ -27,5 +27,5 @@ pub fn optimized(
     optimize: impl FnOnce(Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let plan = optimize(union_input::with_plain_unions(offset::with_offsets(plan)?)?)?;
-    yielding::with_yields(replay::with_replays(plan)?)
+    yielding::with_yields(replay::with_replays(materialize::with_materialized(plan)?)?)
 }

@@ -1,7 +1,7 @@
 //! An input that may be read again from its beginning, as long as it was not read to its end.
 //!
 //! DataFusion's nested-loop join reads its left side again, now to the disk, when it has run out of
-//! memory while collecting it. A motion gives its rows once.
+//! memory while collecting it. A motion gives its rows once, and so does a work table in each round.
 
 use std::{collections::VecDeque, fmt, sync::Arc};
 
@@ -19,18 +19,19 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 
 use super::{
-    MotionReceiveExec,
+    materialize::gives_rows_once,
     wrapper::{Wrapper, WrapperExec},
 };
 
-/// Puts a [`Replay`] under every nested-loop join whose left side has rows of a motion.
+/// Puts a [`Replay`] under every nested-loop join whose left side has rows of a motion, or of a work
+/// table.
 pub(super) fn with_replays(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|plan| {
         if !plan.is::<NestedLoopJoinExec>() {
             return Ok(Transformed::no(plan));
         }
         let mut children: Vec<_> = plan.children().into_iter().cloned().collect();
-        if !children.first().is_some_and(|left| left.exists(is_motion).unwrap_or(true)) {
+        if !children.first().is_some_and(gives_rows_once) {
             return Ok(Transformed::no(plan));
         }
         children[0] =
@@ -39,10 +40,6 @@ pub(super) fn with_replays(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Execu
         plan.replace_children(children, options).map(Transformed::yes)
     })
     .data()
-}
-
-fn is_motion(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
-    Ok(plan.is::<MotionReceiveExec>())
 }
 
 /// Remembers the batches it hands out, until its input ends.
@@ -116,6 +113,10 @@ impl Drop for Borrowed {
 
 impl Wrapper for Replay {
     const NAME: &'static str = "ReplayExec";
+
+    fn again(self: &Arc<Self>) -> Arc<Self> {
+        Arc::default()
+    }
 
     fn open(
         &self,

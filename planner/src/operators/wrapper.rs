@@ -16,7 +16,7 @@ use datafusion::{
 use super::only_child;
 
 /// What a [`WrapperExec`] does.
-pub(super) trait Wrapper: fmt::Debug + Send + Sync + 'static {
+pub(super) trait Wrapper: fmt::Debug + Send + Sync + Sized + 'static {
     /// The operator's name.
     const NAME: &'static str;
     /// Do the batches keep their order, as far as DataFusion's rules may know?
@@ -35,6 +35,11 @@ pub(super) trait Wrapper: fmt::Debug + Send + Sync + 'static {
     /// What order they must have.
     fn order(&self) -> Option<OrderingRequirements> {
         None
+    }
+
+    /// What stands in its place when the plan is run again: the next round of a recursive query.
+    fn again(self: &Arc<Self>) -> Arc<Self> {
+        Arc::clone(self)
     }
 
     /// Opens a partition.
@@ -59,6 +64,16 @@ impl<W: Wrapper> WrapperExec<W> {
     pub(super) fn new(wrapper: Arc<W>, input: Arc<dyn ExecutionPlan>) -> Self {
         let properties = wrapper.properties(&input);
         Self { wrapper, input, properties }
+    }
+
+    /// What it does.
+    pub(super) fn wrapper(&self) -> &W {
+        &self.wrapper
+    }
+
+    /// Over what.
+    pub(super) fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
     }
 }
 
@@ -105,6 +120,10 @@ impl<W: Wrapper> ExecutionPlan for WrapperExec<W> {
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(Arc::new(Self::new(Arc::clone(&self.wrapper), only_child(children)?)))
+    }
+
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::new(self.wrapper.again(), Arc::clone(&self.input))))
     }
 
     fn execute(

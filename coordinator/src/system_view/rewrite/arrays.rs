@@ -98,7 +98,7 @@ pub(super) fn field(root: &Expr, access: &[AccessExpr]) -> Option<Expr> {
     }
 }
 
-fn order_of(query: &Query) -> Vec<OrderByExpr> {
+pub(super) fn order_of(query: &Query) -> Vec<OrderByExpr> {
     match query.order_by.as_ref().map(|o| &o.kind) {
         Some(OrderByKind::Expressions(order)) => order.clone(),
         _ => vec![],

@@ -15,6 +15,7 @@
 //! | `ARRAY(SELECT x FROM …)` | `(SELECT array_agg(x) FROM …)` | `arrays` |
 //! | `_pg_expandarray(a)`, `(row).name` | `unnest`, `get_field` | `arrays` |
 //! | `(SELECT x FROM … WHERE … = outer)` | `(SELECT first_value(x) …)` | `subqueries` |
+//! | `(WITH RECURSIVE … SELECT x … ORDER BY y LIMIT 1)` | `(… SELECT first_value(x ORDER BY y) …)` | `subqueries` |
 //! | `EXISTS (…)` shown | `(SELECT count(1) …) > 0` | `subqueries` |
 //! | subqueries shown beside a relation that is always empty | NULL | `subqueries` |
 //!

@@ -3,14 +3,14 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArguments, GroupByExpr, Query, Select, SelectItem, SetExpr,
-    UnaryOperator, Visitor, VisitorMut,
+    BinaryOperator, Expr, FunctionArguments, GroupByExpr, LimitClause, Query, Select, SelectItem,
+    SetExpr, UnaryOperator, Visitor, VisitorMut,
 };
 use kestrel_planner::parse::Walk;
 
 use super::{
     arrays,
-    build::{all_of, array, call, case_when, conjuncts, null, number},
+    build::{all_of, array, call, call_ordered, case_when, conjuncts, null, number},
     scope::{Scope, column, is_always_empty},
 };
 
@@ -48,7 +48,7 @@ impl VisitorMut for Subqueries {
         let replacement = match expr {
             Expr::Function(function) => arrays::array_of(function),
             Expr::CompoundFieldAccess { root, access_chain } => arrays::field(root, access_chain),
-            Expr::Subquery(query) => scalar(query),
+            Expr::Subquery(query) => first_in_order(query).or_else(|| scalar(query)),
             _ => None,
         };
         if let Some(replacement) = replacement {
@@ -171,6 +171,31 @@ fn scalar(query: &mut Query) -> Option<Expr> {
     })
 }
 
+/// `(WITH RECURSIVE … SELECT value FROM … ORDER BY order LIMIT 1)` is the first value in this order:
+/// the planner takes an aggregate where the query is correlated.
+fn first_in_order(query: &Query) -> Option<Expr> {
+    query.with.as_ref().filter(|with| with.recursive)?;
+    let Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, .. }) =
+        &query.limit_clause
+    else {
+        return None;
+    };
+    let order = arrays::order_of(query);
+    let is_output = |expr: &Expr| matches!(expr, Expr::Value(_));
+    if limit.to_string() != "1" || order.is_empty() || order.iter().any(|key| is_output(&key.expr))
+    {
+        return None;
+    }
+    let mut first = query.clone();
+    (first.limit_clause, first.order_by) = (None, None);
+    let value = shown(&mut first)?;
+    if is_aggregate(value) {
+        return None;
+    }
+    *value = call_ordered("first_value", vec![value.clone()], order);
+    Some(Expr::Subquery(Box::new(first)))
+}
+
 /// `(SELECT first_value(value) FROM …)`
 fn first_value(query: &Query, value: Expr) -> Option<Expr> {
     let mut query = query.clone();
@@ -221,7 +246,7 @@ pub(super) fn plain(query: &Query) -> Option<&Select> {
     let SetExpr::Select(select) = &*query.body else { return None };
     let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(e, _) if e.is_empty());
     let limited = query.limit_clause.is_some() || query.fetch.is_some();
-    let special = select.distinct.is_some() || select.having.is_some() || query.with.is_some();
+    let special = select.distinct.is_some() || select.having.is_some();
     (!grouped && !limited && !special && select.projection.len() == 1).then_some(select)
 }
 

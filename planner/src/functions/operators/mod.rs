@@ -9,6 +9,7 @@ mod branches;
 mod comparison;
 mod finish;
 mod plan;
+mod recursive_query;
 mod row_call;
 mod row_syntax;
 mod set_operation;

@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use datafusion::{
     common::{
         DFSchema, Result, ScalarValue,
-        tree_node::{Transformed, TreeNode},
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{
         Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Subquery, Union, expr::Placeholder,
@@ -16,6 +16,7 @@ use datafusion::{
 
 use super::{
     finish::postgresql_expr,
+    recursive_query::recursive_query,
     set_operation,
     unify::{Known, all_unified, common_type, unified},
 };
@@ -24,7 +25,18 @@ use crate::{catalog::SqlType, functions::literal::is_untyped_text};
 /// Applies [`postgresql_expr`] to every expression of a plan that DataFusion's SQL planner made,
 /// subqueries included, and computes the schemas anew. Column names stay.
 pub fn postgresql_plan(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(plan.transform_up(finish_node)?.data)
+    Ok(plan.transform_down_up(finish_recursive_query, finish_node)?.data)
+}
+
+/// A recursive query's terms are finished one after the other: it is not gone into.
+fn finish_recursive_query(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    match node {
+        LogicalPlan::RecursiveQuery(query) => {
+            let query = recursive_query(query)?;
+            Ok(Transformed::new(query, true, TreeNodeRecursion::Jump))
+        }
+        node => Ok(Transformed::no(node)),
+    }
 }
 
 fn finish_node(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
@@ -168,7 +180,11 @@ pub(super) fn open_value(input: &LogicalPlan, column: usize) -> Option<Expr> {
 }
 
 /// The input with one column in another type.
-fn with_column(input: Arc<LogicalPlan>, column: usize, wanted: &DataType) -> Result<LogicalPlan> {
+pub(super) fn with_column(
+    input: Arc<LogicalPlan>,
+    column: usize,
+    wanted: &DataType,
+) -> Result<LogicalPlan> {
     let schema = Arc::clone(input.schema());
     let exprs = schema.iter().enumerate().map(|(at, (qualifier, field))| {
         let expr = Expr::from((qualifier, field));
