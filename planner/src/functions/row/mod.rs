@@ -201,6 +201,7 @@ const FAMILIES: &[&[Function]] = &[
     super::math::ROW_FUNCTIONS,
     super::math::SIZE_FUNCTIONS,
     super::json::FUNCTIONS,
+    super::json::RECORD_FUNCTIONS,
     super::series::FUNCTIONS,
     super::string::BYTEA_FUNCTIONS,
     super::string::IDENTIFIER_FUNCTIONS,
