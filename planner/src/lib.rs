@@ -27,6 +27,7 @@ pub mod error;
 pub mod estimate;
 pub mod explain;
 pub mod functions;
+mod group_keys;
 mod join_keys;
 pub mod locus;
 pub mod memory;

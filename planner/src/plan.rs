@@ -18,6 +18,7 @@ use crate::{
     distribute::{Distributor, Placed, any_counts, check, recurs},
     error::report,
     functions::{FunctionRegistry, SessionFormats},
+    group_keys::name_group_keys,
     join_keys::name_join_keys,
     motion::{HashKey, Motion},
     operators::SegmentWriteExec,
@@ -140,7 +141,8 @@ impl Planner {
         properties.query_execution_start_time = Some(context.now);
         // Functions of slice 0 keep these; those of other slices get the fragment's.
         properties.config_options = Some(options);
-        let optimized = state.optimize(query).and_then(name_join_keys).map_err(report)?;
+        let query = name_group_keys(query.clone()).map_err(report)?;
+        let optimized = state.optimize(&query).and_then(name_join_keys).map_err(report)?;
         let planner = Arc::clone(state.query_planner());
         planner.create_physical_plan(&optimized, &state).await.map_err(report)
     }

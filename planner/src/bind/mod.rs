@@ -4,6 +4,7 @@
 mod check_names;
 mod column_names;
 mod correlated_recursion;
+mod json_records;
 mod lateral;
 mod locate;
 mod long_series;
@@ -20,6 +21,7 @@ mod types;
 mod unknown_function;
 mod using;
 mod view;
+mod whole_row;
 
 use column_names::OutputNames;
 pub use column_names::name_outputs;
@@ -137,6 +139,7 @@ fn bind_names(
     check_names::check_names(&query)?;
     let outputs = name_outputs(&mut query);
     recursion::recursive_queries(&mut query, names)?;
+    let has_rows = whole_row::marked_rows(&mut query);
     set_returning::set_returning_functions(&mut query)?;
     using::merged_columns(&mut query, names)?;
     functions::postgresql_syntax(&mut query, &|name| names.context.wants_typed_literals(name));
@@ -149,6 +152,10 @@ fn bind_names(
         planner
             .sql_statement_to_plan_with_context(statement, &mut planner_context)
             .map_err(|error| names.report(error))?
+    };
+    let plan = match has_rows {
+        true => whole_row::with_columns(plan).map_err(|error| names.report(error))?,
+        false => plan,
     };
     Ok(BoundNames { plan, outputs, relations: provider.into_named() })
 }

@@ -9,6 +9,8 @@
 //! | `… WITH ORDINALITY` | `…, unnest(kestrel_ordinals(generate_series(1, 3))) AS ordinality` |
 //! | `FROM t, unnest(t.a) AS u(x)` | `FROM t, LATERAL (SELECT unnest(t.a) AS x) AS u` |
 //! | `FROM jsonb_each(j)` | `FROM (SELECT unnest(jsonb_object_keys(j)) AS key, …)` |
+//! | `FROM json_to_recordset(j) AS x(a int)` | see `json_records.rs` |
+//! | `SELECT (aclexplode(acl)).grantee` | `SELECT unnest(kestrel_acl_grantees(acl))` |
 //! | `SELECT generate_series(1, 3)` | `SELECT unnest(generate_series(1, 3))` |
 //!
 //! A long series of constant integers is a table of its own, whose rows are made as they are read.
@@ -16,13 +18,13 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    ObjectName, Query, SelectItem, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
-    UnaryOperator, Value, Visitor, VisitorMut,
+    AccessExpr, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, ObjectName, Query, SelectItem, TableAlias, TableFactor,
+    TableFunctionArgs, TableWithJoins, UnaryOperator, Value, Visitor, VisitorMut,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::long_series::LONG_SERIES;
+use super::{json_records, long_series::LONG_SERIES};
 use crate::{
     functions::sql_call,
     parse::{Walk, fold_ident, select_query},
@@ -35,33 +37,42 @@ struct Column {
     /// The function that gives the column's values as an array.
     values: &'static str,
     /// What the values are, where their array does not tell.
-    json: Option<DataType>,
+    data_type: Option<DataType>,
 }
 
 const fn column(values: &'static str) -> Column {
-    Column { name: None, values, json: None }
+    Column { name: None, values, data_type: None }
 }
 
 const fn named(name: &'static str, values: &'static str) -> Column {
-    Column { name: Some(name), values, json: None }
+    Column { name: Some(name), values, data_type: None }
 }
 
-const fn of_json(name: &'static str, values: &'static str, json: DataType) -> Column {
-    Column { name: Some(name), values, json: Some(json) }
+const fn cast_to(name: &'static str, values: &'static str, data_type: DataType) -> Column {
+    Column { name: Some(name), values, data_type: Some(data_type) }
 }
 
 /// The set-returning functions and their columns. `unnest` is not among them: its arguments are
 /// arrays already.
 const FUNCTIONS: &[(&str, &[Column])] = &[
+    (
+        "aclexplode",
+        &[
+            named("grantor", "kestrel_acl_grantors"),
+            named("grantee", "kestrel_acl_grantees"),
+            named("privilege_type", "kestrel_acl_privileges"),
+            cast_to("is_grantable", "kestrel_acl_grantable", DataType::Boolean),
+        ],
+    ),
     ("generate_series", &[column("generate_series")]),
     ("generate_subscripts", &[column("generate_subscripts")]),
-    ("json_array_elements", &[of_json("value", "json_array_elements", DataType::JSON)]),
+    ("json_array_elements", &[cast_to("value", "json_array_elements", DataType::JSON)]),
     ("json_array_elements_text", &[named("value", "json_array_elements_text")]),
     (
         "json_each",
         &[
             named("key", "json_object_keys"),
-            of_json("value", "kestrel_json_values", DataType::JSON),
+            cast_to("value", "kestrel_json_values", DataType::JSON),
         ],
     ),
     (
@@ -69,13 +80,13 @@ const FUNCTIONS: &[(&str, &[Column])] = &[
         &[named("key", "json_object_keys"), named("value", "kestrel_json_value_texts")],
     ),
     ("json_object_keys", &[column("json_object_keys")]),
-    ("jsonb_array_elements", &[of_json("value", "jsonb_array_elements", DataType::JSONB)]),
+    ("jsonb_array_elements", &[cast_to("value", "jsonb_array_elements", DataType::JSONB)]),
     ("jsonb_array_elements_text", &[named("value", "jsonb_array_elements_text")]),
     (
         "jsonb_each",
         &[
             named("key", "jsonb_object_keys"),
-            of_json("value", "kestrel_jsonb_values", DataType::JSONB),
+            cast_to("value", "kestrel_jsonb_values", DataType::JSONB),
         ],
     ),
     (
@@ -121,9 +132,12 @@ impl VisitorMut for Functions {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Function(function) = expr
-            && let Some(rows) = in_expression(function)
-        {
+        let rows = match expr {
+            Expr::Function(function) => in_expression(function),
+            Expr::CompoundFieldAccess { root, access_chain } => field_of(root, access_chain),
+            _ => None,
+        };
+        if let Some(rows) = rows {
             *expr = rows;
         }
         ControlFlow::Continue(())
@@ -138,11 +152,30 @@ fn in_expression(function: &Function) -> Option<Expr> {
     if function.over.is_some() || function.filter.is_some() {
         return None;
     }
-    let arguments = list.args.iter().map(|argument| match argument {
+    Some(unnested(column, unnamed(&list.args)?))
+}
+
+/// `(aclexplode(acl)).grantee`: one of the columns.
+fn field_of(root: &Expr, access_chain: &[AccessExpr]) -> Option<Expr> {
+    let Expr::Nested(root) = root else { return None };
+    let (Expr::Function(function), [AccessExpr::Dot(Expr::Identifier(field))]) =
+        (root.as_ref(), access_chain)
+    else {
+        return None;
+    };
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let (_, columns) = known(&function_name(&function.name)?)?;
+    let field = fold_ident(field);
+    let column = columns.iter().find(|column| column.name == Some(field.as_str()))?;
+    Some(unnested(column, unnamed(&list.args)?))
+}
+
+fn unnamed(arguments: &[FunctionArg]) -> Option<Vec<Expr>> {
+    let argument = |argument: &FunctionArg| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
-    });
-    Some(unnested(column, arguments.collect::<Option<Vec<_>>>()?))
+    };
+    arguments.iter().map(argument).collect()
 }
 
 fn known(name: &str) -> Option<&'static (&'static str, &'static [Column])> {
@@ -150,7 +183,7 @@ fn known(name: &str) -> Option<&'static (&'static str, &'static [Column])> {
 }
 
 /// The name without `pg_catalog`.
-fn function_name(name: &ObjectName) -> Option<String> {
+pub(super) fn function_name(name: &ObjectName) -> Option<String> {
     let parts = name.0.iter().map(|part| part.as_ident().map(fold_ident));
     match parts.collect::<Option<Vec<_>>>()?.as_slice() {
         [name] => Some(name.clone()),
@@ -161,12 +194,12 @@ fn function_name(name: &ObjectName) -> Option<String> {
 
 fn unnested(column: &Column, arguments: Vec<Expr>) -> Expr {
     let rows = sql_call("unnest", vec![sql_call(column.values, arguments)]);
-    match &column.json {
+    match &column.data_type {
         None => rows,
-        Some(json) => Expr::Cast {
+        Some(data_type) => Expr::Cast {
             kind: CastKind::Cast,
             expr: Box::new(rows),
-            data_type: json.clone(),
+            data_type: data_type.clone(),
             array: false,
             format: None,
         },
@@ -187,6 +220,11 @@ fn rows_of(factor: &TableFactor) -> Result<Option<TableFactor>> {
     let Some(call) = call_of(factor) else { return Ok(None) };
     if let Some(series) = series_of(&call)? {
         return Ok(Some(series));
+    }
+    let records =
+        json_records::columns(&call.name, &call.arguments, call.alias, call.with_ordinality)?;
+    if let Some(columns) = records {
+        return derived(&call, columns, vec![]).map(Some);
     }
     let default = call.alias.map_or(call.name.clone(), |alias| fold_ident(&alias.name));
     let mut columns: Vec<(String, Expr)> = Vec::new();
@@ -219,13 +257,6 @@ fn rows_of(factor: &TableFactor) -> Result<Option<TableFactor>> {
 }
 
 fn call_of(factor: &TableFactor) -> Option<Call<'_>> {
-    let unnamed = |args: &[FunctionArg]| {
-        let argument = |argument: &FunctionArg| match argument {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
-            _ => None,
-        };
-        args.iter().map(argument).collect::<Option<Vec<_>>>()
-    };
     let (name, arguments, alias, with_ordinality) = match factor {
         TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } => {
             (function_name(name)?, unnamed(&args.args)?, alias, *with_ordinality)

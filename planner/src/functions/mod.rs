@@ -40,8 +40,8 @@ pub use formats::{
 };
 pub use literal::narrow_integer_literal;
 pub(crate) use nullable::{sql_held, sql_nullable};
-pub(crate) use operators::sql_call;
 pub use operators::{postgresql_expr, postgresql_plan, postgresql_syntax};
+pub(crate) use operators::{row_call, sql_call};
 pub use registry::FunctionRegistry;
 pub use zone::{Zone, ZoneFacts, time_zone_abbreviations, time_zone_setting, time_zones};
 

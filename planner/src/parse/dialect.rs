@@ -1,5 +1,5 @@
 //! The PostgreSQL dialect, without the two places where the parser's time can double with every
-//! level of nesting, with a bound on its work, and with PostgreSQL's precedence of IS DISTINCT.
+//! level of nesting, with a bound on its work, with PostgreSQL's precedence of IS DISTINCT and with BETWEEN SYMMETRIC.
 
 use std::{
     any::{Any, TypeId},
@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::{
     tokenizer::Token,
 };
 
-use super::name::begins_clause;
+use super::{between, name::begins_clause};
 
 /// Expressions the parser may begin per token of the statement. A sane statement begins about one.
 const ATTEMPTS_PER_TOKEN: usize = 200;
@@ -69,13 +69,16 @@ impl Dialect for KestrelDialect {
         }
     }
 
-    // The parser takes all that follows for the right side: `a IS DISTINCT FROM b AND c`.
+    // BETWEEN SYMMETRIC it does not know. The parser takes all that follows for the right side: `a IS DISTINCT FROM b AND c`.
     fn parse_infix(
         &self,
         parser: &mut Parser,
         expr: &Expr,
         _: u8,
     ) -> Option<Result<Expr, ParserError>> {
+        if let Some(between) = between::infix(parser, expr, self.prec_value(Precedence::Between)) {
+            return Some(between);
+        }
         let not =
             parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]);
         if !not && !parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {

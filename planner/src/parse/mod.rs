@@ -9,6 +9,7 @@
 
 mod access;
 mod alter;
+mod between;
 mod build;
 mod comment;
 mod copy;

@@ -5,6 +5,7 @@
 //! statement and knows that statement's [`SystemViewContext`], so it must be evaluated on the
 //! coordinator.
 
+mod acl;
 mod advisory;
 mod definitions;
 mod objects;
@@ -46,6 +47,7 @@ use super::{
 
 /// All functions, one list per topic.
 const FUNCTIONS: &[&[Function]] = &[
+    acl::FUNCTIONS,
     advisory::FUNCTIONS,
     definitions::FUNCTIONS,
     objects::FUNCTIONS,

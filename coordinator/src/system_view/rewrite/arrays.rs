@@ -88,13 +88,24 @@ fn expanded(function: &Function) -> Option<Expr> {
     Some(call("named_struct", vec![text("x"), elements, text("n"), subscripts]))
 }
 
-/// `(row).name`
+/// `(row).name`; a row of `aclexplode` is the binder's.
 pub(super) fn field(root: &Expr, access: &[AccessExpr]) -> Option<Expr> {
     match access {
-        [AccessExpr::Dot(Expr::Identifier(name))] => {
+        [AccessExpr::Dot(Expr::Identifier(name))] if !is_of_acl(root) => {
             Some(call("get_field", vec![root.clone(), text(&folded(name))]))
         }
         _ => None,
+    }
+}
+
+fn is_of_acl(root: &Expr) -> bool {
+    match root {
+        Expr::Nested(inner) => is_of_acl(inner),
+        Expr::Function(function) => {
+            let last = function.name.0.last().and_then(|part| part.as_ident());
+            last.is_some_and(|last| folded(last) == "aclexplode")
+        }
+        _ => false,
     }
 }
 

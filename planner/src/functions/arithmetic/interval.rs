@@ -93,6 +93,15 @@ fn round_to_micro(seconds: f64) -> f64 {
     (seconds * SECOND as f64).round_ties_even() / SECOND as f64
 }
 
+/// `low + (high - low) * share` (`interval_lerp`)
+pub(crate) fn between(
+    low: IntervalMonthDayNano,
+    high: IntervalMonthDayNano,
+    share: f64,
+) -> Option<IntervalMonthDayNano> {
+    add(multiply(add(high, negate(low)?)?, share)?, low)
+}
+
 /// The length by which intervals are compared: months of 30 days, days of 24 hours.
 pub(crate) fn comparable(a: IntervalMonthDayNano) -> i128 {
     let days = i128::from(a.months) * 30 + i128::from(a.days);

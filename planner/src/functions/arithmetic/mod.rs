@@ -27,7 +27,8 @@ use kestrel_proto::{ErrorReport, SqlState};
 
 pub(crate) use float::{overflow as float_overflow, underflow as float_underflow};
 pub(crate) use interval::{
-    comparable as comparable_interval, micros as interval_micros, new as new_interval,
+    between as between_intervals, comparable as comparable_interval, micros as interval_micros,
+    new as new_interval,
 };
 pub(crate) use negate::Negate;
 pub(crate) use numeric::precision_scale;

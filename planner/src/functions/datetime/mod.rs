@@ -2,6 +2,7 @@
 
 mod date_part;
 mod date_trunc;
+mod interval_pattern;
 mod make;
 mod now;
 mod part;

@@ -32,7 +32,7 @@ const KEYWORDS: &[&str] = &[
 
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq)]
-enum Piece {
+pub(super) enum Piece {
     /// A keyword; `FM` before it: no padding.
     Field {
         keyword: &'static str,
@@ -86,6 +86,10 @@ impl Template {
             pieces.push(Piece::Text(literal));
         }
         Self(pieces)
+    }
+
+    pub(super) fn pieces(&self) -> &[Piece] {
+        &self.0
     }
 
     /// A wall-clock moment in the form of the template; `zone` is what the clock's zone is called and
@@ -233,7 +237,7 @@ fn field(keyword: &str, local: i64, fill: bool) -> String {
 }
 
 /// `st`, `nd`, `rd` or `th`.
-fn ordinal_suffix(number: &str, upper: bool) -> String {
+pub(super) fn ordinal_suffix(number: &str, upper: bool) -> String {
     let digits = number.as_bytes();
     let teen = digits.len() > 1 && digits[digits.len() - 2] == b'1';
     let suffix = match digits.last() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, Date32Array, StringViewArray, TimestampMicrosecondArray},
-    datatypes::{DataType, Float64Type, TimestampMicrosecondType},
+    datatypes::{DataType, Float64Type, IntervalMonthDayNanoType, TimestampMicrosecondType},
 };
 use datafusion::{
     common::Result,
@@ -68,7 +68,7 @@ impl Templates {
     }
 }
 
-/// `to_char` of dates and timestamps.
+/// `to_char` of dates, timestamps and intervals.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct ToChar {
     signature: Signature,
@@ -92,7 +92,7 @@ impl ScalarUDFImpl for ToChar {
     fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
         let [of, _] = arguments else { return Err(no_function("to_char", arguments)) };
         match Class::of(of) {
-            Some(Class::TimestampTz) => Ok(vec![of.clone(), DataType::Utf8View]),
+            Some(Class::TimestampTz | Class::Interval) => Ok(vec![of.clone(), DataType::Utf8View]),
             Some(Class::Date | Class::Timestamp | Class::Unknown) => {
                 Ok(vec![Class::Timestamp.arrow(), DataType::Utf8View])
             }
@@ -125,8 +125,18 @@ impl ScalarUDFImpl for ToChar {
             Ok(template.format(zone.to_local(moment)?, Some((&name, offset))))
         };
         let (columns, rows, constant) = columns(&args)?;
-        let moments = columns[0].as_primitive::<TimestampMicrosecondType>();
         let templates = Templates::new(&args.args[1], &columns[1]);
+        if let Some(intervals) = columns[0].as_primitive_opt::<IntervalMonthDayNanoType>() {
+            let text = |row: usize| match templates.get(row) {
+                Some(template) if intervals.is_valid(row) && !template.pieces().is_empty() => {
+                    template.format_interval(intervals.value(row)).map(Some)
+                }
+                _ => Ok(None),
+            };
+            let texts: Result<StringViewArray, ErrorReport> = (0..rows).map(text).collect();
+            return finish(Arc::new(texts.map_err(to_datafusion)?), constant);
+        }
+        let moments = columns[0].as_primitive::<TimestampMicrosecondType>();
         let texts: Result<StringViewArray, ErrorReport> = (0..rows)
             .map(|row| match templates.get(row) {
                 Some(template) if moments.is_valid(row) => {

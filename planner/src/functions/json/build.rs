@@ -26,10 +26,18 @@ pub(super) fn value(call: &Call, arguments: &[Datum], is_jsonb: bool) -> Result<
     }
 }
 
-/// An element of `json_agg`: NULL is null.
+/// Before an element that has a line of its own in `json_agg`'s array; no JSON begins so.
+const ON_ITS_OWN_LINE: char = '\u{1e}';
+
+/// An element of `json_agg`: NULL is null, arrays and rows begin a line.
 pub(super) fn element(call: &Call, arguments: &[Datum], is_jsonb: bool) -> Result<Datum> {
+    let is_row = arguments.get(1).map(Datum::text) == Some("record");
+    let is_array = matches!(arguments.first(), Some(Datum::List(_)));
     match value(call, arguments, is_jsonb)? {
         Datum::Null => Ok(Datum::Text("null".into())),
+        Datum::Text(text) if !is_jsonb && (is_row || is_array) => {
+            Ok(Datum::Text(format!("{ON_ITS_OWN_LINE}{text}")))
+        }
         other => Ok(other),
     }
 }
@@ -76,8 +84,16 @@ pub(super) fn object(call: &Call, arguments: &[Datum], is_jsonb: bool) -> Result
 
 /// `json_agg`'s array of texts that are JSON.
 pub(super) fn of_elements(arguments: &[Datum], is_jsonb: bool) -> Result<Datum> {
-    let texts: Vec<_> = arguments[0].list().iter().map(Datum::text).collect();
-    finished(format!("[{}]", texts.join(", ")), is_jsonb)
+    let mut out = String::from("[");
+    for (at, element) in arguments[0].list().iter().enumerate() {
+        let bare = element.text().trim_start_matches(ON_ITS_OWN_LINE);
+        let begins_line = bare.len() < element.text().len();
+        out.push_str(if at > 0 { ", " } else { "" });
+        out.push_str(if at > 0 && begins_line { "\n " } else { "" });
+        out.push_str(bare);
+    }
+    out.push(']');
+    finished(out, is_jsonb)
 }
 
 /// `json_object_agg`'s keys, and values that are JSON.
@@ -90,7 +106,7 @@ pub(super) fn of_members(arguments: &[Datum], is_jsonb: bool) -> Result<Datum> {
         }
         let mut out = String::new();
         quote(key.text(), &mut out);
-        members.push(format!("{out} : {}", value.text()));
+        members.push(format!("{out} : {}", value.text().trim_start_matches(ON_ITS_OWN_LINE)));
     }
     finished(format!("{{ {} }}", members.join(", ")), is_jsonb)
 }
@@ -111,7 +127,7 @@ fn pair_text(call: &Call, pair: &[Datum]) -> String {
 }
 
 /// The value as JSON.
-fn text(call: &Call, value: &Datum, type_name: &str) -> String {
+pub(super) fn text(call: &Call, value: &Datum, type_name: &str) -> String {
     // Moments are written as in XML Schema, whatever the session's style.
     let iso = DateStyle::default();
     let quoted = |text: &str| {
@@ -131,7 +147,7 @@ fn text(call: &Call, value: &Datum, type_name: &str) -> String {
         Datum::Numeric(value, scale) => decimal::format(*value, *scale),
         Datum::Double(value) if type_name == "real" => number(output::real(*value as f32, digits)),
         Datum::Double(value) => number(output::double(*value, digits)),
-        Datum::Text(text) if matches!(type_name, "json" | "jsonb") => text.clone(),
+        Datum::Text(text) if matches!(type_name, "json" | "jsonb" | "record") => text.clone(),
         Datum::Text(text) => quoted(text),
         Datum::Bytes(bytes) => quoted(&output::bytea(bytes, call.formats.bytea_output)),
         Datum::Date(days) => quoted(&output::date(*days, iso)),

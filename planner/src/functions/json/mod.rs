@@ -7,7 +7,9 @@ mod build;
 mod change;
 mod functions;
 mod read;
+mod record;
 mod value;
 
 pub(crate) use functions::FUNCTIONS;
+pub(crate) use record::RECORD_FUNCTIONS;
 pub(crate) use value::Json;

@@ -2,6 +2,7 @@
 //! types.
 
 mod abs;
+mod degrees;
 mod double;
 mod integer;
 mod logarithm;
@@ -10,8 +11,13 @@ mod remainder;
 mod round;
 mod rows;
 mod sign;
+mod size;
+mod to_number;
 
+pub(crate) use degrees::DEGREE_FUNCTIONS;
+pub(crate) use number_format::fraction_digits;
 pub(crate) use rows::ROW_FUNCTIONS;
+pub(crate) use size::SIZE_FUNCTIONS;
 
 use std::sync::Arc;
 

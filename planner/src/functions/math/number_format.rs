@@ -1,4 +1,4 @@
-//! `to_char(number, template)` (`NUM_processor` in PostgreSQL's formatting.c).
+//! Templates of numbers, and `to_char(number, template)` (`NUM_processor` in PostgreSQL's formatting.c).
 //!
 //! Of its patterns `EEEE`, `RN` and `V` are not there (0A000).
 
@@ -6,7 +6,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 /// A part of a template.
 #[derive(Clone, Debug, PartialEq)]
-enum Part {
+pub(super) enum Part {
     /// 9
     Digit,
     /// 0
@@ -33,22 +33,22 @@ enum Part {
 }
 
 /// A template and what it says as a whole.
-struct Template {
-    parts: Vec<Part>,
+pub(super) struct Template {
+    pub(super) parts: Vec<Part>,
     /// FM
-    fill: bool,
+    pub(super) fill: bool,
     /// PR
-    angles: bool,
+    pub(super) angles: bool,
     /// Positions before and after the point.
     whole: usize,
-    fraction: usize,
+    pub(super) fraction: usize,
 }
 
 fn syntax(message: &str) -> ErrorReport {
     ErrorReport::new(SqlState::SYNTAX_ERROR, message)
 }
 
-fn parse(text: &str) -> Result<Template> {
+pub(super) fn parse(text: &str) -> Result<Template> {
     const KEYWORDS: &[(&str, Part)] = &[
         ("SG", Part::PlusOrMinus),
         ("MI", Part::Minus),
@@ -76,7 +76,7 @@ fn parse(text: &str) -> Result<Template> {
         }
         let long = rest.get(..4).unwrap_or_default().to_ascii_uppercase();
         if long == "EEEE" || upper == "RN" || upper.starts_with('V') {
-            let message = format!("to_char(number, '{text}') is not supported");
+            let message = format!("the number template '{text}' is not supported");
             return Err(ErrorReport::unsupported(message));
         }
         if let Some((keyword, part)) = KEYWORDS.iter().find(|(k, _)| upper.starts_with(k)) {
@@ -110,7 +110,7 @@ fn parse(text: &str) -> Result<Template> {
 }
 
 /// Digits after the point that a template asks for.
-pub(super) fn fraction_digits(template: &str) -> Result<usize> {
+pub(crate) fn fraction_digits(template: &str) -> Result<usize> {
     parse(template).map(|template| template.fraction)
 }
 

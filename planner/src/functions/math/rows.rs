@@ -5,12 +5,17 @@ use std::cmp::Ordering;
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::number_format;
+use super::{number_format, to_number};
 use crate::functions::{
+    arithmetic::between_intervals,
     decimal,
+    operand::out_of_range,
     row::{
         Call, Datum, Function,
-        Type::{Any, AnyArray, AnyElement, BigInt, Double, DoubleArray, Integer, Numeric, Text},
+        Type::{
+            Any, AnyArray, AnyElement, BigInt, Double, DoubleArray, Integer, Interval,
+            IntervalArray, Numeric, Text,
+        },
         lenient, strict,
     },
 };
@@ -26,12 +31,14 @@ pub(crate) const ROW_FUNCTIONS: &[Function] = &[
             strict(&[Double, DoubleArray], Double, |_, a| {
                 percentile_cont(fraction(&a[0])?, a[1].list())
             }),
+            strict(&[Double, IntervalArray], Interval, |_, a| {
+                percentile_cont(fraction(&a[0])?, &by_length(a[1].list()))
+            }),
             strict(&[DoubleArray, DoubleArray], DoubleArray, |_, a| {
-                let each = a[0].list().iter().map(|f| match f.is_null() {
-                    true => Ok(Datum::Null),
-                    false => percentile_cont(fraction(f)?, a[1].list()),
-                });
-                Ok(Datum::List(each.collect::<Result<_>>()?))
+                percentiles_cont(&a[0], a[1].list())
+            }),
+            strict(&[DoubleArray, IntervalArray], IntervalArray, |_, a| {
+                percentiles_cont(&a[0], &by_length(a[1].list()))
             }),
         ],
     },
@@ -78,6 +85,23 @@ pub(crate) const ROW_FUNCTIONS: &[Function] = &[
         ],
     },
     Function {
+        name: "kestrel_to_number",
+        overloads: &[strict(&[Text, Text, Numeric], Numeric, |_, a| {
+            to_number::number(a[0].text(), a[1].text())
+        })],
+    },
+    Function {
+        name: "min_scale",
+        overloads: &[strict(&[Numeric], Integer, |_, a| Ok(min_scale(&a[0])))],
+    },
+    Function {
+        name: "scale",
+        overloads: &[strict(&[Numeric], Integer, |_, a| match &a[0] {
+            Datum::Numeric(_, scale) => Ok(Datum::Int(i64::from(*scale))),
+            _ => Ok(Datum::Int(0)),
+        })],
+    },
+    Function {
         name: "pg_typeof",
         overloads: &[lenient(&[Any], Text, |_, _| Ok(Datum::Text("unknown".into())))],
     },
@@ -96,6 +120,15 @@ pub(crate) const ROW_FUNCTIONS: &[Function] = &[
     },
 ];
 
+/// Fractional digits that are needed.
+fn min_scale(value: &Datum) -> Datum {
+    let Datum::Numeric(mut value, mut scale) = *value else { return Datum::Int(0) };
+    while scale > 0 && value % 10 == 0 {
+        (value, scale) = (value / 10, scale - 1);
+    }
+    Datum::Int(i64::from(scale))
+}
+
 fn fraction(value: &Datum) -> Result<f64> {
     let fraction = value.double().unwrap_or(0.0);
     if (0.0..=1.0).contains(&fraction) {
@@ -110,13 +143,43 @@ fn percentile_cont(fraction: f64, values: &[Datum]) -> Result<Datum> {
     let Some(last) = values.len().checked_sub(1) else { return Ok(Datum::Null) };
     let place = fraction * last as f64;
     let (first, second) = (place.floor() as usize, place.ceil() as usize);
-    let number = |at: usize| values.get(at).and_then(Datum::double).unwrap_or(0.0);
-    let (low, high) = (number(first), number(second));
-    Ok(Datum::Double(if first == second {
-        low
-    } else {
-        low + (place - first as f64) * (high - low)
-    }))
+    let share = place - first as f64;
+    let (Some(low), Some(high)) = (values.get(first), values.get(second)) else {
+        return Ok(Datum::Null);
+    };
+    match (low, high) {
+        _ if first == second => Ok(low.clone()),
+        (Datum::Interval(low), Datum::Interval(high)) => between_intervals(*low, *high, share)
+            .map(Datum::Interval)
+            .ok_or_else(|| out_of_range("interval")),
+        _ => {
+            let (low, high) = (low.double().unwrap_or(0.0), high.double().unwrap_or(0.0));
+            Ok(Datum::Double(low + share * (high - low)))
+        }
+    }
+}
+
+fn percentiles_cont(fractions: &Datum, values: &[Datum]) -> Result<Datum> {
+    let each = fractions.list().iter().map(|f| match f.is_null() {
+        true => Ok(Datum::Null),
+        false => percentile_cont(fraction(f)?, values),
+    });
+    Ok(Datum::List(each.collect::<Result<_>>()?))
+}
+
+/// Intervals come sorted by months, then days, as the engine sorts them; here their length counts.
+fn by_length(values: &[Datum]) -> Vec<Datum> {
+    let key = |value: Option<&Datum>| match value {
+        Some(Datum::Interval(i)) => (i.months, i.days, i.nanoseconds),
+        _ => (0, 0, 0),
+    };
+    let descends = key(values.first()) > key(values.last());
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| {
+        let (a, b) = if descends { (b, a) } else { (a, b) };
+        a.compare(b).unwrap_or(Ordering::Equal)
+    });
+    sorted
 }
 
 fn percentile_disc(fraction: f64, values: &[Datum]) -> Result<Datum> {

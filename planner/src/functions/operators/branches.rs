@@ -96,6 +96,13 @@ pub(super) fn call(call: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
     {
         return row_call::typed(function, call, schema);
     }
+    if let Some(first) = call.args.first()
+        && let Some((_, becomes)) = BYTEA_FUNCTIONS.iter().find(|(of, _)| *of == call.func.name())
+        && matches!(first.get_type(schema)?, DataType::Binary | DataType::BinaryView)
+        && let Some(function) = row::named(becomes)
+    {
+        return row_call::typed(function, call, schema);
+    }
     if call.func.name() == "to_char"
         && let [of, _] = call.args.as_slice()
         && Class::of(&of.get_type(schema)?).is_some_and(Class::is_number)
@@ -123,6 +130,13 @@ pub(super) fn call(call: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
     let length = special_text(args.iter(), schema);
     padded(Expr::ScalarFunction(ScalarFunction::new_udf(call.func, args)), length, schema)
 }
+
+/// What functions of a text are of a bytea.
+const BYTEA_FUNCTIONS: &[(&str, &str)] = &[
+    ("character_length", "kestrel_bytea_length"),
+    ("strpos", "kestrel_bytea_position"),
+    ("substr", "kestrel_bytea_substring"),
+];
 
 /// Functions of a text, of which DataFusion takes other types for texts.
 const TEXT_FUNCTIONS: &[&str] = &[

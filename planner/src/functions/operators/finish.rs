@@ -36,20 +36,22 @@ use crate::{
 /// plans have expressions of their own.
 pub fn postgresql_expr(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_down_up(
-        |expr| {
+        |expr| match expr {
             // DataFusion knows count(*) by its literal.
-            let literal_count = match &expr {
-                Expr::AggregateFunction(AggregateFunction { func, params }) => {
-                    func.name() == "count" && matches!(params.args.as_slice(), [Expr::Literal(..)])
-                }
-                _ => false,
-            };
-            let recursion =
-                if literal_count { TreeNodeRecursion::Jump } else { TreeNodeRecursion::Continue };
-            Ok(Transformed::new(expr, false, recursion))
+            Expr::AggregateFunction(mut count) if is_of_literal(&count) => {
+                let filter = count.params.filter.map(|filter| postgresql_expr(*filter, schema));
+                count.params.filter = filter.transpose()?.map(|filter| Box::new(filter.data));
+                let count = Expr::AggregateFunction(count);
+                Ok(Transformed::new(count, true, TreeNodeRecursion::Jump))
+            }
+            expr => Ok(Transformed::no(expr)),
         },
         |expr| finish(expr, schema),
     )
+}
+
+fn is_of_literal(AggregateFunction { func, params }: &AggregateFunction) -> bool {
+    func.name() == "count" && matches!(params.args.as_slice(), [Expr::Literal(..)])
 }
 
 fn finish(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

@@ -18,6 +18,7 @@ mod special;
 mod syntax;
 mod unify;
 mod values_syntax;
+mod within_group;
 
 use datafusion::{
     common::{DFSchema, Result},
@@ -314,10 +315,6 @@ pub(super) fn boolean(expr: Expr, own: &DataType, of: &str) -> Result<Expr> {
 /// Operands of `||` as texts, as PostgreSQL writes them.
 fn concatenated(left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
     let (left_type, right_type) = (left.get_type(schema)?, right.get_type(schema)?);
-    let binary = |t: &DataType| matches!(t, DataType::Binary | DataType::BinaryView);
-    if binary(&left_type) || binary(&right_type) {
-        return Ok((left, right));
-    }
     if !is_text(&left_type)
         && !is_text(&right_type)
         && left_type != DataType::Null

@@ -34,6 +34,9 @@ const TYPED: &[(&str, &str)] = &[
     ("jsonb_build_array", "kestrel_jsonb_build_array"),
     ("json_build_object", "kestrel_json_build_object"),
     ("jsonb_build_object", "kestrel_jsonb_build_object"),
+    ("array_to_json", "kestrel_array_to_json"),
+    ("kestrel_row", "kestrel_json_row"),
+    ("kestrel_row_or_null", "kestrel_json_row_or_null"),
 ];
 
 /// Elements of a constant array that `x = ANY (array)` compares one by one as `x IN (…)` does.
@@ -57,6 +60,7 @@ pub(super) fn typed(
     let function = of_vector(function, &call, schema)?;
     if let Some((_, becomes)) = TYPED.iter().find(|(name, _)| *name == function.name)
         && let Some(becomes) = row::named(becomes)
+        && (function.name != "array_to_json" || is_of_array(&call, schema))
     {
         return Ok(called(becomes, with_type_names(call.args, schema)?));
     }
@@ -100,6 +104,20 @@ fn of_vector(
         true => row::named(becomes).unwrap_or(function),
         false => function,
     })
+}
+
+/// Of others it is refused.
+fn is_of_array(call: &ScalarFunction, schema: &DFSchema) -> bool {
+    let first = call.args.first().and_then(|first| first.get_type(schema).ok());
+    matches!(first, Some(DataType::List(_))) && call.args.len() <= 2
+}
+
+/// Is this a row, as JSON?
+fn is_row(expr: &Expr) -> bool {
+    match expr {
+        Expr::ScalarFunction(call) => call.func.name().starts_with("kestrel_json_row"),
+        _ => false,
+    }
 }
 
 /// `pg_typeof(x)`: the name of the type, as a text.
@@ -162,6 +180,7 @@ fn with_type_names(arguments: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>>
     for expr in arguments {
         let known = argument(&expr, schema)?;
         let name = match known.json {
+            Some(_) if is_row(&expr) => "record".to_string(),
             Some(json) => json.to_string(),
             None => sql_name(&known.data_type),
         };

@@ -6,24 +6,38 @@
 //! | `(a, b) < (c, d)` | `a < c OR a = c AND b < d` |
 //! | `(a, b) IN ((1, 2), (3, 4))` | `a = 1 AND b = 2 OR a = 3 AND b = 4` |
 //! | `(a, b) OVERLAPS (c, d)` | `kestrel_overlaps(a, b, c, d)` |
+//! | `date(x)`, `int4(x)`, … | `CAST(x AS date)`, … |
 //! | `age(x)` | `age(current_date, x)` |
 //! | `make_interval(days => 10)` | `kestrel_make_interval(0, 0, 0, 10, 0, 0, 0)` |
 //! | `gen_random_uuid()` | `CAST(uuid() AS uuid)` |
-//! | `mode() WITHIN GROUP (ORDER BY x)` | `kestrel_mode(array_agg(x ORDER BY x) FILTER (WHERE x IS NOT NULL))` |
-//! | `percentile_cont(f) WITHIN GROUP …`, `percentile_disc` | likewise |
+//! | `f(…) WITHIN GROUP (…)` | see `within_group.rs` |
+//! | `to_number(x, '99.99')` | `kestrel_to_number(x, '99.99', 0.00)`: the last argument has the scale |
+//! | `timeofday()` | `to_char(clock_timestamp(), 'Dy Mon DD HH24:MI:SS.US YYYY TZ')` |
 //! | `regr_count(y, x)` | `CAST(regr_count(y, x) AS bigint)` |
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    OrderByExpr,
+    FunctionArguments, TimezoneInfo, Value,
 };
 
 use super::syntax::{call, number};
-use crate::parse::fold_ident;
+use crate::{functions::math::fraction_digits, parse::fold_ident};
 
 /// The parameters of `make_interval`.
 const INTERVAL_PARTS: &[&str] = &["years", "months", "weeks", "days", "hours", "mins", "secs"];
+
+/// Types whose names, called with one value, cast it (`func_get_detail`, parse_func.c).
+const CASTS: &[(&str, DataType)] = &[
+    ("bool", DataType::Boolean),
+    ("date", DataType::Date),
+    ("float4", DataType::Real),
+    ("float8", DataType::DoublePrecision),
+    ("int2", DataType::SmallInt(None)),
+    ("int4", DataType::Int(None)),
+    ("int8", DataType::BigInt(None)),
+    ("text", DataType::Text),
+    ("timestamptz", DataType::Timestamp(None, TimezoneInfo::WithTimeZone)),
+];
 
 /// The expression as one that the SQL planner reads; `None`: it is none of these.
 pub(super) fn rewritten(expr: &Expr) -> Option<Expr> {
@@ -57,7 +71,7 @@ fn row(expr: &Expr) -> Option<&[Expr]> {
     }
 }
 
-fn nested(expr: Expr) -> Expr {
+pub(super) fn nested(expr: Expr) -> Expr {
     Expr::Nested(Box::new(expr))
 }
 
@@ -66,7 +80,7 @@ fn not(expr: Expr) -> Expr {
     Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(nested(expr)) }
 }
 
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+pub(super) fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
     Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
@@ -97,7 +111,7 @@ fn compared(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Option<Expr> 
     })))
 }
 
-fn cast(expr: Expr, data_type: DataType) -> Expr {
+pub(super) fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
@@ -108,8 +122,14 @@ fn of_function(function: &Function) -> Option<Expr> {
     if function.over.is_some() {
         return None;
     }
-    if let [order] = function.within_group.as_slice() {
-        return ordered_set(&name, function, list, order);
+    if !function.within_group.is_empty() {
+        return super::within_group::rewritten(&name, function, list);
+    }
+    let casts = CASTS.iter().find(|(known, _)| *known == name);
+    if let (Some((_, to)), [FunctionArg::Unnamed(FunctionArgExpr::Expr(of))]) =
+        (casts, list.args.as_slice())
+    {
+        return Some(cast(of.clone(), to.clone()));
     }
     match (name.as_str(), list.args.as_slice()) {
         ("age", [FunctionArg::Unnamed(FunctionArgExpr::Expr(of))]) => {
@@ -117,10 +137,39 @@ fn of_function(function: &Function) -> Option<Expr> {
         }
         ("gen_random_uuid", []) => Some(cast(call("uuid", vec![]), DataType::Uuid)),
         ("make_interval", arguments) => make_interval(arguments),
+        (
+            "to_number",
+            [
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(text)),
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(template)),
+            ],
+        ) => {
+            let zero = match scale_of(template) {
+                0 => number("0"),
+                scale => number(&format!("0.{}", "0".repeat(scale))),
+            };
+            Some(call("kestrel_to_number", vec![text.clone(), template.clone(), zero]))
+        }
+        ("timeofday", []) => {
+            let template = Value::SingleQuotedString("Dy Mon DD HH24:MI:SS.US YYYY TZ".into());
+            let now = call("clock_timestamp", vec![]);
+            Some(call("to_char", vec![now, Expr::Value(template.into())]))
+        }
         ("regr_count", [_, _]) => {
             Some(cast(Expr::Function(function.clone()), DataType::BigInt(None)))
         }
         _ => None,
+    }
+}
+
+/// Fractional digits of a template's numbers; where it is not constant, those of any numeric.
+fn scale_of(template: &Expr) -> usize {
+    match template {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => fraction_digits(text).unwrap_or(0).min(38),
+            _ => 10,
+        },
+        _ => 10,
     }
 }
 
@@ -139,49 +188,4 @@ fn make_interval(arguments: &[FunctionArg]) -> Option<Expr> {
         *parts.get_mut(at)? = value.clone();
     }
     Some(call("kestrel_make_interval", parts))
-}
-
-/// An ordered-set aggregate as a function of its values in order.
-fn ordered_set(
-    name: &str,
-    function: &Function,
-    list: &FunctionArgumentList,
-    order: &OrderByExpr,
-) -> Option<Expr> {
-    let argument = match list.args.as_slice() {
-        [] => None,
-        [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => Some(expr.clone()),
-        _ => return None,
-    };
-    let fractions = matches!(&argument, Some(Expr::Function(f)) if f.name.to_string() == "make_array")
-        || matches!(&argument, Some(Expr::Cast { data_type: DataType::Array(_), .. }));
-    let (becomes, value) = match (name, &argument) {
-        ("mode", None) => ("kestrel_mode", order.expr.clone()),
-        ("percentile_cont", Some(_)) => {
-            ("kestrel_percentile_cont", cast(order.expr.clone(), DataType::DoublePrecision))
-        }
-        ("percentile_disc", Some(_)) if fractions => {
-            ("kestrel_percentiles_disc", order.expr.clone())
-        }
-        ("percentile_disc", Some(_)) => ("kestrel_percentile_disc", order.expr.clone()),
-        _ => return None,
-    };
-    let order = OrderByExpr { expr: value.clone(), ..order.clone() };
-    let is_known = Expr::IsNotNull(Box::new(value.clone()));
-    let filter = match &function.filter {
-        Some(filter) => binary(nested(filter.as_ref().clone()), BinaryOperator::And, is_known),
-        None => is_known,
-    };
-    let sorted = Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("array_agg")]),
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(value))],
-            clauses: vec![FunctionArgumentClause::OrderBy(vec![order])],
-        }),
-        filter: Some(Box::new(filter)),
-        within_group: vec![],
-        ..function.clone()
-    });
-    Some(call(becomes, argument.into_iter().chain([sorted]).collect()))
 }

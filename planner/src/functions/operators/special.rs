@@ -1,4 +1,4 @@
-//! The operators of arrays, json, jsonb and regular expressions, as calls.
+//! The operators of arrays, json, jsonb, bytea and regular expressions, as calls.
 
 use arrow::datatypes::DataType;
 use datafusion::{
@@ -47,6 +47,10 @@ impl Operand {
     fn is_list(&self) -> bool {
         matches!(self.data_type, DataType::List(_))
     }
+
+    fn is_bytea(&self) -> bool {
+        matches!(self.data_type, DataType::Binary | DataType::BinaryView)
+    }
 }
 
 /// The operator as a call; `None`: it is none of these.
@@ -69,6 +73,11 @@ pub(super) fn operator(
     }
     if left.is_list() || right.is_list() {
         return array(op, left, right);
+    }
+    let bytes = |operand: &Operand| operand.is_bytea() || operand.is_untyped;
+    let some_bytes = left.is_bytea() || right.is_bytea();
+    if *op == Op::StringConcat && some_bytes && bytes(&left) && bytes(&right) {
+        return Ok(call("kestrel_bytea_concat", vec![left.expr, right.expr]));
     }
     Ok(None)
 }

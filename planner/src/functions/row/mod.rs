@@ -60,6 +60,7 @@ pub(crate) enum Type {
     BigIntArray,
     NumericArray,
     DoubleArray,
+    IntervalArray,
     TimestampArray,
     TimestampTzArray,
     /// `anyelement`: all of them, and the elements of all `anyarray`, have one type.
@@ -100,6 +101,7 @@ impl Type {
             Self::BigIntArray => SqlType::Array(Element::BigInt),
             Self::NumericArray => SqlType::Array(Element::Numeric(38, 10)),
             Self::DoubleArray => SqlType::Array(Element::Double),
+            Self::IntervalArray => SqlType::Array(Element::Interval),
             Self::TimestampArray => SqlType::Array(Element::Timestamp),
             Self::TimestampTzArray => SqlType::Array(Element::TimestampTz),
         };
@@ -196,9 +198,14 @@ const FAMILIES: &[&[Function]] = &[
     super::array::FUNCTIONS,
     super::array::VECTOR_FUNCTIONS,
     super::datetime::ROW_FUNCTIONS,
+    super::math::DEGREE_FUNCTIONS,
     super::math::ROW_FUNCTIONS,
+    super::math::SIZE_FUNCTIONS,
     super::json::FUNCTIONS,
+    super::json::RECORD_FUNCTIONS,
     super::series::FUNCTIONS,
+    super::string::BYTEA_FUNCTIONS,
+    super::string::IDENTIFIER_FUNCTIONS,
     super::string::ROW_FUNCTIONS,
     super::regex::FUNCTIONS,
 ];
@@ -210,6 +217,7 @@ pub(crate) fn no_function(name: &str, arguments: &[Argument]) -> ErrorReport {
         (None, true) => "unknown".into(),
         (None, false) => sql_name(&argument.data_type),
     });
+    let name = name.strip_prefix("kestrel_").unwrap_or(name);
     let call = format!("{name}({})", types.collect::<Vec<_>>().join(", "));
     ErrorReport::new(SqlState::UNDEFINED_FUNCTION, format!("function {call} does not exist")).hint(
         "No function matches the given name and argument types. You might need to add explicit \

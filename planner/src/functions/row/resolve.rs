@@ -136,10 +136,12 @@ fn conversion(wanted: Type, argument: &Argument, element: &DataType) -> Option<(
         (Type::Interval, Some(Class::Interval)) => Some(0),
         (Type::Interval, Some(Class::Time)) => Some(2),
         (Type::Bytea, _) if matches!(found, DataType::Binary | DataType::BinaryView) => Some(0),
-        (Type::DoubleArray | Type::IntegerArray | Type::TextArray, _) => match found {
-            DataType::List(item) => elements(wanted, item.data_type()),
-            _ => None,
-        },
+        (Type::DoubleArray | Type::IntegerArray | Type::IntervalArray | Type::TextArray, _) => {
+            match found {
+                DataType::List(item) => elements(wanted, item.data_type()),
+                _ => None,
+            }
+        }
         _ => None,
     };
     price.map(|price| (price, exact))
@@ -150,6 +152,7 @@ fn elements(wanted: Type, found: &DataType) -> Option<u32> {
     match (wanted, Class::of(found), found) {
         (Type::DoubleArray, Some(Class::Double), _)
         | (Type::IntegerArray, Some(Class::Integer(4)), _)
+        | (Type::IntervalArray, Some(Class::Interval), _)
         | (Type::TextArray, _, DataType::Utf8 | DataType::Utf8View) => Some(0),
         (Type::DoubleArray, Some(class), _) => class.is_number().then_some(1),
         (Type::IntegerArray, Some(Class::Integer(_)), _) => Some(1),

@@ -127,3 +127,10 @@ pub(super) fn coerced(
         })
         .collect())
 }
+
+/// The types as they are, if the first argument is a bytea: the call becomes another one when it has
+/// its types (`operators/branches.rs`).
+pub(super) fn of_bytea(arguments: &[DataType]) -> Option<Vec<DataType>> {
+    let is_bytea = |t: &DataType| matches!(t, DataType::Binary | DataType::BinaryView);
+    arguments.first().filter(|first| is_bytea(first)).map(|_| arguments.to_vec())
+}

@@ -1,15 +1,19 @@
 //! Functions of texts. Positions and lengths are in characters, from 1.
 
 mod arguments;
+mod bytes;
 mod chr;
 mod concat;
 mod format;
 mod like_escape;
+mod parse_ident;
 mod position;
 mod rows;
 mod substring;
 
+pub(crate) use bytes::BYTEA_FUNCTIONS;
 pub(crate) use like_escape::{LikeEscape, escaped_by_backslash};
+pub(crate) use parse_ident::IDENTIFIER_FUNCTIONS;
 pub(crate) use position::Position;
 pub(crate) use rows::{ROW_FUNCTIONS, like};
 pub(crate) use substring::Substring;

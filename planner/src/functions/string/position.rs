@@ -7,7 +7,7 @@ use datafusion::{
 };
 use kestrel_proto::ErrorReport;
 
-use super::arguments::{Kind, coerced, int4, rows, texts};
+use super::arguments::{Kind, coerced, int4, of_bytea, rows, texts};
 use crate::{error::to_datafusion, functions::operand::finish};
 
 /// The position of the first occurrence; 0: there is none.
@@ -41,6 +41,9 @@ impl ScalarUDFImpl for Position {
     }
 
     fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
+        if let Some(types) = of_bytea(arguments) {
+            return Ok(types);
+        }
         coerced("strpos", &[Kind::Text, Kind::Text], 0, arguments)
     }
 

@@ -10,7 +10,7 @@ use datafusion::{
 };
 use kestrel_proto::{ErrorReport, SqlState};
 
-use super::arguments::{Kind, coerced, integers, rows, texts};
+use super::arguments::{Kind, coerced, integers, of_bytea, rows, texts};
 use crate::{error::to_datafusion, functions::operand::finish};
 
 /// Positions before 1 count against the length; a negative length is 22011.
@@ -52,11 +52,14 @@ impl ScalarUDFImpl for Substring {
         {
             return Ok(vec![DataType::Utf8View; 2]);
         }
+        if let Some(types) = of_bytea(arguments) {
+            return Ok(types);
+        }
         coerced("substring", &[Kind::Text, Kind::Integer, Kind::Integer], 1, arguments)
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8View)
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        Ok(of_bytea(arguments).map_or(DataType::Utf8View, |_| DataType::BinaryView))
     }
 
     fn is_strict(&self) -> bool {

@@ -8,22 +8,29 @@ const DOCUMENT: &str = include_str!("../../../../docs/functions.md");
 
 /// Names that are syntax, or that become other functions before anything is looked up.
 const SYNTAX: &[&str] = &[
+    "aclexplode",
     "extract",
     "gen_random_uuid",
     "json_agg",
     "json_each",
     "json_each_text",
     "json_object_agg",
+    "json_to_record",
+    "json_to_recordset",
     "jsonb_agg",
     "jsonb_each",
     "jsonb_each_text",
     "jsonb_object_agg",
+    "jsonb_to_record",
+    "jsonb_to_recordset",
     "make_interval",
     "mode",
     "percentile_disc",
     "position",
     "regexp_split_to_table",
     "string_to_table",
+    "timeofday",
+    "to_number",
     "unnest",
 ];
 
