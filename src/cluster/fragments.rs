@@ -10,11 +10,12 @@ pub(super) struct FragmentRuntime {
 }
 
 impl FragmentRuntime {
-    /// As many threads as there are cores; two at least, so that no task keeps all others waiting.
+    /// Twice as many threads as there are cores: a task that does not give way for long keeps only
+    /// other tasks of its query waiting, see [`kestrel_datanode::Turns`].
     pub(super) fn start() -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(cores.max(2))
+            .worker_threads(cores * 2)
             .enable_all()
             .thread_name("kestrel-fragment")
             .build()

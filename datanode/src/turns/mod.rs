@@ -5,13 +5,15 @@
 //!
 //! 1. a task that has run for some milliseconds gives way: where it reads rows (`give_way`), and
 //!    where it sends them. Only when there is another query;
-//! 2. while others want to run, a query that has run for long has a part of the threads only
-//!    (`allowed`): the others find a free one.
+//! 2. a query that has run for long has as many threads as there are processors, and there are twice
+//!    as many: when a short one comes, threads are free, whatever the long one's tasks do just now;
+//! 3. while a short one wants to run, the long ones rest, and each runs one task now and then; long
+//!    ones divide the threads among them (`allowed`).
 //!
 //! ```text
-//!   thread 1   long long long long long long long        thread 1   long long long long long
-//!   thread 2   long long long long long long long        thread 2   SHORT short short long
-//!                            ^ a short query comes                  ^
+//!   processor 1   long long long long long        processor 1   short short short long
+//!   processor 2   long long long long long        processor 2   short short long  short
+//!                           ^ a short query comes               ^
 //! ```
 //!
 //! Slice 0, where it runs in the same process, is one of the query's tasks.

@@ -14,7 +14,7 @@ use std::{
 use kestrel_proto::QueryId;
 use parking_lot::Mutex;
 
-use super::allowed::allowed;
+use super::allowed::{Others, SHORT, allowed};
 
 /// A query that waits a little, for rows of another task or of a file, still wants to run: for so
 /// many times what it ran before, and not longer than [`PAUSE_MAX`]. One that only trickles takes no
@@ -30,7 +30,7 @@ pub struct Turns {
 
 #[derive(Debug)]
 struct Shared {
-    threads: usize,
+    cores: usize,
     /// Queries that are here; looked at far more often than they change.
     queries: AtomicUsize,
     state: Mutex<State>,
@@ -53,6 +53,8 @@ struct QueryState {
     waiting: VecDeque<(usize, Waker)>,
     /// What its tasks have run for.
     used: Duration,
+    /// When one did last.
+    ran_at: Option<Instant>,
     /// Until then it wants to run, though no task of it does.
     pauses_until: Option<Instant>,
 }
@@ -65,10 +67,10 @@ pub(crate) struct QueryTurns {
 }
 
 impl Turns {
-    /// Of so many threads.
-    pub fn new(threads: usize) -> Self {
+    /// Of so many processors, and more threads.
+    pub fn new(cores: usize) -> Self {
         let (queries, tickets) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let shared = Shared { threads: threads.max(1), queries, state: Mutex::default(), tickets };
+        let shared = Shared { cores: cores.max(1), queries, state: Mutex::default(), tickets };
         Self { shared: Arc::new(shared) }
     }
 
@@ -92,20 +94,21 @@ impl QueryTurns {
         self.shared.queries.load(Ordering::Relaxed) <= 1
     }
 
-    /// Whether a task may run now; one that may not is woken when it may try again.
+    /// Whether a task may run now. One that may not is woken when another task has left its place
+    /// to it, and should try again after a [`REST`](super::allowed::REST).
     pub(super) fn enter(&self, ticket: usize, waker: &Waker, now: Instant) -> bool {
-        self.shared.state.lock().enter(self.query, self.shared.threads, (ticket, waker), now)
+        self.shared.state.lock().enter(self.query, self.shared.cores, (ticket, waker), now)
     }
 
     /// A task has run from `began` to `now`.
     pub(super) fn leave(&self, began: Instant, now: Instant) {
-        let woken = self.shared.state.lock().leave(self.query, self.shared.threads, began, now);
+        let woken = self.shared.state.lock().leave(self.query, self.shared.cores, began, now);
         woken.into_iter().for_each(Waker::wake);
     }
 
     /// A task that was refused is gone: whatever woke it is for the next one.
     pub(super) fn give_up(&self, ticket: usize, now: Instant) {
-        let woken = self.shared.state.lock().give_up(self.query, self.shared.threads, ticket, now);
+        let woken = self.shared.state.lock().give_up(self.query, self.shared.cores, ticket, now);
         woken.into_iter().for_each(Waker::wake);
     }
 }
@@ -113,13 +116,19 @@ impl QueryTurns {
 impl Drop for QueryTurns {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
+        let mut woken = Vec::new();
         if let Some(query) = state.queries.get_mut(&self.query) {
             query.handles = query.handles.saturating_sub(1);
             if query.handles == 0 {
                 state.queries.remove(&self.query);
+                // Those it has kept from running.
+                let waiting = state.queries.values_mut().flat_map(|query| query.waiting.drain(..));
+                woken.extend(waiting.map(|(_, waker)| waker));
             }
         }
         self.shared.queries.store(state.queries.len(), Ordering::Relaxed);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -127,14 +136,14 @@ impl State {
     fn enter(
         &mut self,
         id: QueryId,
-        threads: usize,
+        cores: usize,
         (ticket, waker): (usize, &Waker),
         now: Instant,
     ) -> bool {
         let others = self.others(id, now);
         let Some(query) = self.queries.get_mut(&id) else { return true };
         let place = query.waiting.iter().position(|(other, _)| *other == ticket);
-        if query.running < allowed(threads, others, query.used) {
+        if query.running < query.allowed(cores, others, now) {
             query.running += 1;
             place.map(|at| query.waiting.remove(at));
             return true;
@@ -146,40 +155,52 @@ impl State {
         false
     }
 
-    fn leave(&mut self, id: QueryId, threads: usize, began: Instant, now: Instant) -> Vec<Waker> {
+    fn leave(&mut self, id: QueryId, cores: usize, began: Instant, now: Instant) -> Vec<Waker> {
         if let Some(query) = self.queries.get_mut(&id) {
             let length = now.saturating_duration_since(began);
             query.running = query.running.saturating_sub(1);
             query.used += length;
+            query.ran_at = Some(now);
             let pause = length.saturating_mul(PAUSE_FACTOR).min(PAUSE_MAX);
             query.pauses_until = query.pauses_until.max(now.checked_add(pause));
         }
-        self.next(id, threads, now)
+        self.next(id, cores, now)
     }
 
-    fn give_up(&mut self, id: QueryId, threads: usize, ticket: usize, now: Instant) -> Vec<Waker> {
+    fn give_up(&mut self, id: QueryId, cores: usize, ticket: usize, now: Instant) -> Vec<Waker> {
         if let Some(query) = self.queries.get_mut(&id) {
             query.waiting.retain(|(other, _)| *other != ticket);
         }
-        self.next(id, threads, now)
+        self.next(id, cores, now)
     }
 
     /// The tasks of a query that may try again.
-    fn next(&mut self, id: QueryId, threads: usize, now: Instant) -> Vec<Waker> {
+    fn next(&mut self, id: QueryId, cores: usize, now: Instant) -> Vec<Waker> {
         let others = self.others(id, now);
         let Some(query) = self.queries.get_mut(&id) else { return Vec::new() };
-        let room = allowed(threads, others, query.used).saturating_sub(query.running);
+        let room = query.allowed(cores, others, now).saturating_sub(query.running);
         let count = room.min(query.waiting.len());
         query.waiting.drain(..count).map(|(_, waker)| waker).collect()
     }
 
-    /// How many other queries want to run.
-    fn others(&self, id: QueryId, now: Instant) -> usize {
-        self.queries.iter().filter(|(other, query)| **other != id && query.wants(now)).count()
+    fn others(&self, id: QueryId, now: Instant) -> Others {
+        let mut others = Others::default();
+        for (_, query) in self.queries.iter().filter(|(other, _)| **other != id) {
+            if query.wants(now) {
+                let kind = if query.used < SHORT { &mut others.short } else { &mut others.long };
+                *kind += 1;
+            }
+        }
+        others
     }
 }
 
 impl QueryState {
+    fn allowed(&self, cores: usize, others: Others, now: Instant) -> usize {
+        let rested = |at| now.saturating_duration_since(at);
+        allowed(cores, others, self.used, self.ran_at.map_or(Duration::MAX, rested))
+    }
+
     fn wants(&self, now: Instant) -> bool {
         let is_busy = self.running > 0 || !self.waiting.is_empty();
         is_busy || self.pauses_until.is_some_and(|until| now < until)
@@ -225,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_query_waits_while_another_runs() {
+    fn a_long_query_rests_while_a_short_one_runs() {
         let turns = Turns::new(2);
         let (long, short) = (turns.of(QueryId::random()), turns.of(QueryId::random()));
         let now = Instant::now();
@@ -237,16 +258,21 @@ mod tests {
         assert!(long.enter(a, &waker, now) && long.enter(b, &waker, now));
         assert!(short.enter(short.ticket(), Waker::noop(), now));
         assert!(!long.enter(c, &waker, now));
-        // The first that ends leaves one running: as many as it may.
-        long.leave(now, now);
-        assert!(!long.enter(c, &waker, now));
-        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
-        long.leave(now, now);
-        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        assert!(long.enter(c, &waker, now));
         // The short one may have all.
         assert!(short.enter(short.ticket(), Waker::noop(), now));
         assert!(short.enter(short.ticket(), Waker::noop(), now));
+        long.leave(now, now);
+        long.leave(now, now);
+        let after = |ms| now + Duration::from_millis(ms);
+        assert!(!long.enter(c, &waker, after(11)));
+        assert!(long.enter(c, &waker, after(12)));
+        assert!(!long.enter(a, &waker, after(12)));
+        long.leave(after(12), after(13));
+        assert!(!long.enter(a, &waker, after(14)));
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        drop(short);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(long.enter(a, &waker, after(14)));
     }
 
     #[test]
@@ -282,11 +308,12 @@ mod tests {
     #[test]
     fn what_wakes_a_task_that_is_gone_wakes_the_next() {
         let turns = Turns::new(2);
-        let (long, short) = (turns.of(QueryId::random()), turns.of(QueryId::random()));
+        let (long, other) = (turns.of(QueryId::random()), turns.of(QueryId::random()));
         let now = Instant::now();
         run_long(&long, now);
+        run_long(&other, now);
         let now = now + Duration::from_secs(2);
-        assert!(short.enter(1, Waker::noop(), now));
+        assert!(other.enter(1, Waker::noop(), now));
         assert!(long.enter(2, Waker::noop(), now));
         let ((first, first_waker), (second, second_waker)) = (waker(), waker());
         assert!(!long.enter(3, &first_waker, now));

@@ -11,7 +11,9 @@ use std::{
 use datafusion::common::runtime::{JoinSetTracer, set_join_set_tracer};
 use futures::future::BoxFuture;
 
-use super::shares::QueryTurns;
+use tokio::time::{Sleep, sleep};
+
+use super::{allowed::REST, shares::QueryTurns};
 
 /// A task that has run for so long gives way.
 const TURN_LENGTH: Duration = Duration::from_millis(3);
@@ -33,6 +35,8 @@ struct InTurns<T> {
     query: Arc<QueryTurns>,
     ticket: usize,
     was_refused: bool,
+    /// Until it tries again by itself.
+    rest: Option<Pin<Box<Sleep>>>,
 }
 
 /// Runs `work` as a task of this query, and what it spawns through DataFusion.
@@ -42,7 +46,7 @@ pub(crate) fn in_turns<T: 'static>(
 ) -> impl Future<Output = T> + Send + 'static {
     let (work, query) = (Box::pin(work), Arc::clone(query));
     let ticket = query.ticket();
-    InTurns { work, query, ticket, was_refused: false }
+    InTurns { work, query, ticket, was_refused: false, rest: None }
 }
 
 /// Whether the task that is being polled has run long enough, and another query may want to run.
@@ -78,6 +82,19 @@ impl JoinSetTracer for Spawned {
     }
 }
 
+impl<T> InTurns<T> {
+    /// Nobody may be left who would wake it: the short query for which it rests may wait for its
+    /// client.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        let rest = self.rest.get_or_insert_with(|| Box::pin(sleep(REST)));
+        if rest.as_mut().poll(cx).is_ready() {
+            self.rest = None;
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
 impl<T> Future for InTurns<T> {
     type Output = T;
 
@@ -86,8 +103,9 @@ impl<T> Future for InTurns<T> {
         let began = Instant::now();
         this.was_refused = !this.query.enter(this.ticket, cx.waker(), began);
         if this.was_refused {
-            return Poll::Pending;
+            return this.poll_rest(cx);
         }
+        this.rest = None;
         let turn = Turn { query: Arc::clone(&this.query), began };
         // Also when the work panics.
         let _leaving = Leaving(turn.clone());
