@@ -189,17 +189,16 @@ fn end(start: usize, out: &mut BytesMut) -> Result<()> {
 fn put_fields(columns: &[Column<'_>], row: usize, style: &SessionFormats, out: &mut BytesMut) {
     out.put_i16(columns.len() as i16);
     for column in columns {
-        if column.is_null(row) {
-            out.put_i32(-1);
-            continue;
-        }
-        let cell = out.len();
-        out.put_i32(0);
         match column.format {
-            Format::Text => text::put(&column.values, row, style, out),
+            _ if column.is_null(row) => out.put_i32(-1),
             Format::Binary => binary::put(&column.values, row, out),
+            Format::Text => {
+                let cell = out.len();
+                out.put_i32(0);
+                text::put(&column.values, row, style, out);
+                set_length(out, cell, out.len() - cell - 4);
+            }
         }
-        set_length(out, cell, out.len() - cell - 4);
     }
 }
 

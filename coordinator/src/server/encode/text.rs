@@ -132,12 +132,26 @@ fn put_element(element: &[u8], out: &mut BytesMut) {
     out.put_u8(b'"');
 }
 
-/// Appends char(n): held without its trailing blanks, shown with them. n counts characters.
-pub(super) fn put_padded(out: &mut BytesMut, value: &str, length: u32) {
-    out.put_slice(value.as_bytes());
+/// Appends char(n): held without its trailing blanks, shown with them.
+fn put_padded(out: &mut BytesMut, value: &str, length: u32) {
+    out.extend_from_slice(value.as_bytes());
+    put_blanks(missing_blanks(value, length), out);
+}
+
+/// How many blanks a value of char(n) is shown with that it is not held with. n counts characters.
+pub(super) fn missing_blanks(value: &str, length: u32) -> usize {
     // Counting is needed only where the bytes do not already tell that the value is short.
     let characters = if value.is_ascii() { value.len() } else { value.chars().count() };
-    out.put_bytes(b' ', (length as usize).saturating_sub(characters));
+    (length as usize).saturating_sub(characters)
+}
+
+/// Appends blanks.
+pub(super) fn put_blanks(count: usize, out: &mut BytesMut) {
+    const BLANKS: [u8; 32] = [b' '; 32];
+    match BLANKS.get(..count) {
+        Some(blanks) => out.extend_from_slice(blanks),
+        None => out.put_bytes(b' ', count),
+    }
 }
 
 fn put_uuid(out: &mut BytesMut, value: &[u8]) {
