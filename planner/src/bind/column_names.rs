@@ -73,16 +73,13 @@ fn name_select(select: &mut Select) {
             _ => None,
         })
         .collect();
-    let has_wildcard = select
-        .projection
-        .iter()
-        .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    let has_wildcard = has_wildcard(select);
     let mut aliases = HashSet::new();
     for (position, item) in select.projection.iter_mut().enumerate() {
         if let SelectItem::ExprWithAlias { alias, .. } = item {
             let name = crate::parse::fold_ident(alias);
             if !aliases.insert(name.clone()) {
-                *alias = ast::Ident::with_quote('"', format!("{name}{UNIQUE}{position}"));
+                *alias = unique(&name, position);
             }
         }
         let SelectItem::UnnamedExpr(expr) = item else { continue };
@@ -93,12 +90,54 @@ fn name_select(select: &mut Select) {
         if is_column && first {
             continue;
         }
-        let alias = if first { name } else { format!("{name}{UNIQUE}{position}") };
-        *item = SelectItem::ExprWithAlias {
-            expr: expr.clone(),
-            alias: ast::Ident::with_quote('"', alias),
+        let alias = match first {
+            true => ast::Ident::with_quote('"', name),
+            false => unique(&name, position),
         };
+        *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
     }
+}
+
+/// Makes outputs of this name unique that stand beside a wildcard, which has a column of that name,
+/// too; whether there were any. That a wildcard has one only the catalog tells.
+pub(super) fn make_unique_beside_wildcard(query: &mut Query, name: &str) -> bool {
+    let mut outputs = BesideWildcard { name, found: false };
+    let _ = query.walk_mut(&mut outputs);
+    outputs.found
+}
+
+struct BesideWildcard<'a> {
+    name: &'a str,
+    found: bool,
+}
+
+impl VisitorMut for BesideWildcard<'_> {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if has_wildcard(select) {
+            for (position, item) in select.projection.iter_mut().enumerate() {
+                if let SelectItem::ExprWithAlias { alias, .. } = item
+                    && crate::parse::fold_ident(alias) == self.name
+                {
+                    *alias = unique(self.name, position);
+                    self.found = true;
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn has_wildcard(select: &Select) -> bool {
+    let is_wildcard = |item: &SelectItem| {
+        matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
+    };
+    select.projection.iter().any(is_wildcard)
+}
+
+fn unique(name: &str, position: usize) -> ast::Ident {
+    ast::Ident::with_quote('"', format!("{name}{UNIQUE}{position}"))
 }
 
 /// The names of a query's outputs; `None` in the place of a wildcard.

@@ -37,8 +37,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use datafusion::{
-    common::DFSchema,
+    common::{DFSchema, SchemaError},
     config::ConfigOptions,
+    error::DataFusionError,
     logical_expr::{Expr, ExprSchemable, LogicalPlan},
     sql::{
         planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel},
@@ -147,17 +148,36 @@ fn bind_names(
     let provider = Provider::new(names, &options);
     let plan = {
         let planner = SqlToRel::new_with_options(&provider, parser_options());
-        let mut planner_context = PlannerContext::new().with_prepare_param_data_types(parameters);
-        let statement = ast::Statement::Query(Box::new(query));
-        planner
-            .sql_statement_to_plan_with_context(statement, &mut planner_context)
-            .map_err(|error| names.report(error))?
+        let planned = |query: &ast::Query| {
+            let mut planner_context =
+                PlannerContext::new().with_prepare_param_data_types(parameters.clone());
+            let statement = ast::Statement::Query(Box::new(query.clone()));
+            planner.sql_statement_to_plan_with_context(statement, &mut planner_context)
+        };
+        let mut plan = planned(&query);
+        while let Some(name) = plan.as_ref().err().and_then(ambiguous_name)
+            && column_names::make_unique_beside_wildcard(&mut query, &name)
+        {
+            plan = planned(&query);
+        }
+        plan.map_err(|error| names.report(error))?
     };
     let plan = match has_rows {
         true => whole_row::with_columns(plan).map_err(|error| names.report(error))?,
         false => plan,
     };
     Ok(BoundNames { plan, outputs, relations: provider.into_named() })
+}
+
+/// The name that DataFusion found twice.
+fn ambiguous_name(error: &DataFusionError) -> Option<String> {
+    match error.find_root() {
+        DataFusionError::SchemaError(error, _) => match error.as_ref() {
+            SchemaError::AmbiguousReference { field } => Some(field.name.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Binds an expression that refers to no column: a DEFAULT.

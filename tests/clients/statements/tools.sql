@@ -242,3 +242,7 @@ FROM pg_catalog.pg_stat_activity) AS "Total") t
 
 == pgAdmin
 SELECT sum(xact_commit) AS c, sum(blks_hit) h FROM pg_catalog.pg_stat_database
+
+== SQLAlchemy 1.4
+SELECT a.attname FROM pg_attribute a JOIN (SELECT unnest(ix.indkey) attnum, generate_subscripts(ix.indkey, 1) ord FROM pg_index ix WHERE ix.indrelid = 'public.lineitem'::regclass AND ix.indisprimary) k ON a.attnum=k.attnum WHERE a.attrelid = 'public.lineitem'::regclass ORDER BY k.ord
+----

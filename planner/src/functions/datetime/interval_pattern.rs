@@ -63,8 +63,11 @@ fn field(keyword: &str, interval: IntervalMonthDayNano, fill: bool) -> Result<St
         "Y" => (years % 10).to_string(),
         "Y,YYY" => format!("{},{:03}", years / 1000, years % 1000),
         "MM" => number(months, 2, fill),
-        "DDD" => number(all_days, 3, fill),
-        "DD" => number(days, 2, fill),
+        // Here a sign takes a digit's place.
+        "DDD" if fill => format!("{all_days:03}"),
+        "DDD" => all_days.to_string(),
+        "DD" if fill => format!("{days:02}"),
+        "DD" => days.to_string(),
         "WW" => number((all_days - 1) / 7 + 1, 2, fill),
         "W" => ((days - 1) / 7 + 1).to_string(),
         "CC" => number(years / 100, 2, fill),

@@ -17,6 +17,7 @@ use super::{
     comparison::{Comparison, as_date, plan},
     literal_of_cast, row_call,
     similar::similar,
+    special::typed_field,
 };
 use crate::{
     catalog::SqlType,
@@ -105,7 +106,7 @@ fn is_more_than_text(expr: &Expr, schema: &DFSchema) -> bool {
 }
 
 fn sql_type(expr: &Expr, schema: &DFSchema) -> Option<SqlType> {
-    SqlType::of_field(expr.to_field(schema).ok()?.1.as_ref())
+    SqlType::of_field(typed_field(expr, schema).ok()?.as_ref())
 }
 
 /// Whether a cast leaves the values as they are and only changes what they are called (a `name`

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::{
     common::{
         DFSchema, Result, ScalarValue,
+        metadata::FieldMetadata,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{
-        Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Subquery, Union, expr::Placeholder,
-        expr_rewriter::NamePreserver, utils::merge_schema,
+        Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Subquery, Union,
+        expr::Placeholder, expr_rewriter::NamePreserver, utils::merge_schema,
     },
 };
 
@@ -91,17 +92,36 @@ fn unified_rows(rows: Vec<Vec<Expr>>) -> Result<Vec<Vec<Expr>>> {
 }
 
 /// DataFusion wants the values of a column to say alike what they are beyond their Arrow type.
-/// Where some literals say it and others do not, none does.
+/// Where some literals and casts say it and others do not, none does; where others do, all do.
 fn equally_labelled(values: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
-    let labels = values.iter().map(|value| value.metadata(schema)).collect::<Result<Vec<_>>>()?;
-    if labels.windows(2).all(|pair| pair[0] == pair[1]) {
+    let differ = |values: &[Expr]| -> Result<Option<FieldMetadata>> {
+        let labels = values.iter().map(|value| value.metadata(schema));
+        let labels = labels.collect::<Result<Vec<_>>>()?;
+        let differ = labels.windows(2).any(|pair| pair[0] != pair[1]);
+        Ok(labels.into_iter().find(|label| !label.is_empty()).filter(|_| differ))
+    };
+    if differ(&values)?.is_none() {
         return Ok(values);
     }
-    let bare = |value| match value {
-        Expr::Literal(value, _) => Expr::Literal(value, None),
-        other => other,
+    let values: Vec<_> = values.into_iter().map(bare).collect();
+    let Some(label) = differ(&values)? else { return Ok(values) };
+    let labelled = |value: Expr| {
+        let field = Field::new("", value.get_type(schema)?, true);
+        let field = Arc::new(label.add_to_field(field));
+        Ok(Expr::Cast(Cast::new_from_field(Box::new(value), field)))
     };
-    Ok(values.into_iter().map(bare).collect())
+    values.into_iter().map(labelled).collect()
+}
+
+/// A literal or cast without what it says beyond its Arrow type.
+fn bare(value: Expr) -> Expr {
+    match value {
+        Expr::Literal(value, _) => Expr::Literal(value, None),
+        Expr::Cast(Cast { expr, field }) => {
+            Expr::Cast(Cast::new(Box::new(bare(*expr)), field.data_type().clone()))
+        }
+        other => other,
+    }
 }
 
 /// Inputs whose columns have common types. DataFusion brings the rest together.

@@ -12,7 +12,7 @@ use datafusion::{
     },
 };
 
-use super::finish::finish_in_list;
+use super::{finish::finish_in_list, special::typed_field};
 use crate::{
     catalog::SqlType,
     error::to_datafusion,
@@ -138,7 +138,7 @@ fn type_of(of: &Expr, schema: &DFSchema) -> Result<Expr> {
 
 /// What is known of an argument.
 fn argument(expr: &Expr, schema: &DFSchema) -> Result<Argument> {
-    let field = expr.to_field(schema)?.1;
+    let field = typed_field(expr, schema)?;
     let data_type = field.data_type().clone();
     let is_untyped = is_untyped_text(expr) || data_type == DataType::Null;
     let json = SqlType::of_field(&field).filter(|t| matches!(t, SqlType::Json | SqlType::Jsonb));

@@ -1,9 +1,11 @@
 //! The operators of arrays, json, jsonb, bytea and regular expressions, as calls.
 
-use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::{
     common::{DFSchema, Result, ScalarValue},
-    logical_expr::{Expr, ExprSchemable, Operator, binary_expr, lit},
+    logical_expr::{Cast, Expr, ExprSchemable, Operator, TryCast, binary_expr, lit},
     sql::sqlparser::ast::BinaryOperator as Op,
 };
 
@@ -25,7 +27,7 @@ struct Operand {
 
 impl Operand {
     fn of(expr: Expr, schema: &DFSchema) -> Option<Self> {
-        let field = expr.to_field(schema).ok()?.1;
+        let field = typed_field(&expr, schema).ok()?;
         let data_type = field.data_type().clone();
         let sql_type = special_type(&expr, schema).or_else(|| SqlType::of_field(&field));
         let json = sql_type.filter(|t| matches!(t, SqlType::Json | SqlType::Jsonb));
@@ -50,6 +52,17 @@ impl Operand {
 
     fn is_bytea(&self) -> bool {
         matches!(self.data_type, DataType::Binary | DataType::BinaryView)
+    }
+}
+
+/// What an expression is. A cast to an Arrow type keeps the label of what it casts in DataFusion's
+/// view of it: a json as text would be called json.
+pub(super) fn typed_field(expr: &Expr, schema: &DFSchema) -> Result<FieldRef> {
+    match expr {
+        Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) => {
+            Ok(Arc::clone(field))
+        }
+        _ => Ok(expr.to_field(schema)?.1),
     }
 }
 

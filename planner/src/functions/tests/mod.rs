@@ -29,6 +29,8 @@ use crate::{catalog::SqlType, error::report};
 fn session() -> SessionContext {
     let registry = FunctionRegistry::new();
     let mut config = SessionConfig::new().with_target_partitions(2);
+    // As in `plan.rs`.
+    config.options_mut().execution.skip_physical_aggregate_schema_check = true;
     config.options_mut().sql_parser.parse_float_as_decimal = true;
     config.options_mut().sql_parser.map_string_types_to_utf8view = true;
     config.options_mut().sql_parser.dialect = Dialect::PostgreSQL;
