@@ -15,6 +15,7 @@ mod subquery_values;
 mod table_source;
 mod types;
 mod unknown_function;
+mod unnest;
 mod using;
 mod view;
 
@@ -100,6 +101,7 @@ pub fn bind_query(
     let plan = lateral::lateral_joins(bound.plan)
         .and_then(subquery_values::subquery_values)
         .and_then(functions::postgresql_plan)
+        .and_then(unnest::correlated_subqueries)
         .map_err(|error| context.source.report(error))?;
     let names = bound.outputs.resolve(plan.schema());
     Ok(BoundQuery { plan, names, relations: bound.relations, stated: parameter_types })

@@ -23,6 +23,7 @@ mod regex;
 mod registry;
 mod row;
 mod series;
+mod single_row;
 mod string;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,8 @@ pub(crate) use nullable::{sql_held, sql_nullable};
 pub(crate) use operators::sql_call;
 pub use operators::{postgresql_expr, postgresql_plan, postgresql_syntax};
 pub use registry::FunctionRegistry;
+pub(crate) use single_row::sql_single_row;
+pub(crate) use window::row_number;
 pub use zone::{Zone, ZoneFacts, time_zone_abbreviations, time_zone_setting, time_zones};
 
 pub(crate) use arithmetic::{Arithmetic, Negate};
@@ -67,6 +70,7 @@ fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         function(CastFunction::new(CastKind::Assignment)),
         function(ToNumeric::new()),
         function(nullable::Nullable::new()),
+        function(single_row::SingleRow::new()),
     ];
     functions.extend(Arithmetic::ALL.map(|op| function(ArithmeticFunction::new(op))));
     functions.extend(compare::all());
