@@ -9,6 +9,7 @@ pub(crate) const REQUIRED: &[&str] = &[
     "between",
     "case",
     "coalesce",
+    "correlated by an inequality",
     "count distinct",
     "cross join",
     "cte",

@@ -27,12 +27,12 @@ impl Generator<'_> {
         let item = match self.aggregate_of(&inner, ty) {
             Some(aggregate) => {
                 let correlation = match self.rng.chance(60) {
-                    true => self.equality(scope, &inner),
-                    false => None,
+                    true => self.correlation(scope, &inner),
+                    false => Vec::new(),
                 };
-                self.features.note(match correlation {
-                    Some(_) => "scalar subquery, correlated",
-                    None => "scalar subquery",
+                self.features.note(match correlation.is_empty() {
+                    false => "scalar subquery, correlated",
+                    true => "scalar subquery",
                 });
                 filter.extend(correlation);
                 aggregate
@@ -53,14 +53,12 @@ impl Generator<'_> {
         let (table, alias) = self.any_table();
         let inner = inner_scope(&table, &alias);
         let mut filter = self.inner_filter(&inner);
-        if self.rng.chance(85)
-            && let Some(correlation) = self.equality(scope, &inner)
-        {
-            filter.push(correlation);
-            if self.rng.chance(30) {
-                filter.extend(self.inequality(scope, &inner));
+        if self.rng.chance(85) {
+            let correlation = self.correlation(scope, &inner);
+            if !correlation.is_empty() {
+                self.features.note("exists, correlated");
             }
-            self.features.note("exists, correlated");
+            filter.extend(correlation);
         }
         self.features.note(if not { "not exists" } else { "exists" });
         let item = *self.rng.pick(&["1", "*", "NULL"]);
@@ -109,11 +107,12 @@ impl Generator<'_> {
         } else {
             self.features.note("in subquery");
         }
-        if self.rng.chance(15)
-            && let Some(correlation) = self.equality(scope, &inner)
-        {
-            self.features.note("in subquery, correlated");
-            filter.push(correlation);
+        if self.rng.chance(15) {
+            let correlation = self.correlation(scope, &inner);
+            if !correlation.is_empty() {
+                self.features.note("in subquery, correlated");
+            }
+            filter.extend(correlation);
         }
         let (not, item) = (if not { " NOT" } else { "" }, choice.1.sql);
         format!(
@@ -121,6 +120,24 @@ impl Generator<'_> {
             table.name,
             where_clause(&filter)
         )
+    }
+
+    /// What ties a subquery to its outer query: mostly an equality, also with or only an inequality.
+    fn correlation(&mut self, scope: &Scope, inner: &Scope) -> Vec<String> {
+        let (equality, inequality) = match self.rng.below(10) {
+            0..6 => (true, false),
+            6..8 => (true, true),
+            _ => (false, true),
+        };
+        let mut conditions = Vec::new();
+        if equality {
+            conditions.extend(self.equality(scope, inner));
+        }
+        if inequality && let Some(condition) = self.inequality(scope, inner) {
+            self.features.note("correlated by an inequality");
+            conditions.push(condition);
+        }
+        conditions
     }
 
     /// An aggregate of this type over the whole scope, if there is one.

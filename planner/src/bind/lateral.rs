@@ -19,20 +19,17 @@ use std::sync::Arc;
 use datafusion::{
     common::{
         JoinType, NullHandling, Result, ScalarValue, TableReference,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+        tree_node::{Transformed, TreeNode},
     },
     logical_expr::{
         Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Projection, Subquery, SubqueryAlias,
         Unnest, utils::conjunction,
     },
 };
-use kestrel_proto::ErrorReport;
 
-use crate::error::to_datafusion;
+use super::unnest::free_references;
 
 /// Rewrites the lateral joins that are of this form, in subqueries, too; others stay.
-///
-/// Errors: 0A000 where an array of the outer query's columns is still taken apart in a subquery.
 pub(super) fn lateral_joins(plan: LogicalPlan) -> Result<LogicalPlan> {
     let rewritten = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Join(join) => match grafted(&join)? {
@@ -40,13 +37,6 @@ pub(super) fn lateral_joins(plan: LogicalPlan) -> Result<LogicalPlan> {
             None => Ok(Transformed::no(LogicalPlan::Join(join))),
         },
         other => Ok(Transformed::no(other)),
-    })?;
-    rewritten.data.apply_with_subqueries(|node| match node {
-        LogicalPlan::Unnest(unnest) if unnest.input.contains_outer_reference() => {
-            let message = "a set-returning function of the outer query's columns in a subquery";
-            Err(to_datafusion(ErrorReport::unsupported(message)))
-        }
-        _ => Ok(TreeNodeRecursion::Continue),
     })?;
     Ok(rewritten.data)
 }
@@ -61,6 +51,10 @@ fn grafted(join: &Join) -> Result<Option<LogicalPlan>> {
         },
         _ => return Ok(None),
     };
+    let is_left = |column| join.left.schema().has_column(column);
+    if !free_references(&subquery.subquery)?.iter().all(is_left) {
+        return Ok(None);
+    }
     let keeps_left = match join.join_type {
         JoinType::Inner => false,
         JoinType::Left if is_unconditional(join) && is_only_unnested(subquery) => true,

@@ -19,6 +19,7 @@ mod subquery_values;
 mod table_source;
 mod types;
 mod unknown_function;
+mod unnest;
 mod using;
 mod view;
 mod whole_row;
@@ -114,6 +115,7 @@ pub fn bind_query(
         .and_then(subquery_values::subquery_values)
         .and_then(functions::postgresql_plan)
         .and_then(correlated_recursion::correlated_recursion)
+        .and_then(unnest::correlated_subqueries)
         .map_err(|error| context.source.report(error))?;
     let names = bound.outputs.resolve(plan.schema());
     let fields = plan.schema().fields().iter().cloned().collect();

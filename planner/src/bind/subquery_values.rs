@@ -7,18 +7,22 @@
 //! |---|---|
 //! | `EXISTS (q)` | `(SELECT count(*) FROM (q)) > 0` |
 //! | `x IN (q)` | true where members equal `x`; else NULL where `x` or a member is NULL; else false |
+//! | `x < ANY (q)` | true where it holds for rows; else NULL where it is NULL for rows; else false |
+//!
+//! So do those conditions of which DataFusion makes no joins; `unnest` joins with the counts then.
+//! Comparisons with ANY and ALL rows of uncorrelated subqueries are left to DataFusion.
 
 use std::sync::Arc;
 
 use datafusion::{
     common::{
-        Column, DFSchema, Result, ScalarValue,
+        Column, DFSchema, JoinType, Result, ScalarValue,
         tree_node::{Transformed, TreeNode},
     },
     functions_aggregate::count::count_all,
     logical_expr::{
-        Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, binary_expr,
-        expr::{BinaryExpr, Exists, InSubquery},
+        Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, binary_expr,
+        expr::{BinaryExpr, Exists, InSubquery, SetComparison, SetQuantifier},
         expr_rewriter::NamePreserver,
         lit,
         utils::{conjunction, merge_schema, split_conjunction_owned},
@@ -26,20 +30,16 @@ use datafusion::{
     },
 };
 
+use super::unnest::{exists_by_join, free_references, member_by_join};
 use crate::functions::{sql_held, sql_nullable};
 
 /// Rewrites a plan and the subqueries within.
 pub(super) fn subquery_values(plan: LogicalPlan) -> Result<LogicalPlan> {
     let plan = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Filter(Filter { predicate, input, .. }) => {
-            let predicate = condition(predicate, input.schema(), true)?;
-            let held = |conjunct| held(conjunct, input.schema());
-            let predicate = conjunction(split_conjunction_owned(predicate).into_iter().map(held));
-            let predicate = predicate.unwrap_or_else(|| lit(true));
-            Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate, input)?)))
+            filter(predicate, input).map(Transformed::yes)
         }
-        // A join's condition takes no scalar subquery.
-        LogicalPlan::Join(_) => Ok(Transformed::no(node)),
+        LogicalPlan::Join(join) => in_join(join),
         node => {
             let schema = merge_schema(&node.inputs());
             let preserver = NamePreserver::new(&node);
@@ -50,6 +50,42 @@ pub(super) fn subquery_values(plan: LogicalPlan) -> Result<LogicalPlan> {
         }
     })?;
     Ok(plan.data)
+}
+
+fn filter(predicate: Expr, input: Arc<LogicalPlan>) -> Result<LogicalPlan> {
+    let predicate = condition_on_subqueries(predicate, input.schema())?;
+    Ok(LogicalPlan::Filter(Filter::try_new(predicate, input)?))
+}
+
+/// A condition of WHERE, with those EXISTS and IN as counts that no join can answer.
+pub(super) fn condition_on_subqueries(predicate: Expr, schema: &DFSchema) -> Result<Expr> {
+    let predicate = condition(predicate, schema, true)?;
+    let held = |conjunct| held(conjunct, schema);
+    let predicate = conjunction(split_conjunction_owned(predicate).into_iter().map(held));
+    Ok(predicate.unwrap_or_else(|| lit(true)))
+}
+
+/// A join's condition takes no subquery: that of an inner join is as good above it.
+fn in_join(mut join: Join) -> Result<Transformed<LogicalPlan>> {
+    let asks = |expr: &Expr| {
+        let is_subquery = |expr: &Expr| {
+            matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_))
+        };
+        expr.exists(|expr| Ok(is_subquery(expr))).unwrap_or(false)
+    };
+    let Some(condition) = join.filter.take_if(|condition| asks(condition)) else {
+        return Ok(Transformed::no(LogicalPlan::Join(join)));
+    };
+    if join.join_type != JoinType::Inner {
+        let schema = merge_schema(&[&join.left, &join.right]);
+        join.filter = Some(value(condition, &schema)?.data);
+        return Ok(Transformed::yes(LogicalPlan::Join(join)));
+    }
+    let (above, within): (Vec<_>, Vec<_>) =
+        split_conjunction_owned(condition).into_iter().partition(asks);
+    join.filter = conjunction(within);
+    let above = conjunction(above).unwrap_or_else(|| lit(true));
+    filter(above, Arc::new(LogicalPlan::Join(join))).map(Transformed::yes)
 }
 
 /// A condition on subqueries alone is no condition on columns: DataFusion would push it below an
@@ -76,21 +112,28 @@ fn condition(expr: Expr, schema: &DFSchema, is_conjunct: bool) -> Result<Expr> {
                 condition(inner, schema, is_conjunct)
             }
             Expr::Exists(Exists { subquery, negated }) => {
-                Ok(Expr::Exists(Exists::new(subquery, !negated)))
+                let inner = Expr::Exists(Exists::new(subquery, !negated));
+                condition(inner, schema, is_conjunct)
             }
             inner => Ok(Expr::Not(Box::new(value(inner, schema)?.data))),
         },
-        Expr::Exists(_) => Ok(expr),
-        Expr::InSubquery(ref member) if !member.negated || is_conjunct && joins_can(member) => {
-            Ok(expr)
-        }
+        Expr::Exists(ref exists) if exists_by_join(&exists.subquery.subquery, schema)? => Ok(expr),
+        Expr::InSubquery(ref member) if is_member_by_join(member, schema, is_conjunct)? => Ok(expr),
         other => Ok(value(other, schema)?.data),
+    }
+}
+
+fn is_member_by_join(member: &InSubquery, schema: &DFSchema, is_conjunct: bool) -> Result<bool> {
+    match member.negated {
+        true => Ok(is_conjunct && joins_can(member)),
+        false => member_by_join(&member.subquery.subquery, schema),
     }
 }
 
 /// A null-aware anti join has one key: the member.
 fn joins_can(not_in: &InSubquery) -> bool {
-    not_in.subquery.outer_ref_columns.is_empty() && !not_in.expr.column_refs().is_empty()
+    let reads_nothing = free_references(&not_in.subquery.subquery).is_ok_and(|r| r.is_empty());
+    reads_nothing && !not_in.expr.column_refs().is_empty()
 }
 
 /// The IN and EXISTS within an expression as counts.
@@ -101,6 +144,11 @@ fn value(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Expr::Exists(Exists { subquery, negated }) => (some(count(&subquery, None)?), negated),
             Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
                 (member_value(*expr, &subquery, schema)?, negated)
+            }
+            Expr::SetComparison(comparison)
+                if !free_references(&comparison.subquery.subquery)?.is_empty() =>
+            {
+                (compared(comparison, schema)?, false)
             }
             other => return Ok(Transformed::no(other)),
         };
@@ -135,6 +183,21 @@ fn member_value(expr: Expr, subquery: &Subquery, schema: &DFSchema) -> Result<Ex
         .when(expr.is_null().and(members), null.clone())
         .when(nulls, null)
         .otherwise(lit(false))
+}
+
+/// A comparison with ANY or ALL rows: decided by one row, NULL where one is not known, or by there
+/// being no such row.
+fn compared(comparison: SetComparison, schema: &DFSchema) -> Result<Expr> {
+    let SetComparison { expr, subquery, op, quantifier } = comparison;
+    let member = Expr::Column(Column::from(subquery.subquery.schema().qualified_field(0)));
+    let holds = binary_expr(outer_references(*expr, schema)?, op, member);
+    let (decides, decided) = match quantifier {
+        SetQuantifier::Any => (holds.clone(), true),
+        SetQuantifier::All => (Expr::Not(Box::new(holds.clone())), false),
+    };
+    when(some(count(&subquery, Some(decides))?), lit(decided))
+        .when(some(count(&subquery, Some(holds.is_null()))?), lit(ScalarValue::Boolean(None)))
+        .otherwise(lit(!decided))
 }
 
 fn some(count: Expr) -> Expr {

@@ -24,6 +24,7 @@ mod regex;
 mod registry;
 mod row;
 mod series;
+mod single_row;
 mod string;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,8 @@ pub(crate) use nullable::{sql_held, sql_nullable};
 pub use operators::{postgresql_expr, postgresql_plan, postgresql_syntax};
 pub(crate) use operators::{row_call, sql_call};
 pub use registry::FunctionRegistry;
+pub(crate) use single_row::sql_single_row;
+pub(crate) use window::row_number;
 pub use zone::{Zone, ZoneFacts, time_zone_abbreviations, time_zone_setting, time_zones};
 
 pub(crate) use arithmetic::{Arithmetic, Negate};
@@ -69,6 +72,7 @@ fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         function(ToNumeric::new()),
         function(nullable::Nullable::new()),
         function(coalesce::Coalesce::default()),
+        function(single_row::SingleRow::new()),
     ];
     functions.extend(Arithmetic::ALL.map(|op| function(ArithmeticFunction::new(op))));
     functions.extend(compare::all());

@@ -16,13 +16,16 @@ use datafusion::{
         row_number::row_number_udwf,
     },
     logical_expr::{
-        Documentation, LimitEffect, PartitionEvaluator, ReversedUDWF, Signature, WindowUDF,
-        WindowUDFImpl,
+        Documentation, LimitEffect, PartitionEvaluator, ReversedUDWF, Signature,
+        WindowFunctionDefinition, WindowUDF, WindowUDFImpl,
         function::{ExpressionArgs, PartitionEvaluatorArgs, WindowUDFFieldArgs},
         window_state::WindowAggState,
     },
     physical_expr::PhysicalExpr,
 };
+use kestrel_proto::ErrorReport;
+
+use crate::error::to_datafusion;
 
 /// All of them.
 pub(super) fn all() -> Vec<Arc<WindowUDF>> {
@@ -34,6 +37,14 @@ pub(super) fn all() -> Vec<Arc<WindowUDF>> {
     ]
     .map(|(inner, result)| Arc::new(WindowUDF::new_from_impl(Signed { inner, result })))
     .into()
+}
+
+/// `row_number()`, a bigint.
+pub(crate) fn row_number() -> Result<WindowFunctionDefinition> {
+    let function = all().into_iter().find(|function| function.name() == "row_number");
+    let function =
+        function.ok_or_else(|| to_datafusion(ErrorReport::internal("row_number is not known")))?;
+    Ok(WindowFunctionDefinition::WindowUDF(function))
 }
 
 /// A window function with another result type.

@@ -9,16 +9,15 @@ use datafusion::{
     common::{Column, DFSchema, JoinType, NullEquality, Result},
     logical_expr::{
         Distinct, Expr, ExprFunctionExt, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder,
-        WindowFunctionDefinition, expr::WindowFunction,
+        expr::WindowFunction,
     },
 };
-use kestrel_proto::ErrorReport;
 
 use super::{
     plan::{known_of, open_value},
     unify::{common_type, unified},
 };
-use crate::{error::to_datafusion, functions::window_functions};
+use crate::{error::to_datafusion, functions::row_number};
 
 /// The word for a join that is a set operation: no other one takes NULLs for equal.
 pub(super) fn word(join: &Join) -> Option<&'static str> {
@@ -83,11 +82,8 @@ fn column_name(side: &str, at: usize) -> String {
 
 /// With the number of each row among its equals.
 fn numbered(rows: LogicalPlanBuilder) -> Result<LogicalPlanBuilder> {
-    let row_number = window_functions().into_iter().find(|f| f.name() == "row_number");
-    let row_number = row_number
-        .ok_or_else(|| to_datafusion(ErrorReport::internal("row_number is not known")))?;
     let columns: Vec<_> = rows.schema().columns().into_iter().map(Expr::Column).collect();
-    let call = WindowFunction::new(WindowFunctionDefinition::WindowUDF(row_number), Vec::new());
+    let call = WindowFunction::new(row_number()?, Vec::new());
     let number = Expr::from(call).partition_by(columns).build()?;
     rows.window(vec![number])
 }
