@@ -21,18 +21,15 @@ use arrow::datatypes::Schema;
 use datafusion::{
     catalog::cte_worktable::CteWorkTable,
     common::{
-        Column, DFSchema, JoinType, Result,
+        DFSchema, JoinType, Result,
         tree_node::{Transformed, TreeNodeRecursion},
     },
     datasource::{provider_as_source, source_as_provider},
-    logical_expr::{
-        Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Projection, RecursiveQuery,
-        expr::BinaryExpr,
-        utils::{conjunction, split_conjunction_owned},
-    },
+    logical_expr::{LogicalPlan, LogicalPlanBuilder, RecursiveQuery},
 };
 use kestrel_proto::ErrorReport;
 
+use super::correlated_conditions::{lifted, refers_outside, restored, with_keys};
 use crate::error::to_datafusion;
 
 /// Rewrites the recursive queries that are of this form.
@@ -61,12 +58,6 @@ pub(super) fn correlated_recursion(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan.data)
 }
 
-/// Whether an expression refers to an outer query. What a lateral subquery refers to is within.
-fn refers_outside(plan: &LogicalPlan) -> bool {
-    !matches!(plan, LogicalPlan::Subquery(_))
-        && (plan.contains_outer_reference() || plan.inputs().into_iter().any(refers_outside))
-}
-
 /// The query without the conditions on the outer one, which are above it; `None`: it is not of this
 /// form.
 fn carrying(query: &RecursiveQuery) -> Result<Option<LogicalPlan>> {
@@ -83,77 +74,8 @@ fn carrying(query: &RecursiveQuery) -> Result<Option<LogicalPlan>> {
     let (first, next) = (Arc::new(first), Arc::new(next));
     let name = query.name.clone();
     let carrying = RecursiveQuery::try_new(name, first, next, query.is_distinct)?;
-    let conditions = keys.into_iter().enumerate().map(|(at, outer)| key(at).eq(outer));
-    let columns = query.schema.iter().map(Expr::from).collect::<Vec<_>>();
-    let plan = LogicalPlanBuilder::from(LogicalPlan::RecursiveQuery(carrying));
-    let plan = match conjunction(conditions) {
-        Some(condition) => plan.filter(condition)?,
-        None => plan,
-    };
-    plan.project(columns)?.build().map(Some)
-}
-
-/// The column of a key. Nothing that a user names is called so.
-fn key_name(at: usize) -> String {
-    format!("kestrel\u{1f}key{at}")
-}
-
-fn key(at: usize) -> Expr {
-    Expr::Column(Column::new_unqualified(key_name(at)))
-}
-
-/// The static term without conditions `own = outer`; its own sides are columns at its end, the outer
-/// ones are put into `keys`.
-fn lifted(plan: &LogicalPlan, keys: &mut Vec<Expr>) -> Result<Option<LogicalPlan>> {
-    match plan {
-        LogicalPlan::Projection(projection)
-            if !projection.expr.iter().any(Expr::contains_outer) =>
-        {
-            let Some(input) = lifted(&projection.input, keys)? else { return Ok(None) };
-            with_keys(projection, input, keys.len()).map(Some)
-        }
-        LogicalPlan::SubqueryAlias(alias) => {
-            let Some(input) = lifted(&alias.input, keys)? else { return Ok(None) };
-            plan.with_new_exprs(vec![], vec![input]).map(Some)
-        }
-        LogicalPlan::Filter(filter) if !refers_outside(&filter.input) => lift(filter, keys),
-        _ => Ok(None),
-    }
-}
-
-fn lift(filter: &Filter, keys: &mut Vec<Expr>) -> Result<Option<LogicalPlan>> {
-    let conjuncts = split_conjunction_owned(filter.predicate.clone());
-    let (outer, own): (Vec<_>, Vec<_>) =
-        conjuncts.into_iter().partition(|conjunct| conjunct.contains_outer());
-    let mut columns: Vec<Expr> = filter.input.schema().iter().map(Expr::from).collect();
-    for condition in outer {
-        let Some((own, outer)) = sides(condition) else { return Ok(None) };
-        columns.push(own.alias(key_name(keys.len())));
-        keys.push(outer);
-    }
-    let mut plan = LogicalPlanBuilder::new_from_arc(Arc::clone(&filter.input));
-    if let Some(condition) = conjunction(own) {
-        plan = plan.filter(condition)?;
-    }
-    plan.project(columns)?.build().map(Some)
-}
-
-/// The own and the outer side of an equality.
-fn sides(condition: Expr) -> Option<(Expr, Expr)> {
-    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition else {
-        return None;
-    };
-    let is_outer = |expr: &Expr| expr.contains_outer() && expr.column_refs().is_empty();
-    match (left.contains_outer(), right.contains_outer()) {
-        (false, true) if is_outer(&right) => Some((*left, *right)),
-        (true, false) if is_outer(&left) => Some((*right, *left)),
-        _ => None,
-    }
-}
-
-fn with_keys(projection: &Projection, input: LogicalPlan, keys: usize) -> Result<LogicalPlan> {
-    let exprs = projection.expr.iter().cloned().chain((0..keys).map(key));
-    LogicalPlanBuilder::from(input).project(exprs.collect::<Vec<_>>())?.build()
+    let plan = LogicalPlan::RecursiveQuery(carrying);
+    restored(plan, keys, &query.schema).map(Some)
 }
 
 /// Takes the keys from the work table to the top of the recursive term.
@@ -178,7 +100,7 @@ impl Carry<'_> {
             }
             LogicalPlan::Projection(projection) => {
                 let Some(input) = self.through(&projection.input)? else { return Ok(None) };
-                with_keys(projection, input, self.keys).map(Some)
+                with_keys(projection, input, 0..self.keys).map(Some)
             }
             LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => self.through_one(plan, 0),
             LogicalPlan::Join(join) => {

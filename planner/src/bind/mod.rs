@@ -3,6 +3,7 @@
 
 mod check_names;
 mod column_names;
+mod correlated_conditions;
 mod correlated_recursion;
 mod json_records;
 mod lateral;
@@ -115,6 +116,7 @@ pub fn bind_query(
         .and_then(subquery_values::subquery_values)
         .and_then(functions::postgresql_plan)
         .and_then(correlated_recursion::correlated_recursion)
+        .and_then(correlated_conditions::conditions_above_aliases)
         .and_then(unnest::correlated_subqueries)
         .map_err(|error| context.source.report(error))?;
     let names = bound.outputs.resolve(plan.schema());

@@ -133,7 +133,8 @@ fn no_values() -> datafusion::sql::sqlparser::ast::Values {
     }
 }
 
-/// A column of the static term that is NULL is a text (`analyzeCTETargetList`).
+/// A column of the static term that is NULL is a text (`analyzeCTETargetList`). The cast is one that
+/// nobody writes in PostgreSQL's SQL: the types of the whole query tell it from `NULL::text`.
 fn nulls_are_texts(term: &mut SetExpr) {
     let SetExpr::Select(select) = term else { return };
     for item in &mut select.projection {
@@ -142,7 +143,7 @@ fn nulls_are_texts(term: &mut SetExpr) {
         };
         if matches!(expr, Expr::Value(value) if value.value == Value::Null) {
             *expr = Expr::Cast {
-                kind: CastKind::Cast,
+                kind: CastKind::TryCast,
                 expr: Box::new(expr.clone()),
                 data_type: DataType::Text,
                 array: false,

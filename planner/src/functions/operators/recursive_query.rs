@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::{
     catalog::cte_worktable::CteWorkTable,
     common::{
-        DFSchema, Result,
+        DFSchema, Result, ScalarValue,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     datasource::{provider_as_source, source_as_provider},
@@ -26,7 +26,10 @@ use super::{
 use crate::{
     catalog::SqlType,
     error::to_datafusion,
-    functions::{cast::cast_always, nullable::sql_nullable, operators::Known, sql_name},
+    functions::{
+        cast::cast_always, literal::is_untyped_text, nullable::sql_nullable, operators::Known,
+        sql_name,
+    },
 };
 
 /// Fractional digits that a column gets at most because the recursive term has them.
@@ -43,9 +46,11 @@ pub(super) fn recursive_query(query: RecursiveQuery) -> Result<LogicalPlan> {
     let RecursiveQuery { name, static_term, recursive_term, is_distinct, .. } = query;
     let written = as_written(Arc::unwrap_or_clone(recursive_term));
     let mut first = postgresql_plan(Arc::unwrap_or_clone(static_term))?;
+    let open: Vec<bool> =
+        (0..first.schema().fields().len()).map(|at| is_open(&first, at)).collect();
     for pass in 0..PASSES {
         let next = postgresql_plan(over_work_table(written.clone(), &name, first.schema())?)?;
-        let types = column_types(&name, (&first, &next), pass)?;
+        let types = column_types(&name, (&first, &next), &open, pass)?;
         let (typed, is_settled) = with_types(first, &types)?;
         first = typed;
         if is_settled {
@@ -101,10 +106,32 @@ fn is_work_table(scan: &TableScan, name: &str) -> bool {
     })
 }
 
-/// The types that the columns of both terms get.
+/// Whether a column of the static term is a NULL or a quoted text without a type: as the work
+/// table's it is a text, overall it is what the other term's is.
+fn is_open(term: &LogicalPlan, column: usize) -> bool {
+    let LogicalPlan::Projection(projection) = term else { return false };
+    match projection.expr.get(column).map(|expr| expr.clone().unalias()) {
+        // The query gives the columns other names.
+        Some(Expr::Column(column)) => {
+            let at = projection.input.schema().maybe_index_of_column(&column);
+            at.is_some_and(|at| is_open(&projection.input, at))
+        }
+        // That of `recursive_queries`.
+        Some(Expr::TryCast(cast)) => is_null(&cast.expr),
+        Some(expr) => is_null(&expr) || is_untyped_text(&expr),
+        None => false,
+    }
+}
+
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::Null, _))
+}
+
+/// The types that the columns of both terms get. `open`: [`is_open`] of the static term's.
 fn column_types(
     name: &str,
     (first, next): (&LogicalPlan, &LogicalPlan),
+    open: &[bool],
     pass: usize,
 ) -> Result<Vec<DataType>> {
     let columns = first.schema().fields().iter().zip(next.schema().fields()).enumerate();
@@ -114,7 +141,12 @@ fn column_types(
             Known::Typed(other) => Known::Typed(plain(&other)),
             Known::Untyped => Known::Untyped,
         };
-        let common = common_type("UNION", &[Known::Typed(own.clone()), known.clone()])?;
+        let common = common_type("UNION", &[Known::Typed(own.clone()), known.clone()]);
+        let common = match open.get(at) {
+            // Without a type of its own it has one in common with any.
+            Some(true) => common.unwrap_or_default(),
+            _ => common?,
+        };
         let overall = common.unwrap_or_else(|| match &known {
             Known::Typed(other) => other.clone(),
             Known::Untyped => own.clone(),

@@ -17,7 +17,7 @@ use super::{
     plan::{known_of, open_value},
     unify::{common_type, unified},
 };
-use crate::{error::to_datafusion, functions::row_number};
+use crate::functions::row_number;
 
 /// The word for a join that is a set operation: no other one takes NULLs for equal.
 pub(super) fn word(join: &Join) -> Option<&'static str> {
