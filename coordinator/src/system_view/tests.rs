@@ -203,7 +203,7 @@ pub(super) fn context() -> Arc<SystemViewContext> {
     context_of(catalog())
 }
 
-fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
+fn session() -> SessionFacts {
     let setting = |name: &str, value: &str| SettingFacts {
         name: name.into(),
         value: value.into(),
@@ -212,7 +212,7 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         boot_value: value.into(),
         ..SettingFacts::default()
     };
-    let session = SessionFacts {
+    SessionFacts {
         backend_pid: 42,
         user: "kestrel".into(),
         session_user: "kestrel".into(),
@@ -223,9 +223,12 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         server_version: "15.0 (Kestrel 0.1.0)".into(),
         query: "SELECT 1".into(),
         ..SessionFacts::default()
-    };
+    }
+}
+
+fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
     let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-    let mut context = SystemViewContext::new(Arc::new(catalog), session, now);
+    let mut context = SystemViewContext::new(Arc::new(catalog), session(), now);
     context.datanode_states.insert(1, "down".into());
     context.activities.push(Activity {
         process_id: 42,

@@ -136,6 +136,16 @@ impl FakeSession {
         let rows: BatchStream = Box::pin(stream::iter([Ok(batch)]));
         Outcome::Rows { fields, rows, tag: RowsTag::Counted("SELECT") }
     }
+
+    /// A notice while the rows are not there yet, and they come only when it was seen.
+    fn noticed(&self, notices: &NoticeSender) -> Outcome {
+        notices.send(ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, "look"));
+        let log = Arc::clone(&self.log);
+        self.rows(stream::once(async move {
+            log.wait_for("the client saw the notice").await;
+            Ok(batch(0..1))
+        }))
+    }
 }
 
 #[async_trait]
@@ -200,16 +210,7 @@ impl Session for FakeSession {
             // A row, and then nothing for ever.
             "wait" => Ok(self.rows(stream::iter([Ok(batch(0..1))]).chain(stream::pending()))),
             "endless" => Ok(self.rows(stream::repeat_with(|| Ok(batch(0..1_000))))),
-            // A notice while the rows are not there yet, and they come only when it was seen.
-            "notice" => {
-                let report = ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, "look");
-                notices.send(report);
-                let log = Arc::clone(&self.log);
-                Ok(self.rows(stream::once(async move {
-                    log.wait_for("the client saw the notice").await;
-                    Ok(batch(0..1))
-                })))
-            }
+            "notice" => Ok(self.noticed(&notices)),
             "hang" => {
                 cancel.cancelled().await;
                 self.log.add("hang was cancelled");

@@ -148,10 +148,8 @@ fn narrowed(
                 return narrowed(&projection.input, columns, join_types);
             }
         }
-        LogicalPlan::Join(join) if join_types.contains(&join.join_type) => {
-            if has_all(&join.left) {
-                return narrowed(&join.left, columns, join_types);
-            }
+        LogicalPlan::Join(join) if join_types.contains(&join.join_type) && has_all(&join.left) => {
+            return narrowed(&join.left, columns, join_types);
         }
         _ => {}
     }

@@ -17,6 +17,9 @@ struct Sides {
     right_keys: Option<Vec<Column>>,
 }
 
+/// A join's equalities, and its other condition.
+type Conditions = (Vec<(Expr, Expr)>, Option<Expr>);
+
 impl Push<'_> {
     pub(super) fn join(&mut self, join: &Join) -> Result<Pushed> {
         let sides = self.sides(join)?;
@@ -74,12 +77,7 @@ impl Push<'_> {
     }
 
     /// The join's conditions, and that the keys of both sides are equal.
-    fn conditions(
-        &self,
-        join: &Join,
-        sides: &Sides,
-        keys: &[Column],
-    ) -> Result<(Vec<(Expr, Expr)>, Option<Expr>)> {
+    fn conditions(&self, join: &Join, sides: &Sides, keys: &[Column]) -> Result<Conditions> {
         let mut on = Vec::new();
         let mut filters = Vec::new();
         for (left, right) in &join.on {
