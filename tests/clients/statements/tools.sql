@@ -229,6 +229,8 @@ FROM cte)) THEN True ELSE False END as can_signal_backend
 FROM pg_catalog.pg_roles as roles
 WHERE rolname = current_user
 ----
+- OID|kestrel|t|t|t|f
++ 10|kestrel|t|t|t|f
 
 == pgAdmin
 SELECT pid, datname, usename, application_name, client_addr, pg_catalog.to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ') AS backend_start, state, wait_event_type || ': ' || wait_event AS wait_event, array_to_string(pg_catalog.pg_blocking_pids(pid), ', ') AS blocking_pids, query
