@@ -1,6 +1,6 @@
 //! Shows the server who we are: trust, a password in clear text, md5, SCRAM-SHA-256.
 
-use std::{future::poll_fn, io};
+use std::future::poll_fn;
 
 use fallible_iterator::FallibleIterator;
 use kestrel_proto::{ErrorReport, Result};
@@ -181,17 +181,14 @@ impl Dialog<'_> {
     }
 
     fn lost(&self, lost: &Lost) -> ErrorReport {
+        let address = &self.connector.settings().address;
+        let unreachable = |why: &dyn std::fmt::Display| {
+            let detail = format!("Connecting to {address}: {why}.");
+            report::unreachable(self.connector.datanode(), detail)
+        };
         match lost {
-            // It was never there.
-            Lost::Closed | Lost::Io(_) => {
-                let why = match lost {
-                    Lost::Io(error) => error.to_string(),
-                    _ => io::Error::from(io::ErrorKind::ConnectionReset).to_string(),
-                };
-                let address = &self.connector.settings().address;
-                let detail = format!("Connecting to {address}: {why}.");
-                report::unreachable(self.connector.datanode(), detail)
-            }
+            Lost::Closed => unreachable(&"the server closed the connection"),
+            Lost::Io(error) => unreachable(error),
             Lost::Malformed(_) => lost.report(self.connector.datanode()),
         }
     }

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 /// After the first failure.
 const DELAY_MIN: Duration = Duration::from_millis(50);
-/// After many.
-const DELAY_MAX: Duration = Duration::from_secs(2);
+/// After many. Less than who needs a session waits, or he would not see the database come back.
+const DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// The failures since the last success, and when the next attempt may begin.
 #[derive(Debug, Default)]
@@ -81,7 +81,7 @@ mod tests {
         for _ in 0..1000 {
             backoff.failed(at(1000));
         }
-        assert_eq!(backoff.turn(at(1000)), Turn::WaitUntil(at(3000)));
+        assert_eq!(backoff.turn(at(1000)), Turn::WaitUntil(at(2000)));
         backoff.succeeded();
         assert_eq!(
             [backoff.turn(at(1000)), backoff.turn(at(1000))],

@@ -84,13 +84,20 @@ impl Session {
         match self.phase {
             Phase::Ready(_) => return Ok(()),
             Phase::Closed => return Err(self.closed()),
+            // Dropped while it was settled: that request could hit the next statement.
+            Phase::Busy { .. } if self.is_settling => {
+                self.phase = Phase::Closed;
+                return Err(self.closed());
+            }
             Phase::Busy { wants_copy_data: true } => {
                 self.queue_copy_fail("the datanode has ended the COPY");
             }
             Phase::Busy { wants_copy_data: false } => {}
         }
         let bound = self.connector.settings().cancel_timeout;
+        self.is_settling = true;
         let settled = self.cancel_and_drain(bound).await;
+        self.is_settling = false;
         if settled.is_err() {
             self.phase = Phase::Closed;
         }

@@ -76,6 +76,7 @@ impl Session {
                 }
                 answer => {
                     if let Err(malformed) = collected.take(answer) {
+                        self.phase = Phase::Closed;
                         return Err(self.malformed(malformed));
                     }
                     // The rest is not read for nothing: whoever uses the session next cancels.

@@ -42,6 +42,8 @@ pub struct Session {
     pub(super) connector: Arc<Connector>,
     pub(super) phase: Phase,
     cancel_key: Option<(i32, i32)>,
+    /// A request to cancel was sent that may still be on its way.
+    pub(super) is_settling: bool,
     parameters: BTreeMap<String, String>,
     notices: Notices,
 }
@@ -102,6 +104,7 @@ impl Session {
             connector,
             phase: Phase::Busy { wants_copy_data: false },
             cancel_key: None,
+            is_settling: false,
             parameters: BTreeMap::new(),
         }
     }

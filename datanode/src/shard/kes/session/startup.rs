@@ -17,7 +17,7 @@ const SESSION_SETTINGS: [(&str, &str); 10] = [
     ("client_encoding", "UTF8"),
     ("application_name", "kestrel"),
     ("search_path", ""),
-    ("DateStyle", "ISO"),
+    ("DateStyle", "ISO, MDY"),
     ("IntervalStyle", "postgres"),
     ("TimeZone", "UTC"),
     ("extra_float_digits", "3"),

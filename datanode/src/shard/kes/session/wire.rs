@@ -170,7 +170,7 @@ mod tests {
 
     fn message(tag: u8, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(payload.len() + 4).unwrap();
-        [&[tag], length.to_be_bytes().as_slice(), payload].concat()
+        [[tag].as_slice(), &length.to_be_bytes(), payload].concat()
     }
 
     fn wire(bytes: &[u8], message_bytes_max: usize) -> Wire {
