@@ -191,8 +191,9 @@ async fn answers_that_make_no_sense() {
 
 #[tokio::test]
 async fn a_flood_is_not_kept() {
-    let notice =
-        message(b'N', &[b"SNOTICE\0C00000\0M", vec![b'x'; 10_000].as_slice(), b"\0\0"].concat());
+    let words = [b'x'; 10_000];
+    let fields = [b"SNOTICE\0C00000\0M".as_slice(), &words, b"\0\0"].concat();
+    let notice = message(b'N', &fields);
     let parameter = |i: usize| message(b'S', format!("name{i}\0value\0").as_bytes());
     let mut script: Vec<u8> = notice.repeat(2000);
     script.extend((0..10_000).flat_map(parameter));

@@ -36,12 +36,17 @@ fn check(error: &ErrorReport, message: &str, detail: &str) {
     assert_eq!(error.datanode.as_deref(), Some("dn1"));
 }
 
+async fn stop(server: &Arc<TestPostgres>, mode: &'static str) {
+    let server = Arc::clone(server);
+    tokio::task::spawn_blocking(move || server.stop(mode)).await.unwrap();
+}
+
 const ENDED: &str = "the shard database of dn1 has been stopped or restarted";
 const UNREACHABLE: &str = "the shard database of dn1 is not reachable";
 
 #[tokio::test]
 async fn a_killed_process_ends_all_sessions() {
-    let Some(server) = own() else { return };
+    let Some(server) = own().map(Arc::new) else { return };
     let mut killed = connect(server.settings()).await.unwrap();
     let mut other = connect(server.settings()).await.unwrap();
     let mut writer = connect(server.settings()).await.unwrap();
@@ -64,25 +69,18 @@ async fn a_killed_process_ends_all_sessions() {
 
 #[tokio::test]
 async fn a_stopped_database_says_so() {
-    let Some(server) = own() else { return };
+    let Some(server) = own().map(Arc::new) else { return };
     for mode in ["fast", "immediate"] {
         let mut sleeping = connect(server.settings()).await.unwrap();
         let mut reading = connect(server.tcp_settings_of("postgres", "127.0.0.1")).await.unwrap();
         let sql = "COPY (SELECT generate_series(1, 1000000000000)) TO STDOUT";
         let copy = reading.copy_out(sql).await.unwrap();
-        let stop = async {
+        let stopped = async {
             sleep(SOON).await;
-            tokio::task::block_in_place(|| server.stop(mode));
+            stop(&server, mode).await;
         };
-        let (sleeping, copied, ()) = tokio::join!(
-            sleeping.query(LONG),
-            copy.try_for_each(|_| async {
-                // Or the server's last words would come before all that it had sent.
-                tokio::task::yield_now().await;
-                Ok(())
-            }),
-            stop
-        );
+        let (sleeping, copied, ()) =
+            tokio::join!(sleeping.query(LONG), copy.try_for_each(|_| async { Ok(()) }), stopped);
         let sqlstate = if mode == "fast" { "57P01" } else { "57P02" };
         check(&sleeping.unwrap_err(), ENDED, sqlstate);
         let error = copied.unwrap_err();
@@ -94,19 +92,20 @@ async fn a_stopped_database_says_so() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_restart_is_waited_for() {
-    let Some(server) = own() else { return };
+    let Some(server) = own().map(Arc::new) else { return };
     let restart_wait = Duration::from_secs(30);
     let settings = KesSettings { restart_wait, ..server.settings() };
     let pool = Pool::new(settings, DatanodeId(0)).unwrap();
     let sessions = join_all((0..8).map(|_| pool.get())).await;
     drop(sessions.into_iter().collect::<Result<Vec<_>, _>>().unwrap());
     assert_eq!(pool.state().idle, 8);
-    tokio::task::block_in_place(|| server.stop("fast"));
+    stop(&server, "fast").await;
     let start = async {
         sleep(SOON).await;
-        tokio::task::block_in_place(|| server.start_again());
+        let server = Arc::clone(&server);
+        tokio::task::spawn_blocking(move || server.start_again()).await.unwrap();
     };
     let statements = (0..8).map(|_| async {
         let mut session = pool.get().await?;
@@ -144,7 +143,7 @@ async fn many_who_need_a_session_do_not_storm() {
     assert!(begin.elapsed() < Duration::from_secs(10));
     assert!(failed.into_iter().all(|session| session.is_err()));
     let attempts = attempts.load(Ordering::Relaxed);
-    assert!((1..20).contains(&attempts), "{attempts} attempts for 200 who wait");
+    assert!(attempts < 20, "{attempts} attempts for 200 who wait");
     assert_eq!(pool.state().in_use, 0);
 }
 

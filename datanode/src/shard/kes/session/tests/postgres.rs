@@ -28,7 +28,6 @@ const RULES: &str = "\
     local   all  scram_user  scram-sha-256\n\
     local   all  clear_user  password\n\
     local   all  nobody      reject\n\
-    local   all  peer_user   peer\n\
     local   all  all         trust\n\
     hostssl all  all         127.0.0.1/32  scram-sha-256\n\
     host    all  clear_user  127.0.0.1/32  password\n\
@@ -42,7 +41,7 @@ const USERS: &str = "
     SET password_encryption = 'scram-sha-256';
     CREATE ROLE scram_user LOGIN PASSWORD 'open-sesame';
     CREATE ROLE clear_user LOGIN PASSWORD 'open-sesame';
-    CREATE ROLE peer_user LOGIN; CREATE ROLE nobody LOGIN;";
+    CREATE ROLE nobody LOGIN;";
 
 /// A running server. It ends, and its directory goes, with the value or with this process.
 pub(super) struct TestPostgres {
