@@ -77,6 +77,8 @@ impl Pool {
     /// # Errors
     /// F0000: the root certificates cannot be read.
     pub fn new(settings: KesSettings, datanode: DatanodeId) -> Result<Self> {
+        let runtime = Handle::try_current()
+            .map_err(|error| ErrorReport::internal(format!("a pool of sessions: {error}")))?;
         let sessions_max = settings.sessions_max.clamp(1, Semaphore::MAX_PERMITS);
         let idle_timeout = settings.idle_timeout;
         let shared = Arc::new(Shared {
@@ -86,7 +88,7 @@ impl Pool {
             idle: Mutex::new(vec![]),
             backoff: Mutex::new(Backoff::default()),
             waiting: AtomicUsize::new(0),
-            runtime: Handle::current(),
+            runtime,
         });
         shared.runtime.spawn(close_idle(Arc::downgrade(&shared), idle_timeout));
         Ok(Self { shared })

@@ -1,5 +1,7 @@
 //! Statements whose answers are small: rows as text, a command tag, how many rows it touched.
 
+use std::ops::Range;
+
 use fallible_iterator::FallibleIterator;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use postgres_protocol::message::{
@@ -198,7 +200,7 @@ fn columns(body: &RowDescriptionBody) -> Result<Vec<Column>, String> {
 fn row(body: &DataRowBody) -> Result<(Result<Row>, usize), String> {
     let ranges: Vec<_> = body.ranges().collect().map_err(|error| error.to_string())?;
     let bytes = body.buffer().len() + size_of::<Row>() + ranges.len() * VALUE_BYTES;
-    let value = |range: Option<std::ops::Range<usize>>| {
+    let value = |range: Option<Range<usize>>| -> Result<Option<String>> {
         let Some(range) = range else { return Ok(None) };
         let value = body.buffer().get(range).unwrap_or_default();
         let text = std::str::from_utf8(value).map_err(|_| {

@@ -1,6 +1,6 @@
 //! The beginning of a session: who connects, and the settings that all sessions have.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use kestrel_proto::Result;
 use postgres_protocol::message::frontend;
@@ -52,8 +52,7 @@ async fn begin(connector: Arc<Connector>) -> Result<Session> {
     frontend::startup_message(parameters, opened.wire.outgoing()).map_err(|_| {
         report::refused(connector.datanode(), "The user's or database's name has a byte 0.")
     })?;
-    // `authenticate` waits for answers only: this is the flush of the packet.
-    std::future::poll_fn(|cx| opened.wire.poll_flush(cx))
+    poll_fn(|cx| opened.wire.poll_flush(cx))
         .await
         .map_err(|lost| lost.report(connector.datanode()))?;
     authenticate(&connector, &mut opened).await?;
