@@ -118,6 +118,17 @@ pub(super) fn notice(datanode: DatanodeId, fields: ErrorFields<'_>) -> Result<Er
     Ok(general(severity, &fields).on_datanode(datanode.name()))
 }
 
+/// A server that is killed, or stopped at once, says so in a WARNING and is gone (`quickdie`,
+/// postgres.c): the error of who then finds the connection closed.
+pub(super) fn announced_end(datanode: DatanodeId, notice: &ErrorReport) -> Option<ErrorReport> {
+    let is_end = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(&notice.sqlstate);
+    let said = || {
+        let (severity, sqlstate) = (notice.severity.as_str(), notice.sqlstate.as_str());
+        format!("{severity}: {} (SQLSTATE {sqlstate}).", notice.message)
+    };
+    is_end.then(|| ended(datanode, said()))
+}
+
 fn general(severity: Severity, fields: &Fields) -> ErrorReport {
     let known = SqlState::parse(&fields.sqlstate);
     // A code that we do not have: its class's, and the code itself where people see it.

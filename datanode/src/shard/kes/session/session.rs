@@ -46,6 +46,8 @@ pub struct Session {
     pub(super) is_settling: bool,
     parameters: BTreeMap<String, String>,
     notices: Notices,
+    /// What the server has said about a connection that it will close.
+    announced_end: Option<ErrorReport>,
 }
 
 /// What a session is doing.
@@ -101,6 +103,7 @@ impl Session {
         Self {
             wire,
             notices: Notices::new(connector.settings().notices_max),
+            announced_end: None,
             connector,
             phase: Phase::Busy { wants_copy_data: false },
             cancel_key: None,
@@ -229,7 +232,7 @@ impl Session {
         };
         let words = tokio::time::timeout(LAST_WORDS_WAIT, words).await;
         self.phase = Phase::Closed;
-        words.unwrap_or_else(|_elapsed| lost.report(self.connector.datanode()))
+        words.unwrap_or_else(|_elapsed| self.lost(lost))
     }
 
     /// The next answer.
@@ -249,7 +252,7 @@ impl Session {
             let answer = match ready!(self.wire.poll_incoming(cx)) {
                 Ok(Incoming::CopyData(data)) => Ok(Some(Answer::CopyData(data))),
                 Ok(Incoming::Message(message)) => self.understand(message),
-                Err(lost) => Err(lost.report(self.connector.datanode())),
+                Err(lost) => Err(self.lost(&lost)),
             };
             match answer {
                 Ok(None) => {}
@@ -294,7 +297,9 @@ impl Session {
             }
             Message::NoticeResponse(body) => {
                 let notice = report::notice(datanode, body.fields());
-                self.notices.push(notice.map_err(|lost| lost.report(datanode))?);
+                let notice = notice.map_err(|lost| lost.report(datanode))?;
+                self.announced_end = report::announced_end(datanode, &notice);
+                self.notices.push(notice);
                 return Ok(None);
             }
             Message::ParameterStatus(body) => {
@@ -324,6 +329,11 @@ impl Session {
             b'E' => Ok(TransactionStatus::Failed),
             other => Err(self.malformed(format!("the transaction status {other}"))),
         }
+    }
+
+    fn lost(&self, lost: &Lost) -> ErrorReport {
+        let announced = self.announced_end.clone();
+        announced.unwrap_or_else(|| lost.report(self.connector.datanode()))
     }
 
     /// 58K01.

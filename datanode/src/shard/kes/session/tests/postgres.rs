@@ -111,7 +111,7 @@ impl TestPostgres {
     pub(super) fn start_again(&self) {
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories=.. -c fsync=off \
-             -c hba_file=../hba.conf -c ssl=on -c ssl_cert_file=../server.crt \
+             -c hba_file=hba.conf -c ssl=on -c ssl_cert_file=../server.crt \
              -c ssl_key_file=../server.key -c timezone=Asia/Tokyo -c datestyle=German \
              -c max_connections=60",
             self.port
