@@ -1,6 +1,12 @@
 //! Ends statements that nobody waits for any more.
 
-use std::{future::poll_fn, io, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use kestrel_proto::Result;
 use postgres_protocol::message::frontend;
@@ -124,22 +130,20 @@ impl Session {
 
     /// Sends what is left to be sent and reads up to `ReadyForQuery`.
     async fn drain(&mut self) -> Result<()> {
-        poll_fn(|cx| {
-            // The server reads what is left of a COPY while it fails; if not, its answer says why.
-            let _ = self.wire.poll_flush(cx);
-            loop {
-                match self.poll_answer(cx) {
-                    Poll::Ready(Ok(Answer::Ready)) => return Poll::Ready(Ok(())),
-                    Poll::Ready(Ok(Answer::CopyIn)) => {
-                        self.queue_copy_fail("the datanode has ended the COPY");
-                        let _ = self.wire.poll_flush(cx);
-                    }
-                    Poll::Ready(Ok(_)) => {}
-                    Poll::Ready(Err(report)) => return Poll::Ready(Err(report)),
-                    Poll::Pending => return Poll::Pending,
-                }
+        poll_fn(|cx| self.poll_drain(cx)).await?;
+        // What the server has not read of a COPY that failed: it skips that.
+        self.flush().await
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // A connection that takes nothing more says why when it is read.
+        let _ = self.wire.poll_flush(cx);
+        while !matches!(self.phase, Phase::Ready(_)) {
+            if let Answer::CopyIn = ready!(self.poll_answer(cx))? {
+                self.queue_copy_fail("the datanode has ended the COPY");
+                let _ = self.wire.poll_flush(cx);
             }
-        })
-        .await
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -111,7 +111,11 @@ impl Session {
         let mut rows = 0;
         loop {
             match self.answer_while_writing().await {
-                Ok(Answer::Ready) => return failed.map_or(Ok(rows), Err),
+                Ok(Answer::Ready) => {
+                    // What the server has not read of a COPY that failed: it skips that.
+                    let flushed = self.flush().await;
+                    return failed.map_or(flushed.map(|()| rows), Err);
+                }
                 Ok(Answer::Complete(tag)) => rows = affected_rows(&tag).unwrap_or_default(),
                 Ok(Answer::Failed(report)) => {
                     failed.get_or_insert(report);

@@ -51,9 +51,14 @@ impl<S: DerefMut<Target = Session> + Unpin> CopyOut<S> {
         Ok(Self { session, tag: None, failed: None, is_done: false })
     }
 
+    /// The command tag, once the stream has ended.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
     /// How many rows there were, once the stream has ended.
     pub fn rows(&self) -> Option<u64> {
-        affected_rows(self.tag.as_deref()?)
+        affected_rows(self.tag()?)
     }
 
     /// The session; busy, unless the stream has ended.

@@ -210,7 +210,9 @@ impl Shared {
     }
 
     /// Keeps a session, if it may be used again.
-    fn put_back(&self, session: Session) {
+    fn put_back(&self, mut session: Session) {
+        // They were for whoever had it.
+        session.take_notices();
         if session.transaction_status() == Some(TransactionStatus::Idle) {
             self.idle.lock().push(Idle { session, since: Instant::now() });
         } else {

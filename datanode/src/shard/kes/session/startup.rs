@@ -60,6 +60,7 @@ async fn begin(connector: Arc<Connector>) -> Result<Session> {
     let mut session = Session::starting(connector, opened.wire);
     session.started().await?;
     session.query(&session_settings(lock_timeout)).await?;
+    session.take_notices();
     Ok(session)
 }
 

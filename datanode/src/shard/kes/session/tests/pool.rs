@@ -39,6 +39,7 @@ async fn sessions_are_used_again() {
     let pool = pool(server.settings());
     let mut first = pool.get().await.unwrap();
     let first_process = process(&mut first).await;
+    first.query("DO $$BEGIN RAISE NOTICE 'for the first'; END$$").await.unwrap();
     let mut second = pool.get().await.unwrap();
     let second_process = process(&mut second).await;
     assert_ne!(first_process, second_process);
@@ -47,7 +48,12 @@ async fn sessions_are_used_again() {
     drop(second);
     until(&pool, 0, 2).await;
     // The one that was used last.
-    assert_eq!(process(&mut pool.get().await.unwrap()).await, second_process);
+    let mut third = pool.get().await.unwrap();
+    assert_eq!(process(&mut third).await, second_process);
+    let mut fourth = pool.get().await.unwrap();
+    assert_eq!(process(&mut fourth).await, first_process);
+    assert!(fourth.take_notices().is_empty(), "another one's notices");
+    drop((third, fourth));
     until(&pool, 0, 2).await;
 }
 
