@@ -119,9 +119,13 @@ impl Connector {
         }
         let server = ServerName::try_from(host.to_string())
             .map_err(|error| report::refused(self.datanode, format!("\"{host}\": {error}.")))?;
-        let stream = tls.connect(server, stream).await.map_err(|error| {
-            let detail = format!("TLS with {}: {error}.", self.settings.address);
-            report::refused(self.datanode, detail)
+        let stream = tls.connect(server, stream).await.map_err(|error| match error.kind() {
+            // What rustls says: a certificate, for example.
+            io::ErrorKind::InvalidData => {
+                let detail = format!("TLS with {}: {error}.", self.settings.address);
+                report::refused(self.datanode, detail)
+            }
+            _ => self.unreachable(&error),
         })?;
         Ok(Box::new(stream))
     }

@@ -4,7 +4,6 @@
 //! point. A message's length is believed only as far as its bytes have come.
 
 use std::{
-    future::Future,
     pin::pin,
     task::{Context, Poll, ready},
 };

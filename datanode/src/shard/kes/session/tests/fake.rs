@@ -74,7 +74,7 @@ async fn beginnings_that_make_no_sense() {
         ("an unknown message", message(b'?', b"x"), "58K01", "unknown message tag"),
         ("a row", message(b'D', b"\0\0"), "58K01", "does not belong to authentication"),
         ("COPY data", message(b'd', b"x"), "58K01", "before the authentication"),
-        ("a large error", message(b'E', &[b'M'; 2 << 20]), "58K01", "more than"),
+        ("a large error", message(b'E', &vec![b'M'; 2 << 20]), "58K01", "more than"),
         ("an error cut short", message(b'E', b"Mno end"), "58K01", "unexpected EOF"),
         ("an unknown method", authentication(77, b""), "58K01", "unknown authentication tag `77`"),
         ("GSSAPI", authentication(7, b""), "F0000", "authentication by GSSAPI"),
