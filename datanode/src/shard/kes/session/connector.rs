@@ -1,6 +1,6 @@
 //! Opens connections to a shard's database: over TCP, encrypted or not, or a unix socket.
 
-use std::{io, sync::Arc};
+use std::io;
 
 use bytes::BytesMut;
 use kestrel_proto::{DatanodeId, ErrorReport, Result};
