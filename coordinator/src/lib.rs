@@ -10,7 +10,6 @@ pub mod access;
 pub mod catalog;
 pub mod cluster;
 pub mod copy;
-mod encoding;
 pub mod engine;
 pub mod metrics;
 pub mod query;

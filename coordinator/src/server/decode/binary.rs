@@ -1,16 +1,17 @@
 //! Parameters in binary format: what PostgreSQL's receive functions read.
 
-use arrow::datatypes::IntervalMonthDayNano;
 use bytes::{Buf, Bytes};
 use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
     catalog::{Element, SqlType},
     functions::SessionFormats,
+    wire_binary::{
+        JSONB_VERSION, received_date, received_interval, received_time, received_timestamp, utf8,
+    },
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{numeric, out_of_range, received_date, received_timestamp, string};
-use crate::encoding::utf8;
+use super::{numeric, string};
 
 /// Reads parameter `number` (counted from 1).
 pub(super) fn decode(sql_type: SqlType, bytes: Bytes, number: usize) -> Result<ScalarValue> {
@@ -28,24 +29,20 @@ pub(super) fn decode(sql_type: SqlType, bytes: Bytes, number: usize) -> Result<S
             string(sql_type, utf8(&input.rest())?.to_string())
         }
         SqlType::Date => ScalarValue::Date32(Some(received_date(input.i32()?)?)),
-        SqlType::Time => ScalarValue::Time64Microsecond(Some(match input.i64()? {
-            micros @ 0..=86_400_000_000 => micros,
-            _ => return Err(out_of_range("time")),
-        })),
+        SqlType::Time => ScalarValue::Time64Microsecond(Some(received_time(input.i64()?)?)),
         SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(timestamp(&mut input)?), None),
         SqlType::TimestampTz => {
             ScalarValue::TimestampMicrosecond(Some(timestamp(&mut input)?), Some("UTC".into()))
         }
         SqlType::Interval => {
             let (micros, days, months) = (input.i64()?, input.i32()?, input.i32()?);
-            let nanos = micros.checked_mul(1_000).ok_or_else(|| out_of_range("interval"))?;
-            ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(months, days, nanos)))
+            ScalarValue::IntervalMonthDayNano(Some(received_interval(micros, days, months)?))
         }
         SqlType::Uuid => ScalarValue::FixedSizeBinary(16, Some(input.take::<16>()?.to_vec())),
         SqlType::Bytea => ScalarValue::BinaryView(Some(input.rest().to_vec())),
         SqlType::Json => json(sql_type, utf8(&input.rest())?)?,
         SqlType::Jsonb => match input.take()? {
-            JSONB_VERSION => json(sql_type, utf8(&input.rest())?)?,
+            [JSONB_VERSION] => json(sql_type, utf8(&input.rest())?)?,
             _ => return Err(input.malformed()),
         },
         SqlType::Array(element) => decode_array(&mut input, element)?,
@@ -55,9 +52,6 @@ pub(super) fn decode(sql_type: SqlType, bytes: Bytes, number: usize) -> Result<S
         false => Err(input.malformed()),
     }
 }
-
-/// What `jsonb_send` begins with.
-const JSONB_VERSION: [u8; 1] = [1];
 
 /// A text that is JSON.
 fn json(sql_type: SqlType, text: &str) -> Result<ScalarValue> {

@@ -1,0 +1,71 @@
+//! Values of any length: text and bytea.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryViewBuilder, StringViewBuilder};
+use kestrel_planner::wire_binary::{JSONB_VERSION, utf8};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::column::Column;
+
+/// What of a field's bytes is held.
+pub(super) type Held = fn(&[u8]) -> Result<&[u8]>;
+
+/// All.
+pub(super) fn as_they_are(bytes: &[u8]) -> Result<&[u8]> {
+    Ok(bytes)
+}
+
+/// Of char(n), which comes with blanks up to its length.
+pub(super) fn without_blanks(mut bytes: &[u8]) -> Result<&[u8]> {
+    while let [front @ .., b' '] = bytes {
+        bytes = front;
+    }
+    Ok(bytes)
+}
+
+/// Of jsonb.
+///
+/// # Errors
+/// 08P01: it begins with another version.
+pub(super) fn without_version(bytes: &[u8]) -> Result<&[u8]> {
+    match bytes {
+        [JSONB_VERSION, text @ ..] => Ok(text),
+        _ => {
+            let message = "unsupported jsonb version number";
+            Err(ErrorReport::new(SqlState::PROTOCOL_VIOLATION, message))
+        }
+    }
+}
+
+/// A column's texts.
+///
+/// # Errors
+/// 22021: one is not UTF-8. And those of `held`.
+pub(super) fn text(column: &Column<'_>, held: impl Fn(&[u8]) -> Result<&[u8]>) -> Result<ArrayRef> {
+    let mut values = StringViewBuilder::with_capacity(column.fields.len());
+    for field in column.fields {
+        if field.len < 0 {
+            values.append_null();
+            continue;
+        }
+        let bytes = held(column.bytes(*field))?;
+        match std::str::from_utf8(bytes) {
+            Ok(text) => values.append_value(text),
+            Err(_) => values.append_value(utf8(bytes)?),
+        }
+    }
+    Ok(Arc::new(values.finish()))
+}
+
+/// A column's strings of bytes.
+pub(super) fn bytea(column: &Column<'_>) -> ArrayRef {
+    let mut values = BinaryViewBuilder::with_capacity(column.fields.len());
+    for field in column.fields {
+        match field.len {
+            ..0 => values.append_null(),
+            _ => values.append_value(column.bytes(*field)),
+        }
+    }
+    Arc::new(values.finish())
+}
