@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use kestrel_proto::Result;
+use kestrel_proto::{ErrorReport, Result};
 
 use super::{ChunkLimits, CopyLayout, DecodePool, RowChunk, RowFinder};
 
@@ -33,7 +33,7 @@ where
     let finder = RowFinder::new(layout.len(), limits);
     let chunks = Chunks { payloads, finder, ready: VecDeque::new(), is_ended: false };
     stream::try_unfold(chunks, |mut chunks| async move {
-        Ok(chunks.next().await?.map(|chunk| (chunk, chunks)))
+        Ok::<_, ErrorReport>(chunks.next().await?.map(|chunk| (chunk, chunks)))
     })
     .map_ok(move |chunk| {
         let (pool, layout) = (pool.clone(), layout.clone());
@@ -73,7 +73,7 @@ mod tests {
 
     use arrow::{array::AsArray, array::Int32Array, datatypes::Int32Type, datatypes::Schema};
     use kestrel_planner::catalog::SqlType;
-    use kestrel_proto::{ErrorReport, SqlState};
+    use kestrel_proto::SqlState;
 
     use super::super::CopyEncoder;
     use super::*;

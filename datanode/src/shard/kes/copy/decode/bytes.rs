@@ -8,10 +8,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::column::Column;
 
-/// What of a field's bytes is held.
-pub(super) type Held = fn(&[u8]) -> Result<&[u8]>;
-
-/// All.
+/// What of a field's bytes is held: all.
 pub(super) fn as_they_are(bytes: &[u8]) -> Result<&[u8]> {
     Ok(bytes)
 }

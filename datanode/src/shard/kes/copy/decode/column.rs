@@ -17,10 +17,8 @@ use kestrel_planner::wire_binary::{
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{
-    super::{rows::Field, wire::Wire},
-    bytes, fixed, numeric,
-};
+use super::{bytes, fixed, numeric};
+use crate::shard::kes::copy::{rows::Field, wire::Wire};
 
 /// A column's fields, and the data they are in.
 #[derive(Clone, Copy)]
@@ -123,8 +121,7 @@ impl<'a> Column<'a> {
 
     fn booleans(&self) -> Result<ArrayRef> {
         let values = fixed::decode(self, |[byte]: [u8; 1]| Ok(byte != 0))?;
-        let array = BooleanArray::try_new(values.into_iter().collect(), self.nulls());
-        array.map(|array| Arc::new(array) as ArrayRef).map_err(internal)
+        Ok(Arc::new(BooleanArray::new(values.into_iter().collect(), self.nulls())))
     }
 }
 

@@ -13,7 +13,7 @@ use kestrel_proto::{ErrorReport, Result};
 
 use self::column::Column;
 pub use self::pool::DecodePool;
-use super::{layout::CopyLayout, rows::RowChunk};
+use super::{CopyLayout, RowChunk};
 
 /// Decodes a chunk on this thread.
 ///

@@ -10,9 +10,8 @@ use rayon::{
 };
 use tokio::sync::oneshot;
 
-use super::{
-    super::layout::CopyLayout, super::rows::RowChunk, assemble, decode_chunk, decode_column,
-};
+use super::{assemble, decode_chunk, decode_column};
+use crate::shard::kes::copy::{CopyLayout, RowChunk};
 
 /// A chunk of fewer bytes is decoded where it is met: that is quicker than to hand it over.
 const INLINE_BYTES: usize = 64 << 10;

@@ -14,10 +14,8 @@ use arrow::{
 use kestrel_planner::catalog::SqlType;
 use kestrel_proto::Result;
 
-use super::{
-    super::{ChunkLimits, CopyEncoder, CopyLayout, RowFinder},
-    DecodePool, decode_chunk,
-};
+use super::{DecodePool, decode_chunk};
+use crate::shard::kes::copy::{ChunkLimits, CopyEncoder, CopyLayout, RowFinder};
 
 const MAX_38_DIGITS: i128 = 99_999_999_999_999_999_999_999_999_999_999_999_999;
 /// The first and the last day of PostgreSQL's calendar, in days since 1970.

@@ -18,7 +18,7 @@ use kestrel_planner::wire_binary::{
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::super::wire::Wire;
+use crate::shard::kes::copy::wire::Wire;
 
 /// A column's values by the way they are written.
 pub(super) enum Values<'a> {
