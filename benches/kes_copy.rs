@@ -134,7 +134,8 @@ fn messages(data: &[u8], columns: usize) -> Vec<Bytes> {
 
 /// The rows, with char(n) as it is sent: with its blanks.
 fn lineitem() -> RecordBatch {
-    let batches: Vec<_> = LineItemArrow::new(LineItemGenerator::new(SCALE, 1, 1)).collect();
+    let batches = LineItemArrow::new(LineItemGenerator::new(SCALE, 1, 1));
+    let batches = batches.collect::<Result<Vec<_>, _>>().unwrap_or_else(|e| panic!("{e}"));
     let rows = concat_batches(&batches[0].schema(), &batches).unwrap_or_else(|e| panic!("{e}"));
     let columns = rows.columns().iter().zip(TYPES).map(|(column, sql_type)| match sql_type {
         SqlType::Char(n) => {

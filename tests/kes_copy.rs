@@ -186,9 +186,9 @@ const CASES: &[Case] = &[
         sql_type: SqlType::Interval,
         values: &["0", "1 mon -1 day 00:00:00.000001", "-178000000 years", "2147483647 days"],
         random: "make_interval(months => i, days => -i, secs => random() * 1e6)",
-        shown: "format('%s %s %s', (extract(year from v) * 12 + extract(month from v))::bigint, \
+        shown: "case when v is not null then format('%s %s %s', (extract(year from v) * 12 + extract(month from v))::bigint, \
             extract(day from v), ((extract(hour from v) * 3600 + extract(minute from v) * 60) \
-            * 1000000 + extract(microseconds from v))::bigint)",
+            * 1000000 + extract(microseconds from v))::bigint) end",
     },
     Case {
         sql_type: SqlType::Uuid,

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use rayon::{
     ThreadPool, ThreadPoolBuilder,
-    iter::{IntoParallelIterator, ParallelIterator},
+    iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator},
 };
 use tokio::sync::oneshot;
 

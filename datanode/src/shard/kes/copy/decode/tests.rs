@@ -247,7 +247,7 @@ fn every_type_is_decoded_as_it_was_encoded() {
 /// Floats by their bits: NaN is equal to itself.
 fn assert_same(decoded: &ArrayRef, expected: &ArrayRef, what: &str) {
     assert_eq!(decoded.data_type(), expected.data_type(), "{what}");
-    assert_eq!(float_bits(decoded), float_bits(expected), "{what}");
+    assert_eq!(&float_bits(decoded), &float_bits(expected), "{what}");
 }
 
 fn bits(batch: &RecordBatch) -> Vec<ArrayRef> {
