@@ -27,11 +27,11 @@ pub fn decode_chunk(layout: &CopyLayout, chunk: &RowChunk) -> Result<RecordBatch
 
 fn decode_column(layout: &CopyLayout, chunk: &RowChunk, column: usize) -> Result<ArrayRef> {
     let wire = layout.columns().get(column);
-    let (Some(wire), Some(fields)) = (wire, chunk.fields.get(column)) else {
+    let (Some(wire), Some(fields)) = (wire, chunk.columns.get(column)) else {
         return Err(ErrorReport::internal("a chunk of other columns"));
     };
     let data_type = layout.schema().field(column).data_type();
-    let values = Column { data: &chunk.data, fields };
+    let values = Column { data: &fields.data, fields: &fields.fields };
     values.decode(wire, data_type).map_err(|error| layout.at_column(column, error))
 }
 
