@@ -58,6 +58,7 @@ fn bench(criterion: &mut Criterion, name: &str, layout: &CopyLayout, rows: &Reco
     let payloads = messages(&encode(layout, rows).concat(), rows.num_columns());
     let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(rows.num_rows() as u64));
+    group.sample_size(20);
     group.bench_function("find rows", |b| b.iter(|| chunks(layout, black_box(&payloads))));
     let chunks = chunks(layout, &payloads);
     group.bench_function("decode, 1 thread", |b| {
