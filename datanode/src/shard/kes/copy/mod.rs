@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   COPY (SELECT …) TO STDOUT              CopyData, cut anywhere
-//!     rows    RowFinder     where rows and their fields are; so many rows are a chunk
+//!     rows    RowFinder     rows and their fields, by column; so many rows are a chunk
 //!     decode  DecodePool    a chunk's columns, each on its own, in parallel
 //!                                          RecordBatch
 //!     encode  CopyEncoder   rows, one after the other

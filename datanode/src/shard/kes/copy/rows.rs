@@ -10,7 +10,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 /// A row is not longer than this (PostgreSQL's MaxAllocSize).
 const ROW_BYTES_MAX: usize = 0x3fff_ffff;
-/// So many bytes at most are taken at a time: what stands behind a chunk's end is copied.
+/// So many bytes at most are taken at a time: they are read again soon, from the processor's cache.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// How much a chunk has: the first limit ends it.
