@@ -39,3 +39,4 @@ pub mod plan;
 pub mod slice;
 #[cfg(test)]
 mod tests;
+pub mod wire_binary;

@@ -7,11 +7,15 @@ use arrow::{
     array::{ArrayRef, RecordBatch},
     datatypes::{Field, Schema, SchemaRef},
 };
-use kestrel_planner::{catalog::ColumnDef, error::report};
+use kestrel_planner::{
+    catalog::ColumnDef,
+    error::report,
+    wire_binary::{CopyHeader, read_copy_header},
+};
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{
-    BINARY_SIGNATURE, CopyBatch, Places,
+    CopyBatch, Places,
     binary_column::ColumnBuilder,
     place::{at_column, at_line, bad_format, too_long},
     records::MAX_RECORD_BYTES,
@@ -19,8 +23,6 @@ use super::{
 
 /// A value is shorter than this, as in PostgreSQL.
 const MAX_VALUE_BYTES: usize = 0x3fff_ffff;
-/// Flags that a reader must know are the upper 16 bits; this one was for OIDs of rows.
-const HAS_OIDS: i32 = 1 << 16;
 
 /// Reads binary data, cut anywhere.
 pub struct BinaryReader {
@@ -94,7 +96,7 @@ impl BinaryReader {
     pub fn finish(&mut self) -> Result<()> {
         self.read(true)?;
         match self.state {
-            State::Extension(_) => Err(header_error("wrong length")),
+            State::Extension(_) => Err(bad_format("invalid COPY file header (wrong length)")),
             // Data without an end mark is accepted, as PostgreSQL does.
             State::Header | State::Rows | State::Ended => Ok(()),
         }
@@ -130,12 +132,13 @@ impl BinaryReader {
         loop {
             let rest = &self.buffer[from..];
             match self.state {
-                State::Header => match header(rest, is_whole)? {
-                    Some((length, extension)) => {
-                        from += length;
-                        self.state = State::Extension(extension);
+                State::Header => match read_copy_header(rest).map_err(bad_format)? {
+                    CopyHeader::Whole { bytes, extension_bytes } => {
+                        from += bytes;
+                        self.state = State::Extension(extension_bytes);
                     }
-                    None => break,
+                    CopyHeader::Part(missing) if is_whole => return Err(bad_format(missing)),
+                    CopyHeader::Part(_) => break,
                 },
                 State::Extension(left) => {
                     let skipped = left.min(rest.len());
@@ -242,36 +245,6 @@ impl Stop {
             Self::TooLong(size) => too_long(0, size),
         }
     }
-}
-
-/// Reads the header: its length, and its extension's; `None`: it is not all there.
-fn header(bytes: &[u8], is_whole: bool) -> Result<Option<(usize, usize)>> {
-    let unknown = || bad_format("COPY file signature not recognized");
-    let unless_more_comes = |error| if is_whole { Err(error) } else { Ok(None) };
-    let Some((signature, rest)) = bytes.split_at_checked(BINARY_SIGNATURE.len()) else {
-        return unless_more_comes(unknown());
-    };
-    if signature != BINARY_SIGNATURE {
-        return Err(unknown());
-    }
-    let Some(flags) = int32(rest) else {
-        return unless_more_comes(header_error("missing flags"));
-    };
-    if flags & HAS_OIDS != 0 {
-        return Err(header_error("WITH OIDS"));
-    }
-    if flags >> 16 != 0 {
-        return Err(bad_format("unrecognized critical flags in COPY file header"));
-    }
-    let Some(extension) = int32(&rest[4..]) else {
-        return unless_more_comes(header_error("missing length"));
-    };
-    let extension = usize::try_from(extension).map_err(|_| header_error("missing length"))?;
-    Ok(Some((BINARY_SIGNATURE.len() + 8, extension)))
-}
-
-fn header_error(what: &str) -> ErrorReport {
-    bad_format(format!("invalid COPY file header ({what})"))
 }
 
 fn int32(bytes: &[u8]) -> Option<i32> {

@@ -9,22 +9,18 @@ use arrow::{
     },
     datatypes::{
         Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
-        IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType,
-        TimestampMicrosecondType,
+        IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
     },
 };
 use kestrel_planner::{
     catalog::SqlType,
     functions::{SessionFormats, read_text},
+    wire_binary::{
+        Input, JSONB_VERSION, NumericReader, malformed, received_date, received_interval,
+        received_time, received_timestamp, utf8,
+    },
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
-
-use super::numeric;
-use crate::encoding::utf8;
-use crate::received::{JSONB_VERSION, Received, malformed};
-use crate::server::{out_of_range, received_date, received_timestamp};
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Collects a column's values.
 pub(super) struct ColumnBuilder {
@@ -38,7 +34,7 @@ enum Values {
     Int64(PrimitiveBuilder<Int64Type>),
     Real(PrimitiveBuilder<Float32Type>),
     Double(PrimitiveBuilder<Float64Type>),
-    Numeric(PrimitiveBuilder<Decimal128Type>, u8, i8),
+    Numeric(PrimitiveBuilder<Decimal128Type>, NumericReader),
     Boolean(BooleanBuilder),
     Text(StringViewBuilder),
     Date(PrimitiveBuilder<Date32Type>),
@@ -60,7 +56,7 @@ impl ColumnBuilder {
             SqlType::Double => Values::Double(PrimitiveBuilder::new()),
             SqlType::Numeric(precision, scale) => {
                 let values = PrimitiveBuilder::new().with_data_type(sql_type.arrow());
-                Values::Numeric(values, precision, scale)
+                Values::Numeric(values, NumericReader::new(precision, scale))
             }
             SqlType::Boolean => Values::Boolean(BooleanBuilder::new()),
             SqlType::Text
@@ -94,7 +90,7 @@ impl ColumnBuilder {
             self.append_null();
             return Ok(());
         };
-        let input = &mut Received::new(bytes);
+        let input = &mut Input::new(bytes);
         match &mut self.values {
             Values::Int16(values) => values.append_value(i16::from_be_bytes(input.take()?)),
             Values::Int32(values) => values.append_value(input.i32()?),
@@ -104,12 +100,10 @@ impl ColumnBuilder {
             Values::Int64(values) => values.append_value(input.i64()?),
             Values::Real(values) => values.append_value(f32::from_be_bytes(input.take()?)),
             Values::Double(values) => values.append_value(f64::from_be_bytes(input.take()?)),
-            Values::Numeric(values, precision, scale) => {
-                values.append_value(numeric::of_column(input, *precision, *scale)?);
-            }
+            Values::Numeric(values, reader) => values.append_value(reader.read(input)?.value),
             Values::Boolean(values) => values.append_value(input.bool()?),
             Values::Text(values) if matches!(self.sql_type, SqlType::Json | SqlType::Jsonb) => {
-                if self.sql_type == SqlType::Jsonb && input.take()? != JSONB_VERSION {
+                if self.sql_type == SqlType::Jsonb && input.take()? != [JSONB_VERSION] {
                     return Err(malformed("unsupported jsonb version number"));
                 }
                 let texts: ArrayRef = Arc::new(StringViewArray::from(vec![utf8(input.rest())?]));
@@ -120,15 +114,11 @@ impl ColumnBuilder {
                 values.append_value(limited(utf8(input.rest())?, self.sql_type)?);
             }
             Values::Date(values) => values.append_value(received_date(input.i32()?)?),
-            Values::Time(values) => match input.i64()? {
-                micros @ 0..=MICROS_PER_DAY => values.append_value(micros),
-                _ => return Err(out_of_range("time")),
-            },
+            Values::Time(values) => values.append_value(received_time(input.i64()?)?),
             Values::Timestamp(values) => values.append_value(received_timestamp(input.i64()?)?),
             Values::Interval(values) => {
                 let (micros, days, months) = (input.i64()?, input.i32()?, input.i32()?);
-                let nanos = micros.checked_mul(1_000).ok_or_else(|| out_of_range("interval"))?;
-                values.append_value(IntervalMonthDayNano::new(months, days, nanos));
+                values.append_value(received_interval(micros, days, months)?);
             }
             Values::Uuid(values) => {
                 let uuid: [u8; 16] = input.take()?;
@@ -146,7 +136,7 @@ impl ColumnBuilder {
             Values::Int64(values) => values.append_null(),
             Values::Real(values) => values.append_null(),
             Values::Double(values) => values.append_null(),
-            Values::Numeric(values, ..) => values.append_null(),
+            Values::Numeric(values, _) => values.append_null(),
             Values::Boolean(values) => values.append_null(),
             Values::Text(values) => values.append_null(),
             Values::Date(values) => values.append_null(),
@@ -166,7 +156,7 @@ impl ColumnBuilder {
             Values::Int64(values) => Arc::new(values.finish()),
             Values::Real(values) => Arc::new(values.finish()),
             Values::Double(values) => Arc::new(values.finish()),
-            Values::Numeric(values, ..) => Arc::new(values.finish()),
+            Values::Numeric(values, _) => Arc::new(values.finish()),
             Values::Boolean(values) => Arc::new(values.finish()),
             Values::Text(values) => Arc::new(values.finish()),
             Values::Date(values) => Arc::new(values.finish()),

@@ -8,7 +8,6 @@
 mod binary;
 mod binary_column;
 mod form;
-pub(crate) mod numeric;
 mod place;
 mod reader;
 mod records;
@@ -16,10 +15,8 @@ mod rows;
 
 pub use binary::BinaryReader;
 pub use form::CopyForm;
+pub use kestrel_planner::wire_binary::COPY_SIGNATURE as BINARY_SIGNATURE;
 pub use place::Places;
 pub use reader::{CopyBatch, CopyReader, Header};
 pub use records::{Record, RecordFormat, Records};
 pub use rows::{CopyRows, Forced};
-
-/// What binary data begins with.
-pub const BINARY_SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";

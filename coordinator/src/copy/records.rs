@@ -1,10 +1,10 @@
 //! Records and values of COPY's text and csv formats (PostgreSQL's
 //! `src/backend/commands/copyfromparse.c`).
 
+use kestrel_planner::wire_binary::utf8;
 use kestrel_proto::{ErrorReport, Result};
 
 use super::place::{at_line, bad_format, too_long};
-use crate::encoding::utf8;
 
 /// The longest record (PostgreSQL's MaxAllocSize).
 pub(super) const MAX_RECORD_BYTES: usize = 0x3fff_ffff;

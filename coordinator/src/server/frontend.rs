@@ -6,12 +6,12 @@
 //! would store other text than the client sent.
 
 use bytes::{Buf, Bytes, BytesMut};
+use kestrel_planner::wire_binary::utf8;
 use kestrel_proto::{ErrorReport, Result};
 use pgwire::messages::extendedquery::{Bind, Close, Describe, Execute, Parse};
 use pgwire::messages::startup::Startup;
 
 use super::error_response::{fatal, protocol_violation};
-use crate::encoding::utf8;
 
 /// The longest message taken from a client unless it is told otherwise, in bytes (PostgreSQL's
 /// PQ_LARGE_MESSAGE_LIMIT).

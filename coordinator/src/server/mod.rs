@@ -52,7 +52,6 @@ pub use backend::{
 };
 pub use clients::Clients;
 pub use decode::parameter_of_text;
-pub(crate) use decode::{out_of_range, received_date, received_timestamp};
 pub use encode::{CopyEncoder, EncodableRows, Format, RowEncoder};
 pub use listener::serve;
 pub use portals::{CursorTraits, Portal, PortalState, Portals, SharedCursor};

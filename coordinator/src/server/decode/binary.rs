@@ -1,27 +1,27 @@
 //! Parameters in binary format: what PostgreSQL's receive functions read.
 
-use arrow::datatypes::IntervalMonthDayNano;
 use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
     catalog::{Element, SqlType},
     functions::SessionFormats,
+    wire_binary::{
+        Input, JSONB_VERSION, malformed, read_shown, received_date, received_interval,
+        received_time, received_timestamp, utf8,
+    },
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{numeric, out_of_range, parameter_type, received_date, received_timestamp, string};
-use crate::copy::numeric::read as read_numeric;
-use crate::encoding::utf8;
-use crate::received::{JSONB_VERSION, Received, malformed};
+use super::{numeric, parameter_type, string};
 
 /// Reads parameter `number` (counted from 1).
 pub(super) fn decode(sql_type: SqlType, bytes: &[u8], number: usize) -> Result<ScalarValue> {
-    let mut input = Received::new(bytes);
+    let mut input = Input::new(bytes);
     let value = value(sql_type, &mut input)?;
     input.end(&format!(" in bind parameter {number}"))?;
     Ok(value)
 }
 
-fn value(sql_type: SqlType, input: &mut Received<'_>) -> Result<ScalarValue> {
+fn value(sql_type: SqlType, input: &mut Input<'_>) -> Result<ScalarValue> {
     Ok(match sql_type {
         SqlType::SmallInt => ScalarValue::Int16(Some(i16::from_be_bytes(input.take()?))),
         SqlType::Integer => ScalarValue::Int32(Some(input.i32()?)),
@@ -30,7 +30,7 @@ fn value(sql_type: SqlType, input: &mut Received<'_>) -> Result<ScalarValue> {
         SqlType::Real => ScalarValue::Float32(Some(f32::from_be_bytes(input.take()?))),
         SqlType::Double => ScalarValue::Float64(Some(f64::from_be_bytes(input.take()?))),
         SqlType::Numeric(..) => {
-            let (value, scale) = read_numeric(input, None)?;
+            let (value, scale) = read_shown(input)?;
             numeric(value, scale.into())?
         }
         SqlType::Boolean => ScalarValue::Boolean(Some(input.bool()?)),
@@ -38,10 +38,7 @@ fn value(sql_type: SqlType, input: &mut Received<'_>) -> Result<ScalarValue> {
             string(sql_type, utf8(input.rest())?.to_string())
         }
         SqlType::Date => ScalarValue::Date32(Some(received_date(input.i32()?)?)),
-        SqlType::Time => ScalarValue::Time64Microsecond(Some(match input.i64()? {
-            micros @ 0..=86_400_000_000 => micros,
-            _ => return Err(out_of_range("time")),
-        })),
+        SqlType::Time => ScalarValue::Time64Microsecond(Some(received_time(input.i64()?)?)),
         SqlType::Timestamp => {
             ScalarValue::TimestampMicrosecond(Some(received_timestamp(input.i64()?)?), None)
         }
@@ -51,14 +48,13 @@ fn value(sql_type: SqlType, input: &mut Received<'_>) -> Result<ScalarValue> {
         ),
         SqlType::Interval => {
             let (micros, days, months) = (input.i64()?, input.i32()?, input.i32()?);
-            let nanos = micros.checked_mul(1_000).ok_or_else(|| out_of_range("interval"))?;
-            ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(months, days, nanos)))
+            ScalarValue::IntervalMonthDayNano(Some(received_interval(micros, days, months)?))
         }
         SqlType::Uuid => ScalarValue::FixedSizeBinary(16, Some(input.take::<16>()?.to_vec())),
         SqlType::Bytea => ScalarValue::BinaryView(Some(input.rest().to_vec())),
         SqlType::Json => json(sql_type, utf8(input.rest())?)?,
         SqlType::Jsonb => match input.take()? {
-            JSONB_VERSION => json(sql_type, utf8(input.rest())?)?,
+            [JSONB_VERSION] => json(sql_type, utf8(input.rest())?)?,
             _ => return Err(malformed("unsupported jsonb version number")),
         },
         SqlType::Array(element) => array(input, element.sql_type())?,
@@ -73,7 +69,7 @@ fn json(sql_type: SqlType, text: &str) -> Result<ScalarValue> {
 }
 
 /// `array_recv` (arrayfuncs.c).
-fn array(input: &mut Received<'_>, to: SqlType) -> Result<ScalarValue> {
+fn array(input: &mut Input<'_>, to: SqlType) -> Result<ScalarValue> {
     let (dimensions, flags, type_oid) = (input.i32()?, input.i32()?, input.i32()?);
     let count = match dimensions {
         0 => 0,
@@ -94,7 +90,7 @@ fn array(input: &mut Received<'_>, to: SqlType) -> Result<ScalarValue> {
             Err(_) => ScalarValue::try_from(&to.arrow()),
             Ok(length) => {
                 let too_short = || malformed("insufficient data left in message");
-                let mut item = Received::new(input.bytes(length).ok_or_else(too_short)?);
+                let mut item = Input::new(input.bytes(length).ok_or_else(too_short)?);
                 let value = value(to, &mut item)?;
                 let improper = format!("improper binary format in array element {number}");
                 item.end("").map_err(|_| malformed(improper))?;

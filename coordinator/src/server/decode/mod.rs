@@ -1,7 +1,6 @@
 //! Bind parameters, in text and binary format.
 
 mod binary;
-mod datetime;
 mod text;
 
 use bytes::Bytes;
@@ -9,14 +8,12 @@ use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
     catalog::{Element, SqlType},
     functions::SessionFormats,
+    wire_binary::utf8,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::backend::Parameter;
 use super::encode::Format;
-use crate::encoding::utf8;
-
-pub(crate) use datetime::{out_of_range, received_date, received_timestamp};
 
 /// numeric where nothing says its precision and scale.
 const UNCONSTRAINED_NUMERIC: SqlType = SqlType::Numeric(38, 10);

@@ -1,4 +1,5 @@
 //! The shard store on a database: beside the datanode stands a KingbaseES or PostgreSQL database,
 //! which holds the shard.
 
+pub mod copy;
 pub mod session;

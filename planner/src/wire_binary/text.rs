@@ -1,4 +1,4 @@
-//! Clients' bytes as text: there is one encoding, UTF-8, and no zero byte in it (PostgreSQL's
+//! Text: there is one encoding, UTF-8, and no zero byte in it (PostgreSQL's
 //! `pg_verify_mbstr`, src/backend/utils/mb/mbutils.c).
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -7,7 +7,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 ///
 /// # Errors
 /// 22021, with the bytes of the first character that is wrong.
-pub(crate) fn utf8(bytes: &[u8]) -> Result<&str> {
+pub fn utf8(bytes: &[u8]) -> Result<&str> {
     let zero = bytes.iter().position(|byte| *byte == 0);
     let wrong = match (std::str::from_utf8(bytes), zero) {
         (Ok(text), None) => return Ok(text),
