@@ -256,6 +256,7 @@ impl Datanode for LocalDatanode {
             table: ingest.table_name,
             schema: ingest.schema,
             column_ids: ingest.column_ids,
+            relation: ingest.relation,
         };
         let rows = rows.map_err(to_datafusion);
         let rows = RecordBatchStreamAdapter::new(Arc::clone(&target.schema), rows);

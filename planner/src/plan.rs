@@ -117,6 +117,7 @@ impl Planner {
                 table.name.clone(),
                 table.arrow_schema(),
                 table.column_ids(),
+                table.shard_relation(),
                 Arc::clone(&rows.plan),
             ));
             let estimate = rows.estimate;

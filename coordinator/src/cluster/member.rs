@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use kestrel_proto::{
     BatchStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport, ExchangeRequest,
-    Ingest, IngestStream, QueryId, Result, SqlState,
+    Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts, ShardResults,
+    ShardRows, ShardStatements, SnapshotScope, SqlState, TransactionEnd, TransactionId,
     message::{FragmentReport, SegmentRef},
     rpc::{Caller, RemoteDatanode},
 };
@@ -233,6 +234,39 @@ impl Datanode for Member {
 
     async fn health(&self) -> Result<DatanodeHealth> {
         self.remote.health().await
+    }
+
+    async fn open_snapshot(&self, scope: SnapshotScope) -> Result<()> {
+        self.while_usable(self.remote.open_snapshot(scope)).await
+    }
+
+    async fn close_snapshot(&self, scope: SnapshotScope) -> Result<()> {
+        self.while_usable(self.remote.close_snapshot(scope)).await
+    }
+
+    async fn execute(&self, order: ShardStatements) -> Result<ShardResults> {
+        self.while_usable(self.remote.execute(order)).await
+    }
+
+    async fn query_shard(&self, sql: String) -> Result<ShardRows> {
+        self.while_usable(self.remote.query_shard(sql)).await
+    }
+
+    async fn end_transaction(
+        &self,
+        transaction: TransactionId,
+        epoch: u64,
+        end: TransactionEnd,
+    ) -> Result<bool> {
+        self.while_usable(self.remote.end_transaction(transaction, epoch, end)).await
+    }
+
+    async fn prepared(&self) -> Result<Vec<PreparedTransaction>> {
+        self.while_usable(self.remote.prepared()).await
+    }
+
+    async fn shard_facts(&self) -> Result<ShardFacts> {
+        self.while_usable(self.remote.shard_facts()).await
     }
 }
 

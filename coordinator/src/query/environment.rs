@@ -1,6 +1,10 @@
 //! What a query runs with besides its plan.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Instant,
+};
 
 use datafusion::execution::SessionState;
 use kestrel_planner::{
@@ -8,7 +12,8 @@ use kestrel_planner::{
     memory::QueryMemory,
 };
 use kestrel_proto::{
-    Datanode, DatanodeId, ENGINE_VERSION, ErrorReport, QueryId, Result, TransactionId,
+    Datanode, DatanodeId, ENGINE_VERSION, ErrorReport, QueryId, Result, SnapshotScope,
+    TransactionId,
     message::{Fragment, Peer},
 };
 use tokio::runtime::Handle;
@@ -95,6 +100,10 @@ pub struct QueryEnvironment {
     pub collect_metrics: bool,
     /// Bytes that it may hold in each process; 0: whatever there is.
     pub memory_limit_bytes: u64,
+    /// What scans of databases read.
+    pub snapshot: Option<SnapshotScope>,
+    /// Datanodes whose databases have uncommitted rows of the transaction, which it is to see.
+    pub wrote_on: BTreeSet<DatanodeId>,
     /// The session's settings that functions follow, where they are not the defaults.
     pub options: HashMap<String, String>,
 }
@@ -124,6 +133,8 @@ impl QueryEnvironment {
             peers: cluster.peers(),
             memory_quota_bytes: self.memory_limit_bytes,
             options: self.options.clone(),
+            reads_own_writes: self.wrote_on.contains(&datanode),
+            snapshot: self.snapshot.map(SnapshotScope::to_message),
         }
     }
 

@@ -51,6 +51,7 @@ impl Ingestor {
                 table_name: table.name.clone(),
                 schema: table.arrow_schema(),
                 column_ids: table.column_ids(),
+                relation: table.shard_relation(),
             };
             writers.spawn_on(write(datanode, ingest, receiver), &cluster.runtime);
         }

@@ -87,6 +87,8 @@ mod tests {
             cancel: CancellationToken::new(),
             collect_metrics: false,
             memory_limit_bytes: 0,
+            snapshot: None,
+            wrote_on: Default::default(),
             options: HashMap::new(),
         };
         let late = QueryEnvironment { deadline: Some(Instant::now()), ..waits.clone() };

@@ -98,7 +98,7 @@ impl ClientSession {
         after: &mut TableDef,
         view: &Arc<Catalog>,
     ) -> Result<()> {
-        let has_rows = view.table_by_id(before.id).is_some_and(|t| !t.segments.is_empty());
+        let has_rows = view.table_by_id(before.id).is_some_and(|t| !t.is_surely_empty());
         let new = after.columns.iter().filter(|c| before.column_by_id(c.id).is_none());
         let new: Vec<_> = new.cloned().collect();
         for column in new {

@@ -178,6 +178,10 @@ fn locked_by(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMod
         }
         CatalogChange::SetComment { object, .. } => table(*object, LockMode::ShareUpdateExclusive),
         CatalogChange::AddSegments { .. }
+        | CatalogChange::CountShardRows { .. }
+        | CatalogChange::SetShardRows { .. }
+        | CatalogChange::Decide(_)
+        | CatalogChange::Forget(_)
         | CatalogChange::CreateSchema(_)
         | CatalogChange::DropSchema(_)
         | CatalogChange::RenameSchema { .. }

@@ -142,6 +142,8 @@ impl ClientSession {
             cancel,
             collect_metrics: false,
             memory_limit_bytes: self.settings.query_memory_bytes(),
+            snapshot: None,
+            wrote_on: Default::default(),
             options: self.settings.format_options(),
         }
     }

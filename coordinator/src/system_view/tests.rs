@@ -111,6 +111,9 @@ fn table_t() -> TableDef {
         last_column_id: 0,
         missing_values: Default::default(),
         on_commit: Default::default(),
+        storage: Default::default(),
+        shard_rows: vec![],
+        shard_names: Default::default(),
     }
 }
 
@@ -137,6 +140,9 @@ fn table_order() -> TableDef {
         last_column_id: 0,
         missing_values: Default::default(),
         on_commit: Default::default(),
+        storage: Default::default(),
+        shard_rows: vec![],
+        shard_names: Default::default(),
     }
 }
 
