@@ -27,7 +27,8 @@ const CLIENTS: usize = 10;
 /// What the clients run for their throughput.
 const USUAL: &str = "SELECT g, count(*), sum(v) FROM t GROUP BY g";
 /// What should not have to wait: some 50 ms of work.
-const SHORT: &str = "SELECT g, count(*), sum(v), min(k), max(k), avg(v) FROM t WHERE v % 3 < 2 GROUP BY g";
+const SHORT: &str =
+    "SELECT g, count(*), sum(v), min(k), max(k), avg(v) FROM t WHERE v % 3 < 2 GROUP BY g";
 /// What it stands beside, some 10 s of work each; each is run again when it has ended.
 const LONG: &[(&str, &str)] = &[
     ("a join of many pairs", "SELECT count(*) FROM t a JOIN t b ON a.g = b.g WHERE a.v + b.v < 0"),

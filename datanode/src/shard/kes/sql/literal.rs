@@ -149,11 +149,7 @@ mod tests {
             (V::Float32(Some(0.1)), T::Real, "'0.1'::pg_catalog.float4"),
             (V::Float64(Some(f64::NAN)), T::Double, "'NaN'::pg_catalog.float8"),
             (V::Float64(Some(f64::NEG_INFINITY)), T::Double, "'-Infinity'::pg_catalog.float8"),
-            (
-                V::Decimal128(Some(-5), 15, 2),
-                T::Numeric(15, 2),
-                "'-0.05'::pg_catalog.numeric",
-            ),
+            (V::Decimal128(Some(-5), 15, 2), T::Numeric(15, 2), "'-0.05'::pg_catalog.numeric"),
             (V::Boolean(Some(true)), T::Boolean, "'true'::pg_catalog.bool"),
             (V::Utf8View(Some("it's".into())), T::Text, "'it''s'::pg_catalog.text"),
             (V::Utf8View(Some("a".into())), T::Varchar(Some(3)), "'a'::pg_catalog.varchar"),

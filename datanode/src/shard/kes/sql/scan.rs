@@ -12,9 +12,7 @@ use datafusion::physical_expr::{PhysicalExpr, utils::collect_columns};
 use kestrel_planner::operators::ShardScan;
 use kestrel_proto::{ErrorReport, Result};
 
-use super::{
-    super::Capabilities, Piece, Relation, expr::pushed, quote::identifiers,
-};
+use super::{super::Capabilities, Piece, Relation, expr::pushed, quote::identifiers};
 
 /// A query that wants no columns gets this one from the database, for there to be a row to count:
 /// its value is nothing, and not every server has a SELECT without columns.

@@ -42,9 +42,7 @@ pub(super) fn computed(op: Operator, operands: &[Sql], result: &DataType) -> Opt
     let [left, right] = operands else { return None };
     let kind = match (left.kind, right.kind) {
         (Kind::Integer { .. }, Kind::Integer { .. }) => integer(op, left, right, result)?,
-        (Kind::Numeric(p1, s1), Kind::Numeric(p2, s2)) => {
-            numeric(op, (p1, s1), (p2, s2), result)?
-        }
+        (Kind::Numeric(p1, s1), Kind::Numeric(p2, s2)) => numeric(op, (p1, s1), (p2, s2), result)?,
         _ => return None,
     };
     Some(Sql::new(format!("({} {} {})", left.text, op.symbol(), right.text), kind))

@@ -89,7 +89,6 @@ impl Translation<'_> {
         // Two columns may have collations that nothing decides between.
         Some((format!("{first} COLLATE \"C\""), second))
     }
-
 }
 
 fn symbol(op: Operator) -> Option<&'static str> {
