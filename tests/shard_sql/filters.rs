@@ -204,7 +204,7 @@ async fn pushed_filters_have_kestrels_answers() {
         }
     }
     // A test of little would prove little.
-    assert!(counts.refused * 10 < counts.filters, "{counts:?}");
-    assert!(counts.pushed * 2 > counts.filters, "{counts:?}");
+    assert!(counts.refused * 4 < counts.filters, "{counts:?}");
+    assert!(counts.pushed * 3 > counts.filters, "{counts:?}");
     assert!(counts.selective * 4 > counts.pushed, "{counts:?}");
 }

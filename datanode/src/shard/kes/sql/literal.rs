@@ -30,7 +30,7 @@ const SECOND: u64 = 1_000_000;
 /// `value`, which is one of `sql_type`'s, as a literal.
 ///
 /// # Errors
-/// 22021: a text with NUL; 22008, 22015: a date, time or interval that PostgreSQL does not have;
+/// 22021: a text with NUL; 22008: a date or timestamp that PostgreSQL does not have;
 /// 0A000: an array; XX000: a value that is not of this type.
 pub fn literal(value: &ScalarValue, sql_type: SqlType) -> Result<String> {
     let name = bare_name(sql_type)?;

@@ -1,13 +1,14 @@
 //! Comparisons and IN: of operands of one kind, as both sides compare them.
 //!
-//! **Texts.** Kestrel compares bytes. Equality is that of bytes in every deterministic collation, so
-//! that an index of the column's collation can be used; order is that of `COLLATE "C"`. A `char(n)`
-//! is compared without its trailing blanks, as Kestrel holds it: as a text, or, for an index, beside
-//! a constant `bpchar` that has none.
+//! **Texts.** Kestrel compares bytes. Equality is that of bytes in every deterministic collation (no
+//! column of a table that Kestrel uses has another), so that an index of the column's collation can
+//! be used; order is that of `COLLATE "C"`. A `char(n)` is compared without its trailing blanks, as
+//! Kestrel holds it: as a text, or, for an index, beside a constant `bpchar` that has none.
 //!
-//! **Floats.** PostgreSQL has one zero and puts NaN above all numbers; Arrow's order (IEEE 754's
-//! total order) has `-0 < 0`. Only comparisons with a constant that cannot tell the two zeros apart
-//! are pushed.
+//! **Floats.** PostgreSQL has one zero and puts every NaN above all numbers; Arrow's order (IEEE
+//! 754's total order) has `-0 < 0`. Only comparisons with a constant that cannot tell the two zeros
+//! apart are pushed. A NaN whose sign bit is set, which Arrow puts below all numbers, gets
+//! PostgreSQL's answer.
 
 use datafusion::{
     common::ScalarValue, logical_expr::Operator, physical_expr::expressions::InListExpr,

@@ -17,8 +17,8 @@
 //!
 //! BETWEEN is two comparisons by the time it comes here. What stays, and why:
 //!
-//! - `lower`, `upper`, `ILIKE`, regular expressions: they depend on the database's locale.
-//! - ILIKE and LIKE with a pattern that is a column; LIKE on the blanks of a `char(n)`.
+//! - `lower`, `upper`, ILIKE, regular expressions: they depend on the database's locale.
+//! - LIKE with a pattern that is no constant, or that sees the blanks of a `char(n)`.
 //! - `date ± interval`, `date ± integer`: a date may leave its range, which fails. With constants on
 //!   both sides it is a constant by now.
 //! - Intervals, which compare by their length; json. Whether they are NULL is pushed.
@@ -91,8 +91,7 @@ impl Translation<'_> {
         } else if let Some(binary) = expr.downcast_ref::<BinaryExpr>() {
             self.binary(binary)
         } else if let Some(not) = expr.downcast_ref::<NotExpr>() {
-            let operand = self.boolean(not.arg())?;
-            Some(Sql::boolean(format!("(NOT {})", operand.text)))
+            Some(Sql::boolean(format!("(NOT {})", self.boolean(not.arg())?.text)))
         } else if let Some(is_null) = expr.downcast_ref::<IsNullExpr>() {
             self.null_test(is_null.arg(), "IS NULL")
         } else if let Some(is_not_null) = expr.downcast_ref::<IsNotNullExpr>() {
