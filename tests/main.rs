@@ -21,6 +21,8 @@ mod security;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
+mod shard_sql;
+#[cfg(test)]
 mod slt;
 #[cfg(test)]
 mod support;

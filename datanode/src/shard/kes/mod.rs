@@ -1,0 +1,7 @@
+//! The shard store on a database: beside the datanode stands a KingbaseES or PostgreSQL database,
+//! which holds the shard.
+
+mod capabilities;
+pub mod sql;
+
+pub use capabilities::Capabilities;

@@ -1,0 +1,27 @@
+//! The SQL that a datanode sends to its shard's database: texts, made by pure functions.
+//!
+//! Names are quoted and types are called by their names in `pg_catalog`, which mean the same in every
+//! compatibility mode of KingbaseES and under every `search_path`. Values stand in the text as
+//! quoted literals with their type, since shards are spoken to without parameters: the extended
+//! protocol is not everywhere. Every session has `standard_conforming_strings = on`.
+//!
+//! A filter is pushed to the database only if its answer there is Kestrel's for every row, and if it
+//! can fail for none: `expr` has the list.
+
+pub mod bucket;
+pub mod ddl;
+mod expr;
+mod literal;
+mod quote;
+mod ranges;
+mod relation;
+mod scan;
+mod types;
+
+pub use expr::pushed;
+pub use literal::literal;
+pub use quote::{identifier, string};
+pub use ranges::{HashKey, Piece, pieces};
+pub use relation::Relation;
+pub use scan::ScanSql;
+pub use types::type_name;
