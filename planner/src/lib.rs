@@ -36,6 +36,7 @@ pub mod operators;
 pub mod parse;
 pub mod placement;
 pub mod plan;
+pub mod shard_sql;
 pub mod slice;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,4 @@
 //! The shard store on a database: beside the datanode stands a KingbaseES or PostgreSQL database,
 //! which holds the shard.
 
-mod capabilities;
-pub mod sql;
-
-pub use capabilities::Capabilities;
+pub use kestrel_planner::shard_sql::{self as sql, Capabilities};

@@ -8,11 +8,12 @@
 
 use std::sync::Arc;
 
+use crate::operators::ShardScan;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::physical_expr::{PhysicalExpr, utils::collect_columns};
-use kestrel_planner::operators::ShardScan;
 use kestrel_proto::{ErrorReport, Result};
 
-use super::{super::Capabilities, Piece, Relation, expr::pushed, quote::identifiers};
+use super::{Capabilities, Piece, Relation, expr::pushed, quote::identifiers};
 
 /// A query that wants no columns gets this one from the database, for there to be a row to count:
 /// its value is nothing, and not every server has a SELECT without columns.
@@ -40,10 +41,11 @@ impl ScanSql {
     /// # Errors
     /// Those of [`identifier`](super::identifier); XX000 when `scan` contradicts itself.
     pub fn of(relation: &Relation, scan: &ShardScan, capabilities: Capabilities) -> Result<Self> {
+        let schema = &named_there(scan);
         let mut conditions = Vec::new();
         let mut remaining = Vec::new();
         for filter in &scan.filters {
-            match pushed(filter, &scan.schema, capabilities) {
+            match pushed(filter, schema, capabilities) {
                 Some(condition) => conditions.push(condition),
                 None => remaining.push(Arc::clone(filter)),
             }
@@ -52,7 +54,7 @@ impl ScanSql {
         // A limit counts the rows that pass all filters.
         let limit = if remaining.is_empty() { scan.fetch } else { None };
         Ok(Self {
-            select_list: select_list(scan, &columns)?,
+            select_list: select_list(&scan.table, schema, &columns)?,
             from: relation.quoted()?,
             conditions,
             limit,
@@ -96,15 +98,24 @@ fn columns_read(projection: &[usize], remaining: &[Arc<dyn PhysicalExpr>]) -> Ve
     columns
 }
 
-fn select_list(scan: &ShardScan, columns: &[usize]) -> Result<String> {
+/// The table's schema under the names that its columns have in the database: a view may know them by
+/// older ones.
+fn named_there(scan: &ShardScan) -> SchemaRef {
+    let Some(relation) = &scan.relation else { return Arc::clone(&scan.schema) };
+    let fields = scan.schema.fields().iter().zip(&relation.columns);
+    let fields = fields.map(|(field, name)| field.as_ref().clone().with_name(name));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn select_list(table: &str, schema: &Schema, columns: &[usize]) -> Result<String> {
     if columns.is_empty() {
         return Ok(NO_COLUMNS.into());
     }
-    let fields = scan.schema.fields();
+    let fields = schema.fields();
     let names = columns.iter().map(|column| {
         let field = fields.get(*column);
         field.map(|field| field.name().as_str()).ok_or_else(|| {
-            ErrorReport::internal(format!("a scan of {} reads unknown column {column}", scan.table))
+            ErrorReport::internal(format!("a scan of {table} reads unknown column {column}"))
         })
     });
     identifiers(names.collect::<Result<Vec<_>>>()?)

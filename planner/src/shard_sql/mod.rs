@@ -1,4 +1,5 @@
-//! The SQL that a datanode sends to its shard's database: texts, made by pure functions.
+//! The SQL that is sent to the databases that hold shards: texts, made by pure functions. Datanodes
+//! scan with it; the coordinator makes tables and changes rows with it.
 //!
 //! Names are quoted and types are called by their names in `pg_catalog`, which mean the same in every
 //! compatibility mode of KingbaseES and under every `search_path`. Values stand in the text as
@@ -9,6 +10,7 @@
 //! can fail for none: `expr` has the list.
 
 pub mod bucket;
+mod capabilities;
 pub mod ddl;
 mod expr;
 mod literal;
@@ -18,6 +20,7 @@ mod relation;
 mod scan;
 mod types;
 
+pub use capabilities::Capabilities;
 pub use expr::pushed;
 pub use literal::literal;
 pub use quote::{identifier, string};

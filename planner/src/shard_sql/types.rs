@@ -3,7 +3,7 @@
 //! They are those of `pg_type`, with their schema: in KingbaseES the keywords `date`, `timestamp` or
 //! `boolean` mean what the compatibility mode says.
 
-use kestrel_planner::catalog::SqlType;
+use crate::catalog::SqlType;
 use kestrel_proto::{ErrorReport, Result};
 
 /// The type of a column: `pg_catalog.varchar(20)`.

@@ -7,15 +7,15 @@
 //! The text in the quotes is read by the type's input function. All forms are such that no setting
 //! of the session (`DateStyle`, `IntervalStyle`, `TimeZone`) changes what it reads.
 
+use crate::{
+    catalog::SqlType,
+    functions::{DateStyle, Zone, output},
+};
 use arrow::{
     array::types::{Decimal128Type, DecimalType},
     datatypes::IntervalMonthDayNano,
 };
 use datafusion::common::ScalarValue;
-use kestrel_planner::{
-    catalog::SqlType,
-    functions::{DateStyle, Zone, output},
-};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{quote::string, types::bare_name};
@@ -38,7 +38,7 @@ pub fn literal(value: &ScalarValue, sql_type: SqlType) -> Result<String> {
         return Ok(format!("NULL::{name}"));
     }
     if let Some(bytes) = bytes(value, sql_type) {
-        let digits = output::bytea(bytes, kestrel_planner::functions::ByteaOutput::Hex);
+        let digits = output::bytea(bytes, crate::functions::ByteaOutput::Hex);
         let digits = digits.trim_start_matches("\\x");
         return Ok(format!("pg_catalog.decode('{digits}', 'hex')"));
     }

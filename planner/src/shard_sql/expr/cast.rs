@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::catalog::SqlType;
 use arrow::datatypes::DataType;
 use datafusion::{
     common::ScalarValue,
     physical_expr::{PhysicalExpr, expressions::Literal},
 };
-use kestrel_planner::catalog::SqlType;
 
 use super::{
     super::types::bare_name,

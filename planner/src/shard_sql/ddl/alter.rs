@@ -4,7 +4,7 @@
 //! the table gets its name, then keys and indexes go, then columns go, are renamed, changed and
 //! come, then keys and indexes come.
 
-use kestrel_planner::{
+use crate::{
     catalog::{ColumnDef, KeyDef, TableDef},
     codec::decode_value,
 };

@@ -1,4 +1,4 @@
-//! DDL for a shard's database: what its tables must be for a change of the catalog.
+//! DDL for the databases that hold shards: what their tables must be for a change of the catalog.
 //!
 //! The database holds what its part in keeping the rows needs: columns, their types and NOT NULL,
 //! and the keys, which it enforces: a key contains the table's distribution key, so that rows which
@@ -12,42 +12,64 @@
 mod alter;
 mod create;
 
-use kestrel_planner::catalog::{Catalog, CatalogChange, TableDef};
+use crate::catalog::{Catalog, CatalogChange, Storage, TableDef};
 use kestrel_proto::{ErrorReport, Result};
 
 use self::{alter::alter_table, create::create_table};
 use super::{Relation, quote::identifier};
 
-/// The statements, to be run in this order in one transaction, that bring the database from
-/// `catalog` to what it is after `change`; most changes need none.
+/// The statements, to be run in this order in one transaction, that bring the databases from
+/// `catalog` to what they are after `change`; most changes need none, and none those of a cluster
+/// or a table whose rows are not in databases.
 ///
 /// # Errors
-/// 0A000: a temporary table, or a column of a type that a database does not hold. Those of
-/// [`identifier`]. XX000: the change is about a table that `catalog` does not have.
+/// 0A000: a column of a type that a database does not hold. Those of [`identifier`]. XX000: the
+/// change is about a table that `catalog` does not have.
 pub fn statements(change: &CatalogChange, catalog: &Catalog) -> Result<Vec<String>> {
     let table = |id: u64| {
         let found = catalog.table_by_id(id);
         found.ok_or_else(|| ErrorReport::internal(format!("a change of unknown table {id}")))
     };
+    let has_schema = |name: &str| match catalog.new_storage(name) {
+        Storage::Shard => true,
+        Storage::Columnar => false,
+    };
     Ok(match change {
         // The schema public is there in every new database.
-        CatalogChange::CreateSchema(schema) => {
+        CatalogChange::CreateSchema(schema) if has_schema(&schema.name) => {
             vec![format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&schema.name)?)]
         }
-        CatalogChange::DropSchema(name) => vec![format!("DROP SCHEMA {}", identifier(name)?)],
-        CatalogChange::RenameSchema { from, to } => {
+        CatalogChange::DropSchema(name) if has_schema(name) => {
+            vec![format!("DROP SCHEMA {}", identifier(name)?)]
+        }
+        CatalogChange::RenameSchema { from, to } if has_schema(from) => {
             vec![format!("ALTER SCHEMA {} RENAME TO {}", identifier(from)?, identifier(to)?)]
         }
-        CatalogChange::CreateTable(table) => create_table(table)?,
-        CatalogChange::DropTable(id) => vec![format!("DROP TABLE {}", name(table(*id)?)?)],
-        CatalogChange::AlterTable { before, after } => alter_table(before, after)?,
-        CatalogChange::RemoveAllSegments { table: id } => {
+        CatalogChange::CreateTable(table) if table.is_on_shards() => create_table(table)?,
+        CatalogChange::DropTable(id) if table(*id)?.is_on_shards() => {
+            vec![format!("DROP TABLE {}", name(table(*id)?)?)]
+        }
+        CatalogChange::AlterTable { before, after } if after.is_on_shards() => {
+            alter_table(before, after)?
+        }
+        CatalogChange::RemoveAllSegments { table: id } if table(*id)?.is_on_shards() => {
             vec![format!("TRUNCATE TABLE {}", name(table(*id)?)?)]
         }
+        CatalogChange::CreateSchema(_)
+        | CatalogChange::DropSchema(_)
+        | CatalogChange::RenameSchema { .. }
+        | CatalogChange::CreateTable(_)
+        | CatalogChange::DropTable(_)
+        | CatalogChange::AlterTable { .. }
+        | CatalogChange::RemoveAllSegments { .. } => Vec::new(),
         CatalogChange::CreateView(_)
         | CatalogChange::DropView(_)
         | CatalogChange::SetComment { .. }
         | CatalogChange::AddSegments { .. }
+        | CatalogChange::CountShardRows { .. }
+        | CatalogChange::SetShardRows { .. }
+        | CatalogChange::Decide(_)
+        | CatalogChange::Forget(_)
         | CatalogChange::CreateSequence(_)
         | CatalogChange::AlterSequence { .. }
         | CatalogChange::DropSequence(_)
@@ -65,12 +87,8 @@ pub fn statements(change: &CatalogChange, catalog: &Catalog) -> Result<Vec<Strin
     })
 }
 
-/// `"schema"."table"`. A temporary table is its session's, and sessions with a shard are nobody's.
+/// `"schema"."table"`
 fn name(table: &TableDef) -> Result<String> {
-    if table.is_temporary() {
-        let message = "temporary tables are not supported on shards that a database holds";
-        return Err(ErrorReport::unsupported(message));
-    }
     Relation::of(table).quoted()
 }
 

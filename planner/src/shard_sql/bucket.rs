@@ -1,4 +1,4 @@
-//! In which bucket a row is, computed by the database: `kestrel_planner::placement` in SQL.
+//! In which bucket a row is, computed by the database: `crate::placement` in SQL.
 //!
 //! PostgreSQL has the hash functions of its hash partitions as SQL functions, but not the one that
 //! combines the hashes of several columns (`hash_combine64` in `src/include/common/hashfn.h`):
@@ -12,7 +12,7 @@
 //! with up to eight columns. So all is computed with `bigint`s of few bits, which cannot overflow.
 //! `#` is not used for "exclusive or": it begins a comment where MySQL's syntax is understood.
 
-use kestrel_planner::catalog::SqlType;
+use crate::catalog::SqlType;
 use kestrel_proto::{BUCKET_COUNT, ErrorReport, Result};
 
 use super::quote::identifier;

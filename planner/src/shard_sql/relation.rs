@@ -1,6 +1,6 @@
 //! The name of a table in a shard's database.
 
-use kestrel_planner::catalog::TableDef;
+use crate::catalog::TableDef;
 use kestrel_proto::Result;
 
 use super::quote::identifier;

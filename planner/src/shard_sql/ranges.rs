@@ -1,9 +1,9 @@
 //! A table in pieces that several sessions read at once, each row in exactly one of them.
 
-use kestrel_planner::catalog::SqlType;
+use crate::catalog::SqlType;
 use kestrel_proto::Result;
 
-use super::{super::Capabilities, bucket::value_hash};
+use super::{Capabilities, bucket::value_hash};
 
 /// The seed of the hash that deals out rows to pieces. With the seed of the placement hash, all rows
 /// of a shard could be in one piece.

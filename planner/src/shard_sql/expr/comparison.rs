@@ -10,10 +10,10 @@
 //! apart are pushed. A NaN whose sign bit is set, which Arrow puts below all numbers, gets
 //! PostgreSQL's answer.
 
+use crate::catalog::SqlType;
 use datafusion::{
     common::ScalarValue, logical_expr::Operator, physical_expr::expressions::InListExpr,
 };
-use kestrel_planner::catalog::SqlType;
 
 use super::{
     super::literal::literal,

@@ -1,7 +1,7 @@
 //! Columns and constants, and what is known of a value besides its text.
 
+use crate::catalog::SqlType;
 use datafusion::common::ScalarValue;
-use kestrel_planner::catalog::SqlType;
 
 use super::{
     super::{literal::literal, quote::identifier},

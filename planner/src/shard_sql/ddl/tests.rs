@@ -1,7 +1,7 @@
 //! DDL statements in, the database's statements out.
 
-use kestrel_planner::{
-    catalog::{Catalog, CatalogChange, ColumnDef, TableDef},
+use crate::{
+    catalog::{COLUMNAR, Catalog, CatalogChange, ColumnDef, DatanodeDef, KES, SchemaDef, TableDef},
     codec::encode_value,
     ddl,
     parse::{StatementKind, parse},
@@ -10,9 +10,23 @@ use kestrel_proto::SqlState;
 
 use super::statements;
 
+/// A cluster of one datanode.
+fn cluster(shard_kind: &str) -> Catalog {
+    let datanode = DatanodeDef {
+        id: 0,
+        name: "dn1".into(),
+        uuid: "known".into(),
+        address: "local".into(),
+        shard_kind: shard_kind.into(),
+    };
+    let datanodes =
+        CatalogChange::SetDatanodes { datanodes: vec![datanode], bucket_map_version: 1 };
+    Catalog::empty().apply(&[datanodes]).unwrap()
+}
+
 /// What the last of these statements does in the database.
 fn last(sql: &str) -> Vec<String> {
-    let mut catalog = Catalog::empty();
+    let mut catalog = cluster(KES);
     let mut texts = Vec::new();
     for statement in parse(sql).unwrap() {
         let StatementKind::Ddl(ddl) = &statement.kind else { panic!("no DDL: {statement:?}") };
@@ -27,7 +41,7 @@ fn last(sql: &str) -> Vec<String> {
 
 fn table(sql: &str) -> TableDef {
     let StatementKind::Ddl(ddl) = &parse(sql).unwrap()[0].kind else { panic!("{sql}") };
-    let plan = ddl::plan(ddl, &Catalog::empty(), &["public".into()]).unwrap();
+    let plan = ddl::plan(ddl, &cluster(KES), &["public".into()]).unwrap();
     match plan.changes.into_iter().next() {
         Some(CatalogChange::CreateTable(table)) => table,
         other => panic!("{sql}: {other:?}"),
@@ -91,7 +105,7 @@ fn golden() {
 fn alter(before: &TableDef, after: TableDef) -> Vec<String> {
     let change =
         CatalogChange::AlterTable { before: Box::new(before.clone()), after: Box::new(after) };
-    statements(&change, &Catalog::empty()).unwrap()
+    statements(&change, &cluster(KES)).unwrap()
 }
 
 #[test]
@@ -137,11 +151,25 @@ fn rows_that_are_there_get_a_new_columns_default() {
 
 #[test]
 fn what_a_database_does_not_hold() {
-    let mut temporary = table("CREATE TABLE t (a int) DISTRIBUTED BY (a)");
-    temporary.schema_name = "pg_temp_3".into();
-    let create = CatalogChange::CreateTable(temporary);
-    let error = statements(&create, &Catalog::empty()).unwrap_err();
-    assert_eq!(error.sqlstate, SqlState::FEATURE_NOT_SUPPORTED);
+    let schema =
+        |name: &str| CatalogChange::CreateSchema(SchemaDef { id: 20_000, name: name.into() });
+    let table = |kind: &str, sql: &str| {
+        let StatementKind::Ddl(ddl) = &parse(sql).unwrap()[0].kind else { panic!("{sql}") };
+        let path = ["pg_temp_3".into(), "public".into()];
+        ddl::plan(ddl, &cluster(kind), &path).unwrap().changes.pop().unwrap()
+    };
+    let permanent = "CREATE TABLE t (a int) DISTRIBUTED BY (a)";
+    for (kind, change, expected) in [
+        (KES, schema("s"), 1),
+        (KES, schema("pg_temp_3"), 0),
+        (COLUMNAR, schema("s"), 0),
+        (KES, table(KES, permanent), 1),
+        (COLUMNAR, table(COLUMNAR, permanent), 0),
+        (KES, table(KES, "CREATE TEMP TABLE t (a int) DISTRIBUTED BY (a)"), 0),
+    ] {
+        let found = statements(&change, &cluster(kind)).unwrap();
+        assert_eq!(found.len(), expected, "{kind}: {change:?}");
+    }
     let error = statements(&CatalogChange::DropTable(7), &Catalog::empty()).unwrap_err();
     assert_eq!(error.sqlstate, SqlState::INTERNAL_ERROR);
 }

@@ -47,7 +47,7 @@ use datafusion::{
 };
 
 use self::operand::{Kind, Sql};
-use super::super::Capabilities;
+use super::Capabilities;
 
 /// Deeper expressions are not pushed: the database's parser has a stack, too.
 const DEPTH_MAX: usize = 200;

@@ -1,6 +1,6 @@
 //! CREATE TABLE, with its keys and indexes.
 
-use kestrel_planner::catalog::{ColumnDef, IndexDef, KeyDef, TableDef};
+use crate::catalog::{ColumnDef, IndexDef, KeyDef, TableDef};
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{
