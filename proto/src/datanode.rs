@@ -53,8 +53,9 @@ pub trait Datanode: Send + Sync {
 
     // What follows only a datanode beside a database can do. Others: 0A000.
 
-    /// Opens the snapshot that this scope's scans read from, unless it is open. Scans without one
-    /// open their own. It is held until the scope ends, or [`Self::close_snapshot`].
+    /// Opens the snapshot that this scope's scans read from, unless it is open; it is held until
+    /// [`Self::close_snapshot`], a query's also only until [`Self::end_query`]. A query's scans open
+    /// it themselves if it is not open; a transaction's that is not open is lost: 40001.
     async fn open_snapshot(&self, _: SnapshotScope) -> Result<()> {
         Err(no_database(self.id()))
     }
@@ -70,6 +71,9 @@ pub trait Datanode: Send + Sync {
     ///
     /// Dropping the future cancels the statement. After an error, or that, the shard transaction
     /// can only be rolled back, to a savepoint or whole.
+    ///
+    /// # Errors
+    /// Those of the database. 40001 if the transaction is to go on there and is not there.
     async fn execute(&self, _: ShardStatements) -> Result<ShardResults> {
         Err(no_database(self.id()))
     }
@@ -83,7 +87,7 @@ pub trait Datanode: Send + Sync {
     /// there was one: there need not be for Rollback, CommitPrepared and RollbackPrepared.
     ///
     /// # Errors
-    /// 58K01 for a Prepare or Commit of a shard transaction that is not there: what was written in
+    /// 40001 for a Prepare or Commit of a shard transaction that is not there: what was written in
     /// it is lost. Those of the database; after a Prepare that fails the shard transaction is
     /// rolled back. 08007 when the database was lost during COMMIT.
     async fn end_transaction(
@@ -132,6 +136,9 @@ pub struct Ingest {
     /// Where the rows go, if a database holds them: the answer is one
     /// `SEGMENT_KIND_SHARD_ROWS` with their number, or nothing if there were none.
     pub relation: Option<ShardRelation>,
+    /// The transaction has written into the database: if its shard transaction is gone, so is what
+    /// it wrote (40001).
+    pub continues: bool,
 }
 
 /// An order to remove files.

@@ -27,8 +27,8 @@ pub struct ShardRelation {
 pub enum SnapshotScope {
     /// One statement, by the id of its main query, whose [`crate::Datanode::end_query`] closes it.
     Query(QueryId),
-    /// All queries of a block; the transaction's end closes it. A shard transaction that is opened
-    /// meanwhile reads from it, too.
+    /// All queries of a block; [`crate::Datanode::close_snapshot`] closes it. A shard transaction
+    /// that is opened meanwhile reads from it, too.
     Transaction(TransactionId),
 }
 
@@ -50,6 +50,8 @@ pub struct ShardStatements {
     pub coordinator_epoch: u64,
     /// Of the shard transaction, if it is to be opened.
     pub isolation: ShardIsolation,
+    /// The transaction has written there: if its shard transaction is gone, so is what it wrote.
+    pub continues: bool,
     /// SQL texts, one statement each, run in this order up to the first that fails.
     pub statements: Vec<String>,
 }
@@ -158,6 +160,7 @@ impl ShardStatements {
             coordinator_epoch: self.coordinator_epoch,
             isolation: isolation.into(),
             statements: self.statements,
+            continues: self.continues,
         }
     }
 
@@ -177,6 +180,7 @@ impl ShardStatements {
             transaction: TransactionId(request.transaction_id),
             coordinator_epoch: request.coordinator_epoch,
             isolation,
+            continues: request.continues,
             statements: request.statements,
         })
     }
@@ -281,6 +285,7 @@ mod tests {
                 transaction: TransactionId(5),
                 coordinator_epoch: 3,
                 isolation,
+                continues: isolation == ShardIsolation::ReadCommitted,
                 statements: vec!["SELECT 1".into(), String::new()],
             };
             assert_eq!(ShardStatements::from_message(order.clone().into_message()), Ok(order));

@@ -282,5 +282,6 @@ fn ingest(header: &[u8]) -> Result<Ingest> {
         schema: Arc::new(fb_to_schema(schema)),
         column_ids: header.column_ids,
         relation: header.relation.map(ShardRelation::from_message),
+        continues: header.continues,
     })
 }

@@ -96,6 +96,9 @@ pub struct SegmentTarget {
     pub column_ids: Vec<u32>,
     /// Where the rows go, if a database holds them.
     pub relation: Option<ShardRelation>,
+    /// The transaction has written into the database: if its shard transaction is gone, so is what
+    /// it wrote (40001).
+    pub continues: bool,
 }
 
 /// What a process gives to the operators it runs.
@@ -111,8 +114,8 @@ pub struct Hands {
     pub query: QueryId,
     /// The snapshot of a database that scans read.
     pub snapshot: Option<SnapshotScope>,
-    /// Scans of a database are to see what the transaction has written there: they read in its
-    /// shard transaction.
+    /// The transaction has written into the database, and scans are to see that: they read in its
+    /// shard transaction, which is lost if it is not there (40001).
     pub reads_own_writes: bool,
     /// The transaction the fragment belongs to, for operators that write.
     pub transaction: TransactionId,

@@ -142,6 +142,7 @@ impl ExecutionPlan for SegmentWriteExec {
             schema: Arc::clone(&self.table_schema),
             column_ids: self.column_ids.clone(),
             relation: self.relation.clone(),
+            continues: hands.reads_own_writes,
         };
         let written = stream::once(write(hands, target, rows));
         Ok(Box::pin(RecordBatchStreamAdapter::new(segment_write_schema(), written)))

@@ -97,7 +97,12 @@ pub(super) fn value_hash(name: &str, sql_type: SqlType, seed: i64) -> Result<Str
         SqlType::Interval => ("interval_hash_extended", column),
         SqlType::Uuid => ("uuid_hash_extended", column),
         SqlType::Bytea => return Ok(bytea_hash(&column, seed)),
-        SqlType::Oid | SqlType::Json | SqlType::Jsonb | SqlType::Array(_) => {
+        SqlType::Oid
+        | SqlType::Json
+        | SqlType::Jsonb
+        | SqlType::Array(_)
+        | SqlType::Int2Vector
+        | SqlType::OidVector => {
             return Err(ErrorReport::unsupported(format!("type {sql_type} has no hash")));
         }
     };

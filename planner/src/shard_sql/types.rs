@@ -46,7 +46,7 @@ pub(super) fn bare_name(sql_type: SqlType) -> Result<&'static str> {
         SqlType::Name => "pg_catalog.name",
         SqlType::Json => "pg_catalog.json",
         SqlType::Jsonb => "pg_catalog.jsonb",
-        SqlType::Array(_) => {
+        SqlType::Array(_) | SqlType::Int2Vector | SqlType::OidVector => {
             let message = format!("a shard's database holds no columns of type {sql_type}");
             return Err(ErrorReport::unsupported(message));
         }

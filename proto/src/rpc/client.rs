@@ -169,6 +169,7 @@ impl Datanode for RemoteDatanode {
                 .into(),
             column_ids: ingest.column_ids,
             relation: ingest.relation.as_ref().map(ShardRelation::to_message),
+            continues: ingest.continues,
         };
         let (frames, failure) = frames(header.encode_to_vec().into(), &ingest.schema, rows)?;
         let reply = client.ingest(frames).await;

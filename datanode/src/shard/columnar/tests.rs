@@ -100,6 +100,7 @@ fn target(schema: &SchemaRef, transaction: u64) -> SegmentTarget {
         schema: Arc::clone(schema),
         column_ids: (1..=schema.fields().len() as u32).collect(),
         relation: None,
+        continues: false,
     }
 }
 

@@ -64,6 +64,8 @@ impl Kind {
             SqlType::Bytea => Self::Bytea,
             SqlType::Interval
             | SqlType::Oid
+            | SqlType::Int2Vector
+            | SqlType::OidVector
             | SqlType::Name
             | SqlType::Json
             | SqlType::Jsonb
