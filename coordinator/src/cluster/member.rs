@@ -141,6 +141,11 @@ impl Member {
         match order {
             Order::EndQuery(query) => self.remote.try_end_query(query).await,
             Order::Drop(files) => self.remote.drop_segments(files).await,
+            Order::CloseSnapshot(scope) => self.remote.close_snapshot(scope).await,
+            Order::RollBack(transaction, epoch) => {
+                let end = TransactionEnd::Rollback;
+                self.remote.end_transaction(transaction, epoch, end).await.map(|_| ())
+            }
         }
     }
 
@@ -241,7 +246,11 @@ impl Datanode for Member {
     }
 
     async fn close_snapshot(&self, scope: SnapshotScope) -> Result<()> {
-        self.while_usable(self.remote.close_snapshot(scope)).await
+        let heard = self.while_usable(self.remote.close_snapshot(scope)).await;
+        if let Err(error) = &heard {
+            self.note_unheard(Order::CloseSnapshot(scope), error);
+        }
+        heard
     }
 
     async fn execute(&self, order: ShardStatements) -> Result<ShardResults> {
@@ -258,7 +267,15 @@ impl Datanode for Member {
         epoch: u64,
         end: TransactionEnd,
     ) -> Result<bool> {
-        self.while_usable(self.remote.end_transaction(transaction, epoch, end)).await
+        let ended = self.while_usable(self.remote.end_transaction(transaction, epoch, end)).await;
+        match (&ended, end) {
+            (Err(error), TransactionEnd::Rollback) => {
+                self.note_unheard(Order::RollBack(transaction, epoch), error);
+            }
+            // Whoever asks for the others, recovery too, asks again.
+            (_, _) => {}
+        }
+        ended
     }
 
     async fn prepared(&self) -> Result<Vec<PreparedTransaction>> {

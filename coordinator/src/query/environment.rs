@@ -19,7 +19,10 @@ use kestrel_proto::{
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{ClusterSettings, Member, MemberState};
+use crate::{
+    cluster::{ClusterSettings, Member, MemberState},
+    shards::{BlockSnapshot, Shards},
+};
 
 /// The processes a query runs on.
 #[derive(Clone)]
@@ -40,6 +43,8 @@ pub struct Cluster {
     pub members: Vec<Arc<Member>>,
     /// How those are watched.
     pub settings: ClusterSettings,
+    /// Commits on the databases beside the datanodes.
+    pub shards: Arc<Shards>,
 }
 
 impl Cluster {
@@ -59,7 +64,7 @@ impl Cluster {
     ///
     /// # Errors
     /// 58K01 for the first that may not.
-    pub(super) fn check_usable(&self, datanodes: &[DatanodeId]) -> Result<()> {
+    pub(crate) fn check_usable(&self, datanodes: &[DatanodeId]) -> Result<()> {
         let mut members = datanodes.iter().filter_map(|id| self.members.get(id.0 as usize));
         members.try_for_each(|member| member.check_usable())
     }
@@ -100,8 +105,10 @@ pub struct QueryEnvironment {
     pub collect_metrics: bool,
     /// Bytes that it may hold in each process; 0: whatever there is.
     pub memory_limit_bytes: u64,
-    /// What scans of databases read.
+    /// What scans of databases read; settled when the query runs.
     pub snapshot: Option<SnapshotScope>,
+    /// In a block: what they read in all of its statements.
+    pub block: Option<BlockSnapshot>,
     /// Datanodes whose databases have uncommitted rows of the transaction, which it is to see.
     pub wrote_on: BTreeSet<DatanodeId>,
     /// The session's settings that functions follow, where they are not the defaults.
@@ -168,6 +175,7 @@ mod tests {
             epoch: 1,
             members: vec![Arc::new(Member::unregistered(0))],
             settings: ClusterSettings::default(),
+            shards: Arc::default(),
         };
         let here = Cluster { members: Vec::new(), ..cluster.clone() };
         let datanode = DatanodeId(0);

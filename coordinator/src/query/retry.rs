@@ -88,6 +88,7 @@ mod tests {
             collect_metrics: false,
             memory_limit_bytes: 0,
             snapshot: None,
+            block: None,
             wrote_on: Default::default(),
             options: HashMap::new(),
         };

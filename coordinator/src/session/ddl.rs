@@ -33,6 +33,10 @@ impl ClientSession {
         for change in &mut plan.changes {
             match change {
                 CatalogChange::AlterTable { before, after } => {
+                    if before.distribution != after.distribution {
+                        let hint = "Make a new table with CREATE TABLE ... AS SELECT ....";
+                        Self::refuse_on_shards(before, "another distribution", hint)?;
+                    }
                     self.check_defaults(after, Some(before), &view)?;
                     self.fill_missing(before, after, &view).await?;
                     if before.checks != after.checks {
@@ -48,7 +52,7 @@ impl ClientSession {
                 _ => {}
             }
         }
-        self.transaction.change(&self.engine, plan.changes)?;
+        self.change(plan.changes).await?;
         with_conditions.into_iter().try_for_each(|table| self.check_meaning(table))?;
         for check in &plan.row_checks {
             self.check_rows(check).await?;

@@ -26,6 +26,7 @@ mod select;
 mod sequences;
 mod serial;
 mod settings;
+mod shard_statements;
 mod show;
 mod temporary;
 mod transaction;

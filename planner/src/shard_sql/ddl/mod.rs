@@ -12,11 +12,28 @@
 mod alter;
 mod create;
 
-use crate::catalog::{Catalog, CatalogChange, Storage, TableDef};
+use crate::catalog::{Catalog, CatalogChange, KES, Storage, TableDef};
 use kestrel_proto::{ErrorReport, Result};
 
 use self::{alter::alter_table, create::create_table};
 use super::{Relation, quote::identifier};
+
+/// The statements of all these changes, which `catalog` is to get in this order.
+///
+/// # Errors
+/// Those of [`statements`], and of changes that do not fit.
+pub fn all_statements(changes: &[CatalogChange], catalog: &Catalog) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    if catalog.shard_kind() != KES {
+        return Ok(all);
+    }
+    let mut catalog = catalog.clone();
+    for change in changes {
+        all.extend(statements(change, &catalog)?);
+        catalog = catalog.apply(std::slice::from_ref(change))?;
+    }
+    Ok(all)
+}
 
 /// The statements, to be run in this order in one transaction, that bring the databases from
 /// `catalog` to what they are after `change`; most changes need none, and none those of a cluster
