@@ -20,6 +20,7 @@
 pub mod access;
 pub mod bind;
 pub mod catalog;
+mod change_plan;
 pub mod codec;
 pub mod ddl;
 pub mod distribute;

@@ -54,6 +54,8 @@ pub struct Plan {
     pub schema: SchemaRef,
 }
 
+pub use crate::change_plan::ChangePlan;
+
 /// How the rows of an INSERT come to their table.
 #[derive(Clone, Debug)]
 pub enum InsertPlan {
@@ -128,7 +130,7 @@ impl Planner {
         Ok(InsertPlan::Distributed(write))
     }
 
-    async fn physical_plan(
+    pub(crate) async fn physical_plan(
         &self,
         query: &LogicalPlan,
         context: &PlanContext,
@@ -180,15 +182,15 @@ fn to_table(distributor: &Distributor, rows: Placed, table: &TableDef) -> Result
 }
 
 /// How the main plan is placed.
-type Place<'a> = &'a dyn Fn(&Distributor, &Arc<dyn ExecutionPlan>) -> Result<Placed>;
+pub(crate) type Place<'a> = &'a dyn Fn(&Distributor, &Arc<dyn ExecutionPlan>) -> Result<Placed>;
 
 /// The rows of a query come to the coordinator.
-fn gathered(distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
+pub(crate) fn gathered(distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
     distributor.distribute(plan).map_err(report)
 }
 
 /// Splits off the init plans, distributes, checks and slices.
-fn finish(
+pub(crate) fn finish(
     physical: Arc<dyn ExecutionPlan>,
     context: &PlanContext,
     place: Place<'_>,

@@ -36,6 +36,8 @@ impl ClientSession {
             StatementKind::Insert(insert) => {
                 self.insert(insert, statement, parameters, cancel).await
             }
+            StatementKind::Update(update) => self.update(update, statement, parameters).await,
+            StatementKind::Delete(delete) => self.delete(delete, statement, parameters).await,
             StatementKind::CreateTableAs(create) => {
                 self.create_table_as(create, statement, notices, cancel).await
             }
@@ -223,8 +225,6 @@ pub(super) fn ends_failure(kind: &StatementKind) -> bool {
 fn unsupported(kind: &StatementKind) -> ErrorReport {
     let what = match kind {
         StatementKind::Unsupported(what) => what,
-        StatementKind::Update(_) => "UPDATE",
-        StatementKind::Delete(_) => "DELETE",
         StatementKind::Merge(_) => "MERGE",
         StatementKind::Analyze(_) => "ANALYZE",
         StatementKind::Vacuum(_) => "VACUUM",

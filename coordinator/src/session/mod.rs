@@ -2,6 +2,7 @@
 
 mod analyze;
 mod block;
+mod change_rows;
 mod commit;
 mod copy;
 mod copy_rows;
@@ -228,6 +229,16 @@ impl Session for ClientSession {
             }
             StatementKind::Insert(insert) => {
                 let parameters = self.insert_parameters(insert, statement, parameter_types);
+                let parameters = parameters.map_err(|error| locate(error, statement))?;
+                Ok(Description { parameters, fields: None })
+            }
+            StatementKind::Update(update) => {
+                let parameters = self.update_parameters(update, statement, parameter_types);
+                let parameters = parameters.map_err(|error| locate(error, statement))?;
+                Ok(Description { parameters, fields: None })
+            }
+            StatementKind::Delete(delete) => {
+                let parameters = self.delete_parameters(delete, statement, parameter_types);
                 let parameters = parameters.map_err(|error| locate(error, statement))?;
                 Ok(Description { parameters, fields: None })
             }

@@ -30,10 +30,10 @@ use std::{
     time::Duration,
 };
 
-use kestrel_planner::catalog::DecisionDef;
+use kestrel_planner::{catalog::DecisionDef, shard_sql::Capabilities};
 use kestrel_proto::{DatanodeId, TransactionId};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
 /// The bounds.
 #[derive(Clone, Debug)]
@@ -76,6 +76,8 @@ pub struct Shards {
     active: Mutex<BTreeSet<TransactionId>>,
     /// Decided and committed everywhere: the catalog may forget them.
     acknowledged: Mutex<Vec<TransactionId>>,
+    /// What the databases can do, once somebody has asked.
+    pub capabilities: OnceCell<Capabilities>,
     /// Rows that the catalog does not know of yet.
     pub counts: Counts,
     /// What the last round of recovery has seen prepared.

@@ -6,11 +6,13 @@
 //! quoted literals with their type, since shards are spoken to without parameters: the extended
 //! protocol is not everywhere. Every session has `standard_conforming_strings = on`.
 //!
-//! A filter is pushed to the database only if its answer there is Kestrel's for every row, and if it
-//! can fail for none: `expr` has the list.
+//! A filter of a scan is pushed to the database only if its answer there is Kestrel's for every row, and if it
+//! can fail for none: `expr` has the list. UPDATE and DELETE are the databases' own statements: what
+//! they compute may fail there, as it may in PostgreSQL.
 
 pub mod bucket;
 mod capabilities;
+pub mod change;
 pub mod ddl;
 mod expr;
 mod literal;
@@ -21,7 +23,7 @@ mod scan;
 mod types;
 
 pub use capabilities::Capabilities;
-pub use expr::pushed;
+pub use expr::{computed, pushed};
 pub use literal::literal;
 pub use quote::{identifier, string};
 pub use ranges::{HashKey, Piece, pieces};

@@ -6,7 +6,10 @@
 
 use arrow::datatypes::DataType;
 
-use super::operand::{Kind, Sql, exact_integer};
+use super::{
+    Errors,
+    operand::{Kind, Sql, exact_integer},
+};
 
 /// What the planner's functions for operators compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,22 +41,37 @@ impl Operator {
 }
 
 /// `left op right`, of type `result`.
-pub(super) fn computed(op: Operator, operands: &[Sql], result: &DataType) -> Option<Sql> {
+pub(super) fn computed(
+    op: Operator,
+    operands: &[Sql],
+    result: &DataType,
+    errors: Errors,
+) -> Option<Sql> {
     let [left, right] = operands else { return None };
     let kind = match (left.kind, right.kind) {
-        (Kind::Integer { .. }, Kind::Integer { .. }) => integer(op, left, right, result)?,
-        (Kind::Numeric(p1, s1), Kind::Numeric(p2, s2)) => numeric(op, (p1, s1), (p2, s2), result)?,
+        (Kind::Integer { .. }, Kind::Integer { .. }) => integer(op, left, right, result),
+        (Kind::Numeric(p1, s1), Kind::Numeric(p2, s2)) => numeric(op, (p1, s1), (p2, s2), result),
         _ => return None,
     };
+    let kind = kind.or_else(|| match (errors, op) {
+        (Errors::Allowed, Operator::Add | Operator::Subtract | Operator::Multiply) => {
+            Kind::any_of(result)
+        }
+        (Errors::Never | Errors::Allowed, _) => None,
+    })?;
     Some(Sql::new(format!("({} {} {})", left.text, op.symbol(), right.text), kind))
 }
 
 /// `-operand`
-pub(super) fn negated(operands: &[Sql], result: &DataType) -> Option<Sql> {
+pub(super) fn negated(operands: &[Sql], result: &DataType, errors: Errors) -> Option<Sql> {
     let [operand] = operands else { return None };
     let kind = match operand.kind {
         Kind::Integer { lowest, highest } => {
-            Kind::Integer { lowest: -highest, highest: -lowest }.filter_in(result)?
+            let negated = Kind::Integer { lowest: -highest, highest: -lowest }.filter_in(result);
+            negated.or_else(|| match errors {
+                Errors::Allowed => Kind::any_of(result),
+                Errors::Never => None,
+            })?
         }
         numeric @ Kind::Numeric(..) => numeric,
         _ => return None,
@@ -62,6 +80,17 @@ pub(super) fn negated(operands: &[Sql], result: &DataType) -> Option<Sql> {
 }
 
 impl Kind {
+    /// All numbers of the type: what leaves it is an error of the database's.
+    fn any_of(data_type: &DataType) -> Option<Self> {
+        match data_type {
+            DataType::Decimal128(precision, scale) => Some(Self::Numeric(*precision, *scale)),
+            DataType::Int16 => Some(Self::integer(i16::MIN.into(), i16::MAX.into())),
+            DataType::Int32 => Some(Self::integer(i32::MIN.into(), i32::MAX.into())),
+            DataType::Int64 => Some(Self::integer(i64::MIN.into(), i64::MAX.into())),
+            _ => None,
+        }
+    }
+
     /// Integers that are all in the type.
     fn filter_in(self, data_type: &DataType) -> Option<Self> {
         let Self::Integer { lowest, highest } = self else { return None };

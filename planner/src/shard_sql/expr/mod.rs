@@ -61,8 +61,27 @@ pub fn pushed(
     schema: &Schema,
     capabilities: Capabilities,
 ) -> Option<String> {
-    let sql = Translation { schema, capabilities, depth: 0 }.of(filter)?;
+    let errors = Errors::Never;
+    let sql = Translation { schema, capabilities, errors, depth: 0 }.of(filter)?;
     (sql.kind == Kind::Boolean).then_some(sql.text)
+}
+
+/// A value or condition of an UPDATE or DELETE in SQL: it may fail, as it does in PostgreSQL. `None`:
+/// it is not on the list.
+pub fn computed(
+    expr: &Arc<dyn PhysicalExpr>,
+    schema: &Schema,
+    capabilities: Capabilities,
+) -> Option<String> {
+    let errors = Errors::Allowed;
+    Some(Translation { schema, capabilities, errors, depth: 0 }.of(expr)?.text)
+}
+
+/// Whether an expression may fail for some row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Errors {
+    Never,
+    Allowed,
 }
 
 /// What an expression is translated with.
@@ -70,6 +89,7 @@ pub fn pushed(
 struct Translation<'a> {
     schema: &'a Schema,
     capabilities: Capabilities,
+    errors: Errors,
     depth: usize,
 }
 
@@ -138,11 +158,11 @@ impl Translation<'_> {
         let arguments = || call.args().iter().map(|a| self.of(a)).collect::<Option<Vec<_>>>();
         match call.name() {
             "coalesce" => self.coalesce(&arguments()?),
-            "kestrel_negate" => arithmetic::negated(&arguments()?, call.return_type()),
+            "kestrel_negate" => arithmetic::negated(&arguments()?, call.return_type(), self.errors),
             "kestrel_cast" => cast::relabelled(self, call.args()),
             name => {
                 let operator = arithmetic::Operator::of_function(name)?;
-                arithmetic::computed(operator, &arguments()?, call.return_type())
+                arithmetic::computed(operator, &arguments()?, call.return_type(), self.errors)
             }
         }
     }
