@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession, NoticeSender, Outcome, Statement, insert::all_columns, select::with_values,
-    serial::null_defaults, settings::check_may_set,
+    serial::null_defaults, settings::check_may_set, shard_functions::ShardFunction,
 };
 use crate::server::{Parameter, PreparedStatements, Session};
 
@@ -32,7 +32,10 @@ impl ClientSession {
         self.take_role();
         match &statement.kind {
             StatementKind::Empty => Ok(Outcome::Empty),
-            StatementKind::Query(query) => self.select(query, statement, parameters, cancel).await,
+            StatementKind::Query(query) => match ShardFunction::of(query) {
+                Some(function) => self.shard_function(&function, notices).await,
+                None => self.select(query, statement, parameters, cancel).await,
+            },
             StatementKind::Insert(insert) => {
                 self.insert(insert, statement, parameters, cancel).await
             }
@@ -66,6 +69,8 @@ impl ClientSession {
                 Ok(Outcome::Done(self.savepoint(command).await?.into()))
             }
             StatementKind::Discard(target) => self.discard(*target).await,
+            StatementKind::Analyze(command) => self.analyze(command, notices).await,
+            StatementKind::Vacuum(command) => self.vacuum(command, notices).await,
             StatementKind::Set(_)
             | StatementKind::Show(_)
             | StatementKind::Reset(_)
@@ -226,8 +231,6 @@ fn unsupported(kind: &StatementKind) -> ErrorReport {
     let what = match kind {
         StatementKind::Unsupported(what) => what,
         StatementKind::Merge(_) => "MERGE",
-        StatementKind::Analyze(_) => "ANALYZE",
-        StatementKind::Vacuum(_) => "VACUUM",
         _ => "this statement",
     };
     ErrorReport::unsupported(format!("{what} is not supported yet"))

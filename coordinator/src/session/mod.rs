@@ -16,6 +16,7 @@ mod identity;
 mod identity_columns;
 mod insert;
 mod lock;
+mod maintenance;
 mod outcome;
 mod own_query;
 mod prepare;
@@ -27,6 +28,7 @@ mod select;
 mod sequences;
 mod serial;
 mod settings;
+mod shard_functions;
 mod shard_statements;
 mod show;
 mod temporary;
@@ -66,6 +68,7 @@ use identity::Login;
 use savepoint::Savepoints;
 use sequences::Sequences;
 use settings::Settings;
+use shard_functions::ShardFunction;
 use transaction::Transaction;
 
 /// A parsed statement.
@@ -216,6 +219,10 @@ impl Session for ClientSession {
         };
         match &statement.kind {
             StatementKind::Query(query) => {
+                if let Some(function) = ShardFunction::of(query) {
+                    let fields = Some(vec![function.field()]);
+                    return Ok(Description { parameters: Vec::new(), fields });
+                }
                 let located = |error| locate(error, statement);
                 let view = self.transaction.view(&self.engine);
                 let context = self.bind_context(&view, Some(statement));
@@ -288,6 +295,9 @@ impl Session for ClientSession {
         cancel: CancellationToken,
     ) -> Result<Option<(Vec<OutputField>, RowCursor)>> {
         let StatementKind::Query(query) = &statement.kind else { return Ok(None) };
+        if ShardFunction::of(query).is_some() {
+            return Ok(None);
+        }
         self.begin_statement(statement, notices, cancel);
         self.check_usable(statement)?;
         self.take_role();

@@ -16,6 +16,7 @@ pub mod change;
 pub mod ddl;
 mod expr;
 mod literal;
+pub mod maintenance;
 mod quote;
 mod ranges;
 mod relation;
