@@ -33,10 +33,6 @@ impl ClientSession {
         for change in &mut plan.changes {
             match change {
                 CatalogChange::AlterTable { before, after } => {
-                    if before.distribution != after.distribution {
-                        let hint = "Make a new table with CREATE TABLE ... AS SELECT ....";
-                        Self::refuse_on_shards(before, "another distribution", hint)?;
-                    }
                     self.check_defaults(after, Some(before), &view)?;
                     self.fill_missing(before, after, &view).await?;
                     if before.checks != after.checks {

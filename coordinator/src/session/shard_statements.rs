@@ -8,7 +8,7 @@ use kestrel_planner::{
     shard_sql,
 };
 use kestrel_proto::{
-    DatanodeId, ErrorReport, Result, ShardIsolation, ShardResults, ShardStatements, SqlState,
+    DatanodeId, ErrorReport, Result, ShardIsolation, ShardResults, ShardStatements,
 };
 
 use super::ClientSession;
@@ -156,14 +156,5 @@ impl ClientSession {
             }
         }
         Ok(done)
-    }
-
-    /// A statement that databases cannot do yet.
-    pub(super) fn refuse_on_shards(table: &TableDef, what: &str, hint: &str) -> Result<()> {
-        if !table.is_on_shards() {
-            return Ok(());
-        }
-        let message = format!("{what} of table \"{}\", whose rows databases hold", table.name);
-        Err(ErrorReport::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint(hint))
     }
 }
