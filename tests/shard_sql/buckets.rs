@@ -89,7 +89,7 @@ async fn infinite_dates_have_their_buckets() {
         std::sync::Arc::new(arrow::array::Date32Array::from(vec![i32::MIN, i32::MAX]));
     let expected = buckets(&[days], &[SqlType::Date.hash_class().unwrap()]).unwrap();
     for (day, expected) in ["-infinity", "infinity"].iter().zip(expected) {
-        let found = session.value(&format!("SELECT {expression} FROM (SELECT date '{day}') t (k)"));
-        assert_eq!(found.await, expected.to_string(), "{day}");
+        let sql = format!("SELECT {expression} FROM (SELECT date '{day}') t (k)");
+        assert_eq!(session.value(&sql).await, expected.to_string(), "{day}");
     }
 }

@@ -77,7 +77,7 @@ fn condition(rng: &mut Rng, columns: &[Column], depth: usize) -> String {
     if depth == 0 || rng.chance(40) {
         return simple(rng, columns);
     }
-    let mut inner = |rng: &mut Rng| condition(rng, columns, depth - 1);
+    let inner = |rng: &mut Rng| condition(rng, columns, depth - 1);
     match rng.below(6) {
         0 | 1 => format!("({} AND {})", inner(rng), inner(rng)),
         2 | 3 => format!("({} OR {})", inner(rng), inner(rng)),

@@ -47,7 +47,8 @@ const DAY_US: i64 = 24 * HOUR_US;
 pub(super) fn text(rng: &mut Rng, longest: usize) -> String {
     let mut text = String::new();
     for _ in 0..rng.below(8) {
-        text.push_str(rng.pick(&PIECES));
+        let piece: &&str = rng.pick(&PIECES);
+        text.push_str(piece);
     }
     text.chars().take(longest).collect()
 }

@@ -51,6 +51,7 @@ impl Translation<'_> {
         let in_kind = |value: &Sql| match (kind, &value.constant) {
             (Kind::Text, None) => Some(format!("({} COLLATE \"C\")", self.held_text(value)?)),
             (Kind::Text, Some(_)) => self.held_text(value),
+            (Kind::Char, _) => Some(format!("({} COLLATE \"C\")", value.text)),
             _ => Some(value.text.clone()),
         };
         values.iter().map(in_kind).collect()
