@@ -107,6 +107,9 @@ impl Engine {
             tokio::time::sleep(COUNTS_WAIT).await;
             let known = engine.catalog.snapshot();
             let changes = engine.cluster.shards.counts.take(&known);
+            if changes.is_empty() {
+                return;
+            }
             if let Err(error) = engine.catalog.commit(None, changes, Utc::now()).await {
                 tracing::warn!(%error, "how many rows databases hold was not noted");
             }

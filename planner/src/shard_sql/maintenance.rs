@@ -134,8 +134,9 @@ mod tests {
 
     #[test]
     fn answers_are_numbers() {
-        let row =
-            |values: &[Option<&str>]| vec![values.iter().map(|v| v.map(Into::into)).collect()];
+        let row = |values: &[Option<&str>]| -> Vec<Vec<Option<String>>> {
+            vec![values.iter().map(|value| value.map(String::from)).collect()]
+        };
         assert_eq!(numbers(&row(&[Some("7"), Some("-1")])), Ok([7, -1]));
         assert!(numbers::<2>(&row(&[Some("7")])).is_err());
         assert!(numbers::<1>(&row(&[None])).is_err());
