@@ -31,6 +31,8 @@ mod serial;
 mod settings;
 mod shard_functions;
 mod shard_statements;
+#[cfg(test)]
+mod shard_tests;
 mod show;
 mod temporary;
 mod transaction;
