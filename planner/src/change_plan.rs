@@ -4,25 +4,18 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
-    common::{
-        ScalarValue,
-        tree_node::{Transformed, TreeNode},
-    },
-    logical_expr::{LogicalPlan, Operator},
-    physical_expr::{
-        PhysicalExpr,
-        expressions::{BinaryExpr, Column, Literal},
-        split_conjunction,
-    },
+    common::tree_node::{Transformed, TreeNode},
+    logical_expr::LogicalPlan,
+    physical_expr::{PhysicalExpr, expressions::Column},
     physical_plan::{ExecutionPlan, empty::EmptyExec, projection::ProjectionExec},
 };
-use kestrel_proto::{BucketMap, DatanodeId, Result};
+use kestrel_proto::{DatanodeId, Result};
 
 use crate::{
-    catalog::{Distribution, SqlType, TableDef},
+    catalog::{Distribution, TableDef},
     error::report,
     operators::ShardScanExec,
-    placement::buckets,
+    pinned,
     plan::{PlanContext, Planner, finish, gathered},
 };
 
@@ -58,7 +51,7 @@ impl Planner {
             // One is read; all have the rows.
             Distribution::Replicated if !found.is_empty() => context.catalog.datanode_ids(),
             Distribution::Hash(_) if !found.is_empty() => {
-                let owner = owner(&conditions, table, &context.catalog.bucket_map);
+                let owner = pinned::owner(&conditions, table, &context.catalog.bucket_map);
                 owner.map_or_else(|| found.into_iter().collect(), |owner| vec![owner])
             }
             Distribution::Replicated | Distribution::Hash(_) | Distribution::Random => {
@@ -67,43 +60,6 @@ impl Planner {
         };
         Ok(Some(ChangePlan { conditions, values, datanodes }))
     }
-}
-
-/// The one datanode that can have such rows: the conditions give each column of the distribution key
-/// a value.
-fn owner(
-    conditions: &[Arc<dyn PhysicalExpr>],
-    table: &TableDef,
-    map: &BucketMap,
-) -> Option<DatanodeId> {
-    let equal: Vec<_> =
-        conditions.iter().flat_map(split_conjunction).filter_map(equality).collect();
-    let (mut values, mut classes) = (Vec::new(), Vec::new());
-    for column in table.distribution_columns() {
-        let at = table.column_index(column.id)?;
-        let class = column.sql_type.hash_class()?;
-        let (_, value) = equal.iter().find(|(index, _)| *index == at)?;
-        let of_value = SqlType::of_arrow(&value.data_type())?.hash_class()?;
-        // Equal values of another class have other hashes.
-        if of_value != class || value.is_null() {
-            return None;
-        }
-        values.push(value.to_array().ok()?);
-        classes.push(class);
-    }
-    let bucket = buckets(&values, &classes).ok()?.first().copied()?;
-    Some(map.owner(bucket))
-}
-
-/// `column = constant`, either way round.
-fn equality(expr: &Arc<dyn PhysicalExpr>) -> Option<(usize, ScalarValue)> {
-    let binary = expr.downcast_ref::<BinaryExpr>().filter(|b| *b.op() == Operator::Eq)?;
-    let sides = [(binary.left(), binary.right()), (binary.right(), binary.left())];
-    sides.into_iter().find_map(|(column, constant)| {
-        let column = column.downcast_ref::<Column>()?;
-        let constant = constant.downcast_ref::<Literal>()?;
-        Some((column.index(), constant.value().clone()))
-    })
 }
 
 type Exprs = Vec<Arc<dyn PhysicalExpr>>;

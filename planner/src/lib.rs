@@ -35,6 +35,7 @@ pub mod memory;
 pub mod motion;
 pub mod operators;
 pub mod parse;
+mod pinned;
 pub mod placement;
 pub mod plan;
 pub mod shard_sql;

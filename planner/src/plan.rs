@@ -214,7 +214,7 @@ pub(crate) fn finish(
     };
     let root = place(&distributor, &main)?;
     check(&root)?;
-    let slices = slice(&root, &datanodes).map_err(report)?;
+    let slices = slice(&root, &datanodes, &context.catalog.bucket_map).map_err(report)?;
     let schema = root.plan.schema();
     Ok(Plan { init, init_values, root, slices, schema })
 }

@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::stream;
 use kestrel_planner::{
     access,
-    catalog::{CatalogChange, KES, Privilege, SqlType, TableDef, resolve_table},
+    catalog::{CatalogChange, KES, SqlType, TableDef, resolve_table},
     ddl,
     error::report,
     parse::{QualifiedName, StatementKind, parse, quote},
