@@ -101,7 +101,7 @@ fn look(node: &Placed, map: &BucketMap, pinned: &mut Pinned) {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::physical_expr::expressions::{col, lit};
+    use datafusion::physical_expr::expressions::col;
 
     use super::*;
     use crate::{
@@ -124,14 +124,17 @@ mod tests {
     fn filters_that_leave_one_datanode() {
         let schema = table("DISTRIBUTED BY (a)").arrow_schema();
         let compare = |name: &str, op, value: ScalarValue, is_reversed: bool| {
-            let (column, value) = (col(name, &schema).unwrap(), lit(value));
+            let column = col(name, &schema).unwrap();
+            let value: Arc<dyn PhysicalExpr> = Arc::new(Literal::new(value));
             let (left, right) = if is_reversed { (value, column) } else { (column, value) };
             Arc::new(BinaryExpr::new(left, op, right)) as Arc<dyn PhysicalExpr>
         };
         let equal = |name: &str, value: ScalarValue| compare(name, Operator::Eq, value, false);
         let text = |value: &str| ScalarValue::Utf8View(Some(value.into()));
         let seven = ScalarValue::Int32(Some(7));
-        let and = |left, right| Arc::new(BinaryExpr::new(left, Operator::And, right)) as _;
+        let and = |left, right| -> Arc<dyn PhysicalExpr> {
+            Arc::new(BinaryExpr::new(left, Operator::And, right))
+        };
         let map = BucketMap::even(1, 4);
         for (key, filters, is_pinned) in [
             ("(a)", vec![equal("a", seven.clone())], true),
