@@ -79,8 +79,15 @@ async fn rounds(catalog: &CatalogHandle, cluster: &Cluster) {
 
 async fn round(catalog: &CatalogHandle, cluster: &Cluster) {
     let decided = || catalog.snapshot().decided.clone();
-    let forgettable = recover(&cluster.datanodes, &cluster.shards, cluster.epoch, decided).await;
-    alarm(&cluster.shards);
+    let shards = &cluster.shards;
+    let before = shards.in_doubt();
+    let forgettable = recover(&cluster.datanodes, shards, cluster.epoch, decided).await;
+    // What stays prepared holds locks, and keeps the database from cleaning up.
+    for doubt in overdue(&before, &shards.in_doubt(), shards.settings.doubt_alarm) {
+        let PreparedTransaction { transaction, epoch, age } = doubt.prepared;
+        let (transaction, seconds) = (transaction_name(transaction, epoch), age.as_secs());
+        tracing::error!(datanode = %doubt.datanode, transaction, seconds, "stays in doubt");
+    }
     let acknowledged = cluster.shards.take_acknowledged();
     let all: BTreeSet<_> = forgettable.into_iter().chain(acknowledged.iter().copied()).collect();
     if all.is_empty() {
@@ -236,16 +243,19 @@ async fn carry_out(datanodes: &[Arc<dyn Datanode>], order: Order, wait: Duration
     }
 }
 
-/// What stays prepared holds locks, and keeps the database from cleaning up.
-fn alarm(shards: &Shards) {
-    let limit = shards.settings.doubt_alarm;
-    for InDoubt { datanode, prepared, .. } in shards.in_doubt() {
-        if prepared.age > limit {
-            let transaction = transaction_name(prepared.transaction, prepared.epoch);
-            let seconds = prepared.age.as_secs();
-            tracing::error!(%datanode, transaction, seconds, "a transaction stays in doubt");
-        }
-    }
+/// What is prepared for longer than `limit`: new ones, and after each `limit` again. Pure.
+fn overdue<'a>(before: &[InDoubt], after: &'a [InDoubt], limit: Duration) -> Vec<&'a InDoubt> {
+    let times = |age: Duration| age.as_millis() / limit.as_millis().max(1);
+    let is_new = |doubt: &&InDoubt| {
+        let is_same = |old: &&InDoubt| {
+            let (was, is) = (old.prepared, doubt.prepared);
+            old.datanode == doubt.datanode
+                && (was.transaction, was.epoch) == (is.transaction, is.epoch)
+        };
+        let known = before.iter().find(is_same).map_or(0, |old| times(old.prepared.age));
+        times(doubt.prepared.age) > known
+    };
+    after.iter().filter(is_new).collect()
 }
 
 #[cfg(test)]
@@ -295,6 +305,29 @@ mod tests {
             let found = orders(&on(&[(1, &[(transaction, epoch)])]), (&active, 3), &decided);
             let found = found.first().map(|order| order.end);
             assert_eq!(found, expected, "{transaction} of epoch {epoch}");
+        }
+    }
+
+    #[test]
+    fn what_stays_in_doubt_is_told_of_once_a_minute() {
+        let doubt = |seconds| InDoubt {
+            datanode: DatanodeId(1),
+            prepared: PreparedTransaction { age: Duration::from_secs(seconds), ..prepared(7, 2) },
+            is_decided: false,
+        };
+        let minute = Duration::from_secs(60);
+        for (before, after, expected) in [
+            (None, 59, false),
+            (None, 60, true),
+            (None, 600, true),
+            (Some(59), 60, true),
+            (Some(60), 61, false),
+            (Some(119), 120, true),
+        ] {
+            let before: Vec<_> = before.map(doubt).into_iter().collect();
+            let after = [doubt(after)];
+            let found = !overdue(&before, &after, minute).is_empty();
+            assert_eq!(found, expected, "{before:?} {after:?}");
         }
     }
 
