@@ -7,7 +7,6 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::future::{join_all, try_join_all};
 use kestrel_planner::{operators::ShardScanExec, plan::Plan};
 use kestrel_proto::{DatanodeId, Result, SnapshotScope, TransactionId};
-
 use parking_lot::Mutex;
 
 use super::{

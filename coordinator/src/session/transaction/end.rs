@@ -41,7 +41,10 @@ impl Transaction {
             tokio::spawn(async move { commit.roll_back(&idle).await });
         }
         let committed = match phases(&work.shards.wrote_on, &work.changes) {
-            Phases::Catalog if work.changes.is_empty() => Ok(None),
+            Phases::Catalog if work.changes.is_empty() => {
+                work.close_snapshot(engine);
+                return Ok(());
+            }
             Phases::Catalog => work.commit_catalog(engine).await.map(Some),
             Phases::One(datanode) => {
                 work.commit_in_one_phase(engine, datanode).await.map(|()| None)
