@@ -129,8 +129,8 @@ fn reachable(request: Request<RegisterRequest>) -> RegisterRequest {
 /// The datanode that asks, if it may come in. Pure.
 ///
 /// # Errors
-/// 42704 for a name that the cluster does not have; 55000 for another engine, another kind of shard
-/// than the others have, another cluster's directory, or another directory than this datanode's.
+/// 42704 for a name that the cluster does not have; 55000 for another engine, another cluster's
+/// directory, or another directory than this datanode's.
 fn admitted<'a>(
     request: &RegisterRequest,
     catalog: &'a Catalog,
@@ -173,16 +173,6 @@ fn admitted<'a>(
         ))
         .detail(format!("The cluster knows it as {}; this is {}.", known.uuid, request.uuid))
         .hint("Start it with the directory that it had before."));
-    }
-    let kind = &request.shard_kind;
-    let is_other = |d: &&DatanodeDef| !d.uuid.is_empty() && d.shard_kind != *kind;
-    if let Some(other) = catalog.datanodes.iter().find(is_other) {
-        return Err(refused(format!(
-            "datanode \"{name}\" has a shard of kind \"{kind}\", and the cluster's are \"{}\"",
-            other.shard_kind
-        ))
-        .detail(format!("Datanode \"{}\" came before. Kinds cannot be mixed.", other.name))
-        .hint("Start it with shards of the kind that the others have."));
     }
     Ok(known)
 }
@@ -242,15 +232,10 @@ mod tests {
         for (request, expected) in [
             (good.clone(), Ok(0)),
             (new.clone(), Ok(1)),
-            (
-                RegisterRequest { name: "dn3".into(), ..new.clone() },
-                Err(SqlState::UNDEFINED_OBJECT),
-            ),
+            (RegisterRequest { name: "dn3".into(), ..new }, Err(SqlState::UNDEFINED_OBJECT)),
             (RegisterRequest { uuid: "other".into(), ..good.clone() }, state),
             (RegisterRequest { engine_version: "old".into(), ..good.clone() }, state),
             (RegisterRequest { function_fingerprint: 8, ..good.clone() }, state),
-            (RegisterRequest { shard_kind: "kes".into(), ..good.clone() }, state),
-            (RegisterRequest { shard_kind: "kes".into(), ..new.clone() }, state),
             (RegisterRequest { cluster_id: Uuid::new_v4().to_string(), ..good }, state),
         ] {
             let found = admitted(&request, &catalog, cluster, 7);
