@@ -31,7 +31,7 @@ use kestrel_coordinator::{
     engine::Engine,
     query,
     session::EngineBackend,
-    shards::{self, ShardSettings, Shards},
+    shards::{ShardSettings, Shards, watch},
 };
 use kestrel_datanode::LocalDatanode;
 use kestrel_planner::{
@@ -125,7 +125,7 @@ impl Cluster {
             }
         }
         let (watched, stop) = (engine.cluster.clone(), watchers_shutdown.clone());
-        watchers.spawn(shards::watch(engine.catalog.clone(), watched, stop));
+        watchers.spawn(watch(engine.catalog.clone(), watched, stop));
         if let Some(listener) = listeners.metrics {
             let page = Arc::new(CoordinatorPage::new(Arc::clone(&engine), here));
             watchers.spawn(http::serve(listener, page, watchers_shutdown.clone()));
