@@ -31,7 +31,7 @@ use kestrel_coordinator::{
     engine::Engine,
     query,
     session::EngineBackend,
-    shards::{ShardSettings, Shards, watch},
+    shards::{shared, watch},
 };
 use kestrel_datanode::LocalDatanode;
 use kestrel_planner::{
@@ -284,7 +284,7 @@ fn query_cluster(
         epoch: catalog.epoch(),
         members,
         settings: options.network.cluster.clone(),
-        shards: Arc::new(Shards::new(ShardSettings::default(), &catalog.snapshot().decided)),
+        shards: shared(&catalog.snapshot()),
     })
 }
 

@@ -27,10 +27,14 @@ pub use work::{BlockSnapshot, ShardWork};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
-use kestrel_planner::{catalog::DecisionDef, shard_sql::Capabilities};
+use kestrel_planner::{
+    catalog::{Catalog, DecisionDef},
+    shard_sql::Capabilities,
+};
 use kestrel_proto::{DatanodeId, TransactionId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OnceCell};
@@ -84,6 +88,11 @@ pub struct Shards {
     in_doubt: Mutex<Vec<InDoubt>>,
     /// A round of recovery is needed soon.
     wake: Notify,
+}
+
+/// What all sessions of a coordinator share that starts with this catalog.
+pub fn shared(catalog: &Catalog) -> Arc<Shards> {
+    Arc::new(Shards::new(ShardSettings::default(), &catalog.decided))
 }
 
 impl Shards {
