@@ -92,7 +92,7 @@ fn look(node: &Placed, map: &BucketMap, pinned: &mut Pinned) {
             Distribution::Hash(_) => owner(scan.filters(), scan.table(), map),
         },
     };
-    *pinned = match (seen, &pinned) {
+    *pinned = match (seen, &*pinned) {
         (Some(datanode), Pinned::Anywhere) => Pinned::To(datanode),
         (Some(datanode), Pinned::To(other)) if datanode == *other => Pinned::To(datanode),
         (_, _) => Pinned::Nowhere,

@@ -215,7 +215,7 @@ impl ClientSession {
     /// What all databases of the cluster can do.
     async fn shard_capabilities(&self) -> Result<Capabilities> {
         let cluster = &self.engine.cluster;
-        let asked = cluster.shards.capabilities.get_or_try_init(async || {
+        let asked = cluster.shards.capabilities.get_or_try_init(|| async {
             let mut all: Option<Capabilities> = None;
             for datanode in &cluster.datanodes {
                 let facts = datanode.shard_facts().await?;

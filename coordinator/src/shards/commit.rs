@@ -13,7 +13,7 @@
 //! It is Gray's two-phase commit with presumed abort (Mohan, Lindsay, Obermarck: Transaction
 //! management in the R* distributed database management system, 1986).
 
-use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use kestrel_planner::catalog::{CatalogChange, DecisionDef};
