@@ -285,6 +285,7 @@ impl Session for ClientSession {
         self.portals.end_broken();
         if self.transaction.has_failed() && self.savepoints.is_empty() {
             self.transaction.give_up_locks(&self.locks);
+            self.transaction.give_up_shards(&self.engine);
         }
     }
 

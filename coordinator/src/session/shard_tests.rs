@@ -329,6 +329,17 @@ async fn blocks_read_one_snapshot_and_go_back_to_savepoints() {
                 ],
             ),
             ("ROLLBACK", &["* Rollback", "* closes a snapshot"]),
+            ("BEGIN", &[]),
+            (
+                "DELETE FROM t",
+                &[
+                    "* opens a snapshot for a transaction",
+                    "* DELETE FROM \"public\".\"t\" in a block",
+                ],
+            ),
+            // Nothing is left to wait for.
+            ("SELECT nothing", &["* Rollback", "42703"]),
+            ("COMMIT", &["* closes a snapshot"]),
         ],
     )
     .await;

@@ -86,7 +86,7 @@ impl Transaction {
 }
 
 impl Work {
-    fn commit_of(&self, engine: &Engine) -> Commit {
+    pub(super) fn commit_of(&self, engine: &Engine) -> Commit {
         Commit {
             datanodes: engine.cluster.datanodes.clone(),
             shards: Arc::clone(&engine.cluster.shards),

@@ -36,6 +36,18 @@ impl Transaction {
         self.work(engine).shards.wrote_on.extend(datanodes);
     }
 
+    /// The transaction can only be undone: databases give back what it has locked there, without
+    /// waiting for its end.
+    pub(in super::super) fn give_up_shards(&mut self, engine: &Engine) {
+        let Some(work) = &mut self.work else { return };
+        let opened = std::mem::take(&mut work.shards.opened_on);
+        work.shards.wrote_on.clear();
+        if !opened.is_empty() {
+            let commit = work.commit_of(engine);
+            tokio::spawn(async move { commit.roll_back(&opened).await });
+        }
+    }
+
     /// What the statements of a block read.
     pub(in super::super) fn block_snapshot(&mut self, engine: &Engine) -> BlockSnapshot {
         self.work(engine).shards.snapshot.clone()
