@@ -23,6 +23,8 @@ mod security;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
+mod shard_sql;
+#[cfg(test)]
 mod slt;
 #[cfg(test)]
 mod support;

@@ -161,7 +161,16 @@ pub(crate) fn families(engine: &Engine) -> Vec<Family> {
     families.push(sessions.with(&[], engine.clients.len() as u64));
     families.push(version.with(&[], engine.catalog.snapshot().version));
     families.extend(of_datanodes(&engine.cluster.datanode_states()));
+    families.push(in_doubt(engine));
     families
+}
+
+fn in_doubt(engine: &Engine) -> Family {
+    let shards = &engine.cluster.shards;
+    let limit = shards.settings.doubt_alarm;
+    let old = shards.in_doubt().iter().filter(|doubt| doubt.prepared.age > limit).count();
+    Family::gauge("kestrel_transactions_in_doubt", "Transactions that stay prepared in databases.")
+        .with(&[], old as u64)
 }
 
 /// What the coordinator thinks of its datanodes.

@@ -256,6 +256,8 @@ impl Datanode for LocalDatanode {
             table: ingest.table_name,
             schema: ingest.schema,
             column_ids: ingest.column_ids,
+            relation: ingest.relation,
+            continues: ingest.continues,
         };
         let rows = rows.map_err(to_datafusion);
         let rows = RecordBatchStreamAdapter::new(Arc::clone(&target.schema), rows);

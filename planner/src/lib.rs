@@ -20,6 +20,7 @@
 pub mod access;
 pub mod bind;
 pub mod catalog;
+mod change_plan;
 pub mod codec;
 pub mod ddl;
 pub mod distribute;
@@ -34,8 +35,10 @@ pub mod memory;
 pub mod motion;
 pub mod operators;
 pub mod parse;
+mod pinned;
 pub mod placement;
 pub mod plan;
+pub mod shard_sql;
 pub mod slice;
 #[cfg(test)]
 mod tests;

@@ -54,6 +54,8 @@ pub struct Plan {
     pub schema: SchemaRef,
 }
 
+pub use crate::change_plan::ChangePlan;
+
 /// How the rows of an INSERT come to their table.
 #[derive(Clone, Debug)]
 pub enum InsertPlan {
@@ -117,6 +119,7 @@ impl Planner {
                 table.name.clone(),
                 table.arrow_schema(),
                 table.column_ids(),
+                table.shard_relation(),
                 Arc::clone(&rows.plan),
             ));
             let estimate = rows.estimate;
@@ -127,7 +130,7 @@ impl Planner {
         Ok(InsertPlan::Distributed(write))
     }
 
-    async fn physical_plan(
+    pub(crate) async fn physical_plan(
         &self,
         query: &LogicalPlan,
         context: &PlanContext,
@@ -179,15 +182,15 @@ fn to_table(distributor: &Distributor, rows: Placed, table: &TableDef) -> Result
 }
 
 /// How the main plan is placed.
-type Place<'a> = &'a dyn Fn(&Distributor, &Arc<dyn ExecutionPlan>) -> Result<Placed>;
+pub(crate) type Place<'a> = &'a dyn Fn(&Distributor, &Arc<dyn ExecutionPlan>) -> Result<Placed>;
 
 /// The rows of a query come to the coordinator.
-fn gathered(distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
+pub(crate) fn gathered(distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
     distributor.distribute(plan).map_err(report)
 }
 
 /// Splits off the init plans, distributes, checks and slices.
-fn finish(
+pub(crate) fn finish(
     physical: Arc<dyn ExecutionPlan>,
     context: &PlanContext,
     place: Place<'_>,
@@ -211,7 +214,7 @@ fn finish(
     };
     let root = place(&distributor, &main)?;
     check(&root)?;
-    let slices = slice(&root, &datanodes).map_err(report)?;
+    let slices = slice(&root, &datanodes, &context.catalog.bucket_map).map_err(report)?;
     let schema = root.plan.schema();
     Ok(Plan { init, init_values, root, slices, schema })
 }

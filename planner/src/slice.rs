@@ -18,12 +18,13 @@
 use std::sync::Arc;
 
 use datafusion::{error::Result, physical_plan::ExecutionPlan};
-use kestrel_proto::{COORDINATOR, DatanodeId, MotionId, SliceId};
+use kestrel_proto::{BucketMap, COORDINATOR, DatanodeId, MotionId, SliceId};
 
 use crate::{
     distribute::Placed,
     motion::Motion,
     operators::{MotionReceiveExec, MotionSendExec},
+    pinned::only_executor,
 };
 
 /// A piece of a plan that runs without moving rows.
@@ -45,8 +46,12 @@ impl Slice {
 }
 
 /// Slices of one plan, by id.
-pub fn slice(root: &Placed, datanodes: &[DatanodeId]) -> Result<Vec<Slice>> {
-    let mut cutter = Cutter { datanodes, slices: Vec::new(), next: 1 };
+pub fn slice(
+    root: &Placed,
+    datanodes: &[DatanodeId],
+    bucket_map: &BucketMap,
+) -> Result<Vec<Slice>> {
+    let mut cutter = Cutter { datanodes, bucket_map, slices: Vec::new(), next: 1 };
     let plan = cutter.cut(root, &[COORDINATOR])?;
     cutter.slices.push(Slice { id: SliceId(0), plan, executors: vec![COORDINATOR] });
     cutter.slices.sort_by_key(|slice| slice.id);
@@ -55,6 +60,7 @@ pub fn slice(root: &Placed, datanodes: &[DatanodeId]) -> Result<Vec<Slice>> {
 
 struct Cutter<'a> {
     datanodes: &'a [DatanodeId],
+    bucket_map: &'a BucketMap,
     slices: Vec<Slice>,
     next: u32,
 }
@@ -107,11 +113,12 @@ impl Cutter<'_> {
         Ok(Arc::new(MotionReceiveExec::new(id, senders, schema, merge, fetch, estimate)))
     }
 
-    /// All datanodes for a slice that works on parts; for any other one of them, a different one
+    /// All datanodes for a slice that works on parts, or the one that has them all; for any other one of them, a different one
     /// for each slice.
     fn executors(&self, below: &Placed, id: MotionId) -> Vec<DatanodeId> {
         if below.is_parallel() {
-            return self.datanodes.to_vec();
+            let only = only_executor(below, self.bucket_map);
+            return only.map_or_else(|| self.datanodes.to_vec(), |only| vec![only]);
         }
         vec![self.datanodes[id.0 as usize % self.datanodes.len()]]
     }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use crate::{
-    BatchStream, DatanodeId, ExchangeRequest, QueryId, TableId, TransactionId,
+    BatchStream, DatanodeId, ErrorReport, ExchangeRequest, PreparedTransaction, QueryId,
+    ShardFacts, ShardRelation, ShardResults, ShardRows, ShardStatements, SnapshotScope, TableId,
+    TransactionEnd, TransactionId,
     error::Result,
     message::{FragmentReport, SegmentRef},
 };
@@ -48,6 +50,69 @@ pub trait Datanode: Send + Sync {
 
     /// How it is.
     async fn health(&self) -> Result<DatanodeHealth>;
+
+    // What follows only a datanode beside a database can do. Others: 0A000.
+
+    /// Opens the snapshot that this scope's scans read from, unless it is open; it is held until
+    /// [`Self::close_snapshot`], a query's also only until [`Self::end_query`]. A query's scans open
+    /// it themselves if it is not open; a transaction's that is not open is lost: 40001.
+    async fn open_snapshot(&self, _: SnapshotScope) -> Result<()> {
+        Err(no_database(self.id()))
+    }
+
+    /// Closes a scope's snapshot; one that is not open is no error.
+    async fn close_snapshot(&self, _: SnapshotScope) -> Result<()> {
+        Err(no_database(self.id()))
+    }
+
+    /// Runs statements in a transaction's shard transaction, which is opened if it is not there.
+    /// Rows that are written ([`Self::ingest`], fragments) open it, too: REPEATABLE READ from the
+    /// transaction's snapshot if that is open, READ COMMITTED otherwise.
+    ///
+    /// Dropping the future cancels the statement. After an error, or that, the shard transaction
+    /// can only be rolled back, to a savepoint or whole.
+    ///
+    /// # Errors
+    /// Those of the database. 40001 if the transaction is to go on there and is not there.
+    async fn execute(&self, _: ShardStatements) -> Result<ShardResults> {
+        Err(no_database(self.id()))
+    }
+
+    /// Runs one statement outside of any transaction: VACUUM, ANALYZE, questions.
+    async fn query_shard(&self, _: String) -> Result<ShardRows> {
+        Err(no_database(self.id()))
+    }
+
+    /// Ends the shard transaction of a transaction that the coordinator began in `epoch`. Whether
+    /// there was one: there need not be for Rollback, CommitPrepared and RollbackPrepared.
+    ///
+    /// # Errors
+    /// 40001 for a Prepare or Commit of a shard transaction that is not there: what was written in
+    /// it is lost. Those of the database; after a Prepare that fails the shard transaction is
+    /// rolled back. 08007 when the database was lost during COMMIT.
+    async fn end_transaction(
+        &self,
+        _: TransactionId,
+        _epoch: u64,
+        _: TransactionEnd,
+    ) -> Result<bool> {
+        Err(no_database(self.id()))
+    }
+
+    /// The transactions of this cluster, of all epochs, that are prepared in the database.
+    async fn prepared(&self) -> Result<Vec<PreparedTransaction>> {
+        Err(no_database(self.id()))
+    }
+
+    /// What the database is and can do, and what it is at.
+    async fn shard_facts(&self) -> Result<ShardFacts> {
+        Err(no_database(self.id()))
+    }
+}
+
+fn no_database(id: DatanodeId) -> ErrorReport {
+    let message = format!("datanode \"{id}\" has no database beside it: it is no kes shard");
+    ErrorReport::unsupported(message)
 }
 
 /// The rows of one [`Datanode::ingest`]; an error in it aborts the ingest.
@@ -68,6 +133,12 @@ pub struct Ingest {
     pub schema: SchemaRef,
     /// The ids of the table's columns, in schema order.
     pub column_ids: Vec<u32>,
+    /// Where the rows go, if a database holds them: the answer is one
+    /// `SEGMENT_KIND_SHARD_ROWS` with their number, or nothing if there were none.
+    pub relation: Option<ShardRelation>,
+    /// The transaction has written into the database: if its shard transaction is gone, so is what
+    /// it wrote (40001).
+    pub continues: bool,
 }
 
 /// An order to remove files.

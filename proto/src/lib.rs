@@ -19,6 +19,7 @@ mod exchange;
 mod id;
 pub mod metrics;
 pub mod rpc;
+mod shard;
 mod size;
 pub mod sqlstate;
 
@@ -27,6 +28,10 @@ pub use datanode::{Datanode, DatanodeHealth, DropSegments, Ingest, IngestStream}
 pub use error::{ErrorObject, ErrorReport, Result, Severity};
 pub use exchange::{BatchStream, ExchangeRequest};
 pub use id::{COORDINATOR, DatanodeId, MotionId, QueryId, SliceId, TableId, TransactionId};
+pub use shard::{
+    PreparedTransaction, ShardFacts, ShardIsolation, ShardRelation, ShardResults, ShardRows,
+    ShardStatements, SnapshotScope, TransactionEnd,
+};
 pub use size::batch_bytes;
 pub use sqlstate::SqlState;
 

@@ -25,8 +25,13 @@ use datafusion::{
     prelude::SessionConfig,
 };
 use kestrel_coordinator::{
-    access::Gate, catalog::CatalogHandle, cluster::Member, engine::Engine, query,
+    access::Gate,
+    catalog::CatalogHandle,
+    cluster::Member,
+    engine::Engine,
+    query,
     session::EngineBackend,
+    shards::{shared, watch},
 };
 use kestrel_datanode::LocalDatanode;
 use kestrel_planner::{
@@ -119,6 +124,8 @@ impl Cluster {
                 }
             }
         }
+        let (watched, stop) = (engine.cluster.clone(), watchers_shutdown.clone());
+        watchers.spawn(watch(engine.catalog.clone(), watched, stop));
         if let Some(listener) = listeners.metrics {
             let page = Arc::new(CoordinatorPage::new(Arc::clone(&engine), here));
             watchers.spawn(http::serve(listener, page, watchers_shutdown.clone()));
@@ -277,6 +284,7 @@ fn query_cluster(
         epoch: catalog.epoch(),
         members,
         settings: options.network.cluster.clone(),
+        shards: shared(&catalog.snapshot()),
     })
 }
 

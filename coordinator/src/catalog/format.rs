@@ -77,7 +77,7 @@ const CREATE: &str = "
 /// What each later format adds to the one before: a catalog of an older format gets it when it is
 /// opened.
 const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] =
-    &[add_views, add_roles, add_sequence_values, add_privileges, add_public_comment];
+    &[add_views, add_roles, add_sequence_values, add_privileges, add_public_comment, add_decisions];
 
 const CREATE_VIEWS: &str = "
     CREATE TABLE views (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
@@ -114,6 +114,11 @@ const CREATE_PRIVILEGES: &str = "
     CREATE TABLE access (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
     CREATE TABLE default_acls (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
     CREATE TABLE role_settings (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+";
+
+/// Commits that not all datanodes are known to have heard of, as JSON.
+const CREATE_DECISIONS: &str = "
+    CREATE TABLE decisions (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
 ";
 
 /// What [`open`] found or made.
@@ -262,6 +267,10 @@ fn add_public_comment(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     rows::write_missing_comments(transaction, &Catalog::empty().comments)
 }
 
+fn add_decisions(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(CREATE_DECISIONS)
+}
+
 fn mock_nonce(transaction: &Transaction<'_>) -> Result<MockNonce> {
     let nonce: Vec<u8> = transaction
         .query_row("SELECT mock_nonce FROM security", [], |row| row.get(0))
@@ -324,7 +333,7 @@ mod tests {
         let older = "
             DROP TABLE views; DROP TABLE comments; DROP TABLE roles; DROP TABLE security;
             DROP TABLE sequence_values; DROP TABLE access; DROP TABLE default_acls;
-            DROP TABLE role_settings;
+            DROP TABLE role_settings; DROP TABLE decisions;
             ALTER TABLE sequences ADD COLUMN last_value INTEGER NOT NULL DEFAULT 0;
             INSERT INTO sequences VALUES (16385, '{\"id\":16385,\"schema_name\":\"public\",\"name\":
                 \"s\",\"max_value\":2147483647,\"owned_by\":null}', 7);

@@ -10,8 +10,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{
-    AccessDef, Catalog, CatalogChange, CommentDef, DatanodeDef, DefaultAclDef, RoleDef,
-    RoleSettings, SchemaDef, Segment, SequenceDef, TableDef, ViewDef,
+    AccessDef, Catalog, CatalogChange, CommentDef, DatanodeDef, DecisionDef, DefaultAclDef,
+    RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef, TableDef, ViewDef,
 };
 use kestrel_proto::{BucketMap, Result, message};
 use prost::Message;
@@ -56,6 +56,7 @@ pub(super) fn load(connection: &Connection) -> Result<Catalog> {
     let access: Vec<AccessDef> = load_objects(connection, "access").map_err(fail)?;
     let defaults: Vec<DefaultAclDef> = load_objects(connection, "default_acls").map_err(fail)?;
     let settings: Vec<RoleSettings> = load_objects(connection, "role_settings").map_err(fail)?;
+    let decided: Vec<DecisionDef> = load_objects(connection, "decisions").map_err(fail)?;
     let mut tables: Vec<TableDef> = load_objects(connection, "tables").map_err(fail)?;
     let mut segments = load_segments(connection).map_err(fail)?;
     for table in &mut tables {
@@ -82,6 +83,7 @@ pub(super) fn load(connection: &Connection) -> Result<Catalog> {
         access: access.into_iter().map(|a| (a.id, a)).collect(),
         default_acls: defaults.into_iter().map(|d| (d.id, d)).collect(),
         role_settings: settings.into_iter().map(|s| (s.id, s)).collect(),
+        decided: decided.into_iter().map(|d| (d.transaction, d)).collect(),
         datanodes,
         bucket_map: Arc::new(bucket_map),
     })
@@ -130,6 +132,8 @@ pub(super) fn write_commit(
     write_objects(transaction, "default_acls", defaults, |d| d.id)?;
     let settings = (before.role_settings.values(), after.role_settings.values());
     write_objects(transaction, "role_settings", settings, |s| s.id)?;
+    let decided = (before.decided.values(), after.decided.values());
+    write_objects(transaction, "decisions", decided, |d| d.transaction)?;
     write_tables(transaction, before, after)
 }
 

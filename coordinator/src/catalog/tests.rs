@@ -4,9 +4,10 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{
-    AccessDef, Catalog, CatalogChange, ColumnDef, DatanodeDef, DefaultAclDef, Distribution, KeyDef,
-    NamedRelation, ObjectKind, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef,
-    SequenceState, SqlType, TableDef, Verifier, ViewColumn, ViewDef, ViewRelation, default_acl,
+    AccessDef, Catalog, CatalogChange, ColumnDef, DatanodeDef, DecisionDef, DefaultAclDef,
+    Distribution, KeyDef, NamedRelation, ObjectKind, RoleDef, RoleSettings, SchemaDef, Segment,
+    SequenceDef, SequenceState, ShardRows, SqlType, TableDef, Verifier, ViewColumn, ViewDef,
+    ViewRelation, default_acl,
 };
 use kestrel_proto::SqlState;
 
@@ -43,6 +44,9 @@ fn table(id: u64, name: &str) -> TableDef {
         last_column_id: 0,
         missing_values: Default::default(),
         on_commit: Default::default(),
+        storage: Default::default(),
+        shard_rows: vec![],
+        shard_names: Default::default(),
     }
 }
 
@@ -117,6 +121,17 @@ fn life() -> Vec<Vec<CatalogChange>> {
             ..RoleDef::new(16397, "c")
         })],
         vec![DropRole(16398)],
+        vec![
+            CountShardRows { table: 16395, datanode: 2, rows: 7, bytes: 70 },
+            CountShardRows { table: 16395, datanode: 0, rows: 3, bytes: 30 },
+            CountShardRows { table: 16395, datanode: 2, rows: -9, bytes: -20 },
+            Decide(DecisionDef { transaction: 1 << 63, epoch: 2, datanodes: vec![0, 2] }),
+            Decide(DecisionDef { transaction: 6, epoch: 1, datanodes: vec![1] }),
+        ],
+        vec![
+            Forget(6),
+            SetShardRows { table: 16395, shard_rows: ShardRows { datanode: 1, rows: 5, bytes: 6 } },
+        ],
         vec![SetOwner { object: 16395, owner: 16397 }],
         vec![
             SetAccess {
@@ -220,6 +235,7 @@ fn a_catalog_without_roles_gets_the_first_one() {
         "DROP TABLE roles; DROP TABLE security; DROP TABLE sequence_values; \
          ALTER TABLE sequences ADD COLUMN last_value INTEGER NOT NULL DEFAULT 0; \
          DROP TABLE access; DROP TABLE default_acls; DROP TABLE role_settings; \
+         DROP TABLE decisions; \
          PRAGMA user_version = 2",
     );
     let store = CatalogStore::open(dir.path()).unwrap();

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use kestrel_proto::{
     BatchStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport, ExchangeRequest,
-    Ingest, IngestStream, QueryId, Result, SqlState,
+    Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts, ShardResults,
+    ShardRows, ShardStatements, SnapshotScope, SqlState, TransactionEnd, TransactionId,
     message::{FragmentReport, SegmentRef},
     rpc::{Caller, RemoteDatanode},
 };
@@ -140,6 +141,11 @@ impl Member {
         match order {
             Order::EndQuery(query) => self.remote.try_end_query(query).await,
             Order::Drop(files) => self.remote.drop_segments(files).await,
+            Order::CloseSnapshot(scope) => self.remote.close_snapshot(scope).await,
+            Order::RollBack(transaction, epoch) => {
+                let end = TransactionEnd::Rollback;
+                self.remote.end_transaction(transaction, epoch, end).await.map(|_| ())
+            }
         }
     }
 
@@ -233,6 +239,51 @@ impl Datanode for Member {
 
     async fn health(&self) -> Result<DatanodeHealth> {
         self.remote.health().await
+    }
+
+    async fn open_snapshot(&self, scope: SnapshotScope) -> Result<()> {
+        self.while_usable(self.remote.open_snapshot(scope)).await
+    }
+
+    async fn close_snapshot(&self, scope: SnapshotScope) -> Result<()> {
+        let heard = self.while_usable(self.remote.close_snapshot(scope)).await;
+        if let Err(error) = &heard {
+            self.note_unheard(Order::CloseSnapshot(scope), error);
+        }
+        heard
+    }
+
+    async fn execute(&self, order: ShardStatements) -> Result<ShardResults> {
+        self.while_usable(self.remote.execute(order)).await
+    }
+
+    async fn query_shard(&self, sql: String) -> Result<ShardRows> {
+        self.while_usable(self.remote.query_shard(sql)).await
+    }
+
+    async fn end_transaction(
+        &self,
+        transaction: TransactionId,
+        epoch: u64,
+        end: TransactionEnd,
+    ) -> Result<bool> {
+        let ended = self.while_usable(self.remote.end_transaction(transaction, epoch, end)).await;
+        match (&ended, end) {
+            (Err(error), TransactionEnd::Rollback) => {
+                self.note_unheard(Order::RollBack(transaction, epoch), error);
+            }
+            // Whoever asks for the others, recovery too, asks again.
+            (_, _) => {}
+        }
+        ended
+    }
+
+    async fn prepared(&self) -> Result<Vec<PreparedTransaction>> {
+        self.while_usable(self.remote.prepared()).await
+    }
+
+    async fn shard_facts(&self) -> Result<ShardFacts> {
+        self.while_usable(self.remote.shard_facts()).await
     }
 }
 

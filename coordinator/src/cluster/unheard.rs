@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use kestrel_proto::{DropSegments, QueryId, Result, SqlState};
+use kestrel_proto::{DropSegments, QueryId, Result, SnapshotScope, SqlState, TransactionId};
 use parking_lot::Mutex;
 
 /// With so many orders waiting, no more files are noted.
@@ -13,6 +13,9 @@ const ORDERS_MAX: usize = 10_000;
 pub(super) enum Order {
     EndQuery(QueryId),
     Drop(DropSegments),
+    CloseSnapshot(SnapshotScope),
+    /// Of a transaction that began in this epoch.
+    RollBack(TransactionId, u64),
 }
 
 /// The orders that one datanode has not heard.
@@ -21,12 +24,12 @@ pub(super) struct Unheard(Mutex<VecDeque<Order>>);
 
 impl Unheard {
     /// Notes an order; whether it will be repeated. Files that are forgotten go at the
-    /// coordinator's next start. Ends of queries are never forgotten: there are only as many as
-    /// queries ran when the datanode was lost.
+    /// coordinator's next start. Ends of queries and transactions are never forgotten: there are only
+    /// as many as ran when the datanode was lost.
     pub(super) fn note(&self, order: Order) -> bool {
         let mut orders = self.0.lock();
         let is_kept = match order {
-            Order::EndQuery(_) => true,
+            Order::EndQuery(_) | Order::CloseSnapshot(_) | Order::RollBack(..) => true,
             Order::Drop(_) => orders.len() < ORDERS_MAX,
         };
         if is_kept {

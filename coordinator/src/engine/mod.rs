@@ -14,7 +14,7 @@ pub use locks::{
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use kestrel_planner::plan::Planner;
+use kestrel_planner::{catalog::CatalogChange, plan::Planner};
 use kestrel_proto::{DatanodeId, DropSegments, Result, TransactionId, metrics::Family};
 
 use crate::{
@@ -26,6 +26,9 @@ use crate::{
 
 /// How long a statement waits for another's uncommitted rows in a table with a unique key.
 pub const UNIQUE_LOCK_WAIT: Duration = Duration::from_secs(60);
+
+/// How long counts of rows are gathered before the catalog gets them.
+const COUNTS_WAIT: Duration = Duration::from_millis(500);
 
 /// The coordinator's engine.
 pub struct Engine {
@@ -92,6 +95,25 @@ impl Engine {
                 tracing::warn!(datanode = %datanode.id(), %error, "aborted files remain");
             }
         }
+    }
+
+    /// The catalog is to learn how many rows databases hold now: soon, and for many commits at once.
+    pub fn count_shard_rows(self: &Arc<Self>, changes: &[CatalogChange]) {
+        if !self.cluster.shards.counts.add(changes) {
+            return;
+        }
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(COUNTS_WAIT).await;
+            let known = engine.catalog.snapshot();
+            let changes = engine.cluster.shards.counts.take(&known);
+            if changes.is_empty() {
+                return;
+            }
+            if let Err(error) = engine.catalog.commit(None, changes, Utc::now()).await {
+                tracing::warn!(%error, "how many rows databases hold was not noted");
+            }
+        });
     }
 
     /// Removes the files that no running query can read any more.

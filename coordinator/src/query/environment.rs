@@ -1,6 +1,10 @@
 //! What a query runs with besides its plan.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Instant,
+};
 
 use datafusion::execution::SessionState;
 use kestrel_planner::{
@@ -8,13 +12,17 @@ use kestrel_planner::{
     memory::QueryMemory,
 };
 use kestrel_proto::{
-    Datanode, DatanodeId, ENGINE_VERSION, ErrorReport, QueryId, Result, TransactionId,
+    Datanode, DatanodeId, ENGINE_VERSION, ErrorReport, QueryId, Result, SnapshotScope,
+    TransactionId,
     message::{Fragment, Peer},
 };
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{ClusterSettings, Member, MemberState};
+use crate::{
+    cluster::{ClusterSettings, Member, MemberState},
+    shards::{BlockSnapshot, Shards},
+};
 
 /// The processes a query runs on.
 #[derive(Clone)]
@@ -35,6 +43,8 @@ pub struct Cluster {
     pub members: Vec<Arc<Member>>,
     /// How those are watched.
     pub settings: ClusterSettings,
+    /// Commits on the databases beside the datanodes.
+    pub shards: Arc<Shards>,
 }
 
 impl Cluster {
@@ -54,7 +64,7 @@ impl Cluster {
     ///
     /// # Errors
     /// 58K01 for the first that may not.
-    pub(super) fn check_usable(&self, datanodes: &[DatanodeId]) -> Result<()> {
+    pub(crate) fn check_usable(&self, datanodes: &[DatanodeId]) -> Result<()> {
         let mut members = datanodes.iter().filter_map(|id| self.members.get(id.0 as usize));
         members.try_for_each(|member| member.check_usable())
     }
@@ -95,6 +105,12 @@ pub struct QueryEnvironment {
     pub collect_metrics: bool,
     /// Bytes that it may hold in each process; 0: whatever there is.
     pub memory_limit_bytes: u64,
+    /// What scans of databases read; settled when the query runs.
+    pub snapshot: Option<SnapshotScope>,
+    /// In a block: what they read in all of its statements.
+    pub block: Option<BlockSnapshot>,
+    /// Datanodes whose databases have uncommitted rows of the transaction, which it is to see.
+    pub wrote_on: BTreeSet<DatanodeId>,
     /// The session's settings that functions follow, where they are not the defaults.
     pub options: HashMap<String, String>,
 }
@@ -124,6 +140,8 @@ impl QueryEnvironment {
             peers: cluster.peers(),
             memory_quota_bytes: self.memory_limit_bytes,
             options: self.options.clone(),
+            reads_own_writes: self.wrote_on.contains(&datanode),
+            snapshot: self.snapshot.map(SnapshotScope::to_message),
         }
     }
 
@@ -157,6 +175,7 @@ mod tests {
             epoch: 1,
             members: vec![Arc::new(Member::unregistered(0))],
             settings: ClusterSettings::default(),
+            shards: Arc::default(),
         };
         let here = Cluster { members: Vec::new(), ..cluster.clone() };
         let datanode = DatanodeId(0);

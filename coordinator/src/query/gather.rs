@@ -25,6 +25,7 @@ use super::{
     dispatch::{Fragments, dispatch},
     motions::{MotionKinds, MotionTotals, motion_kinds},
     slice_zero,
+    snapshot::{self, OpenSnapshots},
 };
 
 /// Batches between slice 0 and the client.
@@ -97,6 +98,8 @@ pub fn run<'a>(
 ) -> BoxFuture<'a, Result<RunningQuery>> {
     async move {
         let started = Instant::now();
+        let settled = snapshot::settle(cluster, plan, environment).await?;
+        let environment = settled.as_ref().map_or(environment, |settled| &settled.environment);
         let mut summary = QuerySummary::default();
         plan.init_values.clear();
         for (at, init) in plan.init.iter().enumerate() {
@@ -123,6 +126,7 @@ pub fn run<'a>(
             kinds: motion_kinds(plan),
             to_client,
             summary: Arc::clone(&summary),
+            snapshots: settled.as_ref().and_then(|settled| settled.opened.clone()),
         };
         let slice_zero = caught(async { slice_zero::start(cluster, plan, environment) }).await;
         // On the caller's threads: the driver's may be busy with what is to be ended.
@@ -188,6 +192,8 @@ struct Driver {
     kinds: MotionKinds,
     to_client: mpsc::Sender<Result<RecordBatch>>,
     summary: Arc<Mutex<QuerySummary>>,
+    /// Of databases; closed when they are dropped here and by [`run`].
+    snapshots: Option<Arc<OpenSnapshots>>,
 }
 
 impl Driver {
@@ -217,6 +223,9 @@ impl Driver {
 
     async fn end(&self) {
         end_everywhere(&self.cluster, &self.fragments.datanodes, self.environment.id).await;
+        if let Some(snapshots) = &self.snapshots {
+            snapshots.closed_on(&self.fragments.datanodes);
+        }
     }
 
     /// Rows to the client until the end, or until something ends the query.

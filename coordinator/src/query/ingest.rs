@@ -11,10 +11,10 @@ use kestrel_planner::{
     motion::{HashKey, Motion, Router},
     operators::conform,
 };
-use kestrel_proto::{Datanode, ErrorReport, Ingest, Result, TransactionId};
+use kestrel_proto::{Datanode, ErrorReport, Ingest, Result};
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::Cluster;
+use super::{Cluster, QueryEnvironment};
 
 /// Batches on their way to one datanode.
 const BATCHES_IN_FLIGHT: usize = 2;
@@ -29,13 +29,14 @@ pub struct Ingestor {
 }
 
 impl Ingestor {
-    /// Opens a stream to every datanode.
+    /// Opens a stream to every datanode, for the transaction of this environment.
     pub fn start(
         cluster: &Cluster,
         catalog: &Catalog,
         table: &Arc<TableDef>,
-        transaction: TransactionId,
+        environment: &QueryEnvironment,
     ) -> Result<Self> {
+        let transaction = environment.transaction;
         let receivers = catalog.datanode_ids();
         let motion = motion_to(catalog, table)?;
         let mut streams = Vec::with_capacity(receivers.len());
@@ -51,6 +52,8 @@ impl Ingestor {
                 table_name: table.name.clone(),
                 schema: table.arrow_schema(),
                 column_ids: table.column_ids(),
+                relation: table.shard_relation(),
+                continues: environment.wrote_on.contains(id),
             };
             writers.spawn_on(write(datanode, ingest, receiver), &cluster.runtime);
         }

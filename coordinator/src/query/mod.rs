@@ -2,6 +2,7 @@
 //!
 //! 1. [`admission`] lets so many begin at a time; the others wait.
 //! 2. Init plans run first; their values stand in the main plan from then on.
+//!    If they read databases, [`snapshot`] sees to it that they all see the same transactions.
 //! 3. [`dispatch`] ships the fragments of all slices at once; datanodes pull from one another.
 //! 4. [`gather`] runs slice 0 here and hands its rows over as they come. A task of its own drives
 //!    it, so that a client that goes away, a cancel, a timeout or the first error ends the query
@@ -19,6 +20,7 @@ mod noted;
 mod registry;
 mod retry;
 mod slice_zero;
+mod snapshot;
 
 pub use admission::{Admission, Place, Priority, QueryLimits, Request, Wait};
 pub use environment::{Cluster, QueryEnvironment};
@@ -29,3 +31,4 @@ pub use motions::{Carried, MotionTotals};
 pub use noted::{Asker, NotedQuery};
 pub use registry::{QueryRecord, QueryRegistry, QueryState};
 pub use retry::Again;
+pub(crate) use snapshot::{close as close_snapshot, open_block_snapshot};

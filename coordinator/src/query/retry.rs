@@ -87,6 +87,9 @@ mod tests {
             cancel: CancellationToken::new(),
             collect_metrics: false,
             memory_limit_bytes: 0,
+            snapshot: None,
+            block: None,
+            wrote_on: Default::default(),
             options: HashMap::new(),
         };
         let late = QueryEnvironment { deadline: Some(Instant::now()), ..waits.clone() };

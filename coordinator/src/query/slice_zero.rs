@@ -34,6 +34,9 @@ pub(super) fn start(
         exchange: Arc::new(CoordinatorExchange { cluster: cluster.clone(), query: environment.id }),
         store: None,
         datanode: COORDINATOR,
+        query: environment.id,
+        snapshot: environment.snapshot,
+        reads_own_writes: false,
         transaction: environment.transaction,
         coordinator_epoch: cluster.epoch,
     };

@@ -22,7 +22,11 @@ pub(super) fn check_still_so(
 ) -> Result<()> {
     for change in changes {
         check_role(change, base, newest)?;
-        let CatalogChange::AddSegments { table, .. } = change else { continue };
+        let (CatalogChange::AddSegments { table, .. }
+        | CatalogChange::CountShardRows { table, .. }) = change
+        else {
+            continue;
+        };
         if let (Some(then), Some(now)) = (base.table_by_id(*table), newest.table_by_id(*table))
             && !Arc::ptr_eq(then, now)
             && is_stricter(now, then)

@@ -101,18 +101,19 @@ impl ClientSession {
         self.lock_for_writing(&table).await?;
         let view = self.transaction.view(&self.engine);
         let defaults = self.defaults(&table, &positions, &view).await?;
+        self.prepare_writing(&table, &view).await?;
+        let environment = self.environment(&view, cancel);
+        let ingestor = Ingestor::start(&self.engine.cluster, &view, &table, &environment)?;
         let query = CopyRowsQuery {
             engine: Arc::clone(&self.engine),
             context: self.bind_context(&view, None),
-            environment: self.environment(&view, cancel),
+            environment,
             table: Arc::clone(&table),
         };
         if let Some(filter) = &copy.filter {
             let nothing = RecordBatch::new_empty(nullable_schema(&table));
             query.check_filter(&nothing, filter)?;
         }
-        let transaction = self.transaction.will_write(&self.engine);
-        let ingestor = Ingestor::start(&self.engine.cluster, &view, &table, transaction)?;
         Ok(Outcome::CopyIn(Box::new(CopyFrom {
             sequences: self.sequences.clone(),
             serials,

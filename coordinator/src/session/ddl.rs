@@ -48,7 +48,7 @@ impl ClientSession {
                 _ => {}
             }
         }
-        self.transaction.change(&self.engine, plan.changes)?;
+        self.change(plan.changes).await?;
         with_conditions.into_iter().try_for_each(|table| self.check_meaning(table))?;
         for check in &plan.row_checks {
             self.check_rows(check).await?;
@@ -98,7 +98,7 @@ impl ClientSession {
         after: &mut TableDef,
         view: &Arc<Catalog>,
     ) -> Result<()> {
-        let has_rows = view.table_by_id(before.id).is_some_and(|t| !t.segments.is_empty());
+        let has_rows = view.table_by_id(before.id).is_some_and(|t| !t.is_surely_empty());
         let new = after.columns.iter().filter(|c| before.column_by_id(c.id).is_none());
         let new: Vec<_> = new.cloned().collect();
         for column in new {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession, NoticeSender, Outcome, Statement, insert::all_columns, select::with_values,
-    serial::null_defaults, settings::check_may_set,
+    serial::null_defaults, settings::check_may_set, shard_functions::ShardFunction,
 };
 use crate::server::{Parameter, PreparedStatements, Session};
 
@@ -32,10 +32,15 @@ impl ClientSession {
         self.take_role();
         match &statement.kind {
             StatementKind::Empty => Ok(Outcome::Empty),
-            StatementKind::Query(query) => self.select(query, statement, parameters, cancel).await,
+            StatementKind::Query(query) => match ShardFunction::of(query) {
+                Some(function) => self.shard_function(&function, notices).await,
+                None => self.select(query, statement, parameters, cancel).await,
+            },
             StatementKind::Insert(insert) => {
                 self.insert(insert, statement, parameters, cancel).await
             }
+            StatementKind::Update(update) => self.update(update, statement, parameters).await,
+            StatementKind::Delete(delete) => self.delete(delete, statement, parameters).await,
             StatementKind::CreateTableAs(create) => {
                 self.create_table_as(create, statement, notices, cancel).await
             }
@@ -64,6 +69,8 @@ impl ClientSession {
                 Ok(Outcome::Done(self.savepoint(command).await?.into()))
             }
             StatementKind::Discard(target) => self.discard(*target).await,
+            StatementKind::Analyze(command) => self.analyze(command, notices).await,
+            StatementKind::Vacuum(command) => self.vacuum(command, notices).await,
             StatementKind::Set(_)
             | StatementKind::Show(_)
             | StatementKind::Reset(_)
@@ -223,11 +230,7 @@ pub(super) fn ends_failure(kind: &StatementKind) -> bool {
 fn unsupported(kind: &StatementKind) -> ErrorReport {
     let what = match kind {
         StatementKind::Unsupported(what) => what,
-        StatementKind::Update(_) => "UPDATE",
-        StatementKind::Delete(_) => "DELETE",
         StatementKind::Merge(_) => "MERGE",
-        StatementKind::Analyze(_) => "ANALYZE",
-        StatementKind::Vacuum(_) => "VACUUM",
         _ => "this statement",
     };
     ErrorReport::unsupported(format!("{what} is not supported yet"))

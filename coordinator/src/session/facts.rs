@@ -122,6 +122,7 @@ impl ClientSession {
         let members = &self.engine.cluster.members;
         let state = |member: &Arc<Member>| (member.id().0, member.state().as_str().to_string());
         context.datanode_states = members.iter().map(state).collect();
+        context.in_doubt = self.engine.cluster.shards.in_doubt();
         let queries = self.engine.queries.clone();
         context.queries = LazyLock::new(Box::new(move || queries.records()));
         let locks = self.engine.locks.clone();

@@ -140,7 +140,7 @@ impl ClientSession {
         self.check_schema(create.table.name.schema.as_ref(), &view)?;
         let ddl = ddl::create_table_as(create, &columns, &view, &search_path)?;
         let created = ddl.created_table().cloned();
-        self.transaction.change(&self.engine, ddl.changes)?;
+        self.change(ddl.changes).await?;
         ddl.notices.iter().for_each(|notice| notices.send(notice.clone()));
         let Some(table) = created.filter(|_| create.with_data) else {
             return Ok(Outcome::Done(ddl.tag));
@@ -191,7 +191,7 @@ impl ClientSession {
         self.lock_for_writing(table).await?;
         let (plan, serials) = self.plan_write(query, table, columns, view).await?;
         self.check_serials(table, &serials, view)?;
-        self.transaction.will_write(&self.engine);
+        self.prepare_writing(table, view).await?;
         let environment = self.environment(view, cancel);
         let (mut noted, written) = match plan {
             InsertPlan::Distributed(plan) => {
@@ -200,8 +200,8 @@ impl ClientSession {
             }
             InsertPlan::Ingest(plan) => {
                 let (running, noted) = self.start(&plan, &environment, text).await?;
-                let transaction = environment.transaction;
-                let ingestor = Ingestor::start(&self.engine.cluster, view, table, transaction);
+                let cluster = &self.engine.cluster;
+                let ingestor = Ingestor::start(cluster, view, table, &environment);
                 (noted, self.ingest(running, ingestor, (table, &serials), view).await)
             }
         };
@@ -210,6 +210,15 @@ impl ClientSession {
         noted.part(self.add_segments(table, segments).await)?;
         noted.finish_written(rows);
         Ok(rows)
+    }
+
+    /// Rows are about to be written for the transaction.
+    pub(super) async fn prepare_writing(&mut self, table: &TableDef, view: &Catalog) -> Result<()> {
+        if table.is_on_shards() {
+            return self.open_on_shards(&view.datanode_ids()).await;
+        }
+        self.transaction.will_write(&self.engine);
+        Ok(())
     }
 
     /// How the rows of a query come into a table, and the columns that sequences fill.
@@ -259,6 +268,9 @@ impl ClientSession {
         let segments: Vec<_> = segments.into_iter().filter(|s| s.rows > 0).collect();
         if segments.is_empty() {
             return Ok(());
+        }
+        if table.is_on_shards() {
+            return self.add_shard_rows(table, segments).await;
         }
         self.check_new_rows(table, &segments).await?;
         let change = CatalogChange::AddSegments { table: table.id, segments };

@@ -128,7 +128,8 @@ impl ClientSession {
         let limits = self.wait_limits();
         let (tag, scope) = (LockTag::Table(table.id), LockScope::Transaction);
         self.locks.lock(tag, LockMode::RowExclusive, scope, &limits).await?;
-        if table.unique_sets().next().is_none() {
+        // Databases see to the keys of what they hold.
+        if table.unique_sets().next().is_none() || table.is_on_shards() {
             return Ok(());
         }
         let (tag, mode) = (LockTag::Keys(table.id), LockMode::Exclusive);
@@ -178,6 +179,10 @@ fn locked_by(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMod
         }
         CatalogChange::SetComment { object, .. } => table(*object, LockMode::ShareUpdateExclusive),
         CatalogChange::AddSegments { .. }
+        | CatalogChange::CountShardRows { .. }
+        | CatalogChange::SetShardRows { .. }
+        | CatalogChange::Decide(_)
+        | CatalogChange::Forget(_)
         | CatalogChange::CreateSchema(_)
         | CatalogChange::DropSchema(_)
         | CatalogChange::RenameSchema { .. }

@@ -2,12 +2,14 @@
 
 mod analyze;
 mod block;
+mod change_rows;
 mod commit;
 mod copy;
 mod copy_rows;
 mod copy_to;
 mod cursor;
 mod ddl;
+mod describe;
 mod execute;
 mod explain;
 mod facts;
@@ -15,6 +17,7 @@ mod identity;
 mod identity_columns;
 mod insert;
 mod lock;
+mod maintenance;
 mod outcome;
 mod own_query;
 mod prepare;
@@ -26,6 +29,10 @@ mod select;
 mod sequences;
 mod serial;
 mod settings;
+mod shard_functions;
+mod shard_statements;
+#[cfg(test)]
+mod shard_tests;
 mod show;
 mod temporary;
 mod transaction;
@@ -44,7 +51,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use kestrel_planner::{
     access::{Actor, insufficient},
-    bind::{locate, prepare_query},
+    bind::locate,
     catalog::{Catalog, DATABASE_OID, ObjectKind, Privilege, RoleDef, SqlType},
     functions::SessionFormats,
     parse::{self, StatementKind},
@@ -64,6 +71,7 @@ use identity::Login;
 use savepoint::Savepoints;
 use sequences::Sequences;
 use settings::Settings;
+use shard_functions::ShardFunction;
 use transaction::Transaction;
 
 /// A parsed statement.
@@ -206,54 +214,7 @@ impl Session for ClientSession {
         statement: &Statement,
         parameter_types: &[Option<SqlType>],
     ) -> Result<Description> {
-        let one_text = |name: &str| OutputField {
-            name: name.into(),
-            sql_type: SqlType::Text,
-            table_oid: 0,
-            column_number: 0,
-        };
-        match &statement.kind {
-            StatementKind::Query(query) => {
-                let located = |error| locate(error, statement);
-                let view = self.transaction.view(&self.engine);
-                let context = self.bind_context(&view, Some(statement));
-                let bound = prepare_query(&facts::plannable(query), &context, parameter_types)
-                    .map_err(located)?;
-                let parameters = bound.parameter_types()?;
-                let plan = self.plan_for_types(&bound.plan, &view, &parameters).await;
-                let plan = plan.map_err(located)?;
-                let fields = select::result_fields(&bound, &plan)?;
-                Ok(Description { parameters, fields: Some(fields) })
-            }
-            StatementKind::Insert(insert) => {
-                let parameters = self.insert_parameters(insert, statement, parameter_types);
-                let parameters = parameters.map_err(|error| locate(error, statement))?;
-                Ok(Description { parameters, fields: None })
-            }
-            StatementKind::Explain(explain) => {
-                let described = self.describe(&explain.statement, parameter_types).await?;
-                let fields = Some(vec![one_text("QUERY PLAN")]);
-                Ok(Description { parameters: described.parameters, fields })
-            }
-            StatementKind::Show(variable) => {
-                let fields = Some(show::show_fields(variable));
-                Ok(Description { parameters: Vec::new(), fields })
-            }
-            StatementKind::DeclareCursor(declare) => {
-                // The rows are FETCH's.
-                let described = self.describe(&declare.query, parameter_types).await?;
-                Ok(Description { parameters: described.parameters, fields: None })
-            }
-            StatementKind::Fetch(fetch) if !fetch.only_moves => {
-                Ok(Description { parameters: Vec::new(), fields: self.cursor_fields(&fetch.name) })
-            }
-            StatementKind::Execute(execute) => {
-                let prepared = self.prepared.get(&execute.name);
-                let fields = prepared.ok().and_then(|p| p.description.fields.clone());
-                Ok(Description { parameters: Vec::new(), fields })
-            }
-            _ => Ok(Description::default()),
-        }
+        self.description(statement, parameter_types).await
     }
 
     async fn execute(
@@ -276,6 +237,9 @@ impl Session for ClientSession {
         cancel: CancellationToken,
     ) -> Result<Option<(Vec<OutputField>, RowCursor)>> {
         let StatementKind::Query(query) = &statement.kind else { return Ok(None) };
+        if ShardFunction::of(query).is_some() {
+            return Ok(None);
+        }
         self.begin_statement(statement, notices, cancel);
         self.check_usable(statement)?;
         self.take_role();
@@ -321,6 +285,7 @@ impl Session for ClientSession {
         self.portals.end_broken();
         if self.transaction.has_failed() && self.savepoints.is_empty() {
             self.transaction.give_up_locks(&self.locks);
+            self.transaction.give_up_shards(&self.engine);
         }
     }
 

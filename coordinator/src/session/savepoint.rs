@@ -1,5 +1,6 @@
 //! SAVEPOINT, RELEASE and ROLLBACK TO: places in a transaction block that it can go back to
-//! (PostgreSQL's `DefineSavepoint` and its like, xact.c).
+//! (PostgreSQL's `DefineSavepoint` and its like, xact.c). Databases have them, too, by their places
+//! in the list.
 
 use std::collections::BTreeSet;
 
@@ -41,19 +42,24 @@ impl ClientSession {
             ));
         }
         match command {
-            SavepointCommand::Define(name) => self.savepoints.push(Savepoint {
-                name: name.clone(),
-                progress: self.transaction.progress(),
-                settings: self.settings.so_far(),
-                sequences: self.sequences.own(),
-                portals: self.portals.opened(),
-            }),
+            SavepointCommand::Define(name) => {
+                self.savepoint_on_shards("SAVEPOINT", self.savepoints.len()).await?;
+                self.savepoints.push(Savepoint {
+                    name: name.clone(),
+                    progress: self.transaction.progress(),
+                    settings: self.settings.so_far(),
+                    sequences: self.sequences.own(),
+                    portals: self.portals.opened(),
+                });
+            }
             SavepointCommand::Release(name) => {
                 let at = find(&self.savepoints, name)?;
+                self.savepoint_on_shards("RELEASE SAVEPOINT", at).await?;
                 self.savepoints.truncate(at);
             }
             SavepointCommand::RollbackTo(name) => {
                 let at = find(&self.savepoints, name)?;
+                self.savepoint_on_shards("ROLLBACK TO SAVEPOINT", at).await?;
                 self.savepoints.truncate(at + 1);
                 if let Some(savepoint) = self.savepoints.last() {
                     self.portals.end_since(savepoint.portals);

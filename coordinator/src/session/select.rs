@@ -142,6 +142,9 @@ impl ClientSession {
             cancel,
             collect_metrics: false,
             memory_limit_bytes: self.settings.query_memory_bytes(),
+            snapshot: None,
+            block: self.is_in_block().then(|| self.transaction.block_snapshot(&self.engine)),
+            wrote_on: self.transaction.wrote_on(),
             options: self.settings.format_options(),
         }
     }

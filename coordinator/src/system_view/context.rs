@@ -16,6 +16,7 @@ use crate::{
     engine::{LockFacts, LockMode, LockScope, LockTag},
     query::QueryRecord,
     server::Activity,
+    shards::InDoubt,
 };
 
 /// Queries, looked up when a view first shows them: most statements show none.
@@ -39,6 +40,8 @@ pub struct SystemViewContext {
     pub locks: HeldLocks,
     /// `down`, … by datanode id; who is not in it is `up`.
     pub datanode_states: BTreeMap<u32, String>,
+    /// What is prepared in the databases of datanodes.
+    pub in_doubt: Vec<InDoubt>,
     /// What all clients are doing.
     pub activities: Vec<Activity>,
     /// The session's cursors.
@@ -210,6 +213,7 @@ impl SystemViewContext {
             queries: LazyLock::new(Box::new(Vec::new)),
             locks: LazyLock::new(Box::new(Vec::new)),
             datanode_states: BTreeMap::new(),
+            in_doubt: Vec::new(),
             activities: Vec::new(),
             cursors: Vec::new(),
             prepared_statements: Vec::new(),

@@ -85,6 +85,7 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("kestrel", "queries", kestrel::queries::rows),
     ("kestrel", "table_distributions", kestrel::table_distributions::rows),
     ("kestrel", "table_placement", kestrel::table_placement::rows),
+    ("kestrel", "transactions_in_doubt", kestrel::transactions_in_doubt::rows),
     ("pg_catalog", "gp_distribution_policy", pg_catalog::gp_distribution_policy::rows),
     ("pg_catalog", "pg_am", pg_catalog::fixed::pg_am),
     ("pg_catalog", "pg_attrdef", pg_catalog::pg_attrdef::rows),

@@ -115,7 +115,7 @@ impl Relation {
     /// Bytes on disk, on all datanodes.
     pub(super) fn bytes(&self) -> u64 {
         match &self.kind {
-            RelationKind::Table(table) => table.segments.iter().map(|s| s.length).sum(),
+            RelationKind::Table(table) => table.stored_bytes(),
             _ => 0,
         }
     }

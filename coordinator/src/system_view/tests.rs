@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, LazyLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use arrow::{
@@ -16,7 +16,7 @@ use kestrel_planner::catalog::{
     Distribution, KeyDef, NamedRelation, ObjectKind, RoleDef, RoleSettings, SchemaDef, Segment,
     SequenceDef, SqlType, TableDef, ViewColumn, ViewDef, ViewRelation, default_acl,
 };
-use kestrel_proto::QueryId;
+use kestrel_proto::{DatanodeId, PreparedTransaction, QueryId, TransactionId};
 use uuid::Uuid;
 
 use super::*;
@@ -24,6 +24,7 @@ use crate::{
     engine::{LockFacts, LockMode, LockTag},
     query::{QueryRecord, QueryState},
     server::{Activity, ActivityState},
+    shards::InDoubt,
 };
 
 /// The schema of `testdata/schema.sql`, on two datanodes.
@@ -111,6 +112,9 @@ fn table_t() -> TableDef {
         last_column_id: 0,
         missing_values: Default::default(),
         on_commit: Default::default(),
+        storage: Default::default(),
+        shard_rows: vec![],
+        shard_names: Default::default(),
     }
 }
 
@@ -137,6 +141,9 @@ fn table_order() -> TableDef {
         last_column_id: 0,
         missing_values: Default::default(),
         on_commit: Default::default(),
+        storage: Default::default(),
+        shard_rows: vec![],
+        shard_names: Default::default(),
     }
 }
 
@@ -230,6 +237,15 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
     let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     let mut context = SystemViewContext::new(Arc::new(catalog), session(), now);
     context.datanode_states.insert(1, "down".into());
+    context.in_doubt.push(InDoubt {
+        datanode: DatanodeId(1),
+        prepared: PreparedTransaction {
+            transaction: TransactionId(77),
+            epoch: 3,
+            age: Duration::from_secs(2),
+        },
+        is_decided: true,
+    });
     context.activities.push(Activity {
         process_id: 42,
         user: "kestrel".into(),
@@ -323,6 +339,11 @@ fn views_tell_what_is() {
         (
             "kestrel.datanodes name, address, state, shard_kind, buckets, rows, bytes",
             &["dn1|local|up|columnar|2048|65|6500", "dn2|local|down|columnar|2048|45|4500"],
+        ),
+        (
+            "kestrel.transactions_in_doubt transaction_id, coordinator_epoch, datanode, age_ms, \
+             outcome",
+            &["77|3|dn2|2000|commit"],
         ),
         (
             "kestrel.table_distributions schema_name, table_name, distribution, key_columns",

@@ -19,7 +19,7 @@ use kestrel_planner::{
     operators::{Hands, ShardStore, optimized, physical_rules},
 };
 use kestrel_proto::{
-    DatanodeId, ErrorReport, QueryId, Result, SqlState, TransactionId,
+    DatanodeId, ErrorReport, QueryId, Result, SnapshotScope, SqlState, TransactionId,
     message::{Fragment, FragmentReport},
 };
 use prost::Message;
@@ -179,6 +179,9 @@ impl FragmentRunner {
             exchange: Arc::new(exchange),
             store: Some(Arc::clone(&self.store)),
             datanode: self.datanode,
+            query: id.query,
+            snapshot: fragment.snapshot.clone().and_then(SnapshotScope::from_message),
+            reads_own_writes: fragment.reads_own_writes,
             transaction: TransactionId(fragment.transaction_id),
             coordinator_epoch: fragment.coordinator_epoch,
         };

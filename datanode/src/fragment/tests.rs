@@ -344,6 +344,8 @@ async fn ingest(datanode: &LocalDatanode, transaction: u64) -> Result<Vec<Segmen
         table_name: "t".into(),
         schema: schema(),
         column_ids: vec![1],
+        relation: None,
+        continues: false,
     };
     let rows = stream::iter((0..30).map(|i| Ok(batch(i * 100, 100))));
     datanode.ingest(ingest, Box::pin(rows)).await
@@ -365,6 +367,7 @@ async fn ingested_rows_are_scanned_until_they_are_dropped() {
             estimated_rows: 3000,
             estimated_bytes: 24_000,
             fetch: None,
+            relation: None,
         };
         let scan = Arc::new(CoalescePartitionsExec::new(store.scan(&scan)?));
         Ok(send(1, &[COORDINATOR], scan))

@@ -5,10 +5,14 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use arrow::ipc::convert::fb_to_schema;
 use futures::{Stream, future::BoxFuture};
 use kestrel_proto::{
-    Datanode as _, DropSegments, ErrorReport, Ingest, QueryId, Result, TableId, TransactionId,
+    Datanode as _, DropSegments, ErrorReport, Ingest, PreparedTransaction, QueryId, Result,
+    ShardRelation, ShardResults, ShardRows, ShardStatements, SnapshotScope, TableId,
+    TransactionEnd, TransactionId,
     message::{
-        Done, DropSegmentsRequest, EndQueryRequest, ExchangeControl, FragmentReport, HealthReply,
-        HealthRequest, IngestHeader, IngestReply, RunRequest,
+        Done, DropSegmentsRequest, EndQueryRequest, EndTransactionReply, EndTransactionRequest,
+        ExchangeControl, ExecuteReply, ExecuteRequest, FragmentReport, HealthReply, HealthRequest,
+        IngestHeader, IngestReply, PreparedReply, PreparedRequest, QueryShardReply,
+        QueryShardRequest, RunRequest, ShardFactsReply, ShardFactsRequest, SnapshotRequest,
         datanode_server::{Datanode, DatanodeServer},
         drop_segments_request::Order,
     },
@@ -170,6 +174,94 @@ impl Datanode for Service {
         };
         self.answer(health).await
     }
+
+    async fn open_snapshot(
+        &self,
+        request: Request<SnapshotRequest>,
+    ) -> Result<Response<Done>, Status> {
+        let open = async {
+            let request = request.into_inner();
+            self.datanode.heard_from(request.coordinator_epoch)?;
+            self.datanode.open_snapshot(SnapshotScope::of_request(request.scope)?).await?;
+            Ok(Done {})
+        };
+        self.answer(open).await
+    }
+
+    async fn close_snapshot(
+        &self,
+        request: Request<SnapshotRequest>,
+    ) -> Result<Response<Done>, Status> {
+        let close = async {
+            let request = request.into_inner();
+            self.datanode.heard_from(request.coordinator_epoch)?;
+            self.datanode.close_snapshot(SnapshotScope::of_request(request.scope)?).await?;
+            Ok(Done {})
+        };
+        self.answer(close).await
+    }
+
+    async fn execute(
+        &self,
+        request: Request<ExecuteRequest>,
+    ) -> Result<Response<ExecuteReply>, Status> {
+        let execute = async {
+            let order = ShardStatements::from_message(request.into_inner())?;
+            self.datanode.heard_from(order.coordinator_epoch)?;
+            self.datanode.execute(order).await.map(ShardResults::into_message)
+        };
+        self.answer(execute).await
+    }
+
+    async fn query_shard(
+        &self,
+        request: Request<QueryShardRequest>,
+    ) -> Result<Response<QueryShardReply>, Status> {
+        let query = async {
+            let rows = self.datanode.query_shard(request.into_inner().sql).await;
+            rows.map(ShardRows::into_message)
+        };
+        self.answer(query).await
+    }
+
+    async fn end_transaction(
+        &self,
+        request: Request<EndTransactionRequest>,
+    ) -> Result<Response<EndTransactionReply>, Status> {
+        let end = async {
+            let request = request.into_inner();
+            self.datanode.heard_from(request.coordinator_epoch)?;
+            let end = TransactionEnd::from_message(request.end())?;
+            let transaction = TransactionId(request.transaction_id);
+            let epoch = request.transaction_epoch;
+            let was_there = self.datanode.end_transaction(transaction, epoch, end).await?;
+            Ok(EndTransactionReply { was_there })
+        };
+        self.answer(end).await
+    }
+
+    async fn prepared(
+        &self,
+        _: Request<PreparedRequest>,
+    ) -> Result<Response<PreparedReply>, Status> {
+        let prepared = async {
+            let found = self.datanode.prepared().await?;
+            let transactions = found.into_iter().map(PreparedTransaction::to_message).collect();
+            Ok(PreparedReply { transactions })
+        };
+        self.answer(prepared).await
+    }
+
+    async fn shard_facts(
+        &self,
+        _: Request<ShardFactsRequest>,
+    ) -> Result<Response<ShardFactsReply>, Status> {
+        let facts = async {
+            let facts = self.datanode.shard_facts().await?;
+            Ok(ShardFactsReply { facts: facts.into_iter().collect() })
+        };
+        self.answer(facts).await
+    }
 }
 
 pub(super) fn query_id(bytes: &[u8]) -> Result<QueryId> {
@@ -189,5 +281,7 @@ fn ingest(header: &[u8]) -> Result<Ingest> {
         table_name: header.table,
         schema: Arc::new(fb_to_schema(schema)),
         column_ids: header.column_ids,
+        relation: header.relation.map(ShardRelation::from_message),
+        continues: header.continues,
     })
 }

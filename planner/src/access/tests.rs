@@ -47,6 +47,9 @@ fn table() -> TableDef {
         last_column_id: 0,
         missing_values: Default::default(),
         on_commit: Default::default(),
+        storage: Default::default(),
+        shard_rows: vec![],
+        shard_names: Default::default(),
     }
 }
 

@@ -65,7 +65,8 @@ impl Catalog {
         }
         let Some(old) = self.tables.remove(&key) else { return Ok(()) };
         let new_key = self.free_name(&after.schema_name, &after.name)?;
-        let table = TableDef { segments: old.segments.clone(), ..after.clone() };
+        let (segments, shard_rows) = (old.segments.clone(), old.shard_rows.clone());
+        let table = TableDef { segments, shard_rows, ..after.clone() };
         let checks = table.checks.iter().map(|check| check.id);
         let indexes = table.index_keys().map(|key| key.id);
         checks.chain(indexes).for_each(|id| self.take_oid(id));

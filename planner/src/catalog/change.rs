@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDef, DatanodeDef, DefaultAclDef, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef,
-    SequenceState, TableDef, ViewDef,
+    AccessDef, DatanodeDef, DecisionDef, DefaultAclDef, RoleDef, RoleSettings, SchemaDef, Segment,
+    SequenceDef, SequenceState, ShardRows, TableDef, ViewDef,
 };
 
 /// One step from a snapshot to the next.
@@ -57,6 +57,28 @@ pub enum CatalogChange {
         /// The table.
         table: u64,
     },
+    /// Rows were written into a datanode's database: about so many more or fewer are there.
+    CountShardRows {
+        /// The table.
+        table: u64,
+        /// On which datanode.
+        datanode: u32,
+        /// More or fewer rows.
+        rows: i64,
+        /// More or fewer bytes.
+        bytes: i64,
+    },
+    /// ANALYZE: what a datanode's database holds
+    SetShardRows {
+        /// The table.
+        table: u64,
+        /// So much.
+        shard_rows: ShardRows,
+    },
+    /// The transaction is committed: datanodes commit what they have prepared.
+    Decide(DecisionDef),
+    /// They all have committed what was decided of this transaction.
+    Forget(u64),
     /// CREATE SEQUENCE, or the sequence of a SERIAL column
     CreateSequence(SequenceDef),
     /// ALTER SEQUENCE

@@ -6,6 +6,7 @@ mod acl;
 mod apply;
 mod change;
 mod comment;
+mod decision;
 mod distribution;
 mod element;
 mod membership;
@@ -24,6 +25,7 @@ pub use access::{AccessDef, DefaultAclDef, PUBLIC_SCHEMA_ID};
 pub use acl::{AclChange, AclItem, PUBLIC, default_acl, grant, revoke};
 pub use change::CatalogChange;
 pub use comment::{CommentDef, DATABASE_OID};
+pub use decision::DecisionDef;
 pub use distribution::Distribution;
 pub use element::Element;
 pub use membership::{
@@ -40,10 +42,11 @@ pub use role::{INITIAL_ROLE, INITIAL_ROLE_ID, RoleDef, Verifier};
 pub use sequence::{SequenceDef, SequenceState, largest, smallest};
 pub use sequence_default::sequence_of;
 pub(crate) use sequence_default::{default_of, rename_sequence};
-pub use snapshot::{Catalog, DatanodeDef, SchemaDef};
+pub use snapshot::{COLUMNAR, Catalog, DatanodeDef, KES, SchemaDef};
 pub use sql_type::{HashClass, SQL_TYPE_METADATA, SqlType};
 pub use table::{
-    CheckDef, ColumnDef, Identity, IndexDef, KeyDef, MISSING_VALUE_METADATA, Segment, TableDef,
+    CheckDef, ColumnDef, Identity, IndexDef, KeyDef, MISSING_VALUE_METADATA, Segment, ShardRows,
+    Storage, TableDef,
 };
 pub(crate) use temporary::of_other_session;
 pub use temporary::{

@@ -6,9 +6,14 @@ use kestrel_proto::{BucketMap, DatanodeId, ErrorReport, SqlState};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDef, CatalogChange, CommentDef, DefaultAclDef, PUBLIC_SCHEMA_ID, RoleDef, RoleSettings,
-    Segment, SequenceDef, TableDef, ViewDef,
+    AccessDef, CatalogChange, CommentDef, DecisionDef, DefaultAclDef, PUBLIC_SCHEMA_ID, RoleDef,
+    RoleSettings, Segment, SequenceDef, Storage, TableDef, ViewDef, is_temporary_schema,
 };
+
+/// The shard kind of datanodes that keep columnar files.
+pub const COLUMNAR: &str = "columnar";
+/// The shard kind of datanodes beside a KingbaseES or PostgreSQL database.
+pub const KES: &str = "kes";
 
 /// OIDs below this are PostgreSQL's own.
 const FIRST_OID: u64 = 16384;
@@ -38,6 +43,8 @@ pub struct Catalog {
     pub default_acls: BTreeMap<u64, DefaultAclDef>,
     /// By the role's OID; 0: everybody's.
     pub role_settings: BTreeMap<u64, RoleSettings>,
+    /// Commits that not all datanodes are known to have heard of. By transaction.
+    pub decided: BTreeMap<u64, DecisionDef>,
     /// In the order of their ids.
     pub datanodes: Vec<DatanodeDef>,
     /// Which datanode owns which bucket.
@@ -90,6 +97,7 @@ impl Catalog {
             access: BTreeMap::new(),
             default_acls: BTreeMap::new(),
             role_settings: BTreeMap::new(),
+            decided: BTreeMap::new(),
             datanodes: Vec::new(),
             bucket_map: Arc::new(BucketMap::even(1, 1)),
         }
@@ -98,6 +106,23 @@ impl Catalog {
     /// The ids of all datanodes.
     pub fn datanode_ids(&self) -> Vec<DatanodeId> {
         self.datanodes.iter().map(|d| DatanodeId(d.id)).collect()
+    }
+
+    /// What all datanodes keep their shards in: `columnar` or `kes`. Those that have registered
+    /// tell; before that, what the cluster was started for.
+    pub fn shard_kind(&self) -> &str {
+        let registered = self.datanodes.iter().find(|datanode| !datanode.uuid.is_empty());
+        let told = registered.or(self.datanodes.first());
+        told.map_or(COLUMNAR, |datanode| datanode.shard_kind.as_str())
+    }
+
+    /// What will hold the rows of a new table in this schema. A temporary table is its session's,
+    /// and databases know no sessions of ours: datanodes themselves hold its rows.
+    pub fn new_storage(&self, schema: &str) -> Storage {
+        match self.shard_kind() == KES && !is_temporary_schema(schema) {
+            true => Storage::Shard,
+            false => Storage::Columnar,
+        }
     }
 
     /// The table of this schema and name.
@@ -157,7 +182,22 @@ impl Catalog {
                 self.edit(*table, |t| t.segments.extend(segments.iter().cloned().map(Arc::new)))?;
             }
             CatalogChange::RemoveAllSegments { table } => {
-                self.edit(*table, |t| t.segments.clear())?;
+                self.edit(*table, |t| {
+                    t.segments.clear();
+                    t.shard_rows.clear();
+                })?;
+            }
+            CatalogChange::CountShardRows { table, datanode, rows, bytes } => {
+                self.edit(*table, |t| t.count_shard_rows(*datanode, *rows, *bytes))?;
+            }
+            CatalogChange::SetShardRows { table, shard_rows } => {
+                self.edit(*table, |t| t.set_shard_rows(*shard_rows))?;
+            }
+            CatalogChange::Decide(decision) => {
+                self.decided.insert(decision.transaction, decision.clone());
+            }
+            CatalogChange::Forget(transaction) => {
+                self.decided.remove(transaction);
             }
             CatalogChange::CreateSequence(sequence) => {
                 self.create_sequence(sequence)?;

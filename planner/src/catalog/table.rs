@@ -1,9 +1,10 @@
-//! A table: columns, keys, distribution, and the segments that hold its rows.
+//! A table: columns, keys, distribution, and the segments that hold its rows, or how many rows the
+//! databases beside the datanodes hold.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::datatypes::{Schema, SchemaRef};
-use kestrel_proto::{DatanodeId, TableId, message};
+use kestrel_proto::{DatanodeId, ShardRelation, TableId, message};
 use serde::{Deserialize, Serialize};
 
 use super::{Distribution, OnCommit, SqlType};
@@ -48,6 +49,38 @@ pub struct TableDef {
     /// ON COMMIT; of a temporary table.
     #[serde(default)]
     pub on_commit: OnCommit,
+    /// What holds its rows.
+    #[serde(default)]
+    pub storage: Storage,
+    /// How many rows the databases hold, as far as is known; one entry per datanode at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shard_rows: Vec<ShardRows>,
+    /// By column id, names in the databases of columns that go by another name here: in a view,
+    /// which knows the table as it was. Never in the catalog.
+    #[serde(skip)]
+    pub shard_names: BTreeMap<u32, String>,
+}
+
+/// What holds a table's rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Storage {
+    /// Segments, which the catalog refers to.
+    #[default]
+    Columnar,
+    /// The database beside each datanode, in a table of the same name.
+    Shard,
+}
+
+/// How much of a table one datanode's database holds: counted as rows are written, estimated by
+/// ANALYZE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardRows {
+    /// Where.
+    pub datanode: u32,
+    /// Rows.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// A column.
@@ -212,7 +245,36 @@ impl TableDef {
 
     /// The table without its rows.
     pub fn without_segments(&self) -> Self {
-        Self { segments: Vec::new(), ..self.clone() }
+        Self { segments: Vec::new(), shard_rows: Vec::new(), ..self.clone() }
+    }
+
+    /// Do databases hold its rows?
+    pub fn is_on_shards(&self) -> bool {
+        match self.storage {
+            Storage::Shard => true,
+            Storage::Columnar => false,
+        }
+    }
+
+    /// Where its rows are in each datanode's database, if they are there.
+    pub fn shard_relation(&self) -> Option<ShardRelation> {
+        self.is_on_shards().then(|| ShardRelation {
+            schema: self.schema_name.clone(),
+            table: self.name.clone(),
+            columns: self.columns.iter().map(|column| self.shard_name(column).into()).collect(),
+        })
+    }
+
+    fn shard_name<'a>(&'a self, column: &'a ColumnDef) -> &'a str {
+        self.shard_names.get(&column.id).map_or(&column.name, |name| name)
+    }
+
+    /// Is it known to be empty? What databases hold is known only to them.
+    pub fn is_surely_empty(&self) -> bool {
+        match self.storage {
+            Storage::Columnar => self.segments.is_empty(),
+            Storage::Shard => false,
+        }
     }
 
     /// The columns of the distribution key; empty unless the distribution is Hash.
@@ -228,9 +290,58 @@ impl TableDef {
         self.segments.iter().filter(move |s| s.datanode == datanode.0)
     }
 
-    /// Rows and bytes on one datanode.
+    /// Rows, and bytes in memory, on one datanode.
     pub fn size_on(&self, datanode: DatanodeId) -> (u64, u64) {
-        self.segments_on(datanode).fold((0, 0), |(r, b), s| (r + s.rows, b + s.bytes))
+        self.sizes(|s| s.bytes).filter(|(at, ..)| *at == datanode.0).fold((0, 0), add)
+    }
+
+    /// Rows, and bytes in memory, on all datanodes.
+    pub fn size(&self) -> (u64, u64) {
+        self.sizes(|s| s.bytes).fold((0, 0), add)
+    }
+
+    /// Rows, and bytes on disk, on one datanode.
+    pub fn stored_on(&self, datanode: DatanodeId) -> (u64, u64) {
+        self.sizes(|s| s.length).filter(|(at, ..)| *at == datanode.0).fold((0, 0), add)
+    }
+
+    /// Bytes on disk, on all datanodes.
+    pub fn stored_bytes(&self) -> u64 {
+        self.sizes(|s| s.length).fold((0, 0), add).1
+    }
+
+    /// One of the datanodes that have rows.
+    pub fn first_datanode(&self) -> Option<DatanodeId> {
+        self.sizes(|s| s.bytes).next().map(|(datanode, ..)| DatanodeId(datanode))
+    }
+
+    /// Datanode, rows, bytes: of segments, or of what databases hold.
+    fn sizes(&self, bytes: fn(&Segment) -> u64) -> impl Iterator<Item = (u32, u64, u64)> {
+        let segments = self.segments.iter().map(move |s| (s.datanode, s.rows, bytes(s)));
+        segments.chain(self.shard_rows.iter().map(|s| (s.datanode, s.rows, s.bytes)))
+    }
+
+    /// Adds to what a datanode's database is known to hold.
+    pub(super) fn count_shard_rows(&mut self, datanode: u32, rows: i64, bytes: i64) {
+        let known = self.shard_rows_on(datanode);
+        known.rows = known.rows.saturating_add_signed(rows);
+        known.bytes = known.bytes.saturating_add_signed(bytes);
+    }
+
+    /// What a datanode's database holds.
+    pub(super) fn set_shard_rows(&mut self, now: ShardRows) {
+        *self.shard_rows_on(now.datanode) = now;
+    }
+
+    fn shard_rows_on(&mut self, datanode: u32) -> &mut ShardRows {
+        let at = match self.shard_rows.binary_search_by_key(&datanode, |s| s.datanode) {
+            Ok(at) => at,
+            Err(at) => {
+                self.shard_rows.insert(at, ShardRows { datanode, rows: 0, bytes: 0 });
+                at
+            }
+        };
+        &mut self.shard_rows[at]
     }
 
     /// The clause that declares the distribution: `DISTRIBUTED BY (a, b)`.
@@ -245,6 +356,10 @@ impl TableDef {
             Distribution::Random => "DISTRIBUTED RANDOMLY".into(),
         }
     }
+}
+
+fn add((rows, bytes): (u64, u64), (_, more_rows, more_bytes): (u32, u64, u64)) -> (u64, u64) {
+    (rows + more_rows, bytes + more_bytes)
 }
 
 impl Segment {

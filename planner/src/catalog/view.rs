@@ -88,7 +88,12 @@ impl ViewRelation {
 
     /// The table as the query knows it.
     pub fn table(&self, table: &TableDef) -> TableDef {
-        TableDef { columns: self.columns_of(&table.columns), ..table.clone() }
+        let columns = self.columns_of(&table.columns);
+        let renamed = columns.iter().filter_map(|column| {
+            let now = &table.column_by_id(column.id)?.name;
+            (*now != column.name).then(|| (column.id, now.clone()))
+        });
+        TableDef { shard_names: renamed.collect(), columns, ..table.clone() }
     }
 }
 

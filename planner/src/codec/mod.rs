@@ -32,7 +32,7 @@ use datafusion_proto::{
     protobuf,
 };
 use kestrel_proto::{
-    BucketMap, DatanodeId, ErrorReport, MotionId, TableId,
+    BucketMap, DatanodeId, ErrorReport, MotionId, ShardRelation, TableId,
     message::{self, PlanNode, motion_send::Routing, plan_node::Node},
 };
 use prost::Message;
@@ -109,6 +109,7 @@ impl PhysicalExtensionCodec for Codec {
                 table: write.table.clone(),
                 table_schema: encode_schema(&write.table_schema),
                 column_ids: write.column_ids.clone(),
+                relation: write.relation.as_ref().map(ShardRelation::to_message),
             })
         } else {
             let message = format!("operator {} cannot be shipped to a datanode", node.name());
@@ -139,6 +140,7 @@ impl PhysicalExtensionCodec for Codec {
                 write.table,
                 decode_schema(&write.table_schema)?,
                 write.column_ids,
+                write.relation.map(ShardRelation::from_message),
                 input()?,
             ))),
         }
@@ -198,6 +200,7 @@ impl Codec {
             estimated_rows: scan.estimated_rows,
             estimated_bytes: scan.estimated_bytes,
             fetch: scan.fetch.map(|f| f as u64),
+            relation: scan.relation.as_ref().map(ShardRelation::to_message),
         })
     }
 
@@ -219,6 +222,7 @@ impl Codec {
             estimated_rows: scan.estimated_rows,
             estimated_bytes: scan.estimated_bytes,
             fetch: scan.fetch.map(|f| f as usize),
+            relation: scan.relation.map(ShardRelation::from_message),
         };
         let store = self.store.as_ref().ok_or_else(|| internal("a scan where no shard is"))?;
         store.scan(&scan).map_err(to_datafusion)

@@ -65,7 +65,7 @@ pub(super) fn create_table(
         column_word: "column",
     }
     .distribution(&mut plan.notices)?;
-    let mut definition = table_def(id, schema, name, new.columns, distribution);
+    let mut definition = table_def(catalog, id, (schema, name), new.columns, distribution);
     (definition.primary_key, definition.unique_keys) = (primary_key, unique_keys);
     definition.on_commit = table.on_commit.unwrap_or_default();
     let copied = check::copied(table, catalog, search_path)?;
@@ -82,9 +82,9 @@ pub(super) fn create_table(
 
 /// A table without keys and rows.
 pub(super) fn table_def(
+    catalog: &Catalog,
     id: u64,
-    schema: &str,
-    name: &str,
+    (schema, name): (&str, &str),
     columns: Vec<ColumnDef>,
     distribution: Distribution,
 ) -> TableDef {
@@ -102,6 +102,9 @@ pub(super) fn table_def(
         last_column_id: 0,
         missing_values: Default::default(),
         on_commit: Default::default(),
+        storage: catalog.new_storage(schema),
+        shard_rows: Vec::new(),
+        shard_names: Default::default(),
     }
 }
 

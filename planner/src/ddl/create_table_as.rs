@@ -51,7 +51,7 @@ pub fn create_table_as(
     .distribution(&mut plan.notices)?;
     plan.changes.extend(missing_schema(catalog, schema, || catalog.next_oid + 1));
     let mut definition =
-        table_def(catalog.next_oid, schema, &table.name.name, columns, distribution);
+        table_def(catalog, catalog.next_oid, (schema, &table.name.name), columns, distribution);
     definition.on_commit = table.on_commit.unwrap_or_default();
     plan.changes.push(CatalogChange::CreateTable(definition));
     Ok(plan)

@@ -19,7 +19,7 @@ pub(super) fn scan(
     datanodes: usize,
 ) -> Placed {
     let table = scan.table();
-    let mut rows = table.segments.iter().map(|s| s.rows).sum::<u64>() as f64;
+    let mut rows = table.size().0 as f64;
     let locus = match &table.distribution {
         Distribution::Replicated => {
             rows /= datanodes as f64;

@@ -108,11 +108,12 @@ pub(super) fn cost(placed: &Placed, node: &ExplainNode, share: f64) -> Cost {
 
 /// Rows of a table on one datanode: all of them where every datanode has them.
 fn read_rows(scan: &ShardScanExec, locus: &Locus, share: f64) -> f64 {
-    let segments = &scan.table().segments;
-    let first = segments.first().map(|segment| segment.datanode);
-    let is_replicated = *locus == Locus::Replicated;
-    let counted = segments.iter().filter(|s| !is_replicated || Some(s.datanode) == first);
-    counted.map(|s| s.rows).sum::<u64>() as f64 / share
+    let table = scan.table();
+    let rows = match *locus == Locus::Replicated {
+        true => table.first_datanode().map_or(0, |datanode| table.size_on(datanode).0),
+        false => table.size().0,
+    };
+    rows as f64 / share
 }
 
 /// `None`: not a join. Of a hash join the second input is the built one, under its `Hash`.

@@ -23,11 +23,14 @@ use datafusion::{
     },
 };
 
+use kestrel_proto::DatanodeId;
+
 use super::{Cost, ExplainNode};
 use crate::{
     distribute::Placed,
     motion::Motion,
     operators::{SegmentWriteExec, ShardScanExec},
+    shard_sql::{Capabilities, Piece, Relation, ScanSql},
 };
 
 /// The operator's name in a plan.
@@ -142,10 +145,7 @@ pub(super) fn properties(placed: &Placed) -> Vec<(&'static str, String)> {
             Motion::Gather { merge: None, .. } | Motion::Spread | Motion::Broadcast => {}
         }
     } else if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
-        if !scan.filters().is_empty() {
-            let all: Vec<_> = scan.filters().iter().map(sql).collect();
-            lines.push(("Filter", format!("({})", all.join(" AND "))));
-        }
+        lines.extend(scan_lines(scan));
     } else if let Some(filter) = plan.downcast_ref::<FilterExec>() {
         lines.push(("Filter", sql(filter.predicate())));
     } else if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
@@ -173,6 +173,23 @@ pub(super) fn properties(placed: &Placed) -> Vec<(&'static str, String)> {
             let keys: Vec<_> = window.order_by().iter().map(sort_key).collect();
             lines.push(("Order By", keys.join(", ")));
         }
+    }
+    lines
+}
+
+/// The filters; of a table in databases, what they are sent, in one piece and as far as every server
+/// can do it.
+fn scan_lines(scan: &ShardScanExec) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if !scan.filters().is_empty() {
+        let all: Vec<_> = scan.filters().iter().map(sql).collect();
+        lines.push(("Filter", format!("({})", all.join(" AND "))));
+    }
+    if scan.table().is_on_shards() {
+        let datanode = scan.table().first_datanode().unwrap_or(DatanodeId(0));
+        let relation = Relation::of(scan.table());
+        let sent = ScanSql::of(&relation, &scan.on(datanode), Capabilities::default());
+        lines.extend(sent.ok().map(|sent| ("Shard SQL", sent.select(&Piece::WHOLE))));
     }
     lines
 }

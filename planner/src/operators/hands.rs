@@ -10,8 +10,8 @@ use datafusion::{
     physical_plan::{ExecutionPlan, SendableRecordBatchStream},
 };
 use kestrel_proto::{
-    BatchStream, DatanodeId, ErrorReport, MotionId, Result, TableId, TransactionId,
-    message::SegmentRef,
+    BatchStream, DatanodeId, ErrorReport, MotionId, QueryId, Result, ShardRelation, SnapshotScope,
+    TableId, TransactionId, message::SegmentRef,
 };
 
 /// The streams of one fragment's motions.
@@ -42,7 +42,9 @@ pub trait ShardStore: Send + Sync + Debug {
     fn scan(&self, scan: &ShardScan) -> Result<Arc<dyn ExecutionPlan>>;
 
     /// Writes all rows into new segments. They are durable when this returns, and visible to
-    /// nobody until the catalog refers to them.
+    /// nobody until the catalog refers to them. If a database holds the table's rows, they are
+    /// written in the transaction's shard transaction, and the answer is one segment without a
+    /// file, of kind `SEGMENT_KIND_SHARD_ROWS`, or none if there were no rows.
     async fn write(
         &self,
         target: &SegmentTarget,
@@ -67,6 +69,8 @@ pub struct ShardScan {
     pub filters: Vec<Arc<dyn PhysicalExpr>>,
     /// The segments to read.
     pub segments: Vec<SegmentRef>,
+    /// Where the rows are, if a database holds them; then there are no segments.
+    pub relation: Option<ShardRelation>,
     /// Rows after the filters, on this datanode, as the planner thinks.
     pub estimated_rows: u64,
     /// Bytes of the projected columns of those rows.
@@ -90,6 +94,11 @@ pub struct SegmentTarget {
     pub schema: SchemaRef,
     /// The ids of the table's columns, in schema order.
     pub column_ids: Vec<u32>,
+    /// Where the rows go, if a database holds them.
+    pub relation: Option<ShardRelation>,
+    /// The transaction has written into the database: if its shard transaction is gone, so is what
+    /// it wrote (40001).
+    pub continues: bool,
 }
 
 /// What a process gives to the operators it runs.
@@ -101,6 +110,13 @@ pub struct Hands {
     pub store: Option<Arc<dyn ShardStore>>,
     /// Who runs: what this fragment's rows are sent as.
     pub datanode: DatanodeId,
+    /// The query.
+    pub query: QueryId,
+    /// The snapshot of a database that scans read.
+    pub snapshot: Option<SnapshotScope>,
+    /// The transaction has written into the database, and scans are to see that: they read in its
+    /// shard transaction, which is lost if it is not there (40001).
+    pub reads_own_writes: bool,
     /// The transaction the fragment belongs to, for operators that write.
     pub transaction: TransactionId,
     /// The epoch of the coordinator that sent the fragment.

@@ -19,7 +19,7 @@ use datafusion::{
     },
 };
 use futures::{StreamExt, stream};
-use kestrel_proto::{DatanodeId, ErrorReport, TableId, message::SegmentRef};
+use kestrel_proto::{DatanodeId, ErrorReport, ShardRelation, TableId, message::SegmentRef};
 use prost::Message;
 
 use super::{Hands, SegmentTarget, conform};
@@ -36,6 +36,8 @@ pub struct SegmentWriteExec {
     pub table_schema: SchemaRef,
     /// Their ids.
     pub column_ids: Vec<u32>,
+    /// Where the rows go, if a database holds them.
+    pub relation: Option<ShardRelation>,
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }
@@ -71,6 +73,7 @@ impl SegmentWriteExec {
         table: String,
         table_schema: SchemaRef,
         column_ids: Vec<u32>,
+        relation: Option<ShardRelation>,
         input: Arc<dyn ExecutionPlan>,
     ) -> Self {
         let properties = PlanProperties::new(
@@ -79,7 +82,8 @@ impl SegmentWriteExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { table_id, table, table_schema, column_ids, input, properties: Arc::new(properties) }
+        let properties = Arc::new(properties);
+        Self { table_id, table, table_schema, column_ids, relation, input, properties }
     }
 }
 
@@ -122,6 +126,7 @@ impl ExecutionPlan for SegmentWriteExec {
             self.table.clone(),
             Arc::clone(&self.table_schema),
             self.column_ids.clone(),
+            self.relation.clone(),
             super::only_child(children)?,
         )))
     }
@@ -136,6 +141,8 @@ impl ExecutionPlan for SegmentWriteExec {
             table: self.table.clone(),
             schema: Arc::clone(&self.table_schema),
             column_ids: self.column_ids.clone(),
+            relation: self.relation.clone(),
+            continues: hands.reads_own_writes,
         };
         let written = stream::once(write(hands, target, rows));
         Ok(Box::pin(RecordBatchStreamAdapter::new(segment_write_schema(), written)))

@@ -77,6 +77,7 @@ impl ShardScanExec {
             projection: self.projection.clone(),
             filters: self.filters.clone(),
             segments: self.table.segments_on(datanode).map(|s| s.to_message()).collect(),
+            relation: self.table.shard_relation(),
             estimated_rows: rows,
             estimated_bytes: rows * estimate::row_width(&self.schema()) as u64,
             fetch: self.fetch,
@@ -131,7 +132,7 @@ impl ExecutionPlan for ShardScanExec {
         _: &[Arc<Statistics>],
         _: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
-        let rows: u64 = self.table.segments.iter().map(|s| s.rows).sum();
+        let (rows, _) = self.table.size();
         let rows = estimate::filtered_rows(rows as f64, &self.filters) as usize;
         let mut statistics = Statistics::new_unknown(&self.schema());
         statistics.num_rows = Precision::Inexact(rows);

@@ -20,10 +20,12 @@ use super::{
 };
 use crate::{
     BatchStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport, ExchangeRequest,
-    Ingest, IngestStream, QueryId, Result,
+    Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts, ShardRelation,
+    ShardResults, ShardRows, ShardStatements, SnapshotScope, TransactionEnd, TransactionId,
     message::{
-        DropSegmentsRequest, EndQueryRequest, FileList, FragmentReport, HealthRequest,
-        IngestHeader, RegisterReply, RegisterRequest, RunRequest, SegmentRef,
+        DropSegmentsRequest, EndQueryRequest, EndTransactionRequest, FileList, FragmentReport,
+        HealthRequest, IngestHeader, PreparedRequest, QueryShardRequest, RegisterReply,
+        RegisterRequest, RunRequest, SegmentRef, ShardFactsRequest, SnapshotRequest,
         datanode_client::DatanodeClient, drop_segments_request::Order,
     },
 };
@@ -125,6 +127,10 @@ impl RemoteDatanode {
     fn report(&self, status: &Status) -> ErrorReport {
         from_status(self.id, status)
     }
+
+    fn snapshot_request(&self, scope: SnapshotScope) -> SnapshotRequest {
+        SnapshotRequest { scope: Some(scope.to_message()), coordinator_epoch: self.epoch }
+    }
 }
 
 #[async_trait]
@@ -162,6 +168,8 @@ impl Datanode for RemoteDatanode {
                 .to_vec()
                 .into(),
             column_ids: ingest.column_ids,
+            relation: ingest.relation.as_ref().map(ShardRelation::to_message),
+            continues: ingest.continues,
         };
         let (frames, failure) = frames(header.encode_to_vec().into(), &ingest.schema, rows)?;
         let reply = client.ingest(frames).await;
@@ -197,6 +205,68 @@ impl Datanode for RemoteDatanode {
             temporary_files: reply.temporary_files,
             memory_bytes: reply.memory_bytes,
         })
+    }
+
+    async fn open_snapshot(&self, scope: SnapshotScope) -> Result<()> {
+        let mut client = self.link()?.control.clone();
+        let call = client.open_snapshot(self.snapshot_request(scope));
+        within(self.caller.settings.shard_timeout, call).await.map_err(|s| self.report(&s))?;
+        Ok(())
+    }
+
+    async fn close_snapshot(&self, scope: SnapshotScope) -> Result<()> {
+        let mut client = self.link()?.control.clone();
+        let call = client.close_snapshot(self.snapshot_request(scope));
+        within(self.caller.settings.shard_timeout, call).await.map_err(|s| self.report(&s))?;
+        Ok(())
+    }
+
+    /// Takes as long as the statements do: the caller's deadline and the connection's keep-alive
+    /// bound it.
+    async fn execute(&self, order: ShardStatements) -> Result<ShardResults> {
+        let mut client = self.link()?.work.clone();
+        let reply = client.execute(order.into_message()).await.map_err(|s| self.report(&s))?;
+        Ok(ShardResults::from_message(reply.into_inner()))
+    }
+
+    async fn query_shard(&self, sql: String) -> Result<ShardRows> {
+        let mut client = self.link()?.work.clone();
+        let reply = client.query_shard(QueryShardRequest { sql }).await;
+        let reply = reply.map_err(|status| self.report(&status))?;
+        Ok(ShardRows::from_message(reply.into_inner()))
+    }
+
+    async fn end_transaction(
+        &self,
+        transaction: TransactionId,
+        epoch: u64,
+        end: TransactionEnd,
+    ) -> Result<bool> {
+        let mut client = self.link()?.control.clone();
+        let request = EndTransactionRequest {
+            transaction_id: transaction.0,
+            transaction_epoch: epoch,
+            end: end.to_message().into(),
+            coordinator_epoch: self.epoch,
+        };
+        let call = client.end_transaction(request);
+        let reply = within(self.caller.settings.shard_timeout, call).await;
+        Ok(reply.map_err(|status| self.report(&status))?.was_there)
+    }
+
+    async fn prepared(&self) -> Result<Vec<PreparedTransaction>> {
+        let mut client = self.link()?.control.clone();
+        let call = client.prepared(PreparedRequest {});
+        let reply = within(self.caller.settings.shard_timeout, call).await;
+        let found = reply.map_err(|status| self.report(&status))?.transactions;
+        Ok(found.into_iter().map(PreparedTransaction::from_message).collect())
+    }
+
+    async fn shard_facts(&self) -> Result<ShardFacts> {
+        let mut client = self.link()?.control.clone();
+        let call = client.shard_facts(ShardFactsRequest {});
+        let reply = within(self.caller.settings.shard_timeout, call).await;
+        Ok(reply.map_err(|status| self.report(&status))?.facts.into_iter().collect())
     }
 }
 

@@ -20,6 +20,9 @@ pub struct RpcSettings {
     pub call_timeout: Duration,
     /// For an order that removes files.
     pub drop_timeout: Duration,
+    /// For what a datanode asks of its database and that is not a statement's own work: a
+    /// transaction's end, which waits for the database's disk and standbys, or a snapshot.
+    pub shard_timeout: Duration,
     /// The largest message. Rows come in frames of 16 MiB, unless a single row is larger.
     pub message_bytes_max: usize,
     /// HTTP/2's window of one stream. More than an exchange's credit, so that a sender waits for
@@ -42,6 +45,7 @@ impl Default for RpcSettings {
             keep_alive_timeout: Duration::from_millis(1500),
             call_timeout: Duration::from_millis(1500),
             drop_timeout: Duration::from_secs(30),
+            shard_timeout: Duration::from_secs(30),
             message_bytes_max: 256 << 20,
             stream_window_bytes: 16 << 20,
             connection_window_bytes: (1 << 31) - 1,

@@ -171,6 +171,7 @@ select TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE from INFORMATION_SCHEMA.tables where
 + kestrel|queries|VIEW
 + kestrel|table_distributions|VIEW
 + kestrel|table_placement|VIEW
++ kestrel|transactions_in_doubt|VIEW
 
 == Power BI
 select COLUMN_NAME, ORDINAL_POSITION, IS_NULLABLE, case when (data_type like '%unsigned%') then DATA_TYPE || ' unsigned' else DATA_TYPE end as DATA_TYPE from INFORMATION_SCHEMA.columns where TABLE_SCHEMA = 'public' and TABLE_NAME = 'lineitem' order by TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION

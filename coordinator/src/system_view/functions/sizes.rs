@@ -21,7 +21,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 fn total(context: &super::SystemViewContext) -> Value {
-    context.catalog.segments().map(|s| s.length).sum::<u64>().into()
+    context.catalog.tables.values().map(|table| table.stored_bytes()).sum::<u64>().into()
 }
 
 /// `pg_size_pretty` (dbsize.c): each unit is used up to 20 times 1024 of it; all but bytes are

@@ -13,8 +13,8 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     for datanode in &catalog.datanodes {
         let owner = DatanodeId(datanode.id);
         let buckets = catalog.bucket_map.owners().iter().filter(|o| **o == owner).count();
-        let segments = catalog.segments().filter(|s| s.datanode == datanode.id);
-        let (rows, bytes) = segments.fold((0, 0), |(r, b), s| (r + s.rows, b + s.length));
+        let stored = catalog.tables.values().map(|table| table.stored_on(owner));
+        let (rows, bytes) = stored.fold((0, 0), |(rows, bytes), (r, b)| (rows + r, bytes + b));
         let state = context.datanode_states.get(&datanode.id);
         out.push(row![
             &datanode.name,

@@ -99,6 +99,8 @@ fn target(schema: &SchemaRef, transaction: u64) -> SegmentTarget {
         table: "t".into(),
         schema: Arc::clone(schema),
         column_ids: (1..=schema.fields().len() as u32).collect(),
+        relation: None,
+        continues: false,
     }
 }
 
@@ -114,6 +116,7 @@ fn scan(schema: &SchemaRef, segments: &[SegmentRef]) -> ShardScan {
         estimated_rows: 1000,
         estimated_bytes: 16_000,
         fetch: None,
+        relation: None,
     }
 }
 

@@ -3,3 +3,5 @@
 
 pub mod copy;
 pub mod session;
+
+pub use kestrel_planner::shard_sql::{self as sql, Capabilities};

@@ -4,23 +4,22 @@
 //! wait in the transaction and are applied to its own view at once, so that it sees its own
 //! uncommitted segments; COMMIT hands them to the catalog in one piece.
 
-use std::sync::Arc;
+mod end;
+mod on_shards;
 
-use chrono::Utc;
+use std::{collections::BTreeSet, sync::Arc};
+
 use kestrel_planner::{
     access::{check_changes, with_owners},
     catalog::{Catalog, CatalogChange, TableDef},
 };
-use kestrel_proto::{ErrorReport, Result, SqlState, TransactionId};
+use kestrel_proto::{DatanodeId, ErrorReport, Result, SqlState, TransactionId};
 
-use super::commit::check_still_so;
 use crate::{
     engine::{Engine, LockMode, LockOwner, LockScope, LockTag, Pin, WaitLimits},
     server::TransactionStatus,
+    shards::ShardWork,
 };
-
-/// How often a commit is tried while others commit before it.
-const COMMIT_TRIES: usize = 100;
 
 /// Where a session stands.
 #[derive(Debug, Default)]
@@ -38,6 +37,8 @@ pub(super) struct Progress {
     view: Option<Arc<Catalog>>,
     changes: usize,
     checked: usize,
+    /// The datanodes whose databases it had written to.
+    wrote_on: BTreeSet<DatanodeId>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,8 @@ struct Work {
     /// Tables whose rows were looked at for a new rule, as they were then.
     checked: Vec<Arc<TableDef>>,
     wrote_files: bool,
+    /// What it has done in databases.
+    shards: ShardWork,
     _pin: Pin,
     has_ddl_lock: bool,
 }
@@ -114,10 +117,8 @@ impl Transaction {
     }
 
     /// Files are being written for it: they go if it does not commit.
-    pub(super) fn will_write(&mut self, engine: &Engine) -> TransactionId {
-        let work = self.work(engine);
-        work.wrote_files = true;
-        work.id
+    pub(super) fn will_write(&mut self, engine: &Engine) {
+        self.work(engine).wrote_files = true;
     }
 
     fn work(&mut self, engine: &Engine) -> &mut Work {
@@ -131,6 +132,7 @@ impl Transaction {
                 changes: Vec::new(),
                 checked: Vec::new(),
                 wrote_files: false,
+                shards: ShardWork::default(),
                 has_ddl_lock: false,
             }
         })
@@ -243,6 +245,7 @@ impl Transaction {
             view: work.map(|work| Arc::clone(&work.view)),
             changes: work.map_or(0, |work| work.changes.len()),
             checked: work.map_or(0, |work| work.checked.len()),
+            wrote_on: self.wrote_on(),
         }
     }
 
@@ -253,6 +256,7 @@ impl Transaction {
         work.view = Arc::clone(progress.view.as_ref().unwrap_or(&work.base));
         let undone = work.changes.split_off(progress.changes.min(work.changes.len()));
         work.checked.truncate(progress.checked);
+        work.shards.wrote_on.clone_from(&progress.wrote_on);
         if work.has_ddl_lock {
             work.take_new_oids(engine);
         }
@@ -319,94 +323,5 @@ impl Transaction {
         let work = self.work.as_ref().filter(|work| !work.changes.is_empty());
         let changes = work.map(|work| work.view.on_commit(schema)).unwrap_or_default();
         if changes.is_empty() { Ok(()) } else { self.follow(engine, changes) }
-    }
-
-    /// Makes the changes durable and visible, or undoes them. When the outcome is not known, files
-    /// stay: what turns out not to be committed is removed at the next start.
-    /// The locks go as soon as others can see the outcome, before files are removed.
-    pub(super) async fn commit(&mut self, engine: &Engine, locks: &LockOwner) -> Result<()> {
-        self.status = Status::Implicit;
-        let Some(work) = self.work.take() else { return Ok(()) };
-        if work.changes.is_empty() {
-            return Ok(());
-        }
-        let committed = commit(engine, &work.changes, &work.base, &work.checked).await;
-        match committed {
-            Ok((before, after)) => {
-                engine.garbage.note(&before, &work.changes, after.version);
-                drop(work);
-                locks.end_transaction();
-                engine.collect_garbage().await;
-                Ok(())
-            }
-            Err(error) if may_be_committed(&error) => {
-                tracing::error!(%error, "a commit's outcome is unknown; the next start finds it");
-                Err(error)
-            }
-            Err(error) => {
-                engine.drop_transaction(work.id).await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Undoes everything.
-    pub(super) async fn rollback(&mut self, engine: &Engine) {
-        self.status = Status::Implicit;
-        if let Some(work) = self.work.take()
-            && work.wrote_files
-        {
-            engine.drop_transaction(work.id).await;
-        }
-    }
-}
-
-/// Commits a transaction's changes, if what it relied on is still so in the version before: that
-/// version, and the new one.
-async fn commit(
-    engine: &Engine,
-    changes: &[CatalogChange],
-    base: &Catalog,
-    checked: &[Arc<TableDef>],
-) -> Result<(Arc<Catalog>, Arc<Catalog>)> {
-    let mut last = None;
-    for _ in 0..COMMIT_TRIES {
-        let newest = engine.catalog.snapshot();
-        check_still_so(changes, base, checked, &newest)?;
-        let done = engine.catalog.commit(Some(newest.version), changes.to_vec(), Utc::now()).await;
-        match done {
-            Err(error)
-                if error.sqlstate == SqlState::SERIALIZATION_FAILURE
-                    && engine.catalog.snapshot().version != newest.version =>
-            {
-                last = Some(error);
-            }
-            done => return done.map(|after| (newest, after)),
-        }
-    }
-    Err(last.unwrap_or_else(|| ErrorReport::internal("a commit was not tried")))
-}
-
-/// Whether the next start may find the changes of a commit that has failed so: after an I/O error
-/// (58030) nobody knows what is on the disk, nor when the task that wrote was lost (XX000).
-fn may_be_committed(error: &ErrorReport) -> bool {
-    matches!(error.sqlstate, SqlState::IO_ERROR | SqlState::INTERNAL_ERROR)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_go_only_after_a_commit_that_has_surely_failed() {
-        for (sqlstate, expected) in [
-            (SqlState::SERIALIZATION_FAILURE, false),
-            (SqlState::DISK_FULL, false),
-            (SqlState::IO_ERROR, true),
-            (SqlState::INTERNAL_ERROR, true),
-        ] {
-            let error = ErrorReport::new(sqlstate, "could not write the catalog");
-            assert_eq!(may_be_committed(&error), expected, "{error}");
-        }
     }
 }

@@ -1,0 +1,158 @@
+//! What a query reads of the databases beside the datanodes: one snapshot each, opened at a moment
+//! when no transaction is committed on one of them and not yet on another.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use datafusion::physical_plan::ExecutionPlan;
+use futures::future::{join_all, try_join_all};
+use kestrel_planner::{operators::ShardScanExec, plan::Plan};
+use kestrel_proto::{DatanodeId, Result, SnapshotScope, TransactionId};
+use parking_lot::Mutex;
+
+use super::{
+    Cluster, QueryEnvironment,
+    gather::{canceled, until},
+};
+use crate::shards::BlockSnapshot;
+
+/// What a query that reads databases runs with.
+pub(super) struct Settled {
+    /// Says which snapshot.
+    pub(super) environment: QueryEnvironment,
+    /// What was opened for this query; to be kept as long as it runs.
+    pub(super) opened: Option<Arc<OpenSnapshots>>,
+}
+
+/// Settles what a query reads; `None`: it is settled, or it reads no database.
+pub(super) async fn settle(
+    cluster: &Cluster,
+    plan: &Plan,
+    environment: &QueryEnvironment,
+) -> Result<Option<Settled>> {
+    if environment.snapshot.is_some() {
+        return Ok(None);
+    }
+    let datanodes = datanodes_that_scan(plan);
+    if datanodes.is_empty() {
+        return Ok(None);
+    }
+    let settled = |scope, opened| {
+        let environment = QueryEnvironment { snapshot: Some(scope), ..environment.clone() };
+        Ok(Some(Settled { environment, opened }))
+    };
+    cluster.check_usable(&datanodes.iter().copied().collect::<Vec<_>>())?;
+    if let Some(block) = &environment.block {
+        let transaction = environment.transaction;
+        let opened = open_block_snapshot(cluster, block, transaction);
+        unless_interrupted(environment, opened).await?;
+        return settled(SnapshotScope::Transaction(transaction), None);
+    }
+    let scope = SnapshotScope::Query(environment.id);
+    let wait = cluster.shards.settings.latch_wait;
+    // What waits for no commit there would miss one whose client has been told already.
+    let pass = cluster.shards.latch.snapshot(&datanodes, wait);
+    let pass = unless_interrupted(environment, pass).await?;
+    if datanodes.len() == 1 && plan.init.is_empty() {
+        // Its scan opens it.
+        return settled(scope, None);
+    }
+    let open_on = Mutex::new(datanodes.clone());
+    let opened = OpenSnapshots { cluster: cluster.clone(), scope, open_on };
+    unless_interrupted(environment, open(cluster, scope, &datanodes)).await?;
+    drop(pass);
+    settled(scope, Some(Arc::new(opened)))
+}
+
+/// The snapshot of a block, on all datanodes: nobody knows what its next statements read.
+pub(crate) async fn open_block_snapshot(
+    cluster: &Cluster,
+    block: &BlockSnapshot,
+    transaction: TransactionId,
+) -> Result<()> {
+    let opened = block.open_once(async {
+        let datanodes: BTreeSet<_> = cluster.datanodes.iter().map(|d| d.id()).collect();
+        let wait = cluster.shards.settings.latch_wait;
+        let _pass = cluster.shards.latch.snapshot(&datanodes, wait).await?;
+        open(cluster, SnapshotScope::Transaction(transaction), &datanodes).await
+    });
+    opened.await
+}
+
+async fn open(
+    cluster: &Cluster,
+    scope: SnapshotScope,
+    datanodes: &BTreeSet<DatanodeId>,
+) -> Result<()> {
+    try_join_all(datanodes.iter().copied().map(|id| open_on(cluster, scope, id))).await?;
+    Ok(())
+}
+
+async fn open_on(cluster: &Cluster, scope: SnapshotScope, id: DatanodeId) -> Result<()> {
+    let opened = cluster.datanode(id)?.open_snapshot(scope).await;
+    opened.map_err(|error| error.on_datanode(id.name()))
+}
+
+async fn unless_interrupted<T>(
+    environment: &QueryEnvironment,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = environment.cancel.cancelled() => Err(canceled("user request")),
+        () = until(environment.deadline) => Err(canceled("statement timeout")),
+        done = work => done,
+    }
+}
+
+/// Where the plan, with its init plans, reads databases.
+fn datanodes_that_scan(plan: &Plan) -> BTreeSet<DatanodeId> {
+    let slices = plan.slices.iter().filter(|slice| scans_database(&slice.plan));
+    let mut datanodes: BTreeSet<_> =
+        slices.flat_map(|slice| slice.executors.iter().copied()).collect();
+    datanodes.extend(plan.init.iter().flat_map(datanodes_that_scan));
+    datanodes
+}
+
+fn scans_database(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let scan = plan.downcast_ref::<ShardScanExec>();
+    scan.is_some_and(|scan| scan.table().is_on_shards())
+        || plan.children().into_iter().any(scans_database)
+}
+
+/// Snapshots of a query, which are closed when this is dropped.
+pub(super) struct OpenSnapshots {
+    cluster: Cluster,
+    scope: SnapshotScope,
+    open_on: Mutex<BTreeSet<DatanodeId>>,
+}
+
+impl OpenSnapshots {
+    /// The end of the query has closed those on its datanodes.
+    pub(super) fn closed_on(&self, datanodes: &[DatanodeId]) {
+        self.open_on.lock().retain(|datanode| !datanodes.contains(datanode));
+    }
+}
+
+impl Drop for OpenSnapshots {
+    fn drop(&mut self) {
+        let (cluster, scope) = (self.cluster.clone(), self.scope);
+        let datanodes = std::mem::take(self.open_on.get_mut());
+        if !datanodes.is_empty() {
+            let close = async move { close(&cluster, scope, &datanodes).await };
+            self.cluster.runtime.spawn(close);
+        }
+    }
+}
+
+/// Closes a scope's snapshots. A datanode that does not hear of it hears it later, or has restarted.
+pub(crate) async fn close(
+    cluster: &Cluster,
+    scope: SnapshotScope,
+    datanodes: &BTreeSet<DatanodeId>,
+) {
+    let found = datanodes.iter().filter_map(|id| cluster.datanode(*id).ok());
+    let closed = join_all(found.map(|datanode| datanode.close_snapshot(scope))).await;
+    for error in closed.into_iter().filter_map(Result::err) {
+        tracing::warn!(?scope, %error, "a snapshot is not closed yet");
+    }
+}

@@ -1,0 +1,148 @@
+//! ANALYZE and VACUUM of tables whose rows databases hold: the databases do it.
+
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use kestrel_planner::{
+    access::Actor,
+    catalog::{CatalogChange, KES, ShardRows, TableDef, resolve_table},
+    parse::Maintenance,
+    shard_sql::maintenance,
+};
+use kestrel_proto::{DatanodeId, ErrorReport, Result, ShardRows as Answer, SqlState};
+
+use super::{ClientSession, NoticeSender, Outcome};
+use crate::{
+    engine::{LockMode, LockScope, LockTag},
+    query::canceled,
+};
+
+impl ClientSession {
+    /// ANALYZE
+    pub(super) async fn analyze(
+        &mut self,
+        command: &Maintenance,
+        notices: &NoticeSender,
+    ) -> Result<Outcome> {
+        for (table, columns) in self.maintained("ANALYZE", command, notices)? {
+            self.lock_for_maintenance(&table).await?;
+            self.ask_shards(&maintenance::analyze(&table, &columns)?).await?;
+            self.learn_sizes(&table).await?;
+        }
+        Ok(Outcome::Done("ANALYZE".into()))
+    }
+
+    /// VACUUM
+    ///
+    /// # Errors
+    /// 25001 in a transaction block.
+    pub(super) async fn vacuum(
+        &mut self,
+        command: &Maintenance,
+        notices: &NoticeSender,
+    ) -> Result<Outcome> {
+        if self.is_in_block() {
+            let message = "VACUUM cannot run inside a transaction block";
+            return Err(ErrorReport::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
+        }
+        for (table, _) in self.maintained("VACUUM", command, notices)? {
+            self.lock_for_maintenance(&table).await?;
+            self.ask_shards(&maintenance::vacuum(&table, command)?).await?;
+            self.learn_sizes(&table).await?;
+        }
+        Ok(Outcome::Done("VACUUM".into()))
+    }
+
+    /// One question to all databases; their answers by datanode.
+    pub(super) async fn ask_shards(&self, sql: &str) -> Result<Vec<(DatanodeId, Answer)>> {
+        let all = self.engine.cluster.datanodes.iter().map(|d| (d.id(), sql.to_string()));
+        self.ask_each_shard(all.collect()).await
+    }
+
+    /// A question to each of these databases.
+    pub(super) async fn ask_each_shard(
+        &self,
+        questions: Vec<(DatanodeId, String)>,
+    ) -> Result<Vec<(DatanodeId, Answer)>> {
+        let mut calls = Vec::with_capacity(questions.len());
+        for (id, sql) in questions {
+            let datanode = Arc::clone(self.engine.cluster.datanode(id)?);
+            calls.push(async move {
+                let answer = datanode.query_shard(sql).await;
+                answer.map(|rows| (id, rows)).map_err(|error| error.on_datanode(id.name()))
+            });
+        }
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(canceled("user request")),
+            answers = try_join_all(calls) => answers,
+        }
+    }
+
+    /// The tables that a command is about, with the columns that it names.
+    fn maintained(
+        &mut self,
+        word: &str,
+        command: &Maintenance,
+        notices: &NoticeSender,
+    ) -> Result<Vec<(Arc<TableDef>, Vec<String>)>> {
+        let view = self.transaction.view(&self.engine);
+        if view.shard_kind() != KES {
+            return Err(ErrorReport::unsupported(format!("{word} is not supported yet")));
+        }
+        let search_path = self.search_path(&view);
+        let mut tables = Vec::new();
+        for target in &command.tables {
+            let table = resolve_table(&view, &search_path, &target.name)?;
+            if !table.is_on_shards() {
+                let message = format!("{word} of a temporary table is not supported yet");
+                return Err(ErrorReport::unsupported(message));
+            }
+            let columns = target.columns.iter().map(|column| column.name.clone());
+            let columns: Vec<_> = columns.collect();
+            if let Some(column) = columns.iter().find(|column| table.column(column).is_none()) {
+                let message =
+                    format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
+                return Err(ErrorReport::new(SqlState::UNDEFINED_COLUMN, message));
+            }
+            tables.push((Arc::clone(table), columns));
+        }
+        let names_none = command.tables.is_empty();
+        if names_none {
+            let all = view.tables.values().filter(|table| table.is_on_shards());
+            tables.extend(all.map(|table| (Arc::clone(table), Vec::new())));
+        }
+        let authority = self.transaction.authority(&self.engine);
+        let actor = Actor::new(&authority, self.identity(&authority).current);
+        tables.retain(|(table, _)| {
+            let may = actor.is_superuser() || actor.owns(table.id);
+            if !may && !names_none {
+                // PostgreSQL's `vacuum_is_relation_owner` (vacuum.c).
+                let verb = word.to_lowercase();
+                let message =
+                    format!("permission denied to {verb} \"{}\", skipping it", table.name);
+                notices.send(ErrorReport::warning(SqlState::WARNING, message));
+            }
+            may
+        });
+        Ok(tables)
+    }
+
+    async fn lock_for_maintenance(&mut self, table: &TableDef) -> Result<()> {
+        let (tag, scope) = (LockTag::Table(table.id), LockScope::Transaction);
+        let mode = LockMode::ShareUpdateExclusive;
+        self.locks.lock(tag, mode, scope, &self.wait_limits()).await
+    }
+
+    /// The catalog learns how many rows the databases think they hold.
+    async fn learn_sizes(&mut self, table: &TableDef) -> Result<()> {
+        let mut changes = Vec::new();
+        for (id, answer) in self.ask_shards(&maintenance::size(table)?).await? {
+            let [rows, bytes] = maintenance::numbers(&answer.rows)?;
+            let (rows, bytes) = (rows.max(0).cast_unsigned(), bytes.max(0).cast_unsigned());
+            let shard_rows = ShardRows { datanode: id.0, rows, bytes };
+            changes.push(CatalogChange::SetShardRows { table: table.id, shard_rows });
+        }
+        self.transaction.follow(&self.engine, changes)
+    }
+}

@@ -1,0 +1,221 @@
+//! How a transaction ends: in the catalog, and in the databases that it has written to.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use chrono::Utc;
+use kestrel_planner::catalog::{Catalog, CatalogChange, TableDef};
+use kestrel_proto::{DatanodeId, ErrorReport, Result, SnapshotScope, SqlState};
+
+use super::{super::commit::check_still_so, Status, Transaction, Work};
+use crate::{
+    engine::{Engine, LockOwner},
+    query::close_snapshot,
+    shards::{Commit, Decided, Phases, phases},
+};
+
+/// How often a commit is tried while others commit before it.
+const COMMIT_TRIES: usize = 100;
+
+/// The catalog's version before a commit, and after it.
+type Versions = (Arc<Catalog>, Arc<Catalog>);
+
+impl Transaction {
+    /// Makes the changes durable and visible, or undoes them. When the outcome is not known, files
+    /// stay: what turns out not to be committed is removed at the next start.
+    /// The locks go as soon as others can see the outcome, before files are removed.
+    ///
+    /// # Errors
+    /// 40001, and those of the catalog and of databases: nothing is committed then. 58030, XX000 and
+    /// 08007: nobody knows.
+    pub(in super::super) async fn commit(
+        &mut self,
+        engine: &Arc<Engine>,
+        locks: &LockOwner,
+    ) -> Result<()> {
+        self.status = Status::Implicit;
+        let Some(work) = self.work.take() else { return Ok(()) };
+        let idle = &work.shards.opened_on - &work.shards.wrote_on;
+        if !idle.is_empty() {
+            // There is nothing in them to wait for.
+            let commit = work.commit_of(engine);
+            tokio::spawn(async move { commit.roll_back(&idle).await });
+        }
+        let committed = match phases(&work.shards.wrote_on, &work.changes) {
+            Phases::Catalog if work.changes.is_empty() => {
+                work.close_snapshot(engine);
+                return Ok(());
+            }
+            Phases::Catalog => work.commit_catalog(engine).await.map(Some),
+            Phases::One(datanode) => {
+                work.commit_in_one_phase(engine, datanode).await.map(|()| None)
+            }
+            Phases::Two(on) => work.commit_in_two_phases(engine, on).await.map(Some),
+        };
+        work.close_snapshot(engine);
+        match committed {
+            Ok(versions) => {
+                if let Some((before, after)) = versions {
+                    engine.garbage.note(&before, &work.changes, after.version);
+                }
+                drop(work);
+                locks.end_transaction();
+                engine.collect_garbage().await;
+                Ok(())
+            }
+            Err(error) if may_be_committed(&error) => {
+                tracing::error!(%error, "a commit's outcome is unknown; the next start finds it");
+                Err(error)
+            }
+            Err(error) => {
+                work.remove_files(engine).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Undoes everything.
+    pub(in super::super) async fn rollback(&mut self, engine: &Arc<Engine>) {
+        self.status = Status::Implicit;
+        let Some(work) = self.work.take() else { return };
+        if !work.shards.opened_on.is_empty() {
+            work.commit_of(engine).roll_back(&work.shards.opened_on).await;
+        }
+        work.close_snapshot(engine);
+        work.remove_files(engine).await;
+    }
+}
+
+impl Work {
+    pub(super) fn commit_of(&self, engine: &Engine) -> Commit {
+        Commit {
+            datanodes: engine.cluster.datanodes.clone(),
+            shards: Arc::clone(&engine.cluster.shards),
+            transaction: self.id,
+            epoch: engine.cluster.epoch,
+        }
+    }
+
+    async fn commit_catalog(&self, engine: &Engine) -> Result<Versions> {
+        commit(engine, &self.changes, &self.base, &self.checked).await
+    }
+
+    /// What the catalog learns is only how many rows there are: it does so later.
+    async fn commit_in_one_phase(&self, engine: &Arc<Engine>, datanode: DatanodeId) -> Result<()> {
+        let commit = self.commit_of(engine);
+        let newest = engine.catalog.snapshot();
+        let may_commit = check_still_so(&self.changes, &self.base, &self.checked, &newest)
+            .and_then(|()| engine.cluster.check_usable(&[datanode]));
+        if let Err(error) = may_commit {
+            commit.roll_back(&self.shards.wrote_on).await;
+            return Err(error);
+        }
+        to_the_end(async move { commit.in_one_phase(datanode).await }).await?;
+        engine.count_shard_rows(&self.changes);
+        Ok(())
+    }
+
+    async fn commit_in_two_phases(
+        &self,
+        engine: &Arc<Engine>,
+        participants: BTreeSet<DatanodeId>,
+    ) -> Result<Versions> {
+        let (commit, engine) = (self.commit_of(engine), Arc::clone(engine));
+        let (changes, base) = (self.changes.clone(), Arc::clone(&self.base));
+        let checked = self.checked.clone();
+        to_the_end(async move {
+            let decide = |decision| async {
+                let shards = &engine.cluster.shards;
+                let forgotten = shards.take_acknowledged();
+                let forget = forgotten.iter().map(|t| CatalogChange::Forget(t.0));
+                let decide = [CatalogChange::Decide(decision)].into_iter().chain(forget);
+                let changes: Vec<_> = changes.into_iter().chain(decide).collect();
+                let error = match self::commit(&engine, &changes, &base, &checked).await {
+                    Ok(versions) => return Decided::Done(versions),
+                    Err(error) => error,
+                };
+                shards.put_back_acknowledged(forgotten);
+                match may_be_committed(&error) {
+                    true => Decided::Unknown(error),
+                    false => Decided::Failed(error),
+                }
+            };
+            commit.in_two_phases(&participants, decide).await
+        })
+        .await
+    }
+
+    /// The snapshot of a block, wherever it may be open. Nobody waits for that.
+    fn close_snapshot(&self, engine: &Arc<Engine>) {
+        if self.shards.snapshot.must_be_closed() {
+            let (engine, scope) = (Arc::clone(engine), SnapshotScope::Transaction(self.id));
+            tokio::spawn(async move {
+                let datanodes = engine.cluster.datanodes.iter().map(|d| d.id()).collect();
+                close_snapshot(&engine.cluster, scope, &datanodes).await;
+            });
+        }
+    }
+
+    async fn remove_files(&self, engine: &Engine) {
+        if self.wrote_files {
+            engine.drop_transaction(self.id).await;
+        }
+    }
+}
+
+/// In a task of its own, so that a commit that has begun ends, whether or not its client stays.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let lost = |error| Err(ErrorReport::internal(format!("a commit's task was lost: {error}")));
+    tokio::spawn(work).await.unwrap_or_else(lost)
+}
+
+/// Commits a transaction's changes, if what it relied on is still so in the version before: that
+/// version, and the new one.
+async fn commit(
+    engine: &Engine,
+    changes: &[CatalogChange],
+    base: &Catalog,
+    checked: &[Arc<TableDef>],
+) -> Result<Versions> {
+    let mut last = None;
+    for _ in 0..COMMIT_TRIES {
+        let newest = engine.catalog.snapshot();
+        check_still_so(changes, base, checked, &newest)?;
+        let done = engine.catalog.commit(Some(newest.version), changes.to_vec(), Utc::now()).await;
+        match done {
+            Err(error)
+                if error.sqlstate == SqlState::SERIALIZATION_FAILURE
+                    && engine.catalog.snapshot().version != newest.version =>
+            {
+                last = Some(error);
+            }
+            done => return done.map(|after| (newest, after)),
+        }
+    }
+    Err(last.unwrap_or_else(|| ErrorReport::internal("a commit was not tried")))
+}
+
+/// Whether the next start may find the changes of a commit that has failed so: after an I/O error
+/// (58030) nobody knows what is on the disk, nor when the task that wrote was lost (XX000).
+fn may_be_committed(error: &ErrorReport) -> bool {
+    matches!(error.sqlstate, SqlState::IO_ERROR | SqlState::INTERNAL_ERROR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_go_only_after_a_commit_that_has_surely_failed() {
+        for (sqlstate, expected) in [
+            (SqlState::SERIALIZATION_FAILURE, false),
+            (SqlState::DISK_FULL, false),
+            (SqlState::IO_ERROR, true),
+            (SqlState::INTERNAL_ERROR, true),
+        ] {
+            let error = ErrorReport::new(sqlstate, "could not write the catalog");
+            assert_eq!(may_be_committed(&error), expected, "{error}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What a transaction has done in the databases beside the datanodes.
+
+use std::collections::BTreeSet;
+
+use kestrel_proto::DatanodeId;
+
+use super::Transaction;
+use crate::{engine::Engine, shards::BlockSnapshot};
+
+impl Transaction {
+    /// Where it may have a shard transaction.
+    pub(in super::super) fn opened_on(&self) -> BTreeSet<DatanodeId> {
+        self.work.as_ref().map(|work| work.shards.opened_on.clone()).unwrap_or_default()
+    }
+
+    /// Where it has written.
+    pub(in super::super) fn wrote_on(&self) -> BTreeSet<DatanodeId> {
+        self.work.as_ref().map(|work| work.shards.wrote_on.clone()).unwrap_or_default()
+    }
+
+    /// There may be shard transactions from now on, which its end ends.
+    pub(in super::super) fn will_open(
+        &mut self,
+        engine: &Engine,
+        datanodes: impl IntoIterator<Item = DatanodeId>,
+    ) {
+        self.work(engine).shards.opened_on.extend(datanodes);
+    }
+
+    /// There are, and something is in them.
+    pub(in super::super) fn has_written(
+        &mut self,
+        engine: &Engine,
+        datanodes: impl IntoIterator<Item = DatanodeId>,
+    ) {
+        self.work(engine).shards.wrote_on.extend(datanodes);
+    }
+
+    /// The transaction can only be undone: databases give back what it has locked there, without
+    /// waiting for its end.
+    pub(in super::super) fn give_up_shards(&mut self, engine: &Engine) {
+        let Some(work) = &mut self.work else { return };
+        let opened = std::mem::take(&mut work.shards.opened_on);
+        work.shards.wrote_on.clear();
+        if !opened.is_empty() {
+            let commit = work.commit_of(engine);
+            tokio::spawn(async move { commit.roll_back(&opened).await });
+        }
+    }
+
+    /// What the statements of a block read.
+    pub(in super::super) fn block_snapshot(&mut self, engine: &Engine) -> BlockSnapshot {
+        self.work(engine).shards.snapshot.clone()
+    }
+}

@@ -1,0 +1,59 @@
+//! How many rows databases got and lost, gathered until the catalog gets to know it. What is lost
+//! here was only an estimate.
+
+use std::collections::BTreeMap;
+
+use kestrel_planner::catalog::{Catalog, CatalogChange};
+use parking_lot::Mutex;
+
+/// Rows and bytes by table and datanode.
+#[derive(Debug, Default)]
+pub struct Counts(Mutex<BTreeMap<(u64, u32), (i64, i64)>>);
+
+impl Counts {
+    /// Adds what these changes count; whether they are the first, whose adder sees to it that they
+    /// are taken.
+    pub fn add(&self, changes: &[CatalogChange]) -> bool {
+        let mut counts = self.0.lock();
+        let were_none = counts.is_empty();
+        for change in changes {
+            if let CatalogChange::CountShardRows { table, datanode, rows, bytes } = change {
+                let count = counts.entry((*table, *datanode)).or_default();
+                count.0 = count.0.saturating_add(*rows);
+                count.1 = count.1.saturating_add(*bytes);
+            }
+        }
+        were_none && !counts.is_empty()
+    }
+
+    /// What was gathered, of tables that there still are.
+    pub fn take(&self, catalog: &Catalog) -> Vec<CatalogChange> {
+        let counts = std::mem::take(&mut *self.0.lock());
+        let counts = counts.into_iter();
+        let known = counts.filter(|((table, _), _)| catalog.table_by_id(*table).is_some());
+        let change = |((table, datanode), (rows, bytes))| CatalogChange::CountShardRows {
+            table,
+            datanode,
+            rows,
+            bytes,
+        };
+        known.map(change).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_added_up_and_taken_once() {
+        let counts = Counts::default();
+        let count = |rows| CatalogChange::CountShardRows { table: 7, datanode: 1, rows, bytes: 8 };
+        assert!(!counts.add(&[]));
+        assert!(counts.add(&[count(3), count(-1)]));
+        assert!(!counts.add(&[count(5)]));
+        // The table is not there.
+        assert_eq!(counts.take(&Catalog::empty()), []);
+        assert!(counts.add(&[count(1)]));
+    }
+}
