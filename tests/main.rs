@@ -13,6 +13,8 @@ mod faults;
 #[cfg(test)]
 mod generate;
 #[cfg(test)]
+mod kes_copy;
+#[cfg(test)]
 mod leaks;
 #[cfg(test)]
 mod recovery;

@@ -42,3 +42,4 @@ pub mod shard_sql;
 pub mod slice;
 #[cfg(test)]
 mod tests;
+pub mod wire_binary;
