@@ -22,8 +22,9 @@ use kestrel_planner::{
     operators::{SegmentTarget, ShardStore},
 };
 use kestrel_proto::{
-    BatchStream, COORDINATOR, Datanode, DatanodeHealth, DatanodeId, DropSegments, ExchangeRequest,
-    Ingest, IngestStream, QueryId, Result,
+    BatchStream, COORDINATOR, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport,
+    ExchangeRequest, Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts,
+    ShardResults, ShardRows, ShardStatements, SnapshotScope, TransactionEnd, TransactionId,
     message::{FragmentReport, SegmentRef},
     metrics::Family,
 };
@@ -37,7 +38,10 @@ use crate::{
     fragment::{FragmentDecoder, FragmentRunner, session_config},
     heartbeat::Heartbeat,
     metrics::{self, Numbers},
-    shard::{ColumnarSettings, ColumnarStore},
+    shard::{
+        ColumnarSettings, ColumnarStore, ShardSettings, StoreByTable,
+        kes::{KesStore, KesStoreOptions},
+    },
     turns::{Turns, giving_way, in_turns, wrap_spawned_tasks},
 };
 
@@ -64,6 +68,8 @@ pub struct DatanodeSettings {
     pub coordinator_timeout: Duration,
     /// How queries share the threads; all datanodes of a process have the same.
     pub turns: Turns,
+    /// Where its shard's rows are.
+    pub shard: ShardSettings,
     /// How segments are written and read. Its `target_partitions` and `batch_rows` are replaced by
     /// the above.
     pub columnar: ColumnarSettings,
@@ -89,6 +95,7 @@ impl DatanodeSettings {
             exchange: ExchangeSettings::default(),
             coordinator_timeout: Duration::from_secs(4),
             turns: Turns::new(cores),
+            shard: ShardSettings::default(),
             columnar: ColumnarSettings::default(),
         }
     }
@@ -100,7 +107,7 @@ pub struct LocalDatanode {
     id: DatanodeId,
     data: DataDir,
     hub: ExchangeHub,
-    store: Arc<ColumnarStore>,
+    store: StoreByTable,
     resources: Arc<RuntimeEnv>,
     fragments: Arc<FragmentRunner>,
     heartbeat: Heartbeat,
@@ -132,7 +139,7 @@ impl LocalDatanode {
         runtime: Handle,
     ) -> Result<Arc<Self>> {
         let id = settings.id;
-        let named = |e: kestrel_proto::ErrorReport| e.on_datanode(id.name());
+        let named = |e: ErrorReport| e.on_datanode(id.name());
         wrap_spawned_tasks();
         let data = reserved.claim(settings.cluster_id, id).map_err(named)?;
         let resources = resources(&settings, &data).map_err(named)?;
@@ -141,13 +148,16 @@ impl LocalDatanode {
             batch_rows: settings.batch_rows,
             ..settings.columnar
         };
-        let store = Arc::new(ColumnarStore::new(id, data.path(), columnar));
+        let columnar = Arc::new(ColumnarStore::new(id, data.path(), columnar));
+        let kes = kes_store(&settings, &resources, &runtime).map_err(named)?;
+        let store = StoreByTable { columnar, kes };
         let hub = ExchangeHub::new(id, settings.exchange, Arc::clone(&resources));
         let fragments = Arc::new(FragmentRunner {
             datanode: id,
             hub: hub.clone(),
             peers: Arc::clone(&peers),
-            store: Arc::clone(&store) as Arc<dyn ShardStore>,
+            store: Arc::new(store.clone()) as Arc<dyn ShardStore>,
+            kes: store.kes.clone(),
             decoder,
             resources: Arc::clone(&resources),
             memory: settings.memory.clone(),
@@ -156,7 +166,9 @@ impl LocalDatanode {
             runtime,
             registry: Default::default(),
         });
-        tracing::info!(datanode = %id, uuid = %data.uuid(), data = %data.path().display(), "opened");
+        let shard = settings.shard.kind();
+        let path = data.path().display();
+        tracing::info!(datanode = %id, uuid = %data.uuid(), data = %path, shard, "opened");
         let heartbeat = Heartbeat::new(settings.coordinator_timeout);
         let datanode = Arc::new(Self { id, data, hub, store, resources, fragments, heartbeat });
         peers.add(&(Arc::clone(&datanode) as Arc<dyn Datanode>));
@@ -206,14 +218,27 @@ impl LocalDatanode {
             temporary_files: files_below(&self.data.tmp()),
             reserved_bytes: pool.reserved() as u64,
             memory_limit: pool.memory_limit(),
-            store: self.store.counters(),
+            store: self.store.columnar.counters(),
+            kes: self.store.kes.as_ref().map(|kes| kes.counters()),
         };
         metrics::families(&self.id.name(), &numbers)
     }
 
-    /// The coordinator has gone: nobody will end its queries.
+    /// The coordinator has gone: nobody will end its queries, nor commit what it has begun.
     pub fn end_all_queries(&self) {
         self.fragments.end_all();
+        if let Some(kes) = &self.store.kes {
+            kes.abandon(None);
+        }
+    }
+
+    /// 0A000
+    fn kes(&self) -> Result<&KesStore> {
+        self.store.kes.as_deref().ok_or_else(|| {
+            let message =
+                format!("datanode \"{}\" has no database beside it: it is no kes shard", self.id);
+            ErrorReport::unsupported(message)
+        })
     }
 }
 
@@ -224,6 +249,10 @@ impl Datanode for LocalDatanode {
     }
 
     async fn run(&self, fragment: Bytes) -> Result<FragmentReport> {
+        if let Some(kes) = &self.store.kes {
+            // Only a scan of the database's tables fails for a database that is not there.
+            let _ = kes.probe().await;
+        }
         self.fragments.run(fragment).await
     }
 
@@ -245,6 +274,9 @@ impl Datanode for LocalDatanode {
     async fn end_query(&self, query: QueryId) {
         self.hub.end_query(query);
         self.fragments.registry.end_query(query).await;
+        if let Some(kes) = &self.store.kes {
+            kes.end_query(query);
+        }
     }
 
     async fn ingest(&self, ingest: Ingest, rows: IngestStream) -> Result<Vec<SegmentRef>> {
@@ -258,6 +290,8 @@ impl Datanode for LocalDatanode {
             column_ids: ingest.column_ids,
             relation: ingest.relation,
             continues: ingest.continues,
+            // They come from the coordinator, not from a scan.
+            reads_own_writes: false,
         };
         let rows = rows.map_err(to_datafusion);
         let rows = RecordBatchStreamAdapter::new(Arc::clone(&target.schema), rows);
@@ -265,7 +299,7 @@ impl Datanode for LocalDatanode {
     }
 
     async fn drop_segments(&self, order: DropSegments) -> Result<()> {
-        self.store.drop_segments(order).await
+        self.store.columnar.drop_segments(order).await
     }
 
     async fn health(&self) -> Result<DatanodeHealth> {
@@ -276,6 +310,60 @@ impl Datanode for LocalDatanode {
             memory_bytes: self.resources.memory_pool.reserved() as u64,
         })
     }
+
+    async fn open_snapshot(&self, scope: SnapshotScope) -> Result<()> {
+        self.kes()?.open_snapshot(scope).await
+    }
+
+    async fn close_snapshot(&self, scope: SnapshotScope) -> Result<()> {
+        self.kes()?.close_snapshot(scope);
+        Ok(())
+    }
+
+    async fn execute(&self, order: ShardStatements) -> Result<ShardResults> {
+        self.heard_from(order.coordinator_epoch)?;
+        self.kes()?.execute(order).await
+    }
+
+    async fn query_shard(&self, sql: String) -> Result<ShardRows> {
+        self.kes()?.query(&sql).await
+    }
+
+    async fn end_transaction(
+        &self,
+        transaction: TransactionId,
+        epoch: u64,
+        end: TransactionEnd,
+    ) -> Result<bool> {
+        self.kes()?.end_transaction(transaction, epoch, end).await
+    }
+
+    async fn prepared(&self) -> Result<Vec<PreparedTransaction>> {
+        self.kes()?.prepared().await
+    }
+
+    async fn shard_facts(&self) -> Result<ShardFacts> {
+        self.kes()?.facts().await
+    }
+}
+
+/// The store on a database, if the datanode stands beside one.
+fn kes_store(
+    settings: &DatanodeSettings,
+    resources: &Arc<RuntimeEnv>,
+    runtime: &Handle,
+) -> Result<Option<Arc<KesStore>>> {
+    let ShardSettings::Kes(kes) = &settings.shard else { return Ok(None) };
+    let options = KesStoreOptions {
+        datanode: settings.id,
+        cluster: settings.cluster_id,
+        settings: kes.as_ref().clone(),
+        target_partitions: settings.target_partitions,
+        batch_rows: settings.batch_rows,
+        resources: Arc::clone(resources),
+        runtime: runtime.clone(),
+    };
+    Ok(Some(Arc::new(KesStore::new(options)?)))
 }
 
 fn resources(settings: &DatanodeSettings, data: &DataDir) -> Result<Arc<RuntimeEnv>> {

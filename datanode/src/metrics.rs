@@ -3,7 +3,10 @@
 use datafusion::execution::memory_pool::MemoryLimit;
 use kestrel_proto::metrics::Family;
 
-use crate::{exchange::ExchangeCounters, shard::ColumnarCounters};
+use crate::{
+    exchange::ExchangeCounters,
+    shard::{ColumnarCounters, kes::KesCounters},
+};
 
 /// The numbers of a datanode, as they are now.
 pub(crate) struct Numbers {
@@ -16,6 +19,8 @@ pub(crate) struct Numbers {
     pub(crate) reserved_bytes: u64,
     pub(crate) memory_limit: MemoryLimit,
     pub(crate) store: ColumnarCounters,
+    /// `None`: no database holds the shard.
+    pub(crate) kes: Option<KesCounters>,
 }
 
 /// All that a datanode shows. Each value has its name: a process may have several datanodes.
@@ -77,6 +82,31 @@ pub(crate) fn families(datanode: &str, numbers: &Numbers) -> Vec<Family> {
             store.footer_bytes,
         ),
     ];
+    if let Some(kes) = &numbers.kes {
+        let name = "kestrel_shard_sessions";
+        families.push(
+            Family::gauge(name, "Sessions with the shard's database.")
+                .with(&[here, ("state", "in use")], kes.sessions_in_use)
+                .with(&[here, ("state", "idle")], kes.sessions_idle),
+        );
+        families.extend([
+            gauge(
+                "kestrel_shard_sessions_waited_for",
+                "Statements that wait for a session with the shard's database.",
+                kes.sessions_waited_for,
+            ),
+            gauge(
+                "kestrel_shard_transactions",
+                "Transactions that are open in the shard's database.",
+                kes.transactions,
+            ),
+            gauge(
+                "kestrel_shard_snapshots",
+                "Snapshots of the shard's database that queries read.",
+                kes.snapshots,
+            ),
+        ]);
+    }
     if let MemoryLimit::Finite(limit_bytes) = numbers.memory_limit {
         families.push(gauge(
             "kestrel_memory_limit_bytes",
@@ -105,6 +135,7 @@ mod tests {
             reserved_bytes: 0,
             memory_limit,
             store: ColumnarCounters { footer_misses: 3, ..Default::default() },
+            kes: Some(KesCounters { transactions: finished_fragments, ..Default::default() }),
         };
         let mut both = families("dn1", &numbers(1, MemoryLimit::Finite(64)));
         both.extend(families("dn2", &numbers(8, MemoryLimit::Infinite)));
@@ -117,6 +148,8 @@ mod tests {
             "kestrel_exchange_queued_bytes{datanode=\"dn1\"} 5",
             "kestrel_metadata_cache_misses_total{datanode=\"dn2\"} 3",
             "kestrel_memory_limit_bytes{datanode=\"dn1\"} 64",
+            "kestrel_shard_transactions{datanode=\"dn2\"} 8",
+            "kestrel_shard_sessions{datanode=\"dn1\",state=\"in use\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "no line {line} in:\n{text}");
         }

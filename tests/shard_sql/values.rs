@@ -117,7 +117,11 @@ pub(super) fn value(rng: &mut Rng, sql_type: SqlType) -> ScalarValue {
             let byte = |_| *rng.pick(&[0, 39, 92, 128, 255, 65]);
             V::BinaryView(Some((0..length).map(byte).collect()))
         }
-        SqlType::Oid | SqlType::Name | SqlType::Array(_) => panic!("no columns of {sql_type}"),
+        SqlType::Oid
+        | SqlType::Name
+        | SqlType::Array(_)
+        | SqlType::Int2Vector
+        | SqlType::OidVector => panic!("no columns of {sql_type}"),
     }
 }
 

@@ -40,6 +40,7 @@ use super::{
 use crate::{
     error::report as report_of,
     exchange::{ExchangeHub, LocalExchange, MotionSender, Peers},
+    shard::kes::KesStore,
     turns::{QueryTurns, Turns, in_turns, with_turns},
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct FragmentRunner {
     pub(crate) hub: ExchangeHub,
     pub(crate) peers: Arc<Peers>,
     pub(crate) store: Arc<dyn ShardStore>,
+    /// The database, whose transactions end with their coordinator.
+    pub(crate) kes: Option<Arc<KesStore>>,
     pub(crate) decoder: Arc<dyn FragmentDecoder>,
     pub(crate) resources: Arc<RuntimeEnv>,
     pub(crate) memory: QueryMemory,
@@ -115,6 +118,9 @@ impl FragmentRunner {
         check_epoch(epoch, registry.newest_epoch())?;
         if registry.saw_epoch(epoch) {
             self.end_all();
+            if let Some(kes) = &self.kes {
+                kes.abandon(Some(epoch));
+            }
         }
         Ok(())
     }

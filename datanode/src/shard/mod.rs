@@ -1,6 +1,11 @@
 //! The shard stores: where the rows of a datanode's shard are.
 
+mod by_table;
 mod columnar;
+mod filtered;
 pub mod kes;
+mod settings;
 
+pub(crate) use by_table::StoreByTable;
 pub use columnar::{ColumnarCounters, ColumnarSettings, ColumnarStore};
+pub use settings::ShardSettings;

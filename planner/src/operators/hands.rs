@@ -99,6 +99,9 @@ pub struct SegmentTarget {
     /// The transaction has written into the database: if its shard transaction is gone, so is what
     /// it wrote (40001).
     pub continues: bool,
+    /// The rows may come from a scan that sees what the transaction has written, and so needs the
+    /// session that they are written in.
+    pub reads_own_writes: bool,
 }
 
 /// What a process gives to the operators it runs.

@@ -143,6 +143,7 @@ impl ExecutionPlan for SegmentWriteExec {
             column_ids: self.column_ids.clone(),
             relation: self.relation.clone(),
             continues: hands.reads_own_writes,
+            reads_own_writes: hands.reads_own_writes,
         };
         let written = stream::once(write(hands, target, rows));
         Ok(Box::pin(RecordBatchStreamAdapter::new(segment_write_schema(), written)))

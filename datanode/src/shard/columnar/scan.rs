@@ -7,24 +7,18 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use datafusion::{
-    common::{
-        ScalarValue, Statistics,
-        stats::Precision,
-        tree_node::{Transformed, TransformedResult, TreeNode},
-    },
+    common::{ScalarValue, Statistics, stats::Precision},
     config::ConfigOptions,
     datasource::{
         listing::PartitionedFile,
         physical_plan::{FileGroup, FileGroupPartitioner, FileScanConfigBuilder, ParquetSource},
         source::DataSourceExec,
     },
-    error::DataFusionError,
     execution::object_store::ObjectStoreUrl,
-    physical_expr::{PhysicalExpr, conjunction, expressions::Column, utils::collect_columns},
+    physical_expr::utils::collect_columns,
     physical_optimizer::{PhysicalOptimizerRule, filter_pushdown::FilterPushdown},
-    physical_plan::{ExecutionPlan, empty::EmptyExec, filter::FilterExecBuilder},
+    physical_plan::{ExecutionPlan, empty::EmptyExec},
 };
 use kestrel_planner::operators::ShardScan;
 use kestrel_proto::{ErrorReport, Result, message::SegmentKind};
@@ -36,7 +30,7 @@ use super::{
     reader::{Segment, SegmentReaderFactory},
     store::StoreState,
 };
-use crate::error::report;
+use crate::{error::report, shard::filtered::filtered};
 
 /// The operators that do what `scan` asks for.
 ///
@@ -56,7 +50,7 @@ pub(super) fn plan(store: &Arc<StoreState>, scan: &ShardScan) -> Result<Arc<dyn 
     if scan.filters.is_empty() {
         return Ok(source);
     }
-    let filtered = filter(store, scan, &columns, source).map_err(report)?;
+    let filtered = filtered(scan, &columns, store.settings.batch_rows, source).map_err(report)?;
     // Here every column has its own name, so that the rule finds the right one.
     FilterPushdown::new().optimize(filtered, &ConfigOptions::default()).map_err(report)
 }
@@ -143,49 +137,4 @@ fn statistics(scan: &ShardScan, parts: u64) -> Statistics {
         total_byte_size: part(scan.estimated_bytes),
         column_statistics: Statistics::unknown_column(&scan.schema),
     }
-}
-
-fn filter(
-    store: &StoreState,
-    scan: &ShardScan,
-    columns: &[usize],
-    source: Arc<dyn ExecutionPlan>,
-) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-    let filters = scan
-        .filters
-        .iter()
-        .map(|filter| over_source(filter, columns, &scan.schema))
-        .collect::<datafusion::error::Result<Vec<_>>>()?;
-    let only_for_filters = columns.len() > scan.projection.len();
-    let output = only_for_filters.then(|| (0..scan.projection.len()).collect());
-    let filter = FilterExecBuilder::new(conjunction(filters), source)
-        // The estimates are of the rows that pass.
-        .with_default_selectivity(100)
-        .with_batch_size(store.settings.batch_rows)
-        .with_fetch(scan.fetch)
-        .apply_projection(output)?
-        .build()?;
-    Ok(Arc::new(filter))
-}
-
-/// A filter over the table's columns, as one over the columns that are read.
-fn over_source(
-    filter: &Arc<dyn PhysicalExpr>,
-    columns: &[usize],
-    schema: &SchemaRef,
-) -> datafusion::error::Result<Arc<dyn PhysicalExpr>> {
-    Arc::clone(filter)
-        .transform_up(|node| {
-            let Some(column) = node.downcast_ref::<Column>() else {
-                return Ok(Transformed::no(node));
-            };
-            let position = columns.iter().position(|c| *c == column.index());
-            match (position, schema.fields().get(column.index())) {
-                (Some(position), Some(field)) => {
-                    Ok(Transformed::yes(Arc::new(Column::new(field.name(), position))))
-                }
-                _ => Err(DataFusionError::Internal(format!("a scan filters on unknown {column}"))),
-            }
-        })
-        .data()
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   Pool ──hands out──> PooledSession ──is a──> Session ──speaks over──> Wire ──> Transport
 //!                                                  │                              (TCP, TLS or a
-//!                                  query, copy_out, copy_in, settle               unix socket)
+//!                        query, query_raw, copy_out, copy_in, settle               unix socket)
 //! ```
 //!
 //! Only simple queries are sent: some versions of KingbaseES answer the extended protocol's `Parse`
@@ -24,6 +24,7 @@ mod copy_out;
 mod notices;
 mod pool;
 mod query;
+mod raw_rows;
 mod report;
 #[expect(clippy::module_inception, reason = "the folder is named after its main type")]
 mod session;
@@ -37,8 +38,9 @@ pub use connector::Connector;
 pub use copy_out::CopyOut;
 pub use pool::{Pool, PoolState, PooledSession};
 pub use query::{Column, Row, StatementResult};
+pub use raw_rows::RawRows;
 pub use session::{Session, TransactionStatus};
 pub use settings::{Address, KesSettings, Password, SslMode};
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -68,6 +68,7 @@ pub struct PooledSession {
     session: Session,
     shared: Arc<Shared>,
     permit: Option<OwnedSemaphorePermit>,
+    rolls_back: bool,
 }
 
 impl Pool {
@@ -144,7 +145,7 @@ impl Pool {
             None => self.shared.connect().await?,
         };
         let shared = Arc::clone(&self.shared);
-        Ok(PooledSession { session, shared, permit: Some(permit) })
+        Ok(PooledSession { session, shared, permit: Some(permit), rolls_back: false })
     }
 
     fn all_in_use(&self) -> ErrorReport {
@@ -209,6 +210,15 @@ impl Shared {
         connected
     }
 
+    /// Ends the transaction that is open, if one is. A session whose server does not do that in time
+    /// is not kept.
+    async fn roll_back(&self, session: &mut Session) {
+        if session.transaction_status() != Some(TransactionStatus::Idle) {
+            let bound = self.connector.settings().cancel_timeout;
+            let _ = timeout(bound, session.query("ROLLBACK")).await;
+        }
+    }
+
     /// Keeps a session, if it may be used again.
     fn put_back(&self, mut session: Session) {
         // They were for whoever had it.
@@ -261,6 +271,15 @@ impl Drop for Waiting<'_> {
     }
 }
 
+impl PooledSession {
+    /// A transaction that is open when it is dropped is rolled back, and the session kept: opening
+    /// another takes the server longer.
+    pub fn rolling_back(mut self) -> Self {
+        self.rolls_back = true;
+        self
+    }
+}
+
 impl Deref for PooledSession {
     type Target = Session;
 
@@ -284,7 +303,13 @@ impl std::fmt::Debug for PooledSession {
 impl Drop for PooledSession {
     fn drop(&mut self) {
         let mut session = self.session.take();
-        if session.is_closed() || session.transaction_status().is_some() {
+        let rolls_back = self.rolls_back;
+        let is_ready = match session.transaction_status() {
+            Some(TransactionStatus::Idle) => true,
+            Some(TransactionStatus::Open | TransactionStatus::Failed) => !rolls_back,
+            None => session.is_closed(),
+        };
+        if is_ready {
             self.shared.put_back(session);
             return;
         }
@@ -292,6 +317,9 @@ impl Drop for PooledSession {
         let (shared, permit) = (Arc::clone(&self.shared), self.permit.take());
         self.shared.runtime.spawn(async move {
             if session.settle().await.is_ok() {
+                if rolls_back {
+                    shared.roll_back(&mut session).await;
+                }
                 shared.put_back(session);
             }
             drop(permit);

@@ -188,7 +188,7 @@ impl Collected {
     }
 }
 
-fn columns(body: &RowDescriptionBody) -> Result<Vec<Column>, String> {
+pub(super) fn columns(body: &RowDescriptionBody) -> Result<Vec<Column>, String> {
     let columns = body.fields().map(|field| {
         let (name, type_oid) = (field.name().to_string(), field.type_oid());
         Ok(Column { name, type_oid, type_modifier: field.type_modifier() })

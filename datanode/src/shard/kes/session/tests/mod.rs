@@ -6,7 +6,7 @@ mod copy;
 mod fake;
 mod loss;
 mod pool;
-mod postgres;
+pub(in crate::shard::kes) mod postgres;
 mod query;
 
 use std::sync::Arc;

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The password of all users who have one.
-pub(super) const PASSWORD: &str = "open-sesame";
+pub(in crate::shard::kes) const PASSWORD: &str = "open-sesame";
 /// Rules: the first that fits counts.
 const RULES: &str = "\
     local   all  md5_user    md5\n\
@@ -44,7 +44,7 @@ const USERS: &str = "
     CREATE ROLE nobody LOGIN;";
 
 /// A running server. It ends, and its directory goes, with the value or with this process.
-pub(super) struct TestPostgres {
+pub(in crate::shard::kes) struct TestPostgres {
     directory: TempDir,
     programs: PathBuf,
     user: Option<(u32, u32)>,
@@ -54,13 +54,13 @@ pub(super) struct TestPostgres {
 }
 
 /// The server that tests share which do it no harm; `None`: the test is to be skipped.
-pub(super) fn shared() -> Option<&'static TestPostgres> {
+pub(in crate::shard::kes) fn shared() -> Option<&'static TestPostgres> {
     static SHARED: OnceLock<Option<TestPostgres>> = OnceLock::new();
     SHARED.get_or_init(own).as_ref()
 }
 
 /// A server for one test alone.
-pub(super) fn own() -> Option<TestPostgres> {
+pub(in crate::shard::kes) fn own() -> Option<TestPostgres> {
     let skip = env::var("KESTREL_TEST_SKIP").unwrap_or_default();
     if skip.split(',').any(|what| what.trim() == "postgres") {
         println!("skipped: KESTREL_TEST_SKIP has postgres");
@@ -108,12 +108,17 @@ impl TestPostgres {
     }
 
     /// Starts it, after it was stopped.
-    pub(super) fn start_again(&self) {
+    pub(in crate::shard::kes) fn start_again(&self) {
+        self.start_with("");
+    }
+
+    /// The same, with options that count more than the usual ones.
+    pub(in crate::shard::kes) fn start_with(&self, more: &str) {
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories=.. -c fsync=off \
              -c hba_file=hba.conf -c ssl=on -c ssl_cert_file=../server.crt \
              -c ssl_key_file=../server.key -c timezone=Asia/Tokyo -c datestyle=German \
-             -c max_connections=60",
+             -c max_connections=60 -c max_prepared_transactions=20 {more}",
             self.port
         );
         let mut start = Command::new(self.programs.join("pg_ctl"));
@@ -123,36 +128,61 @@ impl TestPostgres {
     }
 
     /// Stops it; `mode`: smart, fast or immediate.
-    pub(super) fn stop(&self, mode: &str) {
+    pub(in crate::shard::kes) fn stop(&self, mode: &str) {
         let mut stop = Command::new(self.programs.join("pg_ctl"));
         stop.args(["stop", "--silent", "--wait", "--pgdata=data", "--mode", mode]);
         run(self.directory.path(), self.user, stop);
     }
 
+    /// Kills it and all its processes with SIGKILL, and waits until they are gone: until then it
+    /// cannot be started again.
+    pub(in crate::shard::kes) fn kill(&self) {
+        let pid_file = self.directory.path().join("data/postmaster.pid");
+        let text = fs::read_to_string(&pid_file).unwrap();
+        let postmaster = text.lines().next().unwrap().trim().to_string();
+        let children = || {
+            let output = Command::new("ps").args(["-o", "pid=", "--ppid", &postmaster]).output();
+            String::from_utf8(output.unwrap().stdout).unwrap()
+        };
+        let children: Vec<_> = children().split_whitespace().map(str::to_string).collect();
+        let processes = std::iter::once(&postmaster).chain(&children);
+        for process in processes.clone() {
+            // A child may have ended by itself.
+            let _ =
+                Command::new("kill").args(["-s", "KILL", process]).stderr(Stdio::null()).status();
+        }
+        let runs = |process: &String| Path::new("/proc").join(process).join("exe").exists();
+        let begin = std::time::Instant::now();
+        while processes.clone().any(runs) {
+            assert!(begin.elapsed().as_secs() < 60, "a killed process stays");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
     /// As the superuser, over the unix socket.
-    pub(super) fn settings(&self) -> KesSettings {
+    pub(in crate::shard::kes) fn settings(&self) -> KesSettings {
         let address = Address::Unix(self.directory.path().into(), self.port);
         KesSettings::new(address, "postgres", "postgres")
     }
 
     /// The same as `user`, with the password.
-    pub(super) fn settings_of(&self, user: &str) -> KesSettings {
+    pub(in crate::shard::kes) fn settings_of(&self, user: &str) -> KesSettings {
         let password = Some(Password::new(PASSWORD));
         KesSettings { user: user.into(), password, ..self.settings() }
     }
 
     /// As `user` with the password, over TCP.
-    pub(super) fn tcp_settings_of(&self, user: &str, host: &str) -> KesSettings {
+    pub(in crate::shard::kes) fn tcp_settings_of(&self, user: &str, host: &str) -> KesSettings {
         KesSettings { address: Address::new(host, self.port), ..self.settings_of(user) }
     }
 
     /// The server's certificate, which it has signed itself.
-    pub(super) fn certificate(&self) -> PathBuf {
+    pub(in crate::shard::kes) fn certificate(&self) -> PathBuf {
         self.directory.path().join("server.crt")
     }
 
     /// Sends a signal (its name) to a process of the server.
-    pub(super) fn signal(signal: &str, process_id: &str) {
+    pub(in crate::shard::kes) fn signal(signal: &str, process_id: &str) {
         let mut kill = Command::new("kill");
         assert!(kill.args(["-s", signal, process_id]).status().unwrap().success());
     }

@@ -1,0 +1,147 @@
+//! The operator that reads a table of the database.
+
+use std::{fmt, sync::Arc};
+
+use datafusion::{
+    common::{Statistics, stats::Precision, tree_node::TreeNodeRecursion},
+    error::Result,
+    execution::{TaskContext, memory_pool::MemoryConsumer},
+    physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr},
+    physical_plan::{
+        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
+        execution_plan::{Boundedness, EmissionType},
+        metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet},
+        statistics::StatisticsArgs,
+        stream::RecordBatchStreamAdapter,
+    },
+};
+use futures::{TryStreamExt, stream};
+use kestrel_planner::operators::Hands;
+use kestrel_proto::batch_bytes;
+
+use super::{
+    KesScan,
+    read::{self, Pieces},
+};
+use crate::{error::to_datafusion, shard::kes::sql::Piece};
+
+/// Batches of a partition in memory at a time: one that is read, two that are decoded.
+const BATCHES_HELD: u64 = 3;
+/// What a partition may hold without asking for memory.
+const HELD_BYTES_MIN: u64 = 1 << 20;
+
+/// Reads a table of the database, each partition a piece of it.
+pub(super) struct KesScanExec {
+    scan: Arc<KesScan>,
+    pieces: Arc<Pieces>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl KesScanExec {
+    pub(super) fn new(scan: KesScan) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&scan.schema)),
+            // Never Hash: DataFusion would take our placement for its own hash.
+            Partitioning::UnknownPartitioning(scan.partitions),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Self {
+            scan: Arc::new(scan),
+            pieces: Arc::default(),
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+}
+
+impl fmt::Debug for KesScanExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KesScanExec").field("sql", &self.scan.sql).finish_non_exhaustive()
+    }
+}
+
+impl DisplayAs for KesScanExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KesScanExec: sql={}", self.scan.sql.select(&Piece::WHOLE))?;
+        match self.scan.partitions {
+            1 => Ok(()),
+            partitions => write!(f, ", pieces={partitions}"),
+        }
+    }
+}
+
+impl ExecutionPlan for KesScanExec {
+    fn name(&self) -> &str {
+        "KesScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let hands = Hands::of(&context).map_err(to_datafusion)?;
+        let consumer = MemoryConsumer::new(format!("KesScan[{partition}]"));
+        let reservation = consumer.register(context.memory_pool());
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let reader = read::read(Arc::clone(&self.scan), Arc::clone(&self.pieces), partition, hands);
+        let rows = stream::once(reader).try_flatten().map_err(to_datafusion);
+        let mut largest = 0;
+        let rows = rows.and_then(move |batch| {
+            let bytes = batch_bytes(&batch);
+            let mut accounted = Ok(());
+            if bytes > largest {
+                largest = bytes;
+                let asked = (largest * BATCHES_HELD).saturating_sub(HELD_BYTES_MIN);
+                accounted = reservation.try_resize(asked as usize);
+            }
+            metrics.record_output(batch.num_rows());
+            std::future::ready(accounted.map(|()| batch))
+        });
+        let schema = Arc::clone(&self.scan.schema);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        // What the planner thinks comes out, of all partitions or of one.
+        let parts = if args.partition().is_some() { self.scan.partitions as u64 } else { 1 };
+        let part = |n: u64| Precision::Inexact(n.div_ceil(parts) as usize);
+        Ok(Arc::new(Statistics {
+            num_rows: part(self.scan.estimated_rows),
+            total_byte_size: part(self.scan.estimated_bytes),
+            column_statistics: Statistics::unknown_column(&self.scan.schema),
+        }))
+    }
+}

@@ -1,0 +1,171 @@
+//! What scans read from: for each scope a transaction that only reads, whose snapshot it exports, so
+//! that other sessions read the same rows at the same time.
+//!
+//! ```text
+//!   holder   BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot()
+//!   workers  BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '…'
+//! ```
+//!
+//! Small scans read in the holder itself, and all do when there are no sessions left for workers, or
+//! the database exports none: so a query that has its holder never waits for another session. Half of
+//! the sessions can be holders, so that who has one finds another to write in.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use kestrel_proto::{ErrorReport, QueryId, Result, SnapshotScope, SqlState};
+use parking_lot::Mutex;
+use tokio::{
+    sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use super::{probe::Names, session::Pool, shared_session::SharedSession, sql::string};
+
+/// Queries that have ended and are remembered, so that what comes late opens nothing for them.
+const ENDED_QUERIES: usize = 4096;
+/// The planner shall not prefer the plan whose first rows come soon: all are wanted.
+pub(super) const ALL_ROWS: &str = "SET LOCAL cursor_tuple_fraction = 1.0";
+/// How sessions begin that only read.
+const BEGIN_READ_ONLY: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// A snapshot, held until the last who reads from it is done.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    /// The session that holds it.
+    pub(super) holder: Arc<SharedSession>,
+    /// What other sessions read it by; `None`: none can.
+    pub(super) exported: Option<String>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The snapshots that are open.
+#[derive(Debug)]
+pub(super) struct Snapshots {
+    open: Mutex<Open>,
+    /// One permit for each session that may become a holder.
+    permits: Arc<Semaphore>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    by_scope: HashMap<SnapshotScope, Arc<OnceCell<Arc<Snapshot>>>>,
+    ended: VecDeque<QueryId>,
+}
+
+impl Snapshots {
+    /// None yet; of the sessions of a pool that has so many.
+    pub(super) fn new(sessions_max: usize) -> Self {
+        let holders_max = (sessions_max / 2).clamp(1, Semaphore::MAX_PERMITS);
+        Self { open: Mutex::default(), permits: Arc::new(Semaphore::new(holders_max)) }
+    }
+
+    /// The snapshot of a scope, which is opened if it is not.
+    ///
+    /// # Errors
+    /// 57014: the scope's query has ended. 53300: others stay open. Those of the pool and the database.
+    pub(super) async fn open(
+        &self,
+        scope: SnapshotScope,
+        pool: &Pool,
+        names: &Names,
+    ) -> Result<Arc<Snapshot>> {
+        let cell = {
+            let mut open = self.open.lock();
+            if matches!(scope, SnapshotScope::Query(query) if open.ended.contains(&query)) {
+                let message = "the query has ended";
+                return Err(ErrorReport::new(SqlState::QUERY_CANCELED, message));
+            }
+            Arc::clone(open.by_scope.entry(scope).or_default())
+        };
+        let snapshot = cell.get_or_try_init(|| self.begin(pool, names)).await;
+        if snapshot.is_err() {
+            self.forget_unopened(scope, &cell);
+        }
+        snapshot.map(Arc::clone)
+    }
+
+    /// The snapshot of a scope, if it is open.
+    pub(super) fn get(&self, scope: SnapshotScope) -> Option<Arc<Snapshot>> {
+        self.open.lock().by_scope.get(&scope)?.get().map(Arc::clone)
+    }
+
+    /// Closes a scope's snapshot: who reads from it may end.
+    pub(super) fn close(&self, scope: SnapshotScope) {
+        let mut open = self.open.lock();
+        let closed = open.by_scope.remove(&scope);
+        if let SnapshotScope::Query(query) = scope {
+            open.ended.push_back(query);
+            if open.ended.len() > ENDED_QUERIES {
+                open.ended.pop_front();
+            }
+        }
+        drop(open);
+        // Not under the lock: that may be the end of a session.
+        drop(closed);
+    }
+
+    /// Closes all of them.
+    pub(super) fn close_all(&self) {
+        let closed = std::mem::take(&mut self.open.lock().by_scope);
+        drop(closed);
+    }
+
+    /// How many are open.
+    pub(super) fn count(&self) -> usize {
+        self.open.lock().by_scope.len()
+    }
+
+    async fn begin(&self, pool: &Pool, names: &Names) -> Result<Arc<Snapshot>> {
+        let permit = self.permit(pool).await?;
+        // The first query takes the snapshot.
+        let export = names.export_snapshot;
+        let first = export.map_or("NULL".into(), |function| format!("{function}()"));
+        let sql = format!("{BEGIN_READ_ONLY}; {ALL_ROWS}; SELECT {first}");
+        let (holder, answers) = SharedSession::begin(pool, &sql).await?;
+        let exported = answers.last().and_then(|answer| answer.single_value());
+        let exported = exported.map(str::to_string);
+        if export.is_some() && exported.is_none() {
+            return Err(ErrorReport::internal("a shard's database has exported no snapshot"));
+        }
+        Ok(Arc::new(Snapshot { holder, exported, _permit: permit }))
+    }
+
+    async fn permit(&self, pool: &Pool) -> Result<OwnedSemaphorePermit> {
+        let (datanode, settings) = (pool.connector().datanode(), pool.connector().settings());
+        let acquired = Arc::clone(&self.permits).acquire_owned();
+        match timeout(settings.session_wait, acquired).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_closed)) => Err(ErrorReport::internal("snapshots are opened no more")),
+            Err(_elapsed) => {
+                let message = format!(
+                    "too many queries and transactions read the shard database of {datanode}"
+                );
+                let wait = settings.session_wait;
+                Err(ErrorReport::new(SqlState::TOO_MANY_CONNECTIONS, message)
+                    .detail(format!("None of them has ended within {wait:?}."))
+                    .hint(
+                        "Raise shard-sessions of the datanode, or run fewer statements at a time.",
+                    ))
+            }
+        }
+    }
+
+    fn forget_unopened(&self, scope: SnapshotScope, cell: &Arc<OnceCell<Arc<Snapshot>>>) {
+        let mut open = self.open.lock();
+        let is_it = |there: &Arc<_>| Arc::ptr_eq(there, cell);
+        if !cell.initialized() && open.by_scope.get(&scope).is_some_and(is_it) {
+            open.by_scope.remove(&scope);
+        }
+    }
+}
+
+/// How a session begins that reads from an exported snapshot.
+///
+/// # Errors
+/// 22021: the snapshot's name is none.
+pub(super) fn begin_worker(exported: &str) -> Result<String> {
+    Ok(format!("{BEGIN_READ_ONLY}; SET TRANSACTION SNAPSHOT {}", string(exported)?))
+}
