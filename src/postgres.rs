@@ -10,12 +10,10 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{CommandError, Result};
+use crate::{CommandError, Result, server_user::ServerUser};
 
 /// The major version whose answers count.
 const MAJOR_VERSION: &str = "15";
-/// Who runs it when we are root, which PostgreSQL refuses to be run by; the first that exists.
-const UNPRIVILEGED_USERS: [&str; 2] = ["postgres", "nobody"];
 /// A socket's path may have about 100 bytes.
 const SOCKET_DIRECTORY_LEN_MAX: usize = 80;
 
@@ -113,7 +111,7 @@ impl TempPostgres {
     /// Starts one: about two seconds. Blocks the thread.
     pub fn start(programs: &Programs) -> Result<Self> {
         let failed = |e: io::Error| CommandError::failure(format!("starting PostgreSQL: {e}"));
-        let user = User::unprivileged()?;
+        let user = ServerUser::unprivileged()?;
         let mut place = std::env::temp_dir();
         // Another user may not get to where our temporary files are.
         if user.is_some() || place.as_os_str().len() > SOCKET_DIRECTORY_LEN_MAX {
@@ -162,34 +160,8 @@ impl Drop for TempPostgres {
     }
 }
 
-/// Somebody else than root.
-struct User {
-    uid: u32,
-    gid: u32,
-}
-
-impl User {
-    /// `None` when we are not root: then PostgreSQL runs as we do.
-    fn unprivileged() -> Result<Option<Self>> {
-        if id(&["-u"]) != Some(0) {
-            return Ok(None);
-        }
-        let users = UNPRIVILEGED_USERS.iter();
-        let mut known = users
-            .filter_map(|name| Some(Self { uid: id(&["-u", name])?, gid: id(&["-g", name])? }));
-        known.next().map(Some).ok_or_else(|| {
-            CommandError::failure("root cannot run PostgreSQL, and there is no user to run it as")
-        })
-    }
-}
-
-fn id(arguments: &[&str]) -> Option<u32> {
-    let output = Command::new("id").args(arguments).stderr(Stdio::null()).output().ok()?;
-    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
-}
-
 /// In its directory (ours may be closed to the user), and away from Ctrl-C.
-fn run_as(directory: &Path, user: Option<&User>, command: &mut Command) {
+fn run_as(directory: &Path, user: Option<&ServerUser>, command: &mut Command) {
     command.current_dir(directory).env("HOME", directory).process_group(0);
     command.env_remove("PGHOST").env_remove("PGPORT").env_remove("PGDATA");
     if let Some(user) = user {
@@ -198,7 +170,7 @@ fn run_as(directory: &Path, user: Option<&User>, command: &mut Command) {
 }
 
 /// Runs to the end. The server inherits no pipe of ours, or we would wait for its end.
-fn run_in(directory: &Path, user: Option<&User>, mut command: Command) -> Result<()> {
+fn run_in(directory: &Path, user: Option<&ServerUser>, mut command: Command) -> Result<()> {
     run_as(directory, user, &mut command);
     let (errors, program) = (directory.join("stderr"), command.get_program().to_os_string());
     let status = fs::File::create(&errors)

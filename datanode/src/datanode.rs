@@ -37,7 +37,7 @@ use crate::{
     fragment::{FragmentDecoder, FragmentRunner, session_config},
     heartbeat::Heartbeat,
     metrics::{self, Numbers},
-    shard::{ColumnarSettings, ColumnarStore},
+    shard::{ColumnarSettings, ColumnarStore, ShardSettings},
     turns::{Turns, giving_way, in_turns, wrap_spawned_tasks},
 };
 
@@ -64,6 +64,8 @@ pub struct DatanodeSettings {
     pub coordinator_timeout: Duration,
     /// How queries share the threads; all datanodes of a process have the same.
     pub turns: Turns,
+    /// Where its shard's rows are.
+    pub shard: ShardSettings,
     /// How segments are written and read. Its `target_partitions` and `batch_rows` are replaced by
     /// the above.
     pub columnar: ColumnarSettings,
@@ -89,6 +91,7 @@ impl DatanodeSettings {
             exchange: ExchangeSettings::default(),
             coordinator_timeout: Duration::from_secs(4),
             turns: Turns::new(cores),
+            shard: ShardSettings::default(),
             columnar: ColumnarSettings::default(),
         }
     }
@@ -156,7 +159,9 @@ impl LocalDatanode {
             runtime,
             registry: Default::default(),
         });
-        tracing::info!(datanode = %id, uuid = %data.uuid(), data = %data.path().display(), "opened");
+        let shard = settings.shard.kind();
+        let path = data.path().display();
+        tracing::info!(datanode = %id, uuid = %data.uuid(), data = %path, shard, "opened");
         let heartbeat = Heartbeat::new(settings.coordinator_timeout);
         let datanode = Arc::new(Self { id, data, hub, store, resources, fragments, heartbeat });
         peers.add(&(Arc::clone(&datanode) as Arc<dyn Datanode>));

@@ -3,7 +3,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use kestrel::cluster::{ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions};
+use kestrel::cluster::{
+    ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions,
+};
 use kestrel_coordinator::query::QueryLimits;
 use kestrel_datanode::exchange::ExchangeSettings;
 use tempfile::TempDir;
@@ -107,6 +109,7 @@ pub(crate) fn options(
         memory_limit: MEMORY_LIMIT,
         cache_size: None,
         placement,
+        shards: ShardOptions::default(),
         network: NetworkOptions::default(),
         exchange: ExchangeSettings::default(),
         metrics_listen: None,

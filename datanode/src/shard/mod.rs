@@ -2,5 +2,7 @@
 
 mod columnar;
 pub mod kes;
+mod settings;
 
 pub use columnar::{ColumnarCounters, ColumnarSettings, ColumnarStore};
+pub use settings::ShardSettings;
