@@ -21,6 +21,8 @@ mod security;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
+mod shards;
+#[cfg(test)]
 mod slt;
 #[cfg(test)]
 mod support;

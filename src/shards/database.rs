@@ -70,7 +70,7 @@ impl ShardDatabase {
     }
 
     /// The flags of `kestrel datanode` for it.
-    pub(crate) fn arguments(&self) -> Vec<String> {
+    pub fn arguments(&self) -> Vec<String> {
         let settings = &self.settings;
         let (host, port) = match &settings.address {
             Address::Tcp(host, port) => (host.clone(), port),
