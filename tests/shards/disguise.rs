@@ -79,7 +79,8 @@ async fn in_a_database() {
             &[KES12, SYS_CATALOG],
             &[
                 ("SELECT count(*) FROM sys_class", "00000"),
-                ("SELECT gid FROM sys_prepared_xacts", "00000"),
+                ("SELECT gid FROM sys_catalog.sys_prepared_xacts", "00000"),
+                ("SELECT sys_catalog.sys_relation_size('pg_class')", "00000"),
                 ("SELECT sys_is_in_recovery(), pg_is_in_recovery()", "00000"),
                 ("SELECT sys_export_snapshot()", "00000"),
             ],
@@ -90,8 +91,8 @@ async fn in_a_database() {
             &[
                 ("SELECT gid FROM sys_prepared_xacts", "00000"),
                 ("SELECT gid FROM pg_prepared_xacts", "42P01"),
-                ("SELECT sys_export_snapshot()", "00000"),
-                ("SELECT pg_export_snapshot()", "42883"),
+                ("SELECT sys_catalog.sys_export_snapshot()", "00000"),
+                ("SELECT pg_catalog.pg_export_snapshot()", "42883"),
                 ("SELECT count(*) FROM pg_class", "00000"),
                 ("CREATE TABLE t (a int PRIMARY KEY, b text DEFAULT 'x')", "00000"),
                 ("BEGIN", "00000"),
