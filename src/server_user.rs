@@ -72,7 +72,7 @@ impl ServerUser {
                 Way::ByGroup if is_own => {
                     let mode = (mode & 0o7777) | SEARCH_BY_GROUP;
                     chown(path, None, Some(self.gid))
-                        .and_then(|()| fs::set_permissions(path, PermissionsExt::from_mode(mode)))
+                        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
                         .map_err(|e| failed("change the group of", path, &e))?;
                 }
                 Way::ByGroup | Way::Closed => return Err(self.kept_out(path)),

@@ -134,7 +134,7 @@ fn refusal(layout: &ServerLayout, from: u64) -> Option<String> {
 /// The first line of a log that says why a server has not come.
 fn fatal(log: &str) -> Option<String> {
     log.lines().find_map(|line| {
-        let said = ["FATAL:", "PANIC:"].iter().find_map(|word| line.split_once(word))?.1.trim();
+        let said = ["FATAL:", "PANIC:"].iter().find_map(|word| line.split_once(*word))?.1.trim();
         // Told to a client that came too early.
         (!said.starts_with("the database system is")).then(|| said.to_string())
     })

@@ -216,7 +216,8 @@ impl Site {
         let text = |path: PathBuf| path.display().to_string();
         let sessions_max = database.settings().sessions_max;
         let size = ServerSize { memory_bytes: self.memory_bytes, sessions_max };
-        let mut arguments: Vec<String> = ["-c", SUPERVISE, "kestrel-shard"].map(Into::into).into();
+        let mut arguments: Vec<String> =
+            ["-c", SUPERVISE, "kestrel-shard"].map(String::from).to_vec();
         arguments.extend([text(self.programs.server()), "-D".into(), text(layout.data())]);
         for (name, value) in server_settings(&size, SOCKET_PORT, sockets) {
             arguments.extend(["-c".into(), format!("{name}={value}")]);

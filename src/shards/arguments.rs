@@ -37,8 +37,8 @@ macro_rules! shard_settings {
             /// The first that is given, but for the kind.
             fn first_given(&self) -> Option<String> {
                 let given = [$((stringify!($field), self.$field.is_some()),)*];
-                let mut given = given.iter().filter(|(name, is)| *is && *name != "shard_kind");
-                given.next().map(|(name, _)| format!("--{}", name.replace('_', "-")))
+                let first = given.iter().find(|(name, is)| *is && *name != "shard_kind");
+                first.map(|(name, _)| format!("--{}", name.replace('_', "-")))
             }
         }
     };

@@ -99,7 +99,9 @@ pub(crate) fn is_server(process_name: &str) -> bool {
 
 /// PATH first, for whoever has chosen; then what is installed, newest first.
 fn candidates(path: &OsStr) -> Vec<PathBuf> {
-    let mut directories: Vec<PathBuf> = std::env::split_paths(path).collect();
+    // A relative one would be another for the servers, which run elsewhere.
+    let mut directories: Vec<PathBuf> =
+        std::env::split_paths(path).filter(|directory| directory.is_absolute()).collect();
     for (parent, below) in VERSIONED {
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -120,8 +122,8 @@ fn newest_first(names: Vec<String>) -> Vec<String> {
     };
     let mut versions: Vec<_> =
         names.into_iter().filter_map(|name| Some((version(&name)?, name))).collect();
-    versions.sort_by(|a, b| b.cmp(a));
-    versions.into_iter().map(|(_, name)| name).collect()
+    versions.sort();
+    versions.into_iter().rev().map(|(_, name)| name).collect()
 }
 
 /// `postgres (PostgreSQL) 15.10 (Debian …)`, `postgres (PostgreSQL) 17beta1`; KingbaseES tells its

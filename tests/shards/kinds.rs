@@ -57,10 +57,10 @@ async fn a_directory_is_not_started_as_another_kind() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_datanode_of_another_kind_is_not_let_in() {
-    for (kind, flags, says) in [
+    let cases: [(ShardKind, &[&str], &str); 2] = [
         (
             ShardKind::Columnar,
-            &["--shard-kind", "kes", "--shard-host", "/nowhere"][..],
+            &["--shard-kind", "kes", "--shard-host", "/nowhere"],
             "the shard of datanode \"dn1\" is of kind \"kes\", and the cluster's are of kind \
              \"columnar\"",
         ),
@@ -70,7 +70,8 @@ async fn a_datanode_of_another_kind_is_not_let_in() {
             "the shard of datanode \"dn1\" is of kind \"columnar\", and the cluster's are of kind \
              \"kes\"",
         ),
-    ] {
+    ];
+    for (kind, flags, says) in cases {
         let directory = TempDir::new().unwrap();
         let options = options(&directory, Some(2), DatanodePlacement::Elsewhere);
         let shards = ShardOptions { kind: Some(kind), ..ShardOptions::default() };

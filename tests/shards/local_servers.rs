@@ -44,7 +44,8 @@ async fn ask(data: &Path, datanode: &str, sql: &str) -> Result<String, tokio_pos
     config.host_path(directory.join("socket")).user("kestrel").dbname("kestrel");
     let (client, connection) = config.password(password.trim()).connect(NoTls).await?;
     tokio::spawn(connection);
-    Ok(client.query_one(&format!("SELECT ({sql})::text"), &[]).await?.get(0))
+    let sql = format!("SELECT ({sql})::text");
+    Ok(client.query_one(sql.as_str(), &[]).await?.get(0))
 }
 
 #[tokio::test(flavor = "multi_thread")]

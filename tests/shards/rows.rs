@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kestrel::postgres::TempPostgres;
 
-use crate::support::{Session, ShardServers, TestCluster};
+use crate::support::{Fault, Session, ShardServers, TestCluster};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_are_in_the_databases() {
@@ -27,6 +27,35 @@ async fn rows_are_in_the_databases() {
     }
     assert_eq!(total, 1000);
     assert_eq!(session.value("SELECT count(DISTINCT b) FROM s.t").await, "1000");
+    cluster.stop().await;
+}
+
+/// A database that is slow is waited for, and one whose connections break is connected to again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_between_datanodes_and_databases() {
+    let Some(servers) = ShardServers::start(2) else { return };
+    let (proxies, shards) = servers.proxied().await;
+    let cluster = TestCluster::start_on(2, shards).await;
+    let session = cluster.session().await;
+    session
+        .run_all([
+            "CREATE TABLE t (a int) DISTRIBUTED BY (a)",
+            "INSERT INTO t VALUES (1), (2), (3)",
+        ])
+        .await;
+    proxies[0].set(Fault::None, Fault::Delay(Duration::from_millis(100)));
+    assert_eq!(session.value("SELECT sum(a) FROM t").await, "6");
+    proxies[0].set(Fault::None, Fault::None);
+    for proxy in &proxies {
+        proxy.break_connections();
+    }
+    // The pool finds out with the first statement that gets a session that has gone.
+    let started = Instant::now();
+    while session.run("SELECT sum(a) FROM t").await.sqlstate().is_some() {
+        assert!(started.elapsed() < Duration::from_secs(60), "it does not connect again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(session.value("SELECT sum(a) FROM t").await, "6");
     cluster.stop().await;
 }
 

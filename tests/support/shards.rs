@@ -18,7 +18,10 @@ use kestrel::{
 };
 use kestrel_datanode::shard::kes::session::Address;
 
-use super::kes::{KES12, KesShim, SETTINGS, SYS_CATALOG};
+use super::{
+    FaultProxy,
+    kes::{KES12, KesShim, SETTINGS, SYS_CATALOG},
+};
 
 /// For a server that was killed to be there again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,6 +54,25 @@ impl ShardServers {
     /// The server of this datanode, counted from 0.
     pub(crate) fn server(&self, index: usize) -> &TempPostgres {
         &self.0[index]
+    }
+
+    /// The same, behind proxies that do to connections what networks do, in the same order.
+    pub(crate) async fn proxied(&self) -> (Vec<FaultProxy>, ShardOptions) {
+        let (mut proxies, mut databases) = (Vec::new(), Vec::new());
+        for server in &self.0 {
+            let proxy = FaultProxy::start().await;
+            proxy
+                .lead_to_socket(&server.socket_directory().join(format!(".s.PGSQL.{SOCKET_PORT}")));
+            let (host, port) = (proxy.address().ip().to_string(), proxy.address().port());
+            databases.push(ShardDatabase::new(
+                Address::Tcp(host, port),
+                "postgres",
+                "postgres",
+                PasswordSource::None,
+            ));
+            proxies.push(proxy);
+        }
+        (proxies, ShardOptions { kind: Some(ShardKind::Kes), databases })
     }
 
     /// Starts a server again that was stopped or killed.

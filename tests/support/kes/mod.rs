@@ -1,5 +1,5 @@
 //! A PostgreSQL 15 as like a KingbaseES as can be had without one: on the wire (`shim`), and in a
-//! database (`MASKS`).
+//! database (SQL that is run when it is made).
 
 mod shim;
 

@@ -113,7 +113,7 @@ async fn connection(mut client: TcpStream, socket: PathBuf) -> io::Result<()> {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        ended = pump(from_client, to_server, |message| message.of_client()) => ended,
+        ended = pump(from_client, to_server, Message::of_client) => ended,
         ended = pump(from_server, to_client, Answers::default().change()) => ended,
     }
 }
@@ -173,8 +173,9 @@ impl Message {
         match self.kind {
             // Name and text stay, the types of parameters are missing.
             b'P' => {
-                let ends = self.body.iter().enumerate().filter(|(_, byte)| **byte == 0);
-                if let Some((end, _)) = ends.map(|(at, byte)| (at, *byte)).nth(1) {
+                let mut zeros = self.body.iter().enumerate().filter(|(_, byte)| **byte == 0);
+                let end = zeros.nth(1).map(|(end, _)| end);
+                if let Some(end) = end {
                     self.body.truncate(end + 1);
                 }
             }
