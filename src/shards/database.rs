@@ -3,7 +3,7 @@
 
 use std::{
     env::{self, VarError},
-    fs, io,
+    fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,

@@ -30,7 +30,8 @@ pub(crate) fn server_settings(
         // Who reaches the socket is this machine's; nobody else comes.
         ("listen_addresses", String::new()),
         ("port", port.to_string()),
-        ("unix_socket_directories", sockets.display().to_string()),
+        // A list, in which a name with a comma or a space stands in quotes.
+        ("unix_socket_directories", quoted(&sockets.display().to_string())),
         ("unix_socket_permissions", "0700".into()),
         ("max_connections", connections.clone()),
         // Every session may prepare its transaction.
@@ -55,6 +56,10 @@ pub(crate) fn server_settings(
     ]
 }
 
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,7 +68,7 @@ mod tests {
     fn memory_and_places_follow_the_limits() {
         let check = |memory_bytes, sessions_max, expected: &[(&str, &str)]| {
             let size = ServerSize { memory_bytes, sessions_max };
-            let settings = server_settings(&size, 5432, Path::new("/d/socket"));
+            let settings = server_settings(&size, 5432, Path::new("/d, e/socket"));
             for (name, value) in expected {
                 let found = settings.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
                 assert_eq!(found, Some(*value), "{name} with {memory_bytes} bytes");
@@ -79,7 +84,7 @@ mod tests {
                 ("max_connections", "42"),
                 ("max_prepared_transactions", "42"),
                 ("listen_addresses", ""),
-                ("unix_socket_directories", "/d/socket"),
+                ("unix_socket_directories", "\"/d, e/socket\""),
                 ("fsync", "on"),
             ],
         );
