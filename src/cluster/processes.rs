@@ -220,6 +220,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_that_runs_apart_has_a_log_and_hardly_any_environment() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        std::fs::write(&log, "before\n").unwrap();
+        let place = ChildPlace::Apart {
+            directory: directory.path().to_path_buf(),
+            user: None,
+            log: log.clone(),
+        };
+        let script = "echo \"$HOME $PWD ${CARGO_MANIFEST_DIR-none}\" >&2; cat";
+        let command = ChildCommand {
+            datanode: DN1,
+            what: "script",
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            place,
+            stop_wait_max: PATIENCE,
+        };
+        let processes = Processes::start(vec![command]);
+        let started = Instant::now();
+        let said = loop {
+            let said = std::fs::read_to_string(&log).unwrap();
+            if said.lines().count() == 2 {
+                break said;
+            }
+            assert!(started.elapsed() < PATIENCE, "it says nothing: {said}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        let place = directory.path().canonicalize().unwrap();
+        let expected = format!("before\n{} {} none\n", directory.path().display(), place.display());
+        assert_eq!(said, expected);
+        tokio::time::timeout(PATIENCE, processes.stop()).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn it_is_started_again_until_restarts_end() {
         let mut processes = start();
         let first = process_id(&processes, None).await;
