@@ -96,17 +96,8 @@ impl Cluster {
         let mut shards = Shards::open(&options, &catalog.snapshot().datanodes).await?;
         let fragments = FragmentRuntime::start()?;
         let functions = FunctionRegistry::new();
-        let datanodes = match listeners.rpc {
-            None => {
-                let handle = fragments.handle();
-                let directory = (&options, &shards, &catalog);
-                Datanodes::Here(local::open_datanodes(directory, &functions, &handle).await?)
-            }
-            Some(listener) => {
-                let remote = Remote::open(&options, &shards, &catalog).await?;
-                Datanodes::Elsewhere(Box::new(remote), listener)
-            }
-        };
+        let directory = (&options, &shards, &catalog);
+        let datanodes = Datanodes::open(listeners.rpc, directory, &functions, &fragments).await?;
         let memory = QueryMemory::new(shards.memory.coordinator);
         let cluster =
             query_cluster(&options, &datanodes, memory, (&functions, &fragments), &catalog)?;
@@ -242,6 +233,26 @@ fn local_address(listener: &Option<TcpListener>) -> Option<SocketAddr> {
 }
 
 impl Datanodes {
+    /// Those of this directory; elsewhere, if there is a port where they can register.
+    async fn open(
+        rpc: Option<TcpListener>,
+        (options, shards, catalog): (&ClusterOptions, &Shards, &CatalogHandle),
+        functions: &Arc<FunctionRegistry>,
+        fragments: &FragmentRuntime,
+    ) -> Result<Self> {
+        match rpc {
+            None => {
+                let directory = (options, shards, catalog);
+                let here = local::open_datanodes(directory, functions, &fragments.handle());
+                Ok(Self::Here(here.await?))
+            }
+            Some(listener) => {
+                let remote = Remote::open(options, shards, catalog).await?;
+                Ok(Self::Elsewhere(Box::new(remote), listener))
+            }
+        }
+    }
+
     fn here(&self) -> Vec<Arc<LocalDatanode>> {
         match self {
             Self::Here(datanodes) => datanodes.clone(),
