@@ -242,9 +242,8 @@ impl Datanodes {
     ) -> Result<Self> {
         match rpc {
             None => {
-                let directory = (options, shards, catalog);
-                let here = local::open_datanodes(directory, functions, &fragments.handle());
-                Ok(Self::Here(here.await?))
+                let (directory, handle) = ((options, shards, catalog), fragments.handle());
+                Ok(Self::Here(local::open_datanodes(directory, functions, &handle).await?))
             }
             Some(listener) => {
                 let remote = Remote::open(options, shards, catalog).await?;
