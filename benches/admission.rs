@@ -11,7 +11,9 @@ use std::{
 };
 
 use futures::SinkExt;
-use kestrel::cluster::{ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions};
+use kestrel::cluster::{
+    ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions,
+};
 use kestrel_datanode::exchange::ExchangeSettings;
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
@@ -58,6 +60,7 @@ impl Bench {
             memory_limit: 4 << 30,
             cache_size: None,
             placement,
+            shards: ShardOptions::default(),
             network: NetworkOptions::default(),
             exchange: ExchangeSettings::default(),
             metrics_listen: None,

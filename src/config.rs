@@ -13,7 +13,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     CommandError, Result,
     clients::parse_count,
+    error::one_line,
     setting_values::{CompressionName, DatanodeCount, Listen, Size, Span},
+    shards::{ShardArguments, ShardKind},
 };
 
 /// Settings of which some are given.
@@ -31,10 +33,15 @@ pub(crate) trait Settings: DeserializeOwned {
             CommandError::usage(format!("cannot read \"{}\": {error}", path.display()))
         })?;
         let file = toml::from_str(&text).map_err(|error| {
-            let error = error.to_string();
-            let lines = error.lines().map(str::trim).filter(|line| !line.is_empty());
-            let error = lines.collect::<Vec<_>>().join("; ");
-            CommandError::usage(format!("in \"{}\": {error}", path.display()))
+            // The line's number, not the line: somebody may have written a password there.
+            let line = error
+                .span()
+                .and_then(|span| text.get(..span.start))
+                .map_or_else(String::new, |before| {
+                    format!(" line {}", before.matches('\n').count() + 1)
+                });
+            let why = one_line(error.message());
+            CommandError::usage(format!("in \"{}\"{line}: {why}", path.display()))
         })?;
         Ok(self.or(file))
     }
@@ -46,6 +53,7 @@ macro_rules! settings {
         $(#[$meta:meta])* $name:ident {
             $($(#[$field_meta:meta])* $field:ident: $kind:ty,)*
         }
+        $(table $table:ident: $table_kind:ty)?
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, Default, Args, Deserialize)]
@@ -56,6 +64,7 @@ macro_rules! settings {
             #[serde(skip)]
             pub(crate) config: Option<PathBuf>,
             $($(#[$field_meta])* pub(crate) $field: Option<$kind>,)*
+            $(#[command(flatten)] pub(crate) $table: $table_kind,)?
         }
 
         impl Settings for $name {
@@ -64,7 +73,11 @@ macro_rules! settings {
             }
 
             fn or(self, file: Self) -> Self {
-                Self { config: self.config, $($field: self.$field.or(file.$field),)* }
+                Self {
+                    config: self.config,
+                    $($field: self.$field.or(file.$field),)*
+                    $($table: self.$table.or(file.$table),)?
+                }
             }
         }
     };
@@ -79,6 +92,9 @@ settings! {
         /// How many datanodes a new cluster has [default: 3]
         #[arg(long)]
         datanodes: DatanodeCount,
+        /// Where the rows of a new cluster's shards are [default: columnar]
+        #[arg(long, value_enum)]
+        shards: ShardKind,
         /// Where clients connect [default: 127.0.0.1:5433]
         #[arg(long)]
         listen: Listen,
@@ -231,6 +247,7 @@ settings! {
         #[arg(long, hide = true, num_args = 0, default_missing_value = "true")]
         stop_with_stdin: bool,
     }
+    table shard: ShardArguments
 }
 
 /// The value, or that it is missing.
@@ -310,6 +327,7 @@ mod tests {
             ("datanodes = -1", "-1 is not in 1..=64"),
             ("datanodes = 100000", "100000 is not in 1..=64"),
             ("listen = '5433'", "'5433' is not an address with a port"),
+            ("datanodes = 3\nshards = 'oracle'", "c.toml\" line 2: unknown variant `oracle`"),
         ] {
             fs::write(&file, text).unwrap();
             let flags = CoordinatorSettings { config: Some(file.clone()), ..Default::default() };
@@ -331,6 +349,17 @@ mod tests {
         assert_eq!(settings.listen, "localhost:1".parse::<Listen>().ok());
     }
 
+    #[test]
+    fn a_password_in_the_file_is_refused_and_not_printed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("dn1.toml");
+        fs::write(&file, "name = 'dn1'\n[shard]\nkind = 'kes'\npassword = 'geheim'\n").unwrap();
+        let flags = DatanodeProcessSettings { config: Some(file), ..Default::default() };
+        let error = flags.complete().unwrap_err().to_string();
+        assert!(error.contains("line 4: unknown field `password`"), "{error}");
+        assert!(error.contains("`password-file`") && !error.contains("geheim"), "{error}");
+    }
+
     /// The lines that are commented out, too.
     #[test]
     fn the_examples_are_understood() {
@@ -341,10 +370,15 @@ mod tests {
         let datanode = include_str!("../docs/examples/datanode.toml");
         let settings: DatanodeProcessSettings = toml::from_str(&whole(datanode)).unwrap();
         assert!(settings.name.is_some() && settings.tls_ca.is_some(), "{settings:?}");
+        let datanode = include_str!("../docs/examples/datanode-kes.toml");
+        let datanode = datanode.replace("# sslmode", "sslmode").replace("# root-", "root-");
+        let settings: DatanodeProcessSettings = toml::from_str(&datanode).unwrap();
+        let database = settings.shard.database().unwrap().unwrap();
+        assert_eq!(database.settings().address.to_string(), "db1:54321");
         let examples = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/examples")).unwrap();
         let examples = examples.map(|file| file.unwrap().path());
         let examples = examples.filter(|path| path.extension().is_some_and(|e| e == "toml"));
-        assert_eq!(examples.count(), 2, "an example is not looked at here");
+        assert_eq!(examples.count(), 3, "an example is not looked at here");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use kestrel_datanode::exchange::ExchangeSettings;
 use crate::{
     Result,
     clients::{ClientArguments, check_listen, serve},
-    cluster::{ClusterOptions, DatanodePlacement, NetworkOptions},
+    cluster::{ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions},
     config::{CoordinatorSettings, Settings, required, rpc_settings, tls_files},
     memory::default_limit,
     output::Console,
@@ -69,6 +69,7 @@ fn options(settings: CoordinatorSettings) -> Result<ClusterOptions> {
         memory_limit: settings.memory_limit.map_or_else(default_limit, |size| size.0),
         cache_size: None,
         placement: DatanodePlacement::Elsewhere,
+        shards: ShardOptions { kind: settings.shards, ..ShardOptions::default() },
         network,
         exchange: ExchangeSettings::default(),
         metrics_listen: Some(listen(settings.metrics_listen, METRICS_PORT)),

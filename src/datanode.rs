@@ -86,6 +86,7 @@ fn options(settings: DatanodeProcessSettings) -> Result<DatanodeOptions> {
         coordinator: settings.coordinator.unwrap_or_else(|| format!("127.0.0.1:{RPC_PORT}")),
         secret_file: required(settings.secret_file, "secret-file")?,
         tls: tls_files(settings.tls_certificate, settings.tls_key, settings.tls_ca)?,
+        shard: settings.shard.database()?,
         memory_limit: settings.memory_limit.map_or_else(default_limit, |size| size.0),
         partitions: settings.partitions.map(|partitions| partitions.max(1)),
         compression: match settings.compression {

@@ -15,7 +15,7 @@ use crate::setting_values::DatanodeCount;
 use crate::shutdown::Shutdown;
 use crate::tpch::{self, Expected, Layout, RunReport, parse_scale, report};
 use crate::up::{
-    DEFAULT_LISTEN, LaterArguments, check_loopback, is_up, metrics, network, parse_listen,
+    DEFAULT_LISTEN, ShardsArgument, check_loopback, is_up, metrics, network, parse_listen,
     placement, start_cluster, stop_cluster,
 };
 use crate::{CommandError, Result};
@@ -42,13 +42,12 @@ pub(crate) struct DemoArguments {
     #[arg(long)]
     processes: bool,
     #[command(flatten)]
-    later: LaterArguments,
+    shards: ShardsArgument,
 }
 
 /// Shows what Kestrel does. An error when an answer is wrong.
 pub(crate) async fn run_demo(arguments: DemoArguments, shutdown: &mut Shutdown) -> Result<()> {
     let console = Console::new();
-    arguments.later.check()?;
     let listen = check_loopback(arguments.listen)?;
     // Removed when it is dropped, at the end of this function.
     let temporary = match arguments.data {
@@ -71,6 +70,7 @@ pub(crate) async fn run_demo(arguments: DemoArguments, shutdown: &mut Shutdown) 
         memory_limit: default_limit(),
         cache_size: None,
         placement: placement(arguments.processes, listen)?,
+        shards: arguments.shards.options(),
         network: network(listen),
         exchange: ExchangeSettings::default(),
         metrics_listen: Some(metrics(listen)),

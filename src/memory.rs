@@ -27,6 +27,29 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
     Ok(bytes as usize)
 }
 
+/// How the memory limit of one machine is shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MemoryParts {
+    /// For slice 0 and what the coordinator does itself.
+    pub(crate) coordinator: usize,
+    /// For all datanodes together.
+    pub(crate) datanodes: usize,
+    /// For all local database servers together.
+    pub(crate) servers: usize,
+}
+
+impl MemoryParts {
+    /// Where datanodes keep their shards themselves.
+    pub(crate) fn without_servers(limit: usize) -> Self {
+        Self { coordinator: limit / 4, datanodes: limit / 4 * 3, servers: 0 }
+    }
+
+    /// Where database servers on this machine keep them.
+    pub(crate) fn with_servers(limit: usize) -> Self {
+        Self { coordinator: limit / 4, datanodes: limit / 2, servers: limit / 4 }
+    }
+}
+
 /// Half of what the machine, or the container, has.
 pub(crate) fn default_limit() -> usize {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {

@@ -10,12 +10,12 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{CommandError, Result};
+use crate::{CommandError, Result, server_user::ServerUser};
 
 /// The major version whose answers count.
 const MAJOR_VERSION: &str = "15";
-/// Who runs it when we are root, which PostgreSQL refuses to be run by; the first that exists.
-const UNPRIVILEGED_USERS: [&str; 2] = ["postgres", "nobody"];
+/// In the name of the socket.
+pub const SOCKET_PORT: u16 = 5432;
 /// A socket's path may have about 100 bytes.
 const SOCKET_DIRECTORY_LEN_MAX: usize = 80;
 
@@ -104,6 +104,10 @@ fn is_right_version(directory: &Path) -> bool {
 /// It ends, and the directory goes, when the value is dropped or this process dies.
 pub struct TempPostgres {
     directory: TempDir,
+    programs: Programs,
+    user: Option<ServerUser>,
+    /// As it is started.
+    options: String,
     /// Waits for the end of its standard input, which is ours, and then stops the server: so it
     /// stops also when this process is killed.
     watchdog: Child,
@@ -112,8 +116,13 @@ pub struct TempPostgres {
 impl TempPostgres {
     /// Starts one: about two seconds. Blocks the thread.
     pub fn start(programs: &Programs) -> Result<Self> {
+        Self::start_with(programs, &[])
+    }
+
+    /// The same, with more settings; their values have no spaces.
+    pub fn start_with(programs: &Programs, settings: &[(&str, &str)]) -> Result<Self> {
         let failed = |e: io::Error| CommandError::failure(format!("starting PostgreSQL: {e}"));
-        let user = User::unprivileged()?;
+        let user = ServerUser::unprivileged()?;
         let mut place = std::env::temp_dir();
         // Another user may not get to where our temporary files are.
         if user.is_some() || place.as_os_str().len() > SOCKET_DIRECTORY_LEN_MAX {
@@ -132,12 +141,14 @@ impl TempPostgres {
         initdb.args(["--no-sync", "--pgdata=data"]);
         run_in(path, user.as_ref(), initdb)?;
 
-        let options = "-c listen_addresses='' -c unix_socket_directories=.. -c fsync=off \
-            -c max_connections=50 -c timezone=UTC -c log_timezone=UTC";
-        let mut start = programs.command("pg_ctl");
-        start.args(["start", "--silent", "--wait", "--pgdata=data", "--log=log"]);
-        start.arg(format!("--options={options}"));
-        run_in(path, user.as_ref(), start)?;
+        let mut options = String::from(
+            "-c listen_addresses='' -c unix_socket_directories=.. -c fsync=off \
+             -c max_connections=50 -c timezone=UTC -c log_timezone=UTC",
+        );
+        for (name, value) in settings {
+            options.push_str(&format!(" -c {name}={value}"));
+        }
+        start_server(programs, path, user.as_ref(), &options)?;
 
         let mut watchdog = Command::new("/bin/sh");
         let stop = "trap '' INT TERM HUP; cat >/dev/null; \
@@ -146,7 +157,55 @@ impl TempPostgres {
         run_as(path, user.as_ref(), &mut watchdog);
         watchdog.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let watchdog = watchdog.spawn().map_err(failed)?;
-        Ok(Self { directory, watchdog })
+        let programs = programs.clone();
+        Ok(Self { directory, programs, user, options, watchdog })
+    }
+
+    /// The directory of its socket, whose port is [`SOCKET_PORT`].
+    pub fn socket_directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Runs SQL, one statement or several, in a database.
+    pub fn run_sql(&self, database: &str, sql: &str) -> Result<()> {
+        let path = self.directory.path();
+        let mut psql = Command::new(self.programs.psql());
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
+        psql.arg("-h").arg(path).args(["-c", sql]);
+        run_in(path, None, psql)
+    }
+
+    /// Stops it in order: sessions end.
+    pub fn stop(&self) -> Result<()> {
+        let mut stop = self.programs.command("pg_ctl");
+        stop.args(["stop", "--silent", "--wait", "--mode=fast", "--pgdata=data"]);
+        run_in(self.directory.path(), self.user.as_ref(), stop)
+    }
+
+    /// kill -9 of the server and all of its sessions.
+    pub fn kill(&self) -> Result<()> {
+        let file = self.directory.path().join("data/postmaster.pid");
+        let text = fs::read_to_string(&file)
+            .map_err(|e| CommandError::failure(format!("PostgreSQL does not run: {e}")))?;
+        let pid = text.lines().next().unwrap_or_default().trim().to_string();
+        // Its sessions see at once that it is gone, and end.
+        let mut kill = Command::new("kill");
+        kill.args(["-s", "KILL", &pid]);
+        run_in(self.directory.path(), None, kill)
+    }
+
+    /// Starts it again, after a stop or a kill; not yet when what was killed is still ending.
+    pub fn start_again(&self) -> Result<()> {
+        let path = self.directory.path();
+        let file = path.join("data/postmaster.pid");
+        let pid = fs::read_to_string(&file).unwrap_or_default();
+        let pid = pid.lines().next().unwrap_or_default().trim();
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // In a container nobody may take notice of its death; then it would seem to be alive.
+        if stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')) {
+            let _ = fs::remove_file(&file);
+        }
+        start_server(&self.programs, path, self.user.as_ref(), &self.options)
     }
 
     /// For [`crate::client::Client::connect`], tokio-postgres and libpq.
@@ -162,34 +221,20 @@ impl Drop for TempPostgres {
     }
 }
 
-/// Somebody else than root.
-struct User {
-    uid: u32,
-    gid: u32,
-}
-
-impl User {
-    /// `None` when we are not root: then PostgreSQL runs as we do.
-    fn unprivileged() -> Result<Option<Self>> {
-        if id(&["-u"]) != Some(0) {
-            return Ok(None);
-        }
-        let users = UNPRIVILEGED_USERS.iter();
-        let mut known = users
-            .filter_map(|name| Some(Self { uid: id(&["-u", name])?, gid: id(&["-g", name])? }));
-        known.next().map(Some).ok_or_else(|| {
-            CommandError::failure("root cannot run PostgreSQL, and there is no user to run it as")
-        })
-    }
-}
-
-fn id(arguments: &[&str]) -> Option<u32> {
-    let output = Command::new("id").args(arguments).stderr(Stdio::null()).output().ok()?;
-    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+fn start_server(
+    programs: &Programs,
+    path: &Path,
+    user: Option<&ServerUser>,
+    options: &str,
+) -> Result<()> {
+    let mut start = programs.command("pg_ctl");
+    start.args(["start", "--silent", "--wait", "--pgdata=data", "--log=log"]);
+    start.arg(format!("--options={options}"));
+    run_in(path, user, start)
 }
 
 /// In its directory (ours may be closed to the user), and away from Ctrl-C.
-fn run_as(directory: &Path, user: Option<&User>, command: &mut Command) {
+fn run_as(directory: &Path, user: Option<&ServerUser>, command: &mut Command) {
     command.current_dir(directory).env("HOME", directory).process_group(0);
     command.env_remove("PGHOST").env_remove("PGPORT").env_remove("PGDATA");
     if let Some(user) = user {
@@ -198,7 +243,7 @@ fn run_as(directory: &Path, user: Option<&User>, command: &mut Command) {
 }
 
 /// Runs to the end. The server inherits no pipe of ours, or we would wait for its end.
-fn run_in(directory: &Path, user: Option<&User>, mut command: Command) -> Result<()> {
+fn run_in(directory: &Path, user: Option<&ServerUser>, mut command: Command) -> Result<()> {
     run_as(directory, user, &mut command);
     let (errors, program) = (directory.join("stderr"), command.get_program().to_os_string());
     let status = fs::File::create(&errors)
@@ -218,6 +263,8 @@ fn run_in(directory: &Path, user: Option<&User>, mut command: Command) -> Result
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::client::Client;
 
@@ -231,6 +278,21 @@ mod tests {
         assert!(version.rows[0][0].as_deref().unwrap().starts_with("15"), "{version:?}");
 
         let (path, connection) = (first.directory.path().to_path_buf(), first.connection_string());
+        first
+            .run_sql("postgres", "CREATE TABLE kept (a int); INSERT INTO kept VALUES (7)")
+            .unwrap();
+        assert!(first.run_sql("postgres", "SELECT nothing").is_err());
+        for end in [TempPostgres::stop, TempPostgres::kill] {
+            end(&first).unwrap();
+            let started = Instant::now();
+            while let Err(error) = first.start_again() {
+                assert!(started.elapsed() < Duration::from_secs(60), "{error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            let mut client = Client::connect(&connection).await.unwrap();
+            let kept = client.query("SELECT a FROM kept").await.unwrap();
+            assert_eq!(kept.rows[0][0].as_deref(), Some("7"));
+        }
         drop(first);
         assert!(!path.exists(), "the directory is left");
         let error = Client::connect(&connection).await.err().unwrap().to_string();

@@ -105,3 +105,15 @@ pub(crate) enum CompressionName {
     /// LZ4, for slow links
     Lz4,
 }
+
+/// Whether a connection is encrypted, in libpq's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Encryption {
+    /// It is not
+    Disable,
+    /// It is, with whoever answers
+    Require,
+    /// It is, and the server shows a certificate for its host
+    VerifyFull,
+}

@@ -8,11 +8,12 @@ use clap::Args;
 use kestrel_datanode::exchange::ExchangeSettings;
 
 use crate::clients::{ClientArguments, check_listen, serve};
-use crate::cluster::{Cluster, ClusterOptions, DatanodePlacement, NetworkOptions};
+use crate::cluster::{Cluster, ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions};
 use crate::coordinator::METRICS_PORT;
 use crate::memory::{default_limit, parse_size};
 use crate::output::Console;
 use crate::setting_values::DatanodeCount;
+use crate::shards::ShardKind;
 use crate::shutdown::Shutdown;
 use crate::{CommandError, Result};
 
@@ -57,34 +58,28 @@ pub(crate) struct UpArguments {
     #[command(flatten)]
     clients: ClientArguments,
     #[command(flatten)]
-    later: LaterArguments,
+    shards: ShardsArgument,
 }
 
-/// Flags that are known but not there yet.
+/// What the shards of `up` and `demo` are.
 #[derive(Debug, Args)]
-pub(crate) struct LaterArguments {
-    /// What the shards are
-    #[arg(long, hide = true, value_parser = ["columnar", "kes"], default_value = "columnar")]
-    shards: String,
+pub(crate) struct ShardsArgument {
+    /// Where the shards' rows are: columnar files, or PostgreSQL databases (kes) whose servers are
+    /// started in the cluster's directory [default in a new one: columnar]
+    #[arg(long, value_enum)]
+    shards: Option<ShardKind>,
 }
 
-impl LaterArguments {
-    /// An error for each that is not there yet.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.shards != "columnar" {
-            return Err(CommandError::usage(format!(
-                "--shards {} is not available yet",
-                self.shards
-            )));
-        }
-        Ok(())
+impl ShardsArgument {
+    /// As a cluster is started with them.
+    pub(crate) fn options(&self) -> ShardOptions {
+        ShardOptions { kind: self.shards, ..ShardOptions::default() }
     }
 }
 
 /// Starts the cluster and waits for a signal.
 pub(crate) async fn run_up(arguments: UpArguments, shutdown: &mut Shutdown) -> Result<()> {
     let console = Console::new();
-    arguments.later.check()?;
     let memory_limit = arguments.memory_limit.unwrap_or_else(default_limit);
     if arguments.cache_size.is_some_and(|cache| cache > memory_limit) {
         let text = "--cache-size is a part of --memory-limit and cannot be larger";
@@ -99,6 +94,7 @@ pub(crate) async fn run_up(arguments: UpArguments, shutdown: &mut Shutdown) -> R
         memory_limit,
         cache_size: arguments.cache_size,
         placement: placement(arguments.processes, arguments.listen)?,
+        shards: arguments.shards.options(),
         network: network(arguments.listen),
         exchange: ExchangeSettings::default(),
         metrics_listen: Some(arguments.metrics_listen.unwrap_or(metrics(arguments.listen))),

@@ -25,6 +25,8 @@ mod session;
 #[cfg(test)]
 mod shard_sql;
 #[cfg(test)]
+mod shards;
+#[cfg(test)]
 mod slt;
 #[cfg(test)]
 mod support;

@@ -6,6 +6,7 @@ use kestrel_datanode::{
     DatanodeSettings, LocalDatanode, PlanDecoder, ReservedDir,
     exchange::Peers,
     service::{Membership, ServiceOptions, join, serve, stay},
+    shard::ShardSettings,
 };
 use kestrel_planner::{functions::FunctionRegistry, memory::QueryMemory};
 use kestrel_proto::{
@@ -20,7 +21,7 @@ use super::{
     DatanodeOptions, FragmentRuntime, finish,
     listeners::{listen, listen_optionally},
 };
-use crate::{http, pages::DatanodePage};
+use crate::{http, pages::DatanodePage, shards::ShardDatabase};
 
 /// How long its end waits for calls that are under way, such as an ingest: less than `processes`
 /// waits for a child.
@@ -53,8 +54,11 @@ impl DatanodeProcess {
         if let Some(listener) = metrics {
             tasks.spawn(http::serve(listener, Arc::clone(&page) as _, shutdown.clone()));
         }
+        let shard = options.shard.as_ref().map(ShardDatabase::open).transpose()?;
+        let shard = shard.unwrap_or_default();
         let functions = FunctionRegistry::new();
-        let mut membership = membership(&options, &reserved, address, &functions)?;
+        let request = request(&options, &reserved, address, &functions, &shard);
+        let mut membership = membership(&options, request)?;
         let joined = join(&membership).await?;
         membership.request.cluster_id = joined.cluster_id.to_string();
         membership.caller.credentials.cluster = Some(joined.cluster_id);
@@ -65,6 +69,7 @@ impl DatanodeProcess {
         settings.target_partitions = options.partitions.unwrap_or(settings.target_partitions);
         settings.exchange = options.exchange.clone();
         settings.coordinator_timeout = options.coordinator_timeout;
+        settings.shard = shard;
         let peers = Arc::new(Peers::across_processes(membership.caller.clone()));
         let decoder = Arc::new(PlanDecoder::new(functions));
         let handle = fragments.handle();
@@ -114,27 +119,31 @@ async fn served(
     }
 }
 
-fn membership(
+fn request(
     options: &DatanodeOptions,
     reserved: &ReservedDir,
     address: SocketAddr,
     functions: &FunctionRegistry,
-) -> Result<Membership> {
-    let secret = Secret::read(&options.secret_file)?;
-    let caller = Caller {
-        settings: options.rpc.clone(),
-        credentials: Credentials { secret, cluster: None, target: String::new() },
-        tls: options.tls.as_ref().map(Tls::read).transpose()?,
-        runtime: Handle::current(),
-    };
-    let request = RegisterRequest {
+    shard: &ShardSettings,
+) -> RegisterRequest {
+    RegisterRequest {
         name: options.name.clone(),
         uuid: reserved.uuid().to_string(),
         cluster_id: reserved.cluster_id().into(),
         address: options.advertise.clone().unwrap_or_else(|| address.to_string()),
         engine_version: ENGINE_VERSION.into(),
         function_fingerprint: functions.fingerprint(),
-        shard_kind: "columnar".into(),
+        shard_kind: shard.kind().into(),
+    }
+}
+
+fn membership(options: &DatanodeOptions, request: RegisterRequest) -> Result<Membership> {
+    let secret = Secret::read(&options.secret_file)?;
+    let caller = Caller {
+        settings: options.rpc.clone(),
+        credentials: Credentials { secret, cluster: None, target: String::new() },
+        tls: options.tls.as_ref().map(Tls::read).transpose()?,
+        runtime: Handle::current(),
     };
     let coordinator = options.coordinator.clone();
     if coordinator.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {

@@ -13,22 +13,21 @@ use kestrel_planner::{
 use kestrel_proto::{DatanodeId, ErrorReport, Result, SqlState};
 use tokio::runtime::Handle;
 
-use super::{ClusterOptions, datanode_count};
+use super::{ClusterOptions, Shards};
 
 /// The address of a datanode in the coordinator's process.
 const HERE: &str = "local";
 
 /// Opens the datanodes of the directory; a new one gets as many as were asked for.
 pub(super) async fn open_datanodes(
-    options: &ClusterOptions,
-    catalog: &CatalogHandle,
+    (options, shards, catalog): (&ClusterOptions, &Shards, &CatalogHandle),
     functions: &Arc<FunctionRegistry>,
     runtime: &Handle,
 ) -> Result<Vec<Arc<LocalDatanode>>> {
     let known = catalog.snapshot().datanodes.clone();
-    let count = datanode_count(options, &known)?;
+    let count = shards.count;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let memory = QueryMemory::new(options.memory_limit / 4 * 3);
+    let memory = QueryMemory::new(shards.memory.datanodes);
     let turns = Turns::new(cores);
     let peers = Arc::new(Peers::default());
     let decoder = Arc::new(PlanDecoder::new(Arc::clone(functions)));
@@ -41,6 +40,7 @@ pub(super) async fn open_datanodes(
         settings.target_partitions = (cores / count as usize).max(1);
         settings.exchange = options.exchange.clone();
         settings.turns = turns.clone();
+        settings.shard = shards.settings(id)?;
         let decoder = Arc::clone(&decoder) as _;
         let handle = runtime.clone();
         let datanode = LocalDatanode::open(settings, Arc::clone(&peers), decoder, handle)?;
@@ -50,7 +50,7 @@ pub(super) async fn open_datanodes(
             name: id.name(),
             uuid: datanode.uuid().to_string(),
             address: HERE.into(),
-            shard_kind: "columnar".into(),
+            shard_kind: shards.kind.to_string(),
         });
         datanodes.push(datanode);
     }

@@ -8,10 +8,13 @@ mod local;
 mod options;
 mod processes;
 mod remote;
+mod server_start;
+mod servers;
+mod shards;
 
 pub use datanode::DatanodeProcess;
 pub use options::{
-    ClientOptions, ClusterOptions, DatanodeOptions, DatanodePlacement, NetworkOptions,
+    ClientOptions, ClusterOptions, DatanodeOptions, DatanodePlacement, NetworkOptions, ShardOptions,
 };
 
 use std::{fs, io::ErrorKind, net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -35,22 +38,23 @@ use kestrel_coordinator::{
 };
 use kestrel_datanode::LocalDatanode;
 use kestrel_planner::{
-    catalog::DatanodeDef, functions::FunctionRegistry, memory::QueryMemory,
-    operators::physical_rules,
+    functions::FunctionRegistry, memory::QueryMemory, operators::physical_rules,
 };
-use kestrel_proto::{Datanode, DatanodeHealth, DatanodeId, ErrorReport, Result, SqlState};
+use kestrel_proto::{Datanode, DatanodeHealth, DatanodeId, ErrorReport, Result};
 use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use fragments::FragmentRuntime;
 use listeners::CoordinatorListeners;
-use processes::{ChildCommand, Processes};
+use processes::{ChildCommand, ChildPlace, Processes};
 use remote::Remote;
+use servers::Servers;
+use shards::Shards;
 
 use crate::{http, pages::CoordinatorPage};
 
-/// Datanodes of a new cluster, unless it is told otherwise.
-const DEFAULT_DATANODES: u32 = 3;
+/// Then a datanode's process that does not stop is killed.
+const DATANODE_STOP_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long the end of a cluster waits for calls and connections that are under way.
 const WATCHERS_STOP_WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -69,6 +73,8 @@ pub struct Cluster {
     /// Ends the watchers.
     watchers_shutdown: CancellationToken,
     processes: Option<Processes>,
+    /// Of the databases that hold the shards, if they were started here.
+    servers: Option<Servers>,
     /// Fragments run here, clients are answered on the caller's runtime.
     _fragments: FragmentRuntime,
 }
@@ -92,19 +98,14 @@ impl Cluster {
         let rpc_address = local_address(&listeners.rpc);
         let metrics_address = local_address(&listeners.metrics);
         let catalog = CatalogHandle::open(options.data.clone()).await?;
+        let mut shards = Shards::open(&options, &catalog.snapshot().datanodes).await?;
         let fragments = FragmentRuntime::start()?;
         let functions = FunctionRegistry::new();
-        let datanodes = match listeners.rpc {
-            None => {
-                let handle = fragments.handle();
-                let here = local::open_datanodes(&options, &catalog, &functions, &handle).await?;
-                Datanodes::Here(here)
-            }
-            Some(listener) => {
-                Datanodes::Elsewhere(Box::new(Remote::open(&options, &catalog).await?), listener)
-            }
-        };
-        let cluster = query_cluster(&options, &datanodes, &functions, &fragments, &catalog)?;
+        let directory = (&options, &shards, &catalog);
+        let datanodes = Datanodes::open(listeners.rpc, directory, &functions, &fragments).await?;
+        let memory = QueryMemory::new(shards.memory.coordinator);
+        let cluster =
+            query_cluster(&options, &datanodes, memory, (&functions, &fragments), &catalog)?;
         let serve_options = clients::serve_options(&options.clients, &options.data, &catalog)?;
         let gate = Arc::clone(&serve_options.gate);
         let fixed_settings = clients::fixed_settings(&serve_options);
@@ -118,7 +119,8 @@ impl Cluster {
             Datanodes::Here(_) => engine.clean_up_after_crash().await?,
             Datanodes::Elsewhere(remote, listener) => {
                 remote.start(&mut watchers, listener, &options, &engine, &watchers_shutdown);
-                if let Some(commands) = child_commands(&options, &remote.members, rpc_address) {
+                let commands = child_commands(&options, &shards, &remote.members, rpc_address);
+                if let Some(commands) = commands {
                     processes = Some(Processes::start(commands));
                     remote.arrival().await?;
                 }
@@ -144,6 +146,7 @@ impl Cluster {
             watchers,
             watchers_shutdown,
             processes,
+            servers: shards.servers.take(),
             _fragments: fragments,
         })
     }
@@ -196,6 +199,9 @@ impl Cluster {
         if let Some(processes) = &self.processes {
             processes.end_restarts();
         }
+        if let Some(servers) = &self.servers {
+            servers.end_restarts();
+        }
         self.shutdown.cancel();
         if let Err(error) = (&mut self.server).await {
             tracing::warn!(%error, "the server's task was lost");
@@ -205,6 +211,10 @@ impl Cluster {
         finish(&mut self.watchers, WATCHERS_STOP_WAIT_MAX).await;
         if let Some(processes) = self.processes.take() {
             processes.stop().await;
+        }
+        // Datanodes in this process have ended their sessions, or have them ended now.
+        if let Some(servers) = self.servers.take() {
+            servers.stop().await;
         }
     }
 }
@@ -230,6 +240,25 @@ fn local_address(listener: &Option<TcpListener>) -> Option<SocketAddr> {
 }
 
 impl Datanodes {
+    /// Those of this directory; elsewhere, if there is a port where they can register.
+    async fn open(
+        rpc: Option<TcpListener>,
+        (options, shards, catalog): (&ClusterOptions, &Shards, &CatalogHandle),
+        functions: &Arc<FunctionRegistry>,
+        fragments: &FragmentRuntime,
+    ) -> Result<Self> {
+        match rpc {
+            None => {
+                let (directory, handle) = ((options, shards, catalog), fragments.handle());
+                Ok(Self::Here(local::open_datanodes(directory, functions, &handle).await?))
+            }
+            Some(listener) => {
+                let remote = Remote::open(options, shards, catalog).await?;
+                Ok(Self::Elsewhere(Box::new(remote), listener))
+            }
+        }
+    }
+
     fn here(&self) -> Vec<Arc<LocalDatanode>> {
         match self {
             Self::Here(datanodes) => datanodes.clone(),
@@ -238,30 +267,11 @@ impl Datanodes {
     }
 }
 
-/// How many datanodes the cluster has.
-///
-/// # Errors
-/// 55000 when the directory has another number than was asked for.
-fn datanode_count(options: &ClusterOptions, known: &[DatanodeDef]) -> Result<u32> {
-    match (options.datanodes, known.len() as u32) {
-        (asked, 0) => Ok(asked.unwrap_or(DEFAULT_DATANODES).max(1)),
-        (Some(asked), there) if asked != there => Err(ErrorReport::new(
-            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!(
-                "\"{}\" is the directory of a cluster with {there} datanodes, not {asked}",
-                options.data.display()
-            ),
-        )
-        .hint("Leave out --datanodes.")),
-        (_, there) => Ok(there),
-    }
-}
-
 fn query_cluster(
     options: &ClusterOptions,
     datanodes: &Datanodes,
-    functions: &Arc<FunctionRegistry>,
-    fragments: &FragmentRuntime,
+    memory: QueryMemory,
+    (functions, fragments): (&Arc<FunctionRegistry>, &FragmentRuntime),
     catalog: &CatalogHandle,
 ) -> Result<query::Cluster> {
     let (datanodes, members) = match datanodes {
@@ -274,7 +284,6 @@ fn query_cluster(
             (datanodes.collect(), remote.members.clone())
         }
     };
-    let memory = QueryMemory::new(options.memory_limit / 4);
     Ok(query::Cluster {
         datanodes,
         state: slice_zero_state(&memory, functions, &options.data)?,
@@ -291,6 +300,7 @@ fn query_cluster(
 /// The command lines of datanodes that are to be started here.
 fn child_commands(
     options: &ClusterOptions,
+    shards: &Shards,
     members: &[Arc<Member>],
     rpc_address: Option<SocketAddr>,
 ) -> Option<Vec<ChildCommand>> {
@@ -300,7 +310,7 @@ fn child_commands(
         return None;
     };
     let rpc_address = rpc_address?;
-    let memory = options.memory_limit / 4 * 3 / members.len().max(1);
+    let memory = shards.memory.datanodes / members.len().max(1);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let text = |path: &Path| path.display().to_string();
     let port = |first: u16, at: usize| if first == 0 { 0 } else { first + at as u16 };
@@ -326,7 +336,15 @@ fn child_commands(
             add("--tls-key", text(&tls.key));
             add("--tls-ca", text(&tls.ca));
         }
-        ChildCommand { datanode: member.id(), program: program.clone(), arguments }
+        arguments.extend(shards.arguments(member.id()));
+        ChildCommand {
+            datanode: member.id(),
+            what: "process",
+            program: program.clone(),
+            arguments,
+            place: ChildPlace::Here,
+            stop_wait_max: DATANODE_STOP_WAIT_MAX,
+        }
     };
     Some(members.iter().enumerate().map(command).collect())
 }

@@ -15,6 +15,8 @@ use kestrel_coordinator::{
 use kestrel_datanode::exchange::ExchangeSettings;
 use kestrel_proto::rpc::{Compression, RpcSettings, TlsFiles};
 
+use crate::shards::{ShardDatabase, ShardKind};
+
 /// How a coordinator is started, alone or with its datanodes.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
@@ -32,6 +34,8 @@ pub struct ClusterOptions {
     pub cache_size: Option<usize>,
     /// Where the datanodes are.
     pub placement: DatanodePlacement,
+    /// Where their shards' rows are.
+    pub shards: ShardOptions,
     /// What is said between processes.
     pub network: NetworkOptions,
     /// The bounds of the exchange on datanodes here, and on those that are started from here.
@@ -105,6 +109,16 @@ pub enum DatanodePlacement {
     Elsewhere,
 }
 
+/// Where the rows of a cluster's shards are.
+#[derive(Clone, Debug, Default)]
+pub struct ShardOptions {
+    /// `None`: as the directory has it; columnar files in a new one.
+    pub kind: Option<ShardKind>,
+    /// The databases of [`ShardKind::Kes`], in the order of the datanodes' ids. Empty: where the
+    /// datanodes are started from here, so are servers for their databases, in the data directory.
+    pub databases: Vec<ShardDatabase>,
+}
+
 /// What is said between processes, and how.
 #[derive(Clone, Debug)]
 pub struct NetworkOptions {
@@ -149,6 +163,8 @@ pub struct DatanodeOptions {
     pub secret_file: PathBuf,
     /// Mutual TLS.
     pub tls: Option<TlsFiles>,
+    /// The database of its shard; `None`: files in its directory.
+    pub shard: Option<ShardDatabase>,
     /// Bytes of memory for queries.
     pub memory_limit: usize,
     /// Execution partitions of one operator; `None`: one for each core.

@@ -1,8 +1,12 @@
-//! Datanodes as child processes: started, watched, started again when they die.
+//! Datanodes, and the local servers of their databases, as child processes: started, watched,
+//! started again when they die.
 //!
 //! A child ends when its standard input does. So it also ends when this process is killed.
 
 use std::{
+    fs::OpenOptions,
+    io,
+    os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     process::Stdio,
     sync::Arc,
@@ -17,23 +21,37 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Before a datanode that has died is started again; doubled each time.
+use crate::server_user::{self, ServerUser};
+
+/// Before one that has died is started again; doubled each time.
 const RESTART_WAIT: Duration = Duration::from_millis(100);
 const RESTART_WAIT_MAX: Duration = Duration::from_secs(5);
 /// One that has lived for so long is started again at once.
 const LIFE_OF_THE_WELL: Duration = Duration::from_secs(10);
-/// Then a child that does not stop is killed.
-const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// One datanode's command line.
+/// A child's command line.
 #[derive(Clone, Debug)]
 pub(super) struct ChildCommand {
     pub(super) datanode: DatanodeId,
+    /// What of the datanode it is, for the log.
+    pub(super) what: &'static str,
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<String>,
+    pub(super) place: ChildPlace,
+    /// How long it may take to stop; then it is killed.
+    pub(super) stop_wait_max: Duration,
 }
 
-/// The datanodes' processes.
+/// Where a child runs.
+#[derive(Clone, Debug)]
+pub(super) enum ChildPlace {
+    /// As this process does, and its errors are ours.
+    Here,
+    /// In a directory, perhaps as another user, and what it says goes to the end of a file.
+    Apart { directory: PathBuf, user: Option<ServerUser>, log: PathBuf },
+}
+
+/// One process for each datanode.
 pub(super) struct Processes {
     /// By datanode id; `None`: it does not run now.
     pids: Arc<Mutex<Vec<Option<u32>>>>,
@@ -80,7 +98,7 @@ async fn keep_alive(
     shutdown: CancellationToken,
     no_restarts: CancellationToken,
 ) {
-    let datanode = command.datanode;
+    let (datanode, what) = (command.datanode, command.what);
     let note = |pid| {
         if let Some(place) = pids.lock().get_mut(datanode.0 as usize) {
             *place = pid;
@@ -96,17 +114,17 @@ async fn keep_alive(
                 let stdin = child.stdin.take();
                 tokio::select! {
                     status = child.wait() => match status {
-                        Ok(status) => tracing::error!(%datanode, %status, "the process has ended"),
-                        Err(error) => tracing::error!(%datanode, %error, "the process was lost"),
+                        Ok(status) => tracing::error!(%datanode, %status, "the {what} has ended"),
+                        Err(error) => tracing::error!(%datanode, %error, "the {what} was lost"),
                     },
                     () = shutdown.cancelled() => {
                         drop(stdin);
-                        stop(child).await;
+                        stop(child, &command).await;
                     }
                 }
                 note(None);
             }
-            Err(error) => tracing::error!(%datanode, %error, "the process cannot be started"),
+            Err(error) => tracing::error!(%datanode, %error, "the {what} cannot be started"),
         }
         if started.elapsed() > LIFE_OF_THE_WELL {
             wait = RESTART_WAIT;
@@ -119,10 +137,23 @@ async fn keep_alive(
     }
 }
 
-fn spawn(command: &ChildCommand) -> std::io::Result<Child> {
-    Command::new(&command.program)
+fn spawn(command: &ChildCommand) -> io::Result<Child> {
+    let mut child = match &command.place {
+        ChildPlace::Here => {
+            let mut child = Command::new(&command.program);
+            child.envs(crate::logging::variables_for_children());
+            child
+        }
+        ChildPlace::Apart { directory, user, log } => {
+            let child = server_user::command(&command.program, directory, user.as_ref());
+            let log = OpenOptions::new().append(true).create(true).mode(0o600).open(log)?;
+            let mut child = Command::from(child);
+            child.stderr(log);
+            child
+        }
+    };
+    child
         .args(&command.arguments)
-        .envs(crate::logging::variables_for_children())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         // Ctrl-C is for this process, which stops its children when nothing needs them any more.
@@ -132,10 +163,11 @@ fn spawn(command: &ChildCommand) -> std::io::Result<Child> {
 }
 
 /// The end of its input has told the child to stop in order.
-async fn stop(mut child: Child) {
-    if tokio::time::timeout(STOP_WAIT_MAX, child.wait()).await.is_err() {
+async fn stop(mut child: Child, command: &ChildCommand) {
+    if tokio::time::timeout(command.stop_wait_max, child.wait()).await.is_err() {
         // Dropped, and with that killed.
-        tracing::warn!(pid = child.id(), "a datanode does not stop: it is killed");
+        let (pid, what) = (child.id(), command.what);
+        tracing::warn!(pid, "a {what} does not stop: it is killed");
     }
 }
 
@@ -148,7 +180,14 @@ mod tests {
 
     /// A process that lives until its input ends.
     fn start() -> Processes {
-        let command = ChildCommand { datanode: DN1, program: "cat".into(), arguments: Vec::new() };
+        let command = ChildCommand {
+            datanode: DN1,
+            what: "cat",
+            program: "cat".into(),
+            arguments: Vec::new(),
+            place: ChildPlace::Here,
+            stop_wait_max: PATIENCE,
+        };
         Processes::start(vec![command])
     }
 
@@ -177,6 +216,41 @@ mod tests {
         // 123 (cat) S <parent> <process group> …
         let group = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(2));
         assert_eq!(group, Some(id.to_string().as_str()), "{stat}");
+        tokio::time::timeout(PATIENCE, processes.stop()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_that_runs_apart_has_a_log_and_hardly_any_environment() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        std::fs::write(&log, "before\n").unwrap();
+        let place = ChildPlace::Apart {
+            directory: directory.path().to_path_buf(),
+            user: None,
+            log: log.clone(),
+        };
+        let script = "echo \"$HOME $PWD ${CARGO_MANIFEST_DIR-none}\" >&2; cat";
+        let command = ChildCommand {
+            datanode: DN1,
+            what: "script",
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            place,
+            stop_wait_max: PATIENCE,
+        };
+        let processes = Processes::start(vec![command]);
+        let started = Instant::now();
+        let said = loop {
+            let said = std::fs::read_to_string(&log).unwrap();
+            if said.lines().count() == 2 {
+                break said;
+            }
+            assert!(started.elapsed() < PATIENCE, "it says nothing: {said}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        let place = directory.path().canonicalize().unwrap();
+        let expected = format!("before\n{} {} none\n", directory.path().display(), place.display());
+        assert_eq!(said, expected);
         tokio::time::timeout(PATIENCE, processes.stop()).await.unwrap();
     }
 

@@ -16,7 +16,8 @@ use kestrel_proto::{
 use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClusterOptions, datanode_count};
+use super::{ClusterOptions, Shards};
+use crate::shards::ShardKind;
 
 /// Between two looks whether all datanodes have come.
 const ARRIVAL_POLL: Duration = Duration::from_millis(20);
@@ -33,11 +34,15 @@ pub(super) struct Remote {
 
 impl Remote {
     /// The members that the catalog knows; a new catalog gets as many as were asked for.
-    pub(super) async fn open(options: &ClusterOptions, catalog: &CatalogHandle) -> Result<Self> {
+    pub(super) async fn open(
+        options: &ClusterOptions,
+        shards: &Shards,
+        catalog: &CatalogHandle,
+    ) -> Result<Self> {
         let known = catalog.snapshot().datanodes.clone();
-        let count = datanode_count(options, &known)?;
+        let count = shards.count;
         if known.is_empty() {
-            let datanodes = (0..count).map(expected).collect();
+            let datanodes = (0..count).map(|id| expected(id, shards.kind)).collect();
             let change = CatalogChange::SetDatanodes { datanodes, bucket_map_version: 1 };
             catalog.commit(None, vec![change], Utc::now()).await?;
         }
@@ -126,12 +131,12 @@ impl Remote {
 }
 
 /// A datanode that has not registered yet.
-fn expected(id: u32) -> DatanodeDef {
+fn expected(id: u32, shard_kind: ShardKind) -> DatanodeDef {
     DatanodeDef {
         id,
         name: DatanodeId(id).name(),
         uuid: String::new(),
         address: String::new(),
-        shard_kind: "columnar".into(),
+        shard_kind: shard_kind.to_string(),
     }
 }

@@ -26,7 +26,9 @@ use uuid::Uuid;
 use super::DatanodePage;
 use crate::{
     client::Client,
-    cluster::{ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions},
+    cluster::{
+        ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions,
+    },
     http::Page,
 };
 
@@ -43,6 +45,7 @@ async fn cluster(directory: &TempDir) -> Cluster {
         memory_limit: 512 << 20,
         cache_size: None,
         placement: DatanodePlacement::OneProcess,
+        shards: ShardOptions::default(),
         network: NetworkOptions::default(),
         exchange: ExchangeSettings::default(),
         metrics_listen: Some(any_port),

@@ -1,14 +1,17 @@
 //! A Kestrel cluster in a temporary directory: its coordinator in this process, its datanodes here
-//! or, with `KESTREL_TEST_PROCESSES=1`, each in a process of its own.
+//! or, with `KESTREL_TEST_PROCESSES=1`, each in a process of its own; their shards in files or, with
+//! `KESTREL_TEST_SHARDS=kes`, in databases.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use kestrel::cluster::{ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions};
+use kestrel::cluster::{
+    ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions,
+};
 use kestrel_coordinator::query::QueryLimits;
 use kestrel_datanode::exchange::ExchangeSettings;
 use tempfile::TempDir;
 
-use super::Session;
+use super::{Session, shards::suite_shards};
 
 /// Memory of a test cluster: little, but enough for small queries.
 const MEMORY_LIMIT: usize = 512 << 20;
@@ -26,6 +29,16 @@ impl TestCluster {
     pub(crate) async fn start(datanodes: u32) -> Self {
         let directory = TempDir::new().unwrap();
         let cluster = start(&directory, Some(datanodes)).await;
+        Self { cluster, directory }
+    }
+
+    /// Starts one whose shards are these.
+    pub(crate) async fn start_on(datanodes: u32, shards: ShardOptions) -> Self {
+        let directory = TempDir::new().unwrap();
+        let options =
+            ClusterOptions { shards, ..options(&directory, Some(datanodes), placement()) };
+        let cluster = Cluster::start(options).await;
+        let cluster = cluster.unwrap_or_else(|e| panic!("the cluster does not start: {e}"));
         Self { cluster, directory }
     }
 
@@ -107,6 +120,7 @@ pub(crate) fn options(
         memory_limit: MEMORY_LIMIT,
         cache_size: None,
         placement,
+        shards: suite_shards(directory.path(), datanodes),
         network: NetworkOptions::default(),
         exchange: ExchangeSettings::default(),
         metrics_listen: None,

@@ -1,10 +1,12 @@
 //! What the tests stand on: a PostgreSQL 15 and clusters of their own, and sessions with either.
 
 mod cluster;
+pub(crate) mod kes;
 mod network;
 mod process;
 mod proxy;
 mod session;
+mod shards;
 
 use kestrel::postgres::{Programs, TempPostgres};
 
@@ -13,6 +15,7 @@ pub(crate) use network::Network;
 pub(crate) use process::{Ended, Kestrel, run_kestrel};
 pub(crate) use proxy::{Fault, FaultProxy};
 pub(crate) use session::{Answer, Failure, Session};
+pub(crate) use shards::{ShardServers, SuiteShards};
 
 /// A PostgreSQL for one test; `None`: the test is to be skipped, because `KESTREL_TEST_SKIP` says
 /// so. Missing programs fail the test in one line that says how to install them.

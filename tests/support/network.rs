@@ -3,7 +3,10 @@
 
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
-use kestrel::cluster::{Cluster, DatanodePlacement};
+use kestrel::{
+    cluster::{Cluster, ClusterOptions, DatanodePlacement},
+    shards::ShardDatabase,
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
@@ -42,10 +45,24 @@ impl Network {
     pub(crate) async fn start_with(count: u32, arguments: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         let options = options(&directory, Some(count), DatanodePlacement::Elsewhere);
+        Self::start_on(directory, options, arguments).await
+    }
+
+    /// Starts one of these options, whose datanodes are to be started by others.
+    pub(crate) async fn start_on(
+        directory: TempDir,
+        options: ClusterOptions,
+        arguments: &[&str],
+    ) -> Self {
+        let count = options.datanodes.unwrap_or_default();
+        let databases = options.shards.databases.clone();
         let cluster = Cluster::start(options).await.unwrap_or_else(|e| panic!("{e}"));
         let coordinator = cluster.rpc_address().unwrap();
         let mut datanodes = Vec::new();
         for number in 1..=count {
+            let database = databases.get(number as usize - 1);
+            let mut arguments: Vec<String> = arguments.iter().map(|a| a.to_string()).collect();
+            arguments.extend(database.into_iter().flat_map(ShardDatabase::arguments));
             let datanode = NetworkDatanode::start(number, &directory, coordinator, arguments);
             datanodes.push(datanode.await);
         }
@@ -86,7 +103,7 @@ impl NetworkDatanode {
         number: u32,
         directory: &TempDir,
         coordinator: SocketAddr,
-        more: &[&str],
+        more: Vec<String>,
     ) -> Self {
         let proxy = FaultProxy::start().await;
         let name = format!("dn{number}");
@@ -104,7 +121,7 @@ impl NetworkDatanode {
         ] {
             arguments.extend([flag.into(), value]);
         }
-        arguments.extend(more.iter().map(|argument| argument.to_string()));
+        arguments.extend(more);
         let (child, stdout, address) = spawn(&arguments).await;
         proxy.lead_to(address);
         Self { proxy, arguments, child, _stdout: stdout }

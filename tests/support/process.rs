@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Session, in_processes};
+use super::{Session, SuiteShards, in_processes};
 
 /// Starting, stopping and failing take less.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,6 +41,10 @@ impl Kestrel {
         command.arg(data).args(arguments);
         if in_processes() {
             command.arg("--processes");
+        }
+        // Then it starts servers of its own. What the arguments say goes before.
+        if SuiteShards::from_env() != SuiteShards::Columnar && !arguments.contains(&"--shards") {
+            command.args(["--shards", "kes"]);
         }
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());

@@ -2,17 +2,16 @@
 //! them, each direction by itself.
 
 use std::{
+    io,
     net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpListener, TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UnixStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
@@ -45,11 +44,21 @@ pub(crate) struct Faults {
     breaks: u32,
 }
 
+/// Where a service listens.
+#[derive(Clone, Debug)]
+enum Upstream {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+type Reader = Box<dyn AsyncRead + Send + Unpin>;
+type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
 /// Stands before one service.
 pub(crate) struct FaultProxy {
     address: SocketAddr,
     faults: watch::Sender<Faults>,
-    upstream: watch::Sender<Option<SocketAddr>>,
+    upstream: watch::Sender<Option<Upstream>>,
     task: JoinHandle<()>,
 }
 
@@ -78,7 +87,12 @@ impl FaultProxy {
 
     /// Where they are led.
     pub(crate) fn lead_to(&self, upstream: SocketAddr) {
-        self.upstream.send_replace(Some(upstream));
+        self.upstream.send_replace(Some(Upstream::Tcp(upstream)));
+    }
+
+    /// The same, to a Unix socket.
+    pub(crate) fn lead_to_socket(&self, socket: &Path) {
+        self.upstream.send_replace(Some(Upstream::Unix(socket.to_path_buf())));
     }
 
     /// From now on.
@@ -104,17 +118,17 @@ impl Drop for FaultProxy {
 async fn connection(
     client: TcpStream,
     faults: watch::Sender<Faults>,
-    upstream: watch::Sender<Option<SocketAddr>>,
+    upstream: watch::Sender<Option<Upstream>>,
 ) {
     let mut known = upstream.subscribe();
-    let Ok(address) = known.wait_for(Option::is_some).await.map(|address| *address) else { return };
-    let Some(address) = address else { return };
-    let Ok(server) = TcpStream::connect(address).await else { return };
-    for stream in [&client, &server] {
-        let _ = stream.set_nodelay(true);
-    }
-    let ((from_client, to_client), (from_server, to_server)) =
-        (client.into_split(), server.into_split());
+    let Ok(upstream) = known.wait_for(Option::is_some).await.map(|upstream| upstream.clone())
+    else {
+        return;
+    };
+    let Some(upstream) = upstream else { return };
+    let Ok((from_server, to_server)) = upstream.connect().await else { return };
+    let _ = client.set_nodelay(true);
+    let (from_client, to_client) = client.into_split();
     let faults = Arc::new(faults);
     let mut changes = faults.subscribe();
     let breaks = changes.borrow().breaks;
@@ -125,10 +139,27 @@ async fn connection(
     }
 }
 
+impl Upstream {
+    async fn connect(&self) -> io::Result<(Reader, Writer)> {
+        Ok(match self {
+            Self::Tcp(address) => {
+                let server = TcpStream::connect(address).await?;
+                server.set_nodelay(true)?;
+                let (from, to) = server.into_split();
+                (Box::new(from), Box::new(to))
+            }
+            Self::Unix(socket) => {
+                let (from, to) = UnixStream::connect(socket).await?.into_split();
+                (Box::new(from), Box::new(to))
+            }
+        })
+    }
+}
+
 /// Moves bytes until one side ends.
 async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
     faults: &watch::Sender<Faults>,
     of: fn(&mut Faults) -> &mut Fault,
 ) {

@@ -129,8 +129,9 @@ fn reachable(request: Request<RegisterRequest>) -> RegisterRequest {
 /// The datanode that asks, if it may come in. Pure.
 ///
 /// # Errors
-/// 42704 for a name that the cluster does not have; 55000 for another engine, another cluster's
-/// directory, or another directory than this datanode's.
+/// 42704 for a name that the cluster does not have; 55000 for another engine, another kind of
+/// shards than the cluster has, another cluster's directory, or another directory than this
+/// datanode's.
 fn admitted<'a>(
     request: &RegisterRequest,
     catalog: &'a Catalog,
@@ -159,6 +160,14 @@ fn admitted<'a>(
             "datanode \"{name}\" and the coordinator have different functions"
         ))
         .hint("Install one version of Kestrel everywhere."));
+    }
+    if request.shard_kind != known.shard_kind {
+        let (theirs, ours) = (&request.shard_kind, &known.shard_kind);
+        return Err(refused(format!(
+            "the shard of datanode \"{name}\" is of kind \"{theirs}\", and the cluster's are of \
+             kind \"{ours}\""
+        ))
+        .hint(format!("Start the datanode with --shard-kind {ours}: a cluster has one kind.")));
     }
     let hint = "Give the directory that this datanode was started with before, or an empty one.";
     if !request.cluster_id.is_empty() && request.cluster_id != cluster.to_string() {
@@ -236,6 +245,7 @@ mod tests {
             (RegisterRequest { uuid: "other".into(), ..good.clone() }, state),
             (RegisterRequest { engine_version: "old".into(), ..good.clone() }, state),
             (RegisterRequest { function_fingerprint: 8, ..good.clone() }, state),
+            (RegisterRequest { shard_kind: "kes".into(), ..good.clone() }, state),
             (RegisterRequest { cluster_id: Uuid::new_v4().to_string(), ..good }, state),
         ] {
             let found = admitted(&request, &catalog, cluster, 7);
