@@ -156,7 +156,7 @@ mod tests {
             (V::Utf8View(Some("a".into())), T::Char(3), "'a'::pg_catalog.bpchar"),
             (V::Utf8View(Some("{}".into())), T::Jsonb, "'{}'::pg_catalog.jsonb"),
             (V::Date32(Some(0)), T::Date, "'1970-01-01'::pg_catalog.date"),
-            (V::Date32(Some(-719_529)), T::Date, "'0001-12-31 BC'::pg_catalog.date"),
+            (V::Date32(Some(-719_163)), T::Date, "'0001-12-31 BC'::pg_catalog.date"),
             (V::Time64Microsecond(Some(86_400_000_000)), T::Time, "'24:00:00'::pg_catalog.time"),
             (
                 V::TimestampMicrosecond(Some(-1), None),
