@@ -89,6 +89,9 @@ impl Commit {
         match self.end(datanode, TransactionEnd::Commit, settings.end_wait).await {
             Ok(_) => Ok(()),
             Err(error) if error.sqlstate == SqlState::DATANODE_LOST => {
+                // It may never have heard of it: its transaction, and the locks, must not stay.
+                let commit = self.clone();
+                tokio::spawn(async move { commit.roll_back(&on).await });
                 Err(unknown(datanode, &error))
             }
             Err(error) => {
