@@ -1,4 +1,5 @@
-//! A database that is stopped, killed and started again while clients read and write.
+//! A database that is stopped, killed and started again while clients read and write; a datanode
+//! that never hears of a COMMIT.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{Answer, Failure, Session, ShardServers, TestCluster};
+use kestrel::cluster::{ClusterOptions, DatanodePlacement};
+use tempfile::TempDir;
+
+use crate::support::{
+    Answer, Failure, Fault, Network, Session, ShardServers, TestCluster, options,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const WRITERS: usize = 2;
@@ -182,4 +188,38 @@ async fn clients_go_on_when_a_database_does() {
     assert!(clients.errors.load(Ordering::Relaxed) > 0, "nobody has noticed anything");
     check(&clients, &session, &databases(&servers).await).await;
     cluster.stop().await;
+}
+
+/// Its connection breaks when COMMIT is on its way to the datanode: what nobody can end any more does
+/// not stay open, and locks nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_never_arrives_leaves_no_transaction() {
+    let Some(servers) = ShardServers::start(2) else { return };
+    let directory = TempDir::new().unwrap();
+    let options = options(&directory, Some(2), DatanodePlacement::Elsewhere);
+    let options = ClusterOptions { shards: servers.options(), ..options };
+    let network = Network::start_on(directory, options, &[]).await;
+    let session = network.session().await;
+    let databases = databases(&servers).await;
+    let [first, _] = keys(&session, &databases).await;
+    session.run_all(["BEGIN".to_string(), format!("INSERT INTO t VALUES ({}, 1)", first[0])]).await;
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE backend_xid IS NOT NULL";
+    assert_eq!(databases[0].value(open).await, "1");
+    let proxy = &network.datanodes[0].proxy;
+    proxy.set(Fault::Hold, Fault::None);
+    let committing = tokio::spawn(async move { session.run("COMMIT").await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    proxy.break_connections();
+    proxy.set(Fault::None, Fault::None);
+    let answer = committing.await.unwrap();
+    assert_eq!(answer.sqlstate(), Some("08007"), "{answer}");
+    let started = Instant::now();
+    while databases[0].value(open).await != "0" {
+        assert!(started.elapsed() < PATIENCE, "the transaction stays open");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let session = network.session().await;
+    network.all_up().await;
+    assert_eq!(session.value("SELECT count(*) FROM t").await, "0");
+    network.stop().await;
 }
