@@ -86,7 +86,7 @@ fn copy_data(round: u64) -> String {
 /// Writes, by statements and by COPY in turns, until one fails; how many did not.
 async fn fill(session: &Session) -> (u64, Failure) {
     for round in 0..BOUND {
-        let written = if round % 2 == 0 {
+        let written = if round.is_multiple_of(2) {
             match session.run(&insert(round)).await {
                 Answer::Error(failure) => Err(failure),
                 _ => Ok(()),

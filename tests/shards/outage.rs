@@ -160,11 +160,12 @@ async fn clients_go_on_when_a_database_does() {
     let clients = Arc::new(Clients::default());
     let mut running = Vec::new();
     for _ in 0..WRITERS {
-        let (clients, keys, session) = (clients.clone(), keys.clone(), cluster.session().await);
+        let (clients, keys, session) =
+            (Arc::clone(&clients), keys.clone(), cluster.session().await);
         running.push(tokio::spawn(async move { clients.write(session, keys).await }));
     }
     for _ in 0..READERS {
-        let (clients, session) = (clients.clone(), cluster.session().await);
+        let (clients, session) = (Arc::clone(&clients), cluster.session().await);
         running.push(tokio::spawn(async move { clients.read(session).await }));
     }
     clients.go_on("at the start").await;

@@ -60,7 +60,7 @@ fn cases(place: usize, step: Step) -> Vec<Case> {
     for moment in [Moment::Before, Moment::After] {
         for victim in VICTIMS {
             let number = cases.len() + 1;
-            let ddl = (number + place) % 2 == 0;
+            let ddl = (number + place).is_multiple_of(2);
             let writes = if step.writes == BOTH { Writes::Both { ddl } } else { step.writes };
             let step = Step { writes, ..step };
             cases.push(Case { number: number as i64, step, moment, victim });
