@@ -1,7 +1,11 @@
-//! Shards in databases: the local servers of `kestrel up`, one kind in a cluster, and the servers
-//! and disguises that other tests stand on.
+//! Shards in databases: the local servers of `kestrel up`, one kind in a cluster, crashes of all that
+//! takes part in a commit, databases that stop or are full, and the servers and disguises that other
+//! tests stand on.
 
+mod crash;
 mod disguise;
+mod full_disk;
 mod kinds;
 mod local_servers;
+mod outage;
 mod rows;

@@ -7,6 +7,7 @@ mod process;
 mod proxy;
 mod session;
 mod shards;
+mod statement_proxy;
 
 use kestrel::postgres::{Programs, TempPostgres};
 
@@ -16,6 +17,7 @@ pub(crate) use process::{Ended, Kestrel, run_kestrel};
 pub(crate) use proxy::{Fault, FaultProxy};
 pub(crate) use session::{Answer, Failure, Session};
 pub(crate) use shards::{ShardServers, SuiteShards};
+pub(crate) use statement_proxy::{Held, Moment, StatementProxy};
 
 /// A PostgreSQL for one test; `None`: the test is to be skipped, because `KESTREL_TEST_SKIP` says
 /// so. Missing programs fail the test in one line that says how to install them.

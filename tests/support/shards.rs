@@ -75,6 +75,26 @@ impl ShardServers {
         (proxies, ShardOptions { kind: Some(ShardKind::Kes), databases })
     }
 
+    /// kill -9 of the server and of all its processes at once, so that no session ends what it does.
+    pub(crate) async fn kill(&self, index: usize) {
+        let file = self.server(index).socket_directory().join("data/postmaster.pid");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let postmaster: u32 = text.lines().next().unwrap().trim().parse().unwrap();
+        let mut processes = vec![postmaster.to_string()];
+        for process in std::fs::read_dir("/proc").unwrap().flatten() {
+            // 4711 (postgres) S 4700 …: the fourth is its parent's.
+            let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+            let fields = stat.rsplit(')').next().unwrap_or_default();
+            if fields.split_whitespace().nth(1) == Some(postmaster.to_string().as_str()) {
+                processes.push(process.file_name().to_string_lossy().into_owned());
+            }
+        }
+        // A session may have ended by itself meanwhile: then kill complains, and has killed the rest.
+        let mut kill = tokio::process::Command::new("kill");
+        kill.args(["-s", "KILL"]).args(&processes).stderr(std::process::Stdio::null());
+        kill.status().await.unwrap();
+    }
+
     /// Starts a server again that was stopped or killed.
     pub(crate) async fn start_again(&self, index: usize) {
         let started = Instant::now();

@@ -89,6 +89,9 @@ impl Commit {
         match self.end(datanode, TransactionEnd::Commit, settings.end_wait).await {
             Ok(_) => Ok(()),
             Err(error) if error.sqlstate == SqlState::DATANODE_LOST => {
+                // It may never have heard of it: its transaction, and the locks, must not stay.
+                let commit = self.clone();
+                tokio::spawn(async move { commit.roll_back(&on).await });
                 Err(unknown(datanode, &error))
             }
             Err(error) => {
@@ -166,21 +169,28 @@ impl Commit {
     /// is not heard recovery finds: it is prepared and not decided.
     async fn undo(&self, participants: &BTreeSet<DatanodeId>) {
         let ends = [TransactionEnd::Rollback, TransactionEnd::RollbackPrepared];
-        self.end_all(participants, &ends).await;
+        if !self.end_all(participants, &ends).await {
+            self.shards.wake.notify_one();
+        }
     }
 
-    async fn end_all(&self, datanodes: &BTreeSet<DatanodeId>, ends: &[TransactionEnd]) {
+    /// Whether all have heard it.
+    async fn end_all(&self, datanodes: &BTreeSet<DatanodeId>, ends: &[TransactionEnd]) -> bool {
         let end_one = |id| self.end_one(id, ends);
-        join_all(datanodes.iter().copied().map(end_one)).await;
+        let heard = join_all(datanodes.iter().copied().map(end_one)).await;
+        heard.into_iter().all(|heard| heard)
     }
 
-    async fn end_one(&self, id: DatanodeId, ends: &[TransactionEnd]) {
+    async fn end_one(&self, id: DatanodeId, ends: &[TransactionEnd]) -> bool {
+        let mut is_heard = true;
         for end in ends {
             if let Err(error) = self.end(id, *end, self.shards.settings.end_wait).await {
                 let transaction = transaction_name(self.transaction, self.epoch);
                 tracing::warn!(datanode = %id, transaction, ?end, %error, "left to recovery");
+                is_heard = false;
             }
         }
+        is_heard
     }
 
     /// It is decided: the client hears of it when all have committed, or when that takes too long.

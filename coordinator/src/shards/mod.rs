@@ -27,7 +27,7 @@ pub use work::{BlockSnapshot, ShardWork};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -86,6 +86,8 @@ pub struct Shards {
     pub counts: Counts,
     /// What the last round of recovery has seen prepared.
     in_doubt: Mutex<Vec<InDoubt>>,
+    /// It has not seen all datanodes: something may be prepared where it has not looked.
+    is_unseen: AtomicBool,
     /// A round of recovery is needed soon.
     wake: Notify,
 }

@@ -16,7 +16,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -49,8 +49,9 @@ pub struct InDoubt {
 /// What was prepared on each datanode that has answered.
 type Prepared = BTreeMap<DatanodeId, Vec<PreparedTransaction>>;
 
-/// Runs rounds until `shutdown`: at once, every ten seconds, when a commit was not acknowledged, and
-/// every second while something is in doubt.
+/// Runs rounds until `shutdown`: at once, every ten seconds, when a commit or a rollback was not
+/// acknowledged, and every second while something is in doubt or a datanode or its database gives no
+/// answer.
 pub async fn watch(catalog: CatalogHandle, cluster: Cluster, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -64,7 +65,9 @@ async fn rounds(catalog: &CatalogHandle, cluster: &Cluster) {
         if catalog.snapshot().shard_kind() == KES {
             round(catalog, cluster).await;
         }
-        let is_in_doubt = !shards.in_doubt().is_empty() || !shards.latch.in_doubt().is_empty();
+        let is_in_doubt = !shards.in_doubt().is_empty()
+            || !shards.latch.in_doubt().is_empty()
+            || shards.is_unseen.load(Ordering::Relaxed);
         let settings = &shards.settings;
         let wait = if is_in_doubt { settings.doubt_interval } else { settings.recovery_interval };
         tokio::select! {
@@ -113,8 +116,13 @@ pub async fn recover(
     let decided = decided();
     let orders = orders(&before, (&active, epoch), &decided);
     join_all(orders.into_iter().map(|order| carry_out(datanodes, order, wait))).await;
+    // Before Q: one that is left in doubt while Q is read may have been prepared after its datanode
+    // has answered.
+    let doubtful = shards.latch.in_doubt();
     let after = prepared(datanodes, wait).await;
-    for (transaction, on) in shards.latch.in_doubt() {
+    let seen = datanodes.iter().filter(|datanode| after.contains_key(&datanode.id()));
+    shards.is_unseen.store(seen.count() < datanodes.len(), Ordering::Relaxed);
+    for (transaction, on) in doubtful {
         let is_there = |datanode: &DatanodeId| match (before.get(datanode), after.get(datanode)) {
             (Some(_), Some(after)) => after.iter().any(|p| p.transaction == transaction),
             (_, _) => true,
