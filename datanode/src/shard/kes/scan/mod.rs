@@ -67,6 +67,7 @@ pub(super) fn plan(store: &Arc<StoreState>, scan: &ShardScan) -> Result<Arc<dyn 
     let schema = scan.schema.project(&sql.columns).map_err(|e| report(e.into()))?;
     let columns = sql.columns.clone();
     let remaining = ShardScan { filters: sql.remaining.clone(), ..scan.clone() };
+    let most = scan.fetch.filter(|_| sql.pushes_fetch).map_or(u64::MAX, |rows| rows as u64);
     let read = KesScan {
         store: Arc::clone(store),
         table: scan.table.clone(),
@@ -74,7 +75,7 @@ pub(super) fn plan(store: &Arc<StoreState>, scan: &ShardScan) -> Result<Arc<dyn 
         schema: Arc::new(schema),
         key: hash_key(scan, &there.columns),
         partitions: partitions(store.target_partitions, probed, scan, &sql),
-        is_small: scan.estimated_rows <= SMALL_ROWS_MAX,
+        is_small: scan.estimated_rows.min(most) <= SMALL_ROWS_MAX,
         estimated_rows: scan.estimated_rows,
         estimated_bytes: scan.estimated_bytes,
         sql,
