@@ -25,6 +25,7 @@ pub mod codec;
 pub mod ddl;
 pub mod distribute;
 pub mod error;
+mod equality;
 pub mod estimate;
 pub mod explain;
 pub mod functions;

@@ -3,20 +3,13 @@
 
 use std::sync::Arc;
 
-use datafusion::{
-    common::ScalarValue,
-    logical_expr::Operator,
-    physical_expr::{
-        PhysicalExpr,
-        expressions::{BinaryExpr, Column, Literal},
-        split_conjunction,
-    },
-};
+use datafusion::physical_expr::PhysicalExpr;
 use kestrel_proto::{BucketMap, DatanodeId};
 
 use crate::{
     catalog::{Distribution, SqlType, TableDef},
     distribute::Placed,
+    equality::equalities,
     operators::ShardScanExec,
     placement::buckets,
 };
@@ -28,7 +21,7 @@ pub(crate) fn owner(
     table: &TableDef,
     map: &BucketMap,
 ) -> Option<DatanodeId> {
-    let equal: Vec<_> = filters.iter().flat_map(split_conjunction).filter_map(equality).collect();
+    let equal = equalities(filters);
     let (mut values, mut classes) = (Vec::new(), Vec::new());
     for column in table.distribution_columns() {
         let at = table.column_index(column.id)?;
@@ -44,17 +37,6 @@ pub(crate) fn owner(
     }
     let bucket = buckets(&values, &classes).ok()?.first().copied()?;
     Some(map.owner(bucket))
-}
-
-/// `column = constant`, either way round.
-fn equality(expr: &Arc<dyn PhysicalExpr>) -> Option<(usize, ScalarValue)> {
-    let binary = expr.downcast_ref::<BinaryExpr>().filter(|b| *b.op() == Operator::Eq)?;
-    let sides = [(binary.left(), binary.right()), (binary.right(), binary.left())];
-    sides.into_iter().find_map(|(column, constant)| {
-        let column = column.downcast_ref::<Column>()?;
-        let constant = constant.downcast_ref::<Literal>()?;
-        Some((column.index(), constant.value().clone()))
-    })
 }
 
 /// The one datanode that a slice's rows can come from: all that it reads are tables in databases,
@@ -101,7 +83,11 @@ fn look(node: &Placed, map: &BucketMap, pinned: &mut Pinned) {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::physical_expr::expressions::col;
+    use datafusion::{
+        common::ScalarValue,
+        logical_expr::Operator,
+        physical_expr::expressions::{BinaryExpr, Literal, col},
+    };
 
     use super::*;
     use crate::{

@@ -18,7 +18,7 @@ use datafusion::{
 use kestrel_proto::DatanodeId;
 
 use super::ShardScan;
-use crate::{catalog::TableDef, estimate};
+use crate::{catalog::TableDef, equality::leaves_one_row, estimate};
 
 /// A table's scan on all datanodes.
 #[derive(Debug)]
@@ -68,7 +68,11 @@ impl ShardScanExec {
     /// What one datanode is to read.
     pub fn on(&self, datanode: DatanodeId) -> ShardScan {
         let (rows, _) = self.table.size_on(datanode);
-        let rows = estimate::filtered_rows(rows as f64, &self.filters) as u64;
+        // A database finds a row by its key.
+        let rows = match self.table.is_on_shards() && leaves_one_row(&self.filters, &self.table) {
+            true => 1,
+            false => estimate::filtered_rows(rows as f64, &self.filters) as u64,
+        };
         ShardScan {
             table_id: self.table.table_id(),
             table: self.table.name.clone(),

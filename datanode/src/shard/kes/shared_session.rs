@@ -51,6 +51,8 @@ pub(super) struct SharedSession {
 struct State {
     /// `None`: the transaction has ended.
     session: Option<PooledSession>,
+    /// What begins the transaction, until something was read in it.
+    begin: Option<String>,
     /// A read has begun, and its savepoint may be there.
     reads: bool,
 }
@@ -69,16 +71,30 @@ impl SharedSession {
     pub(super) async fn begin(pool: &Pool, sql: &str) -> Result<(Arc<Self>, Vec<StatementResult>)> {
         let mut session = pool.get().await?.rolling_back();
         let answers = session.query_all(sql).await?;
-        let shared = Self {
+        Ok((Self::of(pool, session, None), answers))
+    }
+
+    /// Takes a session from the pool; its first read brings `sql` along, which begins a transaction.
+    /// That saves a round trip. For a session that only reads: no statement but [`Turn::read`] and
+    /// [`Self::value`].
+    ///
+    /// # Errors
+    /// Those of the pool.
+    pub(super) async fn begin_with_first_read(pool: &Pool, sql: String) -> Result<Arc<Self>> {
+        let session = pool.get().await?.rolling_back();
+        Ok(Self::of(pool, session, Some(sql)))
+    }
+
+    fn of(pool: &Pool, session: PooledSession, begin: Option<String>) -> Arc<Self> {
+        Arc::new(Self {
             cancel: session.cancel_token(),
-            state: Arc::new(Mutex::new(State { session: Some(session), reads: false })),
+            state: Arc::new(Mutex::new(State { session: Some(session), begin, reads: false })),
             is_ending: AtomicBool::new(false),
             is_left: AtomicBool::new(false),
             cursors: AtomicU64::new(0),
             runtime: Handle::current(),
             cancel_timeout: pool.connector().settings().cancel_timeout,
-        };
-        Ok((Arc::new(shared), answers))
+        })
     }
 
     /// A name that no cursor of the session has had.
@@ -104,6 +120,25 @@ impl SharedSession {
         turn.session()?.settle().await?;
         turn.undo_read().await;
         Ok(turn)
+    }
+
+    /// Reads a value outside of any savepoint, in a task of its own: given up in the middle, that
+    /// would take the transaction with it.
+    ///
+    /// # Errors
+    /// As [`Self::turn`]; those of the statement, after which the transaction has failed.
+    pub(super) async fn value(self: &Arc<Self>, sql: String) -> Result<Option<String>> {
+        let shared = Arc::clone(self);
+        let task = self.runtime.spawn(async move {
+            let mut turn = shared.turn().await?;
+            let begin = turn.beginning()?;
+            let answer = turn.session()?.query(&format!("{begin}{sql}")).await?;
+            turn.state.begin = None;
+            Ok(answer.single_value().map(str::to_string))
+        });
+        task.await.unwrap_or_else(|error| {
+            Err(ErrorReport::internal(format!("a task that read has died: {error}")))
+        })
     }
 
     /// Ends the transaction with `sql`, in a task of its own: it goes on when nobody waits any more.
@@ -180,22 +215,38 @@ impl Turn {
         // Of one that has failed, nothing can be read: the server says so.
         let has_failed = self.session()?.transaction_status() == Some(TransactionStatus::Failed);
         self.state.reads = !has_failed;
-        let sql = format!("{BEGIN_READ}; {sql}; {END_READ}");
+        let begin = self.beginning()?;
+        let sql = format!("{begin}{BEGIN_READ}; {sql}; {END_READ}");
         let rows = self.session()?.query_raw(&sql).await;
+        if rows.is_ok() {
+            self.state.begin = None;
+        }
         self.undo_read().await;
         rows
     }
 
+    /// What stands before the next statement: where the transaction has not begun, or a first read
+    /// was given up before it had, it begins.
+    fn beginning(&mut self) -> Result<String> {
+        let is_idle = self.session()?.transaction_status() == Some(TransactionStatus::Idle);
+        let begin = self.state.begin.as_ref().filter(|_| is_idle);
+        Ok(begin.map_or_else(String::new, |begin| format!("{begin}; ")))
+    }
+
     /// Undoes a read that has not ended well.
     async fn undo_read(&mut self) {
-        if self.state.reads
-            && let Some(session) = &mut self.state.session
+        let state = &mut *self.state;
+        if state.reads
+            && let Some(session) = &mut state.session
             && session.transaction_status() == Some(TransactionStatus::Failed)
         {
-            // If that fails, the transaction has failed, and whoever goes on with it is told.
-            let _ = session.query_all(UNDO_READ).await;
+            // If that fails, the transaction has failed, and whoever goes on with it is told; but one
+            // in which nothing was read yet can begin again.
+            if session.query_all(UNDO_READ).await.is_err() && state.begin.is_some() {
+                let _ = session.query_all("ROLLBACK").await;
+            }
         }
-        self.state.reads = false;
+        state.reads = false;
     }
 }
 

@@ -6,6 +6,9 @@
 //!   workers  BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '…'
 //! ```
 //!
+//! A query whose first scan is small, and whose snapshot nobody has asked for before, may need no other
+//! session: its holder begins with its first read, and exports only when a larger scan comes.
+//!
 //! Small scans read in the holder itself, and all do when there are no sessions left for workers, or
 //! the database exports none: so a query that has its holder never waits for another session. Half of
 //! the sessions can be holders, so that who has one finds another to write in.
@@ -37,8 +40,43 @@ pub(super) struct Snapshot {
     /// The session that holds it.
     pub(super) holder: Arc<SharedSession>,
     /// What other sessions read it by; `None`: none can.
-    pub(super) exported: Option<String>,
+    exported: OnceCell<Option<String>>,
+    /// What exports it.
+    export: Option<&'static str>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Who opens a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opener {
+    /// Somebody for whom it is to be what the database holds now, or who reads it in other sessions.
+    Anybody,
+    /// A scan of few rows, which reads in the holder.
+    SmallScan,
+}
+
+impl Snapshot {
+    /// What other sessions read it by; `None`: none can.
+    ///
+    /// # Errors
+    /// Those of the database, if it has to be exported.
+    pub(super) async fn exported(&self) -> Result<Option<String>> {
+        let Some(function) = self.export else { return Ok(None) };
+        let export = || async {
+            let exported = self.holder.value(format!("SELECT {function}()")).await?;
+            exported.map(Some).ok_or_else(exported_nothing)
+        };
+        self.exported.get_or_try_init(export).await.cloned()
+    }
+
+    /// The same of one that was opened for [`Opener::Anybody`].
+    pub(super) fn exported_at_once(&self) -> Option<&str> {
+        self.exported.get()?.as_deref()
+    }
+}
+
+fn exported_nothing() -> ErrorReport {
+    ErrorReport::internal("a shard's database has exported no snapshot")
 }
 
 /// The snapshots that are open.
@@ -69,6 +107,7 @@ impl Snapshots {
     pub(super) async fn open(
         &self,
         scope: SnapshotScope,
+        opener: Opener,
         pool: &Pool,
         names: &Names,
     ) -> Result<Arc<Snapshot>> {
@@ -80,7 +119,7 @@ impl Snapshots {
             }
             Arc::clone(open.by_scope.entry(scope).or_default())
         };
-        let snapshot = cell.get_or_try_init(|| self.begin(pool, names)).await;
+        let snapshot = cell.get_or_try_init(|| self.begin(opener, pool, names)).await;
         if snapshot.is_err() {
             self.forget_unopened(scope, &cell);
         }
@@ -118,19 +157,28 @@ impl Snapshots {
         self.open.lock().by_scope.len()
     }
 
-    async fn begin(&self, pool: &Pool, names: &Names) -> Result<Arc<Snapshot>> {
+    async fn begin(&self, opener: Opener, pool: &Pool, names: &Names) -> Result<Arc<Snapshot>> {
         let permit = self.permit(pool).await?;
-        // The first query takes the snapshot.
         let export = names.export_snapshot;
-        let first = export.map_or("NULL".into(), |function| format!("{function}()"));
-        let sql = format!("{BEGIN_READ_ONLY}; {ALL_ROWS}; SELECT {first}");
-        let (holder, answers) = SharedSession::begin(pool, &sql).await?;
-        let exported = answers.last().and_then(|answer| answer.single_value());
-        let exported = exported.map(str::to_string);
-        if export.is_some() && exported.is_none() {
-            return Err(ErrorReport::internal("a shard's database has exported no snapshot"));
-        }
-        Ok(Arc::new(Snapshot { holder, exported, _permit: permit }))
+        let begin = format!("{BEGIN_READ_ONLY}; {ALL_ROWS}");
+        let (holder, exported) = match opener {
+            Opener::SmallScan => {
+                (SharedSession::begin_with_first_read(pool, begin).await?, OnceCell::new())
+            }
+            Opener::Anybody => {
+                // The first query takes the snapshot.
+                let first = export.map_or("NULL".into(), |function| format!("{function}()"));
+                let sql = format!("{begin}; SELECT {first}");
+                let (holder, answers) = SharedSession::begin(pool, &sql).await?;
+                let exported = answers.last().and_then(|answer| answer.single_value());
+                let exported = exported.map(str::to_string);
+                if export.is_some() && exported.is_none() {
+                    return Err(exported_nothing());
+                }
+                (holder, OnceCell::new_with(Some(exported)))
+            }
+        };
+        Ok(Arc::new(Snapshot { holder, exported, export, _permit: permit }))
     }
 
     async fn permit(&self, pool: &Pool) -> Result<OwnedSemaphorePermit> {

@@ -27,7 +27,7 @@ use super::{
     scan,
     session::{KesSettings, Pool},
     shared_session::SharedSession,
-    snapshots::{Snapshot, Snapshots},
+    snapshots::{Opener, Snapshot, Snapshots},
     transactions::{Opening, ShardTransactions},
     write,
 };
@@ -167,7 +167,7 @@ impl KesStore {
 
     /// See [`kestrel_proto::Datanode::open_snapshot`].
     pub async fn open_snapshot(&self, scope: SnapshotScope) -> Result<()> {
-        self.named(self.state.snapshot(scope).await.map(|_| ()))
+        self.named(self.state.snapshot(scope, Opener::Anybody).await.map(|_| ()))
     }
 
     /// See [`kestrel_proto::Datanode::close_snapshot`].
@@ -274,9 +274,13 @@ impl StoreState {
     ///
     /// # Errors
     /// 40001: a block's that is not open. Others as [`Snapshots::open`].
-    pub(super) async fn snapshot_to_read(&self, scope: SnapshotScope) -> Result<Arc<Snapshot>> {
+    pub(super) async fn snapshot_to_read(
+        &self,
+        scope: SnapshotScope,
+        opener: Opener,
+    ) -> Result<Arc<Snapshot>> {
         match scope {
-            SnapshotScope::Query(_) => self.snapshot(scope).await,
+            SnapshotScope::Query(_) => self.snapshot(scope, opener).await,
             SnapshotScope::Transaction(_) => self.snapshots.get(scope).ok_or_else(|| {
                 let message =
                     format!("the snapshot that the transaction reads on {} is lost", self.datanode);
@@ -287,9 +291,13 @@ impl StoreState {
     }
 
     /// The snapshot of a scope, which is opened if it is not.
-    pub(super) async fn snapshot(&self, scope: SnapshotScope) -> Result<Arc<Snapshot>> {
+    pub(super) async fn snapshot(
+        &self,
+        scope: SnapshotScope,
+        opener: Opener,
+    ) -> Result<Arc<Snapshot>> {
         let probed = self.probed().await?;
-        self.snapshots.open(scope, &self.pool, &probed.names).await
+        self.snapshots.open(scope, opener, &self.pool, &probed.names).await
     }
 
     /// The shard transaction of a transaction, which must be there if that `continues`; of this

@@ -122,7 +122,7 @@ impl Opening {
             (None, ShardIsolation::ReadCommitted) => "READ COMMITTED",
         };
         let mut sql = format!("BEGIN TRANSACTION ISOLATION LEVEL {isolation} READ WRITE");
-        if let Some(exported) = self.snapshot.as_ref().and_then(|s| s.exported.as_deref()) {
+        if let Some(exported) = self.snapshot.as_ref().and_then(|s| s.exported_at_once()) {
             sql.push_str(&format!("; SET TRANSACTION SNAPSHOT {}", string(exported)?));
         }
         sql.push_str(&format!("; SET LOCAL lock_timeout = {lock_timeout_ms}; {ALL_ROWS}"));

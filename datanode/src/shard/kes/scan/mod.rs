@@ -30,7 +30,7 @@ use crate::{error::report, shard::filtered::filtered};
 /// Fewer rows than this are not worth a session of their own, nor a piece.
 const PIECE_ROWS_MIN: u64 = 50_000;
 /// So many rows, as the planner thinks, are read in the session that holds the snapshot: one round
-/// trip instead of three.
+/// trip instead of three, which begins the transaction, too, if the query has no snapshot yet.
 const SMALL_ROWS_MAX: u64 = 1_000;
 
 /// A table's scan: what its partitions share.
@@ -67,6 +67,7 @@ pub(super) fn plan(store: &Arc<StoreState>, scan: &ShardScan) -> Result<Arc<dyn 
     let schema = scan.schema.project(&sql.columns).map_err(|e| report(e.into()))?;
     let columns = sql.columns.clone();
     let remaining = ShardScan { filters: sql.remaining.clone(), ..scan.clone() };
+    let most = scan.fetch.filter(|_| sql.pushes_fetch).map_or(u64::MAX, |rows| rows as u64);
     let read = KesScan {
         store: Arc::clone(store),
         table: scan.table.clone(),
@@ -74,7 +75,7 @@ pub(super) fn plan(store: &Arc<StoreState>, scan: &ShardScan) -> Result<Arc<dyn 
         schema: Arc::new(schema),
         key: hash_key(scan, &there.columns),
         partitions: partitions(store.target_partitions, probed, scan, &sql),
-        is_small: scan.estimated_rows <= SMALL_ROWS_MAX,
+        is_small: scan.estimated_rows.min(most) <= SMALL_ROWS_MAX,
         estimated_rows: scan.estimated_rows,
         estimated_bytes: scan.estimated_bytes,
         sql,

@@ -22,7 +22,7 @@ use crate::shard::kes::{
     copy::{ChunkLimits, CopyLayout, decode_stream},
     session::{Column, CopyOut, PooledSession},
     shared_session::SharedSession,
-    snapshots::{Snapshot, begin_worker},
+    snapshots::{Opener, Snapshot, begin_worker},
     sql::{Piece, string},
 };
 
@@ -57,7 +57,8 @@ pub(super) async fn read(
         return Ok(cursor::rows(scan, session, Piece::WHOLE, cursor::AtEnd::Close));
     }
     let scope = hands.snapshot.unwrap_or(SnapshotScope::Query(hands.query));
-    let snapshot = scan.store.snapshot_to_read(scope).await?;
+    let opener = if scan.is_small { Opener::SmallScan } else { Opener::Anybody };
+    let snapshot = scan.store.snapshot_to_read(scope, opener).await?;
     let piece = match (scan.partitions, partition) {
         (1, 0) => Piece::WHOLE,
         _ => {
@@ -70,10 +71,13 @@ pub(super) async fn read(
             }
         }
     };
-    let Some(exported) = snapshot.exported.clone().filter(|_| !scan.is_small) else {
+    if scan.is_small {
+        return Ok(in_holder(scan, &snapshot, piece, scope));
+    }
+    let Ok(permit) = Arc::clone(&scan.store.workers).try_acquire_owned() else {
         return Ok(in_holder(scan, &snapshot, piece, scope));
     };
-    let Ok(permit) = Arc::clone(&scan.store.workers).try_acquire_owned() else {
+    let Some(exported) = snapshot.exported().await? else {
         return Ok(in_holder(scan, &snapshot, piece, scope));
     };
     match scan.store.pool.try_get().await {

@@ -192,6 +192,39 @@ async fn a_snapshot_stays_as_it_is_while_others_write() {
 }
 
 #[tokio::test]
+async fn a_small_scan_that_comes_first_begins_what_all_read() {
+    let Some(server) = shared() else { return };
+    let mut session = connect(server.settings()).await;
+    table(&mut session, "lazy", 100).await;
+    table(&mut session, "lazy_slow", 0).await;
+    let slow = "DROP TABLE lazy_slow.t; CREATE VIEW lazy_slow.t AS \
+                SELECT 1 AS a, pg_sleep(600)::text AS b FROM generate_series(1, 10)";
+    run(&mut session, slow).await;
+    let store = store(server.settings()).await;
+    let small = |schema| ShardScan { estimated_rows: 1, ..scan(schema, &columns()) };
+    let (few, slow, missing) = (small("lazy"), small("lazy_slow"), small("lazy_missing"));
+    for first in ["read", "failed", "given up"] {
+        let query = QueryId::random();
+        let reads = Reads::Snapshot(SnapshotScope::Query(query));
+        match first {
+            "failed" => assert_eq!(sqlstate(read(&store, &missing, reads).await), "42P01"),
+            "given up" => {
+                let slow = read(&store, &slow, reads);
+                assert!(tokio::time::timeout(Duration::from_millis(300), slow).await.is_err());
+            }
+            _ => {}
+        }
+        let before = read(&store, &few, reads).await.unwrap().num_rows();
+        run(&mut session, "INSERT INTO lazy.t SELECT max(a) + 1 FROM lazy.t").await;
+        // In other sessions, for which it is exported now; and in the same one.
+        assert_eq!(count(&store, "lazy", reads).await, before, "{first}");
+        assert_eq!(read(&store, &few, reads).await.unwrap().num_rows(), before, "{first}");
+        assert_eq!(count(&store, "lazy", Reads::New).await, before + 1, "{first}");
+        store.end_query(query);
+    }
+}
+
+#[tokio::test]
 async fn one_session_is_enough_for_a_query() {
     let Some(server) = shared() else { return };
     let mut session = connect(server.settings()).await;
