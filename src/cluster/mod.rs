@@ -206,6 +206,7 @@ impl Cluster {
         if let Err(error) = (&mut self.server).await {
             tracing::warn!(%error, "the server's task was lost");
         }
+        self.engine.note_shard_rows().await;
         // Not before: datanodes that hear nothing would end the statements that are let run out.
         self.watchers_shutdown.cancel();
         finish(&mut self.watchers, WATCHERS_STOP_WAIT_MAX).await;

@@ -64,7 +64,7 @@ async fn conditions() {
         ("f <> 1.5", "(\"f\" <> [float8 1.5])"),
         ("t = 'it'", "(\"t\" = [text it])"),
         ("t < 'a'", "(\"t\" COLLATE \"C\" < [text a])"),
-        ("t = v", "(\"t\" COLLATE \"C\" = \"v\")"),
+        ("t = v", "(\"v\" COLLATE \"C\" = \"t\")"),
         ("c = 'ab '", "(\"c\" = [bpchar ab])"),
         ("c > 'ab'", "(\"c\"::pg_catalog.text COLLATE \"C\" > [text ab])"),
         ("t LIKE 'a\\%%'", "(\"t\" LIKE [text a\\%%] ESCAPE '\\')"),

@@ -102,18 +102,25 @@ impl Engine {
         if !self.cluster.shards.counts.add(changes) {
             return;
         }
-        let engine = Arc::clone(self);
+        // Who stops meanwhile notes them, and must not be held up.
+        let engine = Arc::downgrade(self);
         tokio::spawn(async move {
             tokio::time::sleep(COUNTS_WAIT).await;
-            let known = engine.catalog.snapshot();
-            let changes = engine.cluster.shards.counts.take(&known);
-            if changes.is_empty() {
-                return;
-            }
-            if let Err(error) = engine.catalog.commit(None, changes, Utc::now()).await {
-                tracing::warn!(%error, "how many rows databases hold was not noted");
+            if let Some(engine) = engine.upgrade() {
+                engine.note_shard_rows().await;
             }
         });
+    }
+
+    /// The catalog learns it now.
+    pub async fn note_shard_rows(&self) {
+        let changes = self.cluster.shards.counts.take(&self.catalog.snapshot());
+        if changes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.catalog.commit(None, changes, Utc::now()).await {
+            tracing::warn!(%error, "how many rows databases hold was not noted");
+        }
     }
 
     /// Removes the files that no running query can read any more.
