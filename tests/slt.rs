@@ -15,7 +15,7 @@ use sqllogictest::{ColumnType, DB, DBOutput, MakeConnection, Normalizer, Record,
 use tokio::{runtime::Handle, task::block_in_place};
 use tokio_postgres::types::Type;
 
-use crate::support::{Answer, Failure, Session, TestCluster, postgres};
+use crate::support::{Answer, Failure, Session, SuiteShards, TestCluster, postgres};
 
 const SEPARATOR: &str = " | ";
 
@@ -67,6 +67,7 @@ async fn on_kestrel(file: &Path, datanodes: u32, layout: Option<&'static str>) -
     let cluster = TestCluster::start(datanodes).await;
     let url = cluster.url();
     let mut runner = runner(|| database(&url, &[], layout));
+    label_of_shards(&mut runner);
     let mut wrong = Vec::new();
     if complete("kestrel") && file.starts_with("tests/slt/kestrel") {
         let done = runner.update_test_file(file, SEPARATOR, equal, text, types).await;
@@ -96,6 +97,13 @@ fn runner<M: MakeConnection<Conn = Database>>(connect: M) -> Runner<Database, M>
     runner.with_validator(equal);
     runner.with_column_validator(types);
     runner
+}
+
+/// Kestrel's answers where shards are in databases, for `onlyif kes` and `skipif kes`.
+fn label_of_shards<M: MakeConnection<Conn = Database>>(runner: &mut Runner<Database, M>) {
+    if !matches!(SuiteShards::from_env(), SuiteShards::Columnar) {
+        runner.add_label("kes");
+    }
 }
 
 /// Runs all records; what was wrong with each that went wrong.

@@ -82,31 +82,7 @@ pub(crate) fn families(datanode: &str, numbers: &Numbers) -> Vec<Family> {
             store.footer_bytes,
         ),
     ];
-    if let Some(kes) = &numbers.kes {
-        let name = "kestrel_shard_sessions";
-        families.push(
-            Family::gauge(name, "Sessions with the shard's database.")
-                .with(&[here, ("state", "in use")], kes.sessions_in_use)
-                .with(&[here, ("state", "idle")], kes.sessions_idle),
-        );
-        families.extend([
-            gauge(
-                "kestrel_shard_sessions_waited_for",
-                "Statements that wait for a session with the shard's database.",
-                kes.sessions_waited_for,
-            ),
-            gauge(
-                "kestrel_shard_transactions",
-                "Transactions that are open in the shard's database.",
-                kes.transactions,
-            ),
-            gauge(
-                "kestrel_shard_snapshots",
-                "Snapshots of the shard's database that queries read.",
-                kes.snapshots,
-            ),
-        ]);
-    }
+    families.extend(numbers.kes.iter().flat_map(|kes| of_database(here, kes)));
     if let MemoryLimit::Finite(limit_bytes) = numbers.memory_limit {
         families.push(gauge(
             "kestrel_memory_limit_bytes",
@@ -115,6 +91,31 @@ pub(crate) fn families(datanode: &str, numbers: &Numbers) -> Vec<Family> {
         ));
     }
     families
+}
+
+/// Of a shard that a database holds.
+fn of_database(here: (&'static str, &str), kes: &KesCounters) -> [Family; 4] {
+    let gauge = |name, help, value| Family::gauge(name, help).with(&[here], value);
+    [
+        Family::gauge("kestrel_shard_sessions", "Sessions with the shard's database.")
+            .with(&[here, ("state", "in use")], kes.sessions_in_use)
+            .with(&[here, ("state", "idle")], kes.sessions_idle),
+        gauge(
+            "kestrel_shard_sessions_waited_for",
+            "Statements that wait for a session with the shard's database.",
+            kes.sessions_waited_for,
+        ),
+        gauge(
+            "kestrel_shard_transactions",
+            "Transactions that are open in the shard's database.",
+            kes.transactions,
+        ),
+        gauge(
+            "kestrel_shard_snapshots",
+            "Snapshots of the shard's database that queries read.",
+            kes.snapshots,
+        ),
+    ]
 }
 
 #[cfg(test)]

@@ -62,7 +62,9 @@ async fn on_the_wire() {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_database() {
     let Some(server) = server() else { return };
-    let databases: [(&str, &[&str], &[(&str, &str)]); 3] = [
+    /// A database's name, the scripts that disguise it, and what statements then answer.
+    type Disguised<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
+    let databases: [Disguised<'_>; 3] = [
         (
             "kes12",
             &[KES12],

@@ -268,12 +268,9 @@ impl Datanode for Member {
         end: TransactionEnd,
     ) -> Result<bool> {
         let ended = self.while_usable(self.remote.end_transaction(transaction, epoch, end)).await;
-        match (&ended, end) {
-            (Err(error), TransactionEnd::Rollback) => {
-                self.note_unheard(Order::RollBack(transaction, epoch), error);
-            }
-            // Whoever asks for the others, recovery too, asks again.
-            (_, _) => {}
+        // Whoever asks for the others, recovery too, asks again.
+        if let (Err(error), TransactionEnd::Rollback) = (&ended, end) {
+            self.note_unheard(Order::RollBack(transaction, epoch), error);
         }
         ended
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
     access,
     bind::bind_constant,
@@ -10,6 +11,7 @@ use kestrel_planner::{
     ddl::{self, DdlPlan},
     error::report,
     parse::{CreateView, DdlStatement},
+    shard_sql::Relation,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -91,6 +93,16 @@ impl ClientSession {
         Ok(Outcome::Done(plan.tag))
     }
 
+    /// What databases hold, they are asked for.
+    async fn has_rows(&mut self, table: &TableDef, view: &Arc<Catalog>) -> Result<bool> {
+        let Some(known) = view.table_by_id(table.id) else { return Ok(false) };
+        if !known.is_on_shards() {
+            return Ok(!known.is_surely_empty());
+        }
+        let sql = format!("SELECT EXISTS (SELECT FROM {})", Relation::of(known).quoted()?);
+        Ok(self.value_of(&sql, view).await? != ScalarValue::Boolean(Some(false)))
+    }
+
     /// What the rows that are there have in new columns: the default's value, now.
     async fn fill_missing(
         &mut self,
@@ -98,7 +110,7 @@ impl ClientSession {
         after: &mut TableDef,
         view: &Arc<Catalog>,
     ) -> Result<()> {
-        let has_rows = view.table_by_id(before.id).is_some_and(|t| !t.is_surely_empty());
+        let has_rows = self.has_rows(before, view).await?;
         let new = after.columns.iter().filter(|c| before.column_by_id(c.id).is_none());
         let new: Vec<_> = new.cloned().collect();
         for column in new {

@@ -28,7 +28,8 @@ impl ClientSession {
             ddl::plan_access(statement, view, &path, identity)
         };
         let plan = self.plan_under_locks(planned).await?;
-        self.transaction.change(&self.engine, plan.changes)?;
+        // DROP OWNED drops tables, too.
+        self.change(plan.changes).await?;
         plan.notices.into_iter().for_each(|notice| notices.send(notice));
         Ok(Outcome::Done(plan.tag))
     }

@@ -25,7 +25,7 @@ impl ClientSession {
         let planned = |session: &Self, view: &Catalog| session.plan_role(statement, view);
         let plan = self.plan_under_locks(planned).await?;
         plan.notices.into_iter().for_each(|notice| notices.send(notice));
-        self.transaction.change(&self.engine, plan.changes)?;
+        self.change(plan.changes).await?;
         Ok(Outcome::Done(plan.tag))
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use kestrel_proto::ErrorReport;
 
 use super::{
-    Catalog, DefaultAclDef, RoleDef, RoleSettings, TableDef, ViewDef,
+    Catalog, DefaultAclDef, RoleDef, RoleSettings, SchemaDef, TableDef, ViewDef,
     sequence_default::{counts_in, move_sequences},
     snapshot::{conflict, gone},
 };
@@ -109,6 +109,29 @@ impl Catalog {
         if let Some(access) = self.access.get_mut(&table.id) {
             access.columns.retain(|id, _| table.column_by_id(*id).is_some());
         }
+    }
+
+    pub(super) fn create_schema(&mut self, schema: &SchemaDef) -> Result<(), ErrorReport> {
+        if self.schemas.contains_key(&schema.name) {
+            return Err(conflict(format!("schema \"{}\" already exists", schema.name)));
+        }
+        self.take_oid(schema.id);
+        self.schemas.insert(schema.name.clone(), schema.clone());
+        Ok(())
+    }
+
+    pub(super) fn drop_schema(&mut self, name: &str) -> Result<(), ErrorReport> {
+        let schema = self.schemas.remove(name).ok_or_else(|| gone("schema", name))?;
+        self.forget(schema.id);
+        Ok(())
+    }
+
+    pub(super) fn drop_view(&mut self, id: u64) -> Result<(), ErrorReport> {
+        let view = self.view_by_id(id).ok_or_else(|| gone("view", &id.to_string()))?;
+        let key = (view.schema_name.clone(), view.name.clone());
+        self.views.remove(&key);
+        self.forget(id);
+        Ok(())
     }
 
     pub(super) fn create_view(&mut self, view: &ViewDef) -> Result<(), ErrorReport> {

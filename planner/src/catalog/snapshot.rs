@@ -153,27 +153,13 @@ impl Catalog {
 
     fn apply_one(&mut self, change: &CatalogChange) -> Result<(), ErrorReport> {
         match change {
-            CatalogChange::CreateSchema(schema) => {
-                if self.schemas.contains_key(&schema.name) {
-                    return Err(conflict(format!("schema \"{}\" already exists", schema.name)));
-                }
-                self.take_oid(schema.id);
-                self.schemas.insert(schema.name.clone(), schema.clone());
-            }
-            CatalogChange::DropSchema(name) => {
-                let schema = self.schemas.remove(name).ok_or_else(|| gone("schema", name))?;
-                self.forget(schema.id);
-            }
+            CatalogChange::CreateSchema(schema) => self.create_schema(schema)?,
+            CatalogChange::DropSchema(name) => self.drop_schema(name)?,
             CatalogChange::CreateTable(table) => self.create_table(table)?,
             CatalogChange::DropTable(id) => self.drop_table(*id)?,
             CatalogChange::AlterTable { before, after } => self.alter_table(before, after)?,
             CatalogChange::CreateView(view) => self.create_view(view)?,
-            CatalogChange::DropView(id) => {
-                let view = self.view_by_id(*id).ok_or_else(|| gone("view", &id.to_string()))?;
-                let key = (view.schema_name.clone(), view.name.clone());
-                self.views.remove(&key);
-                self.forget(*id);
-            }
+            CatalogChange::DropView(id) => self.drop_view(*id)?,
             CatalogChange::RenameSchema { from, to } => self.rename_schema(from, to)?,
             CatalogChange::SetComment { object, column, text } => {
                 self.set_comment(*object, *column, text.clone());

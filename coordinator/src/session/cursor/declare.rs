@@ -40,8 +40,11 @@ impl ClientSession {
             ));
         }
         self.portals.check_free(&declare.name)?;
-        if declare.hold && !self.is_in_block() {
-            // Its transaction ends at once, where nothing could cancel this.
+        let ends_at_once = declare.hold && !self.is_in_block();
+        // A database's own writes are read as they are when rows are fetched.
+        let may_change = !self.transaction.wrote_on().is_empty();
+        if ends_at_once || may_change {
+            // Where the transaction ends at once, nothing could cancel this later.
             let room = self.cursor_room(&declare.name);
             self.within(&cancel, rows.hold(room)).await?;
         }

@@ -122,12 +122,10 @@ impl Session {
 
     /// Waits until the server is ready for the first statement.
     pub(super) async fn started(&mut self) -> Result<()> {
-        loop {
-            match self.answer().await? {
-                Answer::Ready => return Ok(()),
-                Answer::Failed(report) => return Err(report),
-                _ => return Err(self.malformed("a result before the first statement")),
-            }
+        match self.answer().await? {
+            Answer::Ready => Ok(()),
+            Answer::Failed(report) => Err(report),
+            _ => Err(self.malformed("a result before the first statement")),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Rows that are written, and who sees them when.
 
+use std::sync::Arc;
+
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
 use kestrel_planner::operators::{SegmentTarget, ShardStore};
@@ -44,7 +46,8 @@ async fn what_the_database_refuses_is_told_as_it_says() {
     let null = {
         let columns = rows([20]);
         let nothing = arrow::array::new_null_array(columns.column(1).data_type(), 1);
-        RecordBatch::try_new(columns.schema(), vec![columns.column(0).clone(), nothing]).unwrap()
+        RecordBatch::try_new(columns.schema(), vec![Arc::clone(columns.column(0)), nothing])
+            .unwrap()
     };
     for (number, batch, expected) in
         [(1, rows([10]), "23505"), (2, null, "23502"), (3, rows([123_456_789]), "22001")]

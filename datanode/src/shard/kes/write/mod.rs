@@ -65,13 +65,19 @@ pub(super) async fn write(
         format!("COPY {} ({}) FROM STDIN (FORMAT BINARY)", table(relation)?, columns(relation)?);
     let sent_bytes = Arc::new(AtomicU64::new(0));
     let source = encoded(first, rows, layout, Arc::clone(&sent_bytes));
-    let rows = session.copy_in(&sql, source.boxed()).await.map_err(with_lock_hint)?;
+    let rows = session.copy_in(&sql, source.boxed()).await.map_err(of_row)?;
     Ok(vec![SegmentRef {
         kind: SegmentKind::ShardRows.into(),
         rows,
         bytes: sent_bytes.load(Ordering::Relaxed),
         ..SegmentRef::default()
     }])
+}
+
+/// Nobody knows the lines of this COPY.
+fn of_row(mut report: ErrorReport) -> ErrorReport {
+    report.context = report.context.filter(|context| !context.starts_with("COPY "));
+    with_lock_hint(report)
 }
 
 /// The first batch that has rows.

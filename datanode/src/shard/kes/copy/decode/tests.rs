@@ -95,6 +95,7 @@ impl Random {
     }
 
     /// Values of a type, some of them NULL.
+    #[expect(clippy::too_many_lines, reason = "one arm per type")]
     fn array(&mut self, sql_type: SqlType, rows: usize, nulls: bool) -> ArrayRef {
         macro_rules! collect {
             ($array:ty, $value:expr) => {{
