@@ -1,7 +1,8 @@
 //! Shards in databases: the local servers of `kestrel up`, one kind in a cluster, crashes of all that
-//! takes part in a commit, databases that stop or are full, and the servers and disguises that other
-//! tests stand on.
+//! takes part in a commit, transfers under many eyes, databases that stop or are full, and the servers
+//! and disguises that other tests stand on.
 
+mod bank;
 mod crash;
 mod disguise;
 mod full_disk;
