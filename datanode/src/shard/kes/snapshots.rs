@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-use kestrel_proto::{ErrorReport, QueryId, Result, SnapshotScope, SqlState};
+use kestrel_proto::{DatanodeId, ErrorReport, QueryId, Result, SnapshotScope, SqlState};
 use parking_lot::Mutex;
 use tokio::{
     sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
@@ -207,6 +207,25 @@ impl Snapshots {
         if !cell.initialized() && open.by_scope.get(&scope).is_some_and(is_it) {
             open.by_scope.remove(&scope);
         }
+    }
+}
+
+/// 40001: the session that holds a snapshot is gone, as when the database was restarted.
+pub(super) fn is_lost(datanode: DatanodeId) -> ErrorReport {
+    let message = format!("the snapshot that the transaction reads on {datanode} is lost");
+    ErrorReport::new(SqlState::SERIALIZATION_FAILURE, message).hint("Run the transaction again.")
+}
+
+/// What goes wrong where a session begins with an exported snapshot. That its holder is gone, the
+/// database knows as a file that is not there, or a process (`ImportSnapshot`, snapmgr.c).
+pub(super) fn of_import(datanode: DatanodeId, report: ErrorReport) -> ErrorReport {
+    match report.sqlstate {
+        SqlState::INVALID_PARAMETER_VALUE
+        | SqlState::UNDEFINED_OBJECT
+        | SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
+            is_lost(datanode).detail(format!("The database says: {}.", report.message))
+        }
+        _ => report,
     }
 }
 

@@ -10,8 +10,8 @@ use datafusion::{
 use kestrel_planner::operators::{SegmentTarget, ShardScan, ShardStore};
 use kestrel_proto::{
     DatanodeId, ErrorReport, PreparedTransaction, QueryId, Result, ShardFacts, ShardIsolation,
-    ShardResults, ShardRows, ShardStatements, SnapshotScope, SqlState, TransactionEnd,
-    TransactionId, message::SegmentRef,
+    ShardResults, ShardRows, ShardStatements, SnapshotScope, TransactionEnd, TransactionId,
+    message::SegmentRef,
 };
 use tokio::{
     runtime::Handle,
@@ -27,7 +27,7 @@ use super::{
     scan,
     session::{KesSettings, Pool},
     shared_session::SharedSession,
-    snapshots::{Opener, Snapshot, Snapshots},
+    snapshots::{Opener, Snapshot, Snapshots, is_lost},
     transactions::{Opening, ShardTransactions},
     write,
 };
@@ -281,12 +281,9 @@ impl StoreState {
     ) -> Result<Arc<Snapshot>> {
         match scope {
             SnapshotScope::Query(_) => self.snapshot(scope, opener).await,
-            SnapshotScope::Transaction(_) => self.snapshots.get(scope).ok_or_else(|| {
-                let message =
-                    format!("the snapshot that the transaction reads on {} is lost", self.datanode);
-                ErrorReport::new(SqlState::SERIALIZATION_FAILURE, message)
-                    .hint("Run the transaction again.")
-            }),
+            SnapshotScope::Transaction(_) => {
+                self.snapshots.get(scope).ok_or_else(|| is_lost(self.datanode))
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::{
     session::Pool,
     shared_session::SharedSession,
-    snapshots::{ALL_ROWS, Snapshot},
+    snapshots::{ALL_ROWS, Snapshot, of_import},
     sql::string,
 };
 
@@ -62,8 +62,11 @@ impl ShardTransactions {
             Arc::clone(&opened.session)
         };
         let begin = || async {
-            let (session, _) = SharedSession::begin(pool, &opening.sql()?).await?;
-            Ok::<_, ErrorReport>(session)
+            let begun = SharedSession::begin(pool, &opening.sql()?).await;
+            let datanode = pool.connector().datanode();
+            let imports = opening.snapshot.is_some();
+            let of_begin = |e| if imports { of_import(datanode, e) } else { e };
+            begun.map(|(session, _)| session).map_err(of_begin)
         };
         let session = cell.get_or_try_init(begin).await.map(Arc::clone);
         if session.is_err() {

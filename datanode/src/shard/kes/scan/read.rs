@@ -22,7 +22,7 @@ use crate::shard::kes::{
     copy::{ChunkLimits, CopyLayout, decode_stream},
     session::{Column, CopyOut, PooledSession},
     shared_session::SharedSession,
-    snapshots::{Opener, Snapshot, begin_worker},
+    snapshots::{Opener, Snapshot, begin_worker, of_import},
     sql::{Piece, string},
 };
 
@@ -115,7 +115,8 @@ async fn copied(
     let mut session = session.rolling_back();
     let select = scan.sql.select(&Piece::WHOLE);
     let describe = format!("SELECT * FROM ({select}) AS kst_scan LIMIT 0");
-    let begun = session.query_all(&format!("{}; {describe}", begin_worker(exported)?)).await?;
+    let begun = session.query_all(&format!("{}; {describe}", begin_worker(exported)?)).await;
+    let begun = begun.map_err(|e| of_import(scan.store.datanode, e))?;
     let columns = begun.last().map(|answer| answer.columns.as_slice()).unwrap_or_default();
     let layout = scan.layout(columns)?;
     let copy = CopyOut::start(session, &scan.sql.copy(piece)).await?;
