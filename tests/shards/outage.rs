@@ -146,7 +146,7 @@ async fn check(clients: &Clients, session: &Session, databases: &[Session; 2]) {
     let refused = clients.refused.lock().unwrap();
     let left: Vec<_> = refused.intersection(&pairs).collect();
     assert!(left.is_empty(), "refused and there: {left:?}");
-    assert!(committed.len() > 50, "only {} pairs", committed.len());
+    assert!(committed.len() > 10, "only {} pairs", committed.len());
     assert!((committed.len() as i64) < PAIRS);
 }
 
