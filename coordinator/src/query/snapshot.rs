@@ -69,13 +69,32 @@ pub(crate) async fn open_block_snapshot(
     block: &BlockSnapshot,
     transaction: TransactionId,
 ) -> Result<()> {
-    let opened = block.open_once(async {
-        let datanodes: BTreeSet<_> = cluster.datanodes.iter().map(|d| d.id()).collect();
+    let scope = SnapshotScope::Transaction(transaction);
+    let datanodes: BTreeSet<_> = cluster.datanodes.iter().map(|d| d.id()).collect();
+    let open = async {
         let wait = cluster.shards.settings.latch_wait;
         let _pass = cluster.shards.latch.snapshot(&datanodes, wait).await?;
-        open(cluster, SnapshotScope::Transaction(transaction), &datanodes).await
-    });
-    opened.await
+        open(cluster, scope, &datanodes).await
+    };
+    block.open_once(close_everywhere(cluster, scope, &datanodes), open).await
+}
+
+/// Closes a scope's snapshots, to open others.
+///
+/// # Errors
+/// Of a datanode that may hold its snapshot still.
+async fn close_everywhere(
+    cluster: &Cluster,
+    scope: SnapshotScope,
+    datanodes: &BTreeSet<DatanodeId>,
+) -> Result<()> {
+    try_join_all(datanodes.iter().copied().map(|id| close_on(cluster, scope, id))).await?;
+    Ok(())
+}
+
+async fn close_on(cluster: &Cluster, scope: SnapshotScope, id: DatanodeId) -> Result<()> {
+    let closed = cluster.datanode(id)?.close_snapshot(scope).await;
+    closed.map_err(|error| error.on_datanode(id.name()))
 }
 
 async fn open(

@@ -1,7 +1,7 @@
 //! SQL in, what datanodes beside databases are asked out. The datanodes are recorders; they hold no
 //! rows.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use kestrel_planner::{
 use kestrel_proto::{
     BatchStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport, ExchangeRequest,
     Ingest, IngestStream, QueryId, Result, ShardFacts, ShardIsolation, ShardResults, ShardRows,
-    ShardStatements, SnapshotScope, TransactionEnd, TransactionId,
+    ShardStatements, SnapshotScope, SqlState, TransactionEnd, TransactionId,
     message::{FragmentReport, SegmentKind, SegmentRef},
 };
 use parking_lot::Mutex;
@@ -37,10 +37,20 @@ use crate::{
 /// What was asked of all datanodes, in order.
 type Log = Arc<Mutex<Vec<String>>>;
 
+/// What becomes of the next snapshot that a datanode is to open.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Fails,
+}
+
+/// By datanode.
+type Troubles = Arc<Mutex<BTreeMap<u32, Trouble>>>;
+
 #[derive(Debug)]
 struct Recorder {
     id: u32,
     log: Log,
+    troubles: Troubles,
 }
 
 impl Recorder {
@@ -90,7 +100,11 @@ impl Datanode for Recorder {
             SnapshotScope::Transaction(_) => "transaction",
         };
         self.note(format!("opens a snapshot for a {whose}"));
-        Ok(())
+        let trouble = self.troubles.lock().remove(&self.id);
+        match trouble {
+            None => Ok(()),
+            Some(Trouble::Fails) => Err(ErrorReport::new(SqlState::TOO_MANY_CONNECTIONS, "none")),
+        }
     }
 
     async fn close_snapshot(&self, _: SnapshotScope) -> Result<()> {
@@ -141,6 +155,7 @@ impl Datanode for Recorder {
 struct Fixture {
     session: ClientSession,
     log: Log,
+    troubles: Troubles,
     engine: Arc<Engine>,
     _directory: TempDir,
 }
@@ -170,7 +185,11 @@ impl Fixture {
             .with_aggregate_functions(functions.aggregates())
             .with_window_functions(functions.windows())
             .build();
-        let recorder = |id| Arc::new(Recorder { id, log: Arc::clone(&log) }) as Arc<dyn Datanode>;
+        let troubles = Troubles::default();
+        let recorder = |id| {
+            let (log, troubles) = (Arc::clone(&log), Arc::clone(&troubles));
+            Arc::new(Recorder { id, log, troubles }) as Arc<dyn Datanode>
+        };
         let cluster = Cluster {
             datanodes: (0..datanodes).map(recorder).collect(),
             functions,
@@ -192,7 +211,7 @@ impl Fixture {
             parameters: Vec::new(),
         };
         let session = EngineBackend::new(Arc::clone(&engine)).connect(startup).await.unwrap();
-        Self { session, log, engine, _directory: directory }
+        Self { session, log, troubles, engine, _directory: directory }
     }
 
     /// Runs a query string as a client's would be; what datanodes were asked meanwhile, in the order
@@ -343,6 +362,32 @@ async fn blocks_read_one_snapshot_and_go_back_to_savepoints() {
         ],
     )
     .await;
+}
+
+/// Where a snapshot of dn1 is open and one of dn2 is not, what is committed before the latter opens
+/// would be half seen.
+fn check_opened_anew(fixture: &Fixture) {
+    let log = std::mem::take(&mut *fixture.log.lock());
+    for datanode in ["dn1", "dn2"] {
+        let snapshots = log.iter().filter_map(|line| line.strip_prefix(datanode));
+        let snapshots: Vec<_> = snapshots.filter(|line| line.contains("a snapshot")).collect();
+        let opens = " opens a snapshot for a transaction";
+        assert_eq!(snapshots, [opens, " closes a snapshot", opens], "{datanode}: {log:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_does_not_go_on_with_half_a_snapshot() {
+    let mut fixture = Fixture::new(2).await;
+    for sql in [CREATE, "BEGIN", "SAVEPOINT s"] {
+        fixture.run(sql).await;
+    }
+    fixture.troubles.lock().insert(1, Trouble::Fails);
+    let error = fixture.batch("DELETE FROM t").await.unwrap_err();
+    assert_eq!(error.sqlstate, SqlState::TOO_MANY_CONNECTIONS);
+    fixture.batch("ROLLBACK TO s").await.unwrap();
+    fixture.batch("DELETE FROM t").await.unwrap();
+    check_opened_anew(&fixture);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
