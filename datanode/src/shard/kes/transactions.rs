@@ -49,9 +49,10 @@ impl ShardTransactions {
         pool: &Pool,
         opening: &Opening,
     ) -> Result<Arc<SharedSession>> {
-        let cell = {
+        let place = {
             let mut open = self.0.lock();
-            if opening.continues && !open.contains_key(&transaction) {
+            let is_open = |opened: &Opened| opened.session.initialized();
+            if opening.continues && !open.get(&transaction).is_some_and(is_open) {
                 return Err(is_gone(pool.connector().datanode()));
             }
             let new = || Opened { epoch, session: Arc::default() };
@@ -59,7 +60,7 @@ impl ShardTransactions {
             if opened.epoch != epoch {
                 return Err(is_gone(pool.connector().datanode()));
             }
-            Arc::clone(&opened.session)
+            Place { of: self, transaction, session: Arc::clone(&opened.session) }
         };
         let begin = || async {
             let datanode = pool.connector().datanode();
@@ -68,11 +69,7 @@ impl ShardTransactions {
             let of_begin = |e| if imports { of_import(datanode, e) } else { e };
             begun.map(|(session, _)| session).map_err(of_begin)
         };
-        let session = cell.get_or_try_init(begin).await.map(Arc::clone);
-        if session.is_err() {
-            self.forget_unopened(transaction, &cell);
-        }
-        session
+        place.session.get_or_try_init(begin).await.map(Arc::clone)
     }
 
     /// Takes a shard transaction out, to end it; `None`: it is not open.
@@ -102,17 +99,27 @@ impl ShardTransactions {
     pub(super) fn count(&self) -> usize {
         self.0.lock().len()
     }
+}
 
-    fn forget_unopened(
-        &self,
-        transaction: TransactionId,
-        cell: &Arc<OnceCell<Arc<SharedSession>>>,
-    ) {
-        let mut open = self.0.lock();
-        let is_it = |there: &Opened| Arc::ptr_eq(&there.session, cell);
-        if !cell.initialized() && open.get(&transaction).is_some_and(is_it) {
-            open.remove(&transaction);
+/// Somebody opens a shard transaction. If nobody has done so at the end, because that has failed or is
+/// no longer waited for, its place goes.
+struct Place<'a> {
+    of: &'a ShardTransactions,
+    transaction: TransactionId,
+    session: Arc<OnceCell<Arc<SharedSession>>>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut open = self.of.0.lock();
+        let is_it = |opened: &&Opened| Arc::ptr_eq(&opened.session, &self.session);
+        let Some(there) = open.get(&self.transaction).filter(is_it) else { return };
+        // Besides the map's and this one there are those of others who open it: the last one looks.
+        if !there.session.initialized() && Arc::strong_count(&there.session) <= 2 {
+            open.remove(&self.transaction);
         }
+        // Under the lock: of two, one is the last.
+        self.session = Arc::default();
     }
 }
 
