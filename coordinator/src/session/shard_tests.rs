@@ -41,6 +41,8 @@ type Log = Arc<Mutex<Vec<String>>>;
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     Fails,
+    /// Until nobody waits any more.
+    Hangs,
 }
 
 /// By datanode.
@@ -103,6 +105,7 @@ impl Datanode for Recorder {
         let trouble = self.troubles.lock().remove(&self.id);
         match trouble {
             None => Ok(()),
+            Some(Trouble::Hangs) => std::future::pending().await,
             Some(Trouble::Fails) => Err(ErrorReport::new(SqlState::TOO_MANY_CONNECTIONS, "none")),
         }
     }
@@ -387,6 +390,26 @@ async fn a_block_does_not_go_on_with_half_a_snapshot() {
     assert_eq!(error.sqlstate, SqlState::TOO_MANY_CONNECTIONS);
     fixture.batch("ROLLBACK TO s").await.unwrap();
     fixture.batch("DELETE FROM t").await.unwrap();
+    check_opened_anew(&fixture);
+}
+
+/// The session that a database has for it is perhaps that of one who waits to commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_does_not_open_lets_commits_go_first() {
+    let mut fixture = Fixture::new(2).await;
+    for sql in [CREATE, "BEGIN"] {
+        fixture.run(sql).await;
+    }
+    fixture.troubles.lock().insert(1, Trouble::Hangs);
+    let shards = Arc::clone(&fixture.engine.cluster.shards);
+    let commits = tokio::spawn(async move {
+        // It comes after the snapshot that hangs.
+        tokio::time::sleep(shards.settings.latch_hold / 4).await;
+        let on = [0, 1].map(DatanodeId).into();
+        shards.latch.commit(&on, shards.settings.latch_hold_max).await.map(drop)
+    });
+    fixture.batch("DELETE FROM t").await.unwrap();
+    commits.await.unwrap().unwrap();
     check_opened_anew(&fixture);
 }
 
