@@ -34,6 +34,9 @@ use crate::{
     server::{Backend, Clients, Session, StartupInfo},
 };
 
+/// A datanode takes so long to end a transaction.
+const ENDING: Duration = Duration::from_millis(5);
+
 /// What was asked of all datanodes, in order.
 type Log = Arc<Mutex<Vec<String>>>;
 
@@ -122,6 +125,7 @@ impl Datanode for Recorder {
         end: TransactionEnd,
     ) -> Result<bool> {
         assert_eq!(epoch, 1);
+        tokio::time::sleep(ENDING).await;
         self.note(format!("{end:?}"));
         Ok(true)
     }
@@ -411,6 +415,25 @@ async fn a_snapshot_that_does_not_open_lets_commits_go_first() {
     fixture.batch("DELETE FROM t").await.unwrap();
     commits.await.unwrap().unwrap();
     check_opened_anew(&fixture);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_nobody_waits_for_comes() {
+    for (end, expected) in [
+        ("ROLLBACK", &["* Rollback", "* closes a snapshot"][..]),
+        ("COMMIT", &["* Prepare", "* CommitPrepared", "* closes a snapshot"][..]),
+    ] {
+        let mut fixture = Fixture::new(2).await;
+        for sql in [CREATE, "BEGIN", "DELETE FROM t"] {
+            fixture.run(sql).await;
+        }
+        let waits = tokio::time::timeout(ENDING / 2, fixture.batch(end)).await;
+        assert!(waits.is_err(), "{end} has waited for nothing");
+        tokio::time::sleep(ENDING * 20).await;
+        let mut asked = std::mem::take(&mut *fixture.log.lock());
+        asked.sort();
+        assert_eq!(asked, on_all(2, expected), "{end}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
