@@ -1,7 +1,11 @@
 //! SQL in, what datanodes beside databases are asked out. The datanodes are recorders; they hold no
 //! rows.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -36,6 +40,8 @@ use crate::{
 
 /// A datanode takes so long to end a transaction.
 const ENDING: Duration = Duration::from_millis(5);
+/// Nothing takes longer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What was asked of all datanodes, in order.
 type Log = Arc<Mutex<Vec<String>>>;
@@ -125,8 +131,8 @@ impl Datanode for Recorder {
         end: TransactionEnd,
     ) -> Result<bool> {
         assert_eq!(epoch, 1);
-        tokio::time::sleep(ENDING).await;
         self.note(format!("{end:?}"));
+        tokio::time::sleep(ENDING).await;
         Ok(true)
     }
 
@@ -412,7 +418,8 @@ async fn a_snapshot_that_does_not_open_lets_commits_go_first() {
         let on = [0, 1].map(DatanodeId).into();
         shards.latch.commit(&on, shards.settings.latch_hold_max).await.map(drop)
     });
-    fixture.batch("DELETE FROM t").await.unwrap();
+    let deleted = tokio::time::timeout(PATIENCE, fixture.batch("DELETE FROM t")).await;
+    deleted.expect("it waits for ever").unwrap();
     commits.await.unwrap().unwrap();
     check_opened_anew(&fixture);
 }
@@ -429,10 +436,14 @@ async fn an_end_that_nobody_waits_for_comes() {
         }
         let waits = tokio::time::timeout(ENDING / 2, fixture.batch(end)).await;
         assert!(waits.is_err(), "{end} has waited for nothing");
-        tokio::time::sleep(ENDING * 20).await;
+        let (expected, started) = (on_all(2, expected), Instant::now());
+        while fixture.log.lock().len() < expected.len() {
+            assert!(started.elapsed() < PATIENCE, "{end}: {:?}", fixture.log.lock());
+            tokio::time::sleep(ENDING).await;
+        }
         let mut asked = std::mem::take(&mut *fixture.log.lock());
         asked.sort();
-        assert_eq!(asked, on_all(2, expected), "{end}");
+        assert_eq!(asked, expected, "{end}");
     }
 }
 
