@@ -149,6 +149,32 @@ async fn what_is_prepared_waits_for_its_end() {
     assert_eq!(value(&mut session, "SELECT string_agg(a::text, ',') FROM prepared.t").await, "1");
 }
 
+/// Its end is what the others wait for.
+#[tokio::test]
+async fn what_is_prepared_ends_when_all_sessions_wait_for_its_locks() {
+    let Some(server) = shared() else { return };
+    let mut session = connect(server.settings()).await;
+    table(&mut session, "hot", 1).await;
+    let store = store(KesSettings { sessions_max: 2, ..server.settings() }).await;
+    let update = ["UPDATE hot.t SET b = b || '+'"];
+    let first = TransactionId(1);
+    execute(&store, first, &update).await.unwrap();
+    assert_eq!(end(&store, first, TransactionEnd::Prepare).await, Ok(true));
+    let others = [2, 3].map(|number| execute(&store, TransactionId(number), &update));
+    let ends = async {
+        let blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                       AND query LIKE 'UPDATE hot.t%'";
+        until(&mut session, blocked, "2").await;
+        assert_eq!(store.prepared().await.unwrap().len(), 1);
+        assert_eq!(end(&store, first, TransactionEnd::CommitPrepared).await, Ok(true));
+        // Of the two one waits for the other.
+        until(&mut session, blocked, "1").await;
+        store.abandon(None);
+    };
+    tokio::join!(futures::future::join_all(others), ends);
+    assert_eq!(value(&mut session, "SELECT b FROM hot.t").await, "row 1+");
+}
+
 #[tokio::test]
 async fn what_cannot_be_prepared_is_rolled_back() {
     let Some(server) = shared() else { return };
