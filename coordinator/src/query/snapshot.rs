@@ -1,13 +1,14 @@
 //! What a query reads of the databases beside the datanodes: one snapshot each, opened at a moment
 //! when no transaction is committed on one of them and not yet on another.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use datafusion::physical_plan::ExecutionPlan;
 use futures::future::{join_all, try_join_all};
 use kestrel_planner::{operators::ShardScanExec, plan::Plan};
-use kestrel_proto::{DatanodeId, Result, SnapshotScope, TransactionId};
+use kestrel_proto::{DatanodeId, ErrorReport, Result, SnapshotScope, SqlState, TransactionId};
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
 use super::{
     Cluster, QueryEnvironment,
@@ -58,7 +59,9 @@ pub(super) async fn settle(
     }
     let open_on = Mutex::new(datanodes.clone());
     let opened = OpenSnapshots { cluster: cluster.clone(), scope, open_on };
-    unless_interrupted(environment, open(cluster, scope, &datanodes)).await?;
+    let hold = cluster.shards.settings.latch_hold_max;
+    let open = async { Ok(open_within(cluster, scope, &datanodes, hold).await?) };
+    unless_interrupted(environment, open).await?;
     drop(pass);
     settled(scope, Some(Arc::new(opened)))
 }
@@ -69,13 +72,81 @@ pub(crate) async fn open_block_snapshot(
     block: &BlockSnapshot,
     transaction: TransactionId,
 ) -> Result<()> {
-    let opened = block.open_once(async {
-        let datanodes: BTreeSet<_> = cluster.datanodes.iter().map(|d| d.id()).collect();
-        let wait = cluster.shards.settings.latch_wait;
-        let _pass = cluster.shards.latch.snapshot(&datanodes, wait).await?;
-        open(cluster, SnapshotScope::Transaction(transaction), &datanodes).await
-    });
-    opened.await
+    let scope = SnapshotScope::Transaction(transaction);
+    let datanodes: BTreeSet<_> = cluster.datanodes.iter().map(|d| d.id()).collect();
+    let settings = &cluster.shards.settings;
+    let mut hold = settings.latch_hold;
+    loop {
+        let close = async { Ok(close_everywhere(cluster, scope, &datanodes).await?) };
+        let open = async {
+            let _pass = cluster.shards.latch.snapshot(&datanodes, settings.latch_wait).await?;
+            open_within(cluster, scope, &datanodes, hold).await
+        };
+        match block.open_once(close, open).await {
+            Err(Unopened::Late) if hold < settings.latch_hold_max => hold *= 2,
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+/// Why snapshots are not open.
+enum Unopened {
+    /// Commits were held off for long enough.
+    Late,
+    Failed(ErrorReport),
+}
+
+impl From<ErrorReport> for Unopened {
+    fn from(report: ErrorReport) -> Self {
+        Self::Failed(report)
+    }
+}
+
+impl From<Unopened> for ErrorReport {
+    fn from(unopened: Unopened) -> Self {
+        let message = "could not open a snapshot: databases have not answered in time";
+        match unopened {
+            Unopened::Failed(report) => report,
+            Unopened::Late => Self::new(SqlState::LOCK_NOT_AVAILABLE, message)
+                .detail("Commits wait while a snapshot is opened.")
+                .hint(
+                    "If sessions with the databases are short, raise shard-sessions of the \
+                     datanodes, or run fewer transactions at a time.",
+                ),
+        }
+    }
+}
+
+/// Opens a scope's snapshots while commits are held off, for as long as this may last. A database may
+/// have no session free, and those who have them may wait to commit.
+async fn open_within(
+    cluster: &Cluster,
+    scope: SnapshotScope,
+    datanodes: &BTreeSet<DatanodeId>,
+    hold: Duration,
+) -> Result<(), Unopened> {
+    match timeout(hold, open(cluster, scope, datanodes)).await {
+        Ok(opened) => Ok(opened?),
+        Err(_elapsed) => Err(Unopened::Late),
+    }
+}
+
+/// Closes a scope's snapshots, to open others.
+///
+/// # Errors
+/// Of a datanode that may hold its snapshot still.
+async fn close_everywhere(
+    cluster: &Cluster,
+    scope: SnapshotScope,
+    datanodes: &BTreeSet<DatanodeId>,
+) -> Result<()> {
+    try_join_all(datanodes.iter().copied().map(|id| close_on(cluster, scope, id))).await?;
+    Ok(())
+}
+
+async fn close_on(cluster: &Cluster, scope: SnapshotScope, id: DatanodeId) -> Result<()> {
+    let closed = cluster.datanode(id)?.close_snapshot(scope).await;
+    closed.map_err(|error| error.on_datanode(id.name()))
 }
 
 async fn open(

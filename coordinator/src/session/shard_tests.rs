@@ -1,7 +1,11 @@
 //! SQL in, what datanodes beside databases are asked out. The datanodes are recorders; they hold no
 //! rows.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +21,7 @@ use kestrel_planner::{
 use kestrel_proto::{
     BatchStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport, ExchangeRequest,
     Ingest, IngestStream, QueryId, Result, ShardFacts, ShardIsolation, ShardResults, ShardRows,
-    ShardStatements, SnapshotScope, TransactionEnd, TransactionId,
+    ShardStatements, SnapshotScope, SqlState, TransactionEnd, TransactionId,
     message::{FragmentReport, SegmentKind, SegmentRef},
 };
 use parking_lot::Mutex;
@@ -34,13 +38,30 @@ use crate::{
     server::{Backend, Clients, Session, StartupInfo},
 };
 
+/// A datanode takes so long to end a transaction.
+const ENDING: Duration = Duration::from_millis(5);
+/// Nothing takes longer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// What was asked of all datanodes, in order.
 type Log = Arc<Mutex<Vec<String>>>;
+
+/// What becomes of the next snapshot that a datanode is to open.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Fails,
+    /// Until nobody waits any more.
+    Hangs,
+}
+
+/// By datanode.
+type Troubles = Arc<Mutex<BTreeMap<u32, Trouble>>>;
 
 #[derive(Debug)]
 struct Recorder {
     id: u32,
     log: Log,
+    troubles: Troubles,
 }
 
 impl Recorder {
@@ -90,7 +111,12 @@ impl Datanode for Recorder {
             SnapshotScope::Transaction(_) => "transaction",
         };
         self.note(format!("opens a snapshot for a {whose}"));
-        Ok(())
+        let trouble = self.troubles.lock().remove(&self.id);
+        match trouble {
+            None => Ok(()),
+            Some(Trouble::Hangs) => std::future::pending().await,
+            Some(Trouble::Fails) => Err(ErrorReport::new(SqlState::TOO_MANY_CONNECTIONS, "none")),
+        }
     }
 
     async fn close_snapshot(&self, _: SnapshotScope) -> Result<()> {
@@ -106,6 +132,7 @@ impl Datanode for Recorder {
     ) -> Result<bool> {
         assert_eq!(epoch, 1);
         self.note(format!("{end:?}"));
+        tokio::time::sleep(ENDING).await;
         Ok(true)
     }
 
@@ -141,6 +168,7 @@ impl Datanode for Recorder {
 struct Fixture {
     session: ClientSession,
     log: Log,
+    troubles: Troubles,
     engine: Arc<Engine>,
     _directory: TempDir,
 }
@@ -170,7 +198,11 @@ impl Fixture {
             .with_aggregate_functions(functions.aggregates())
             .with_window_functions(functions.windows())
             .build();
-        let recorder = |id| Arc::new(Recorder { id, log: Arc::clone(&log) }) as Arc<dyn Datanode>;
+        let troubles = Troubles::default();
+        let recorder = |id| {
+            let (log, troubles) = (Arc::clone(&log), Arc::clone(&troubles));
+            Arc::new(Recorder { id, log, troubles }) as Arc<dyn Datanode>
+        };
         let cluster = Cluster {
             datanodes: (0..datanodes).map(recorder).collect(),
             functions,
@@ -192,7 +224,7 @@ impl Fixture {
             parameters: Vec::new(),
         };
         let session = EngineBackend::new(Arc::clone(&engine)).connect(startup).await.unwrap();
-        Self { session, log, engine, _directory: directory }
+        Self { session, log, troubles, engine, _directory: directory }
     }
 
     /// Runs a query string as a client's would be; what datanodes were asked meanwhile, in the order
@@ -343,6 +375,76 @@ async fn blocks_read_one_snapshot_and_go_back_to_savepoints() {
         ],
     )
     .await;
+}
+
+/// Where a snapshot of dn1 is open and one of dn2 is not, what is committed before the latter opens
+/// would be half seen.
+fn check_opened_anew(fixture: &Fixture) {
+    let log = std::mem::take(&mut *fixture.log.lock());
+    for datanode in ["dn1", "dn2"] {
+        let snapshots = log.iter().filter_map(|line| line.strip_prefix(datanode));
+        let snapshots: Vec<_> = snapshots.filter(|line| line.contains("a snapshot")).collect();
+        let opens = " opens a snapshot for a transaction";
+        assert_eq!(snapshots, [opens, " closes a snapshot", opens], "{datanode}: {log:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_does_not_go_on_with_half_a_snapshot() {
+    let mut fixture = Fixture::new(2).await;
+    for sql in [CREATE, "BEGIN", "SAVEPOINT s"] {
+        fixture.run(sql).await;
+    }
+    fixture.troubles.lock().insert(1, Trouble::Fails);
+    let error = fixture.batch("DELETE FROM t").await.unwrap_err();
+    assert_eq!(error.sqlstate, SqlState::TOO_MANY_CONNECTIONS);
+    fixture.batch("ROLLBACK TO s").await.unwrap();
+    fixture.batch("DELETE FROM t").await.unwrap();
+    check_opened_anew(&fixture);
+}
+
+/// The session that a database has for it is perhaps that of one who waits to commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_does_not_open_lets_commits_go_first() {
+    let mut fixture = Fixture::new(2).await;
+    for sql in [CREATE, "BEGIN"] {
+        fixture.run(sql).await;
+    }
+    fixture.troubles.lock().insert(1, Trouble::Hangs);
+    let shards = Arc::clone(&fixture.engine.cluster.shards);
+    let commits = tokio::spawn(async move {
+        // It comes after the snapshot that hangs.
+        tokio::time::sleep(shards.settings.latch_hold / 4).await;
+        let on = [0, 1].map(DatanodeId).into();
+        shards.latch.commit(&on, shards.settings.latch_hold_max).await.map(drop)
+    });
+    let deleted = tokio::time::timeout(PATIENCE, fixture.batch("DELETE FROM t")).await;
+    deleted.expect("it waits for ever").unwrap();
+    commits.await.unwrap().unwrap();
+    check_opened_anew(&fixture);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_nobody_waits_for_comes() {
+    for (end, expected) in [
+        ("ROLLBACK", &["* Rollback", "* closes a snapshot"][..]),
+        ("COMMIT", &["* Prepare", "* CommitPrepared", "* closes a snapshot"][..]),
+    ] {
+        let mut fixture = Fixture::new(2).await;
+        for sql in [CREATE, "BEGIN", "DELETE FROM t"] {
+            fixture.run(sql).await;
+        }
+        let waits = tokio::time::timeout(ENDING / 2, fixture.batch(end)).await;
+        assert!(waits.is_err(), "{end} has waited for nothing");
+        let (expected, started) = (on_all(2, expected), Instant::now());
+        while fixture.log.lock().len() < expected.len() {
+            assert!(started.elapsed() < PATIENCE, "{end}: {:?}", fixture.log.lock());
+            tokio::time::sleep(ENDING).await;
+        }
+        let mut asked = std::mem::take(&mut *fixture.log.lock());
+        asked.sort();
+        assert_eq!(asked, expected, "{end}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,6 +44,12 @@ use tokio::sync::{Notify, OnceCell};
 pub struct ShardSettings {
     /// For commits and snapshots to let one another pass.
     pub latch_wait: Duration,
+    /// For a block to open its snapshots while commits are held off; then they go first, and it tries
+    /// again for twice as long,
+    pub latch_hold: Duration,
+    /// up to this. Shorter than `latch_wait`: who waits to commit may have the session that whoever
+    /// holds commits off waits for.
+    pub latch_hold_max: Duration,
     /// For a datanode to end a transaction; after that it is taken for lost.
     pub end_wait: Duration,
     /// For a client to wait until the datanodes have committed what is decided.
@@ -60,6 +66,8 @@ impl Default for ShardSettings {
     fn default() -> Self {
         Self {
             latch_wait: Duration::from_secs(10),
+            latch_hold: Duration::from_millis(250),
+            latch_hold_max: Duration::from_secs(4),
             end_wait: Duration::from_secs(30),
             acknowledge_wait: Duration::from_secs(5),
             recovery_interval: Duration::from_secs(10),

@@ -30,10 +30,19 @@ pub struct BlockSnapshot {
 
 impl BlockSnapshot {
     /// Opens it once. Two statements of a block (a cursor's among them) may ask at the same time.
-    pub async fn open_once<E>(&self, open: impl Future<Output = Result<(), E>>) -> Result<(), E> {
+    ///
+    /// One who has failed or was interrupted may have opened it on some datanodes. What others open
+    /// later shows commits that those do not: `close` closes them first.
+    pub async fn open_once<E>(
+        &self,
+        close: impl Future<Output = Result<(), E>>,
+        open: impl Future<Output = Result<(), E>>,
+    ) -> Result<(), E> {
         let mut is_open = self.is_open.lock().await;
         if !*is_open {
-            self.was_asked_for.store(true, Ordering::Relaxed);
+            if self.was_asked_for.swap(true, Ordering::Relaxed) {
+                close.await?;
+            }
             open.await?;
             *is_open = true;
         }

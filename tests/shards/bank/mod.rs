@@ -1,6 +1,7 @@
 //! A bank whose accounts are spread over databases: transfers go on while others add up. The sum
 //! never changes, all see one order of commits, and that is the order of real time.
 
+mod crowd;
 mod history;
 
 use std::{

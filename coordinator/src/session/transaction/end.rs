@@ -10,7 +10,7 @@ use super::{super::commit::check_still_so, Status, Transaction, Work};
 use crate::{
     engine::{Engine, LockOwner},
     query::close_snapshot,
-    shards::{Commit, Decided, Phases, phases},
+    shards::{BlockSnapshot, Commit, Decided, Phases, phases},
 };
 
 /// How often a commit is tried while others commit before it.
@@ -34,6 +34,7 @@ impl Transaction {
     ) -> Result<()> {
         self.status = Status::Implicit;
         let Some(work) = self.work.take() else { return Ok(()) };
+        let closing = work.closing(engine);
         let idle = &work.shards.opened_on - &work.shards.wrote_on;
         if !idle.is_empty() {
             // There is nothing in them to wait for.
@@ -41,17 +42,14 @@ impl Transaction {
             tokio::spawn(async move { commit.roll_back(&idle).await });
         }
         let committed = match phases(&work.shards.wrote_on, &work.changes) {
-            Phases::Catalog if work.changes.is_empty() => {
-                work.close_snapshot(engine);
-                return Ok(());
-            }
+            Phases::Catalog if work.changes.is_empty() => return Ok(()),
             Phases::Catalog => work.commit_catalog(engine).await.map(Some),
             Phases::One(datanode) => {
                 work.commit_in_one_phase(engine, datanode).await.map(|()| None)
             }
             Phases::Two(on) => work.commit_in_two_phases(engine, on).await.map(Some),
         };
-        work.close_snapshot(engine);
+        drop(closing);
         match committed {
             Ok(versions) => {
                 if let Some((before, after)) = versions {
@@ -73,15 +71,15 @@ impl Transaction {
         }
     }
 
-    /// Undoes everything.
+    /// Undoes everything; also when nobody waits for it, as for a client that has gone.
     pub(in super::super) async fn rollback(&mut self, engine: &Arc<Engine>) {
         self.status = Status::Implicit;
         let Some(work) = self.work.take() else { return };
-        if !work.shards.opened_on.is_empty() {
-            work.commit_of(engine).roll_back(&work.shards.opened_on).await;
+        let engine = Arc::clone(engine);
+        let undone = tokio::spawn(async move { work.roll_back(&engine).await });
+        if let Err(error) = undone.await {
+            tracing::error!(%error, "a rollback's task was lost");
         }
-        work.close_snapshot(engine);
-        work.remove_files(engine).await;
     }
 }
 
@@ -144,20 +142,41 @@ impl Work {
         .await
     }
 
-    /// The snapshot of a block, wherever it may be open. Nobody waits for that.
-    fn close_snapshot(&self, engine: &Arc<Engine>) {
-        if self.shards.snapshot.must_be_closed() {
-            let (engine, scope) = (Arc::clone(engine), SnapshotScope::Transaction(self.id));
-            tokio::spawn(async move {
-                let datanodes = engine.cluster.datanodes.iter().map(|d| d.id()).collect();
-                close_snapshot(&engine.cluster, scope, &datanodes).await;
-            });
+    async fn roll_back(self, engine: &Arc<Engine>) {
+        let _closing = self.closing(engine);
+        if !self.shards.opened_on.is_empty() {
+            self.commit_of(engine).roll_back(&self.shards.opened_on).await;
         }
+        self.remove_files(engine).await;
+    }
+
+    fn closing(&self, engine: &Arc<Engine>) -> Closing {
+        let (engine, snapshot) = (Arc::clone(engine), self.shards.snapshot.clone());
+        Closing { engine, scope: SnapshotScope::Transaction(self.id), snapshot }
     }
 
     async fn remove_files(&self, engine: &Engine) {
         if self.wrote_files {
             engine.drop_transaction(self.id).await;
+        }
+    }
+}
+
+/// Closes the snapshot of a block when it is dropped, wherever it may be open. Nobody waits for that.
+struct Closing {
+    engine: Arc<Engine>,
+    scope: SnapshotScope,
+    snapshot: BlockSnapshot,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if self.snapshot.must_be_closed() {
+            let (engine, scope) = (Arc::clone(&self.engine), self.scope);
+            self.engine.cluster.runtime.spawn(async move {
+                let datanodes = engine.cluster.datanodes.iter().map(|d| d.id()).collect();
+                close_snapshot(&engine.cluster, scope, &datanodes).await;
+            });
         }
     }
 }

@@ -69,7 +69,7 @@ pub(super) async fn prepared(
         "SELECT gid, CAST({age} AS pg_catalog.int8) FROM {view} \
          WHERE database = current_database() ORDER BY prepared"
     );
-    let answer = pool.get().await?.query(&sql).await?;
+    let answer = pool.get_to_end().await?.query(&sql).await?;
     let found = answer.rows.iter().filter_map(|row| match row.as_slice() {
         [Some(gid), Some(age_ms)] => Some((Gid::parse(gid)?, age_ms.parse::<i64>().ok()?)),
         _ => None,
@@ -94,7 +94,7 @@ pub(super) async fn end_prepared(pool: &Pool, verb: &str, gid: &Gid) -> Result<b
     let mut tries = 0;
     loop {
         tries += 1;
-        let ended: Result<StatementResult> = pool.get().await?.query(&sql).await;
+        let ended: Result<StatementResult> = pool.get_to_end().await?.query(&sql).await;
         match ended {
             Ok(_) => return Ok(true),
             Err(report) if report.sqlstate == SqlState::UNDEFINED_OBJECT => return Ok(false),

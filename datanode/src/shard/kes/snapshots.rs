@@ -111,19 +111,17 @@ impl Snapshots {
         pool: &Pool,
         names: &Names,
     ) -> Result<Arc<Snapshot>> {
-        let cell = {
+        let place = {
             let mut open = self.open.lock();
             if matches!(scope, SnapshotScope::Query(query) if open.ended.contains(&query)) {
                 let message = "the query has ended";
                 return Err(ErrorReport::new(SqlState::QUERY_CANCELED, message));
             }
-            Arc::clone(open.by_scope.entry(scope).or_default())
+            let snapshot = Arc::clone(open.by_scope.entry(scope).or_default());
+            Place { of: self, scope, snapshot }
         };
-        let snapshot = cell.get_or_try_init(|| self.begin(opener, pool, names)).await;
-        if snapshot.is_err() {
-            self.forget_unopened(scope, &cell);
-        }
-        snapshot.map(Arc::clone)
+        let begin = || self.begin(opener, pool, names);
+        place.snapshot.get_or_try_init(begin).await.map(Arc::clone)
     }
 
     /// The snapshot of a scope, if it is open.
@@ -200,13 +198,27 @@ impl Snapshots {
             }
         }
     }
+}
 
-    fn forget_unopened(&self, scope: SnapshotScope, cell: &Arc<OnceCell<Arc<Snapshot>>>) {
-        let mut open = self.open.lock();
-        let is_it = |there: &Arc<_>| Arc::ptr_eq(there, cell);
-        if !cell.initialized() && open.by_scope.get(&scope).is_some_and(is_it) {
-            open.by_scope.remove(&scope);
+/// Somebody opens a snapshot. If nobody has done so at the end, because that has failed or is no longer
+/// waited for, its place goes.
+struct Place<'a> {
+    of: &'a Snapshots,
+    scope: SnapshotScope,
+    snapshot: Arc<OnceCell<Arc<Snapshot>>>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut open = self.of.open.lock();
+        let is_it = |there: &&Arc<_>| Arc::ptr_eq(there, &self.snapshot);
+        let Some(there) = open.by_scope.get(&self.scope).filter(is_it) else { return };
+        // Besides the map's and this one there are those of others who open it: the last one looks.
+        if !there.initialized() && Arc::strong_count(there) <= 2 {
+            open.by_scope.remove(&self.scope);
         }
+        // Under the lock: of two, one is the last.
+        self.snapshot = Arc::default();
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::{
     session::Pool,
     shared_session::SharedSession,
-    snapshots::{ALL_ROWS, Snapshot, of_import},
+    snapshots::{ALL_ROWS, Snapshot, is_lost, of_import},
     sql::string,
 };
 
@@ -29,7 +29,7 @@ struct Opened {
 pub(super) struct Opening {
     /// It must be there: the transaction has written.
     pub(super) continues: bool,
-    /// If it reads from no snapshot.
+    /// If it reads from no snapshot; who is in a block has one.
     pub(super) isolation: ShardIsolation,
     /// The snapshot of the block, if that is open.
     pub(super) snapshot: Option<Arc<Snapshot>>,
@@ -41,7 +41,7 @@ impl ShardTransactions {
     /// The shard transaction of a transaction, which is opened if it is not.
     ///
     /// # Errors
-    /// 40001: it had to be there. Those of the pool and the database.
+    /// 40001: it had to be there, or the snapshot of its block. Those of the pool and the database.
     pub(super) async fn open(
         &self,
         transaction: TransactionId,
@@ -49,9 +49,10 @@ impl ShardTransactions {
         pool: &Pool,
         opening: &Opening,
     ) -> Result<Arc<SharedSession>> {
-        let cell = {
+        let place = {
             let mut open = self.0.lock();
-            if opening.continues && !open.contains_key(&transaction) {
+            let is_open = |opened: &Opened| opened.session.initialized();
+            if opening.continues && !open.get(&transaction).is_some_and(is_open) {
                 return Err(is_gone(pool.connector().datanode()));
             }
             let new = || Opened { epoch, session: Arc::default() };
@@ -59,20 +60,16 @@ impl ShardTransactions {
             if opened.epoch != epoch {
                 return Err(is_gone(pool.connector().datanode()));
             }
-            Arc::clone(&opened.session)
+            Place { of: self, transaction, session: Arc::clone(&opened.session) }
         };
         let begin = || async {
-            let begun = SharedSession::begin(pool, &opening.sql()?).await;
             let datanode = pool.connector().datanode();
+            let begun = SharedSession::begin(pool, &opening.sql(datanode)?).await;
             let imports = opening.snapshot.is_some();
             let of_begin = |e| if imports { of_import(datanode, e) } else { e };
             begun.map(|(session, _)| session).map_err(of_begin)
         };
-        let session = cell.get_or_try_init(begin).await.map(Arc::clone);
-        if session.is_err() {
-            self.forget_unopened(transaction, &cell);
-        }
-        session
+        place.session.get_or_try_init(begin).await.map(Arc::clone)
     }
 
     /// Takes a shard transaction out, to end it; `None`: it is not open.
@@ -102,27 +99,40 @@ impl ShardTransactions {
     pub(super) fn count(&self) -> usize {
         self.0.lock().len()
     }
+}
 
-    fn forget_unopened(
-        &self,
-        transaction: TransactionId,
-        cell: &Arc<OnceCell<Arc<SharedSession>>>,
-    ) {
-        let mut open = self.0.lock();
-        let is_it = |there: &Opened| Arc::ptr_eq(&there.session, cell);
-        if !cell.initialized() && open.get(&transaction).is_some_and(is_it) {
-            open.remove(&transaction);
+/// Somebody opens a shard transaction. If nobody has done so at the end, because that has failed or is
+/// no longer waited for, its place goes.
+struct Place<'a> {
+    of: &'a ShardTransactions,
+    transaction: TransactionId,
+    session: Arc<OnceCell<Arc<SharedSession>>>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut open = self.of.0.lock();
+        let is_it = |opened: &&Opened| Arc::ptr_eq(&opened.session, &self.session);
+        let Some(there) = open.get(&self.transaction).filter(is_it) else { return };
+        // Besides the map's and this one there are those of others who open it: the last one looks.
+        if !there.session.initialized() && Arc::strong_count(&there.session) <= 2 {
+            open.remove(&self.transaction);
         }
+        // Under the lock: of two, one is the last.
+        self.session = Arc::default();
     }
 }
 
 impl Opening {
-    fn sql(&self) -> Result<String> {
+    fn sql(&self, datanode: DatanodeId) -> Result<String> {
         // Zero would mean no bound.
         let lock_timeout_ms = self.lock_timeout.as_millis().clamp(1, i32::MAX as u128);
         let isolation = match (&self.snapshot, self.isolation) {
-            (Some(_), _) | (None, ShardIsolation::RepeatableRead) => "REPEATABLE READ",
+            (Some(_), _) => "REPEATABLE READ",
             (None, ShardIsolation::ReadCommitted) => "READ COMMITTED",
+            // Its block has opened one, and has perhaps read from it: what it writes from a newer one
+            // would overwrite what others have committed since.
+            (None, ShardIsolation::RepeatableRead) => return Err(is_lost(datanode)),
         };
         let mut sql = format!("BEGIN TRANSACTION ISOLATION LEVEL {isolation} READ WRITE");
         if let Some(exported) = self.snapshot.as_ref().and_then(|s| s.exported_at_once()) {
@@ -160,16 +170,18 @@ mod tests {
         for (opening, expected) in [
             (
                 opening(ShardIsolation::ReadCommitted, Duration::from_secs(10)),
-                "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE; \
-                 SET LOCAL lock_timeout = 10000; SET LOCAL cursor_tuple_fraction = 1.0",
+                Ok("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE; \
+                    SET LOCAL lock_timeout = 10000; SET LOCAL cursor_tuple_fraction = 1.0"),
             ),
             (
-                opening(ShardIsolation::RepeatableRead, Duration::ZERO),
-                "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ WRITE; \
-                 SET LOCAL lock_timeout = 1; SET LOCAL cursor_tuple_fraction = 1.0",
+                opening(ShardIsolation::ReadCommitted, Duration::ZERO),
+                Ok("BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE; \
+                    SET LOCAL lock_timeout = 1; SET LOCAL cursor_tuple_fraction = 1.0"),
             ),
+            (opening(ShardIsolation::RepeatableRead, Duration::ZERO), Err("40001")),
         ] {
-            assert_eq!(opening.sql().unwrap(), expected);
+            let sql = opening.sql(DatanodeId(0)).map_err(|error| error.sqlstate.as_str());
+            assert_eq!(sql.as_deref().map_err(|state| *state), expected);
         }
     }
 }

@@ -24,6 +24,9 @@ use super::{
     settings::{KesSettings, name},
 };
 
+/// Sessions besides those that the settings allow, for what ends transactions.
+const ENDING_SESSIONS: usize = 2;
+
 /// Hands out sessions, opens them when there are not enough, and keeps those that come back.
 ///
 /// A session that comes back is kept only when it waits for its next statement, outside of a
@@ -38,6 +41,8 @@ struct Shared {
     connector: Arc<Connector>,
     /// One permit for each session that is in use.
     permits: Arc<Semaphore>,
+    /// The same for [`Pool::get_to_end`], when there are none of the others.
+    ending_permits: Arc<Semaphore>,
     sessions_max: usize,
     /// The one that came back last is the last.
     idle: Mutex<Vec<Idle>>,
@@ -85,6 +90,7 @@ impl Pool {
         let shared = Arc::new(Shared {
             connector: Arc::new(Connector::new(settings, datanode)?),
             permits: Arc::new(Semaphore::new(sessions_max)),
+            ending_permits: Arc::new(Semaphore::new(ENDING_SESSIONS)),
             sessions_max,
             idle: Mutex::new(vec![]),
             backoff: Mutex::new(Backoff::default()),
@@ -106,10 +112,26 @@ impl Pool {
     /// # Errors
     /// 53300: all stay in use; else as [`Session::connect`].
     pub async fn get(&self) -> Result<PooledSession> {
+        self.get_of(&self.shared.permits).await
+    }
+
+    /// The same for what ends, or finds, prepared transactions: all other sessions may wait for locks
+    /// that those hold.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn get_to_end(&self) -> Result<PooledSession> {
+        match self.try_get().await? {
+            Some(session) => Ok(session),
+            None => self.get_of(&self.shared.ending_permits).await,
+        }
+    }
+
+    async fn get_of(&self, permits: &Arc<Semaphore>) -> Result<PooledSession> {
         let shared = &self.shared;
         let settings = shared.connector.settings();
         let waiting = Waiting::begin(&shared.waiting);
-        let acquired = Arc::clone(&shared.permits).acquire_owned();
+        let acquired = Arc::clone(permits).acquire_owned();
         let permit = match timeout(settings.session_wait, acquired).await {
             Ok(permit) => permit.map_err(|_closed| ErrorReport::internal("the pool is closed"))?,
             Err(_elapsed) => return Err(self.all_in_use()),

@@ -21,7 +21,7 @@ pub struct KesSettings {
     /// come from one of them, for whatever host it is, as with libpq's `sslrootcert`.
     pub root_certificates: Option<PathBuf>,
 
-    /// Sessions at a time, idle ones included.
+    /// Sessions at a time, idle ones included; two more end transactions that are prepared.
     pub sessions_max: usize,
     /// How long a statement waits while all of them are in use.
     pub session_wait: Duration,

@@ -265,6 +265,22 @@ async fn holders_leave_sessions_to_write_in() {
 }
 
 #[tokio::test]
+async fn who_no_longer_waits_for_a_session_leaves_no_place() {
+    let Some(server) = shared() else { return };
+    let store = store(KesSettings { sessions_max: 2, ..server.settings() }).await;
+    let scopes = [1, 2].map(|number| SnapshotScope::Transaction(TransactionId(number)));
+    store.open_snapshot(scopes[0]).await.unwrap();
+    execute(&store, TransactionId(1), &["SELECT 1"]).await.unwrap();
+    let soon = Duration::from_millis(200);
+    let waits = tokio::time::timeout(soon, store.open_snapshot(scopes[1]));
+    assert!(waits.await.is_err(), "there was a session");
+    let waits = tokio::time::timeout(soon, execute(&store, TransactionId(2), &["SELECT 1"]));
+    assert!(waits.await.is_err(), "there was a session");
+    let counters = store.counters();
+    assert_eq!((counters.snapshots, counters.transactions), (1, 1), "{counters:?}");
+}
+
+#[tokio::test]
 async fn who_goes_early_leaves_nothing_behind() {
     let Some(server) = shared() else { return };
     let mut session = connect(server.settings()).await;

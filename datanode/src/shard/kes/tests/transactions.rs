@@ -88,21 +88,36 @@ async fn a_block_reads_one_snapshot_before_and_after_it_writes() {
     assert_eq!(end(&store, transaction, TransactionEnd::CommitPrepared).await, Ok(true));
     assert_eq!(count(&store, "block", Reads::New).await, 13);
 
-    // Without a snapshot the order says: the second counts what was there before the other's row.
-    for (number, isolation, expected) in
-        [(2, ShardIsolation::ReadCommitted, 14), (3, ShardIsolation::RepeatableRead, 14)]
-    {
-        let transaction = TransactionId(number);
-        let order = |sql: &[&str]| ShardStatements { isolation, ..statements(transaction, sql) };
-        store.execute(order(&["SELECT count(*) FROM block.t"])).await.unwrap();
-        run(&mut session, &format!("INSERT INTO block.t VALUES (100{number})")).await;
-        let check = format!(
-            "DO $$ BEGIN IF (SELECT count(*) FROM block.t) <> {expected} \
-             THEN RAISE 'other'; END IF; END $$"
-        );
-        store.execute(order(&[&check])).await.unwrap();
-        end(&store, transaction, TransactionEnd::Rollback).await.unwrap();
-    }
+    // A statement outside of a block counts what was there when it began.
+    let transaction = TransactionId(2);
+    execute(&store, transaction, &["SELECT count(*) FROM block.t"]).await.unwrap();
+    run(&mut session, "INSERT INTO block.t VALUES (1002)").await;
+    let check = "DO $$ BEGIN IF (SELECT count(*) FROM block.t) <> 14 THEN RAISE 'other'; END IF; \
+                 END $$";
+    execute(&store, transaction, &[check]).await.unwrap();
+    end(&store, transaction, TransactionEnd::Rollback).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_block_whose_snapshot_is_lost_writes_nothing() {
+    let Some(server) = shared() else { return };
+    let mut session = connect(server.settings()).await;
+    table(&mut session, "unread", 1).await;
+    let store = store(server.settings()).await;
+    let transaction = TransactionId(1);
+    let scope = SnapshotScope::Transaction(transaction);
+    store.open_snapshot(scope).await.unwrap();
+    assert_eq!(count(&store, "unread", Reads::Snapshot(scope)).await, 1);
+    run(&mut session, "INSERT INTO unread.t VALUES (2)").await;
+    // As when the coordinator was not heard from for a while.
+    store.abandon(None);
+    let isolation = ShardIsolation::RepeatableRead;
+    let order = ShardStatements {
+        isolation,
+        ..statements(transaction, &["UPDATE unread.t SET b = 'from what it has read'"])
+    };
+    assert_eq!(sqlstate(store.execute(order).await), "40001");
+    assert_eq!(store.counters().transactions, 0);
 }
 
 #[tokio::test]
@@ -132,6 +147,32 @@ async fn what_is_prepared_waits_for_its_end() {
     assert_eq!(end(&store, TransactionId(2), TransactionEnd::RollbackPrepared).await, Ok(false));
     assert_eq!(store.prepared().await, Ok(vec![]));
     assert_eq!(value(&mut session, "SELECT string_agg(a::text, ',') FROM prepared.t").await, "1");
+}
+
+/// Its end is what the others wait for.
+#[tokio::test]
+async fn what_is_prepared_ends_when_all_sessions_wait_for_its_locks() {
+    let Some(server) = shared() else { return };
+    let mut session = connect(server.settings()).await;
+    table(&mut session, "hot", 1).await;
+    let store = store(KesSettings { sessions_max: 2, ..server.settings() }).await;
+    let update = ["UPDATE hot.t SET b = b || '+'"];
+    let first = TransactionId(1);
+    execute(&store, first, &update).await.unwrap();
+    assert_eq!(end(&store, first, TransactionEnd::Prepare).await, Ok(true));
+    let others = [2, 3].map(|number| execute(&store, TransactionId(number), &update));
+    let ends = async {
+        let blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                       AND query LIKE 'UPDATE hot.t%'";
+        until(&mut session, blocked, "2").await;
+        assert_eq!(store.prepared().await.unwrap().len(), 1);
+        assert_eq!(end(&store, first, TransactionEnd::CommitPrepared).await, Ok(true));
+        // Of the two one waits for the other.
+        until(&mut session, blocked, "1").await;
+        store.abandon(None);
+    };
+    tokio::join!(futures::future::join_all(others), ends);
+    assert_eq!(value(&mut session, "SELECT b FROM hot.t").await, "row 1+");
 }
 
 #[tokio::test]
