@@ -1,6 +1,8 @@
 //! numeric as PostgreSQL's `numeric_send` writes it (numeric.c): digits of base 10000, aligned at
 //! the decimal point, without zeros in front and behind.
 
+use bytes::BufMut;
+
 use super::numeric::NEGATIVE;
 
 /// Digits of base 10000: of 39 of base 10, and three zeros that align them.
@@ -10,7 +12,7 @@ const BASE: u64 = 10_000;
 
 /// Appends `value` units of 10^-scale: the count of digits, the first one's power of 10000, the
 /// sign, how many decimal digits are shown behind the point, and the digits, 16 bits each.
-pub fn put_numeric(out: &mut Vec<u8>, value: i128, scale: i8) {
+pub fn put_numeric(out: &mut impl BufMut, value: i128, scale: i8) {
     let mut digits = Digits { digits: [0; DIGITS_MAX], first: DIGITS_MAX };
     // The power of 10000 of the last digit, and how many zeros align the value to it.
     let exponent = (-i16::from(scale)).div_euclid(4);
@@ -25,7 +27,7 @@ pub fn put_numeric(out: &mut Vec<u8>, value: i128, scale: i8) {
     let sign = if value < 0 { NEGATIVE } else { 0 };
     let head = [shown.len() as u16, weight as u16, sign, u16::from(scale.max(0).unsigned_abs())];
     for word in head.iter().chain(shown) {
-        out.extend_from_slice(&word.to_be_bytes());
+        out.put_u16(*word);
     }
 }
 

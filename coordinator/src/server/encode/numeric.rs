@@ -2,6 +2,7 @@
 //! them (numeric.c, NumericVar: digits of base 10000, aligned at the decimal point).
 
 use bytes::{BufMut, BytesMut};
+use kestrel_planner::wire_binary::put_numeric;
 
 use super::integer;
 
@@ -44,20 +45,16 @@ pub(super) fn put_binary(out: &mut BytesMut, value: i128, scale: i8) {
     if let (Ok(absolute), 0..=4) = (u64::try_from(value.unsigned_abs()), scale) {
         put_short_binary(out, absolute, sign, scale as u8);
     } else {
-        put_long_binary(out, value.unsigned_abs(), sign, scale);
+        put_long_binary(out, value, scale);
     }
 }
 
-fn put_long_binary(out: &mut BytesMut, absolute: u128, sign: u16, scale: i8) {
-    let digits = Digits::of(absolute, scale);
-    out.put_i32(8 + 2 * digits.shown().len() as i32);
-    out.put_i16(digits.shown().len() as i16);
-    out.put_i16(digits.weight);
-    out.put_u16(sign);
-    out.put_i16(i16::from(scale.max(0)));
-    for digit in digits.shown() {
-        out.put_i16(*digit);
-    }
+fn put_long_binary(out: &mut BytesMut, value: i128, scale: i8) {
+    let at = out.len();
+    out.put_i32(0);
+    put_numeric(out, value, scale);
+    let length = (out.len() - at - 4) as i32;
+    out[at..at + 4].copy_from_slice(&length.to_be_bytes());
 }
 
 /// As [`put_binary`], for numbers of 64 bits with at most one digit of base 10000 behind the point:
@@ -105,83 +102,6 @@ fn split(absolute: u128, scale: i8) -> (u128, u128) {
     }
 }
 
-/// Digits of base 10000: at most 11 before the point, for 39 of base 10 and 3 zeros behind them,
-/// and 32 behind it, for a scale of 127.
-struct Digits {
-    digits: [i16; 43],
-    first: usize,
-    end: usize,
-    /// The power of 10000 of the first.
-    weight: i16,
-}
-
-impl Digits {
-    fn of(absolute: u128, scale: i8) -> Self {
-        /// Where the point is.
-        const POINT: usize = 11;
-        let (mut whole, fraction) = split(absolute, scale);
-        let mut digits = [0; 43];
-        let mut zeros = scale.min(0).unsigned_abs();
-        // A negative scale: what is missing up to a whole digit of base 10000 belongs to the value.
-        while !zeros.is_multiple_of(4) && whole != 0 {
-            whole = whole.saturating_mul(10);
-            zeros -= 1;
-        }
-        let mut first = POINT;
-        while whole > u128::from(u64::MAX) && first > 0 {
-            first -= 1;
-            digits[first] = (whole % 10_000) as i16;
-            whole /= 10_000;
-        }
-        let mut whole = whole as u64;
-        while whole != 0 && first > 0 {
-            first -= 1;
-            digits[first] = (whole % 10_000) as i16;
-            whole /= 10_000;
-        }
-        let scale = usize::from(scale.max(0).unsigned_abs());
-        let mut end = POINT + scale.div_ceil(4);
-        put_fraction(&mut digits[POINT..end], fraction, scale);
-        while first < end && digits[first] == 0 {
-            first += 1;
-        }
-        while first < end && digits[end - 1] == 0 {
-            end -= 1;
-        }
-        let weight = match first == end {
-            true => 0,
-            false => POINT as i16 - 1 - first as i16 + i16::from(zeros / 4),
-        };
-        Self { digits, first, end, weight }
-    }
-
-    /// Without zeros in front and behind.
-    fn shown(&self) -> &[i16] {
-        &self.digits[self.first..self.end]
-    }
-}
-
-/// Cuts a fraction of `scale` decimal digits into those of base 10000.
-fn put_fraction(digits: &mut [i16], fraction: u128, scale: usize) {
-    let zeros = 4 * digits.len() - scale;
-    // 16 digits fit 64 bits, where division is ten times faster.
-    if let (Ok(fraction), 0..=16) = (u64::try_from(fraction), scale) {
-        let mut fraction = fraction * 10u64.pow(zeros as u32);
-        for digit in digits.iter_mut().rev() {
-            *digit = (fraction % 10_000) as i16;
-            fraction /= 10_000;
-        }
-        return;
-    }
-    for (at, digit) in digits.iter_mut().enumerate() {
-        let value = match scale - 4 * at {
-            rest @ 0..4 => fraction % POWERS[rest] * POWERS[4 - rest],
-            rest => fraction / POWERS[(rest - 4).min(38)] % 10_000,
-        };
-        *digit = value as i16;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,8 +114,9 @@ mod tests {
         for value in values {
             for scale in 0..=4 {
                 let (mut short, mut long) = (BytesMut::new(), BytesMut::new());
-                put_short_binary(&mut short, value, NEGATIVE, scale);
-                put_long_binary(&mut long, value.into(), NEGATIVE, scale as i8);
+                let sign = if value > 0 { NEGATIVE } else { 0 };
+                put_short_binary(&mut short, value, sign, scale);
+                put_long_binary(&mut long, -i128::from(value), scale as i8);
                 assert_eq!(short, long, "{value}, scale {scale}");
             }
         }
