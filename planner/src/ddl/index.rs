@@ -66,7 +66,7 @@ pub(super) fn create_index(
     if create.is_unique {
         check_distribution(&key, table)?;
         plan.row_checks.push(RowCheck::Unique { table: table.id, key: key.id });
-    } else {
+    } else if !table.is_on_shards() {
         let message = format!("index \"{}\" is recorded, but nothing is built", key.name);
         plan.notices.push(
             ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, message).detail(
