@@ -241,9 +241,7 @@ impl<'a> Change<'a> {
             ast::AssignmentTarget::ColumnName(name) => {
                 Ok((QualifiedName::of_ast(name)?.name, &assignment.value))
             }
-            ast::AssignmentTarget::Tuple(_) => {
-                Err(ErrorReport::unsupported("UPDATE … SET (…) = (…)"))
-            }
+            ast::AssignmentTarget::Tuple(_) => Err(not_supported("UPDATE … SET (…) = (…)")),
         });
         Ok(Self {
             word: "UPDATE",
@@ -279,7 +277,7 @@ impl<'a> Change<'a> {
             ast::TableFactor::Table { name, .. } if self.target.joins.is_empty() => {
                 QualifiedName::of_ast(name)
             }
-            _ => Err(ErrorReport::unsupported(format!("{} of a join", self.word))),
+            _ => Err(not_supported(&format!("{} of a join", self.word))),
         }
     }
 
@@ -353,14 +351,18 @@ impl<'a> Change<'a> {
 
 fn refuse(clauses: &[(bool, &str)]) -> Result<()> {
     match clauses.iter().find(|(is_there, _)| *is_there) {
-        Some((_, what)) => Err(ErrorReport::unsupported(*what)),
+        Some((_, what)) => Err(not_supported(what)),
         None => Ok(()),
     }
 }
 
 fn too_complex(word: &str) -> ErrorReport {
-    ErrorReport::unsupported(format!("{word} with conditions or values of this kind"))
+    not_supported(&format!("{word} with conditions or values of this kind"))
         .detail("Databases that hold rows cannot compute them as Kestrel does.")
+}
+
+fn not_supported(what: &str) -> ErrorReport {
+    ErrorReport::unsupported(format!("{what} is not supported"))
         .hint("Use comparisons, arithmetic and constants over the table's own columns.")
 }
 
