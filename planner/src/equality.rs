@@ -43,7 +43,7 @@ pub(crate) fn leaves_one_row(filters: &[Arc<dyn PhysicalExpr>], table: &TableDef
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use datafusion::physical_expr::expressions::col;
 
     use super::*;
@@ -53,9 +53,8 @@ mod tests {
         parse::{StatementKind, parse},
     };
 
-    fn table(keys: &str) -> TableDef {
-        let sql = format!("CREATE TABLE t (a int, b int, c int{keys}) DISTRIBUTED BY (a)");
-        let StatementKind::Ddl(ddl) = &parse(&sql).unwrap()[0].kind else { panic!("{sql}") };
+    pub(crate) fn new_table(sql: &str) -> TableDef {
+        let StatementKind::Ddl(ddl) = &parse(sql).unwrap()[0].kind else { panic!("{sql}") };
         let plan = ddl::plan(ddl, &Catalog::empty(), &["public".into()]).unwrap();
         match plan.changes.into_iter().next() {
             Some(CatalogChange::CreateTable(table)) => table,
@@ -75,7 +74,8 @@ mod tests {
             (", PRIMARY KEY (a)", &[], Operator::Eq, false),
             ("", &["a", "b", "c"], Operator::Eq, false),
         ] {
-            let table = table(keys);
+            let table = format!("CREATE TABLE t (a int, b int, c int{keys}) DISTRIBUTED BY (a)");
+            let table = new_table(&table);
             let schema = table.arrow_schema();
             let filters = columns.iter().map(|name| {
                 let value = Arc::new(Literal::new(ScalarValue::Int32(Some(7))));

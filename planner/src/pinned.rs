@@ -90,20 +90,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        catalog::{Catalog, CatalogChange},
-        ddl,
-        parse::{StatementKind, parse},
-    };
+    use crate::equality::tests::new_table;
 
     fn table(distributed: &str) -> TableDef {
-        let sql = format!("CREATE TABLE t (a int, b text, c numeric(9,2)) {distributed}");
-        let StatementKind::Ddl(ddl) = &parse(&sql).unwrap()[0].kind else { panic!("{sql}") };
-        let plan = ddl::plan(ddl, &Catalog::empty(), &["public".into()]).unwrap();
-        match plan.changes.into_iter().next() {
-            Some(CatalogChange::CreateTable(table)) => table,
-            other => panic!("{sql}: {other:?}"),
-        }
+        new_table(&format!("CREATE TABLE t (a int, b text, c numeric(9,2)) {distributed}"))
     }
 
     #[test]
