@@ -1,6 +1,11 @@
 //! Runs a plan and hands its rows over as they come.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use arrow::array::RecordBatch;
 use datafusion::{
@@ -127,6 +132,7 @@ pub fn run<'a>(
             to_client,
             summary: Arc::clone(&summary),
             snapshots: settled.as_ref().and_then(|settled| settled.opened.clone()),
+            ended_early: Arc::default(),
         };
         let slice_zero = caught(async { slice_zero::start(cluster, plan, environment) }).await;
         // On the caller's threads: the driver's may be busy with what is to be ended.
@@ -134,8 +140,10 @@ pub fn run<'a>(
             let (cluster, environment) = (cluster.clone(), environment.clone());
             let (datanodes, client) =
                 (driver.fragments.datanodes.clone(), driver.to_client.clone());
+            let ended_early = Arc::clone(&driver.ended_early);
             AbortOnDropHandle::new(tokio::spawn(async move {
-                interrupted(&environment, &client).await;
+                let why = interrupted(&environment, &client).await;
+                ended_early.get_or_init(|| why);
                 end_everywhere(&cluster, &datanodes, environment.id).await;
             }))
         });
@@ -194,6 +202,8 @@ struct Driver {
     summary: Arc<Mutex<QuerySummary>>,
     /// Of databases; closed when they are dropped here and by [`run`].
     snapshots: Option<Arc<OpenSnapshots>>,
+    /// Why the datanodes were told to end it, if they were before the driver knew.
+    ended_early: Arc<OnceLock<&'static str>>,
 }
 
 impl Driver {
@@ -202,6 +212,10 @@ impl Driver {
             Ok(rows) => caught(self.gather(rows)).await,
             Err(error) => Err(error),
         };
+        let outcome = outcome.map_err(|error| match self.ended_early.get() {
+            Some(why) if error.sqlstate == SqlState::QUERY_CANCELED => canceled(why),
+            _ => error,
+        });
         self.fragments.running.shutdown().await;
         match outcome {
             // A lost datanode does not hear that the query has ended: the client need not wait for
