@@ -290,6 +290,7 @@ impl Datanode for LocalDatanode {
             column_ids: ingest.column_ids,
             relation: ingest.relation,
             continues: ingest.continues,
+            in_block: ingest.in_block,
             // They come from the coordinator, not from a scan.
             reads_own_writes: false,
         };

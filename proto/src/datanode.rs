@@ -139,6 +139,9 @@ pub struct Ingest {
     /// The transaction has written into the database: if its shard transaction is gone, so is what
     /// it wrote (40001).
     pub continues: bool,
+    /// It writes in a block, which has a snapshot: if that is lost, the database would be written
+    /// to from a newer one (40001).
+    pub in_block: bool,
 }
 
 /// An order to remove files.

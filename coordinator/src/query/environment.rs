@@ -142,6 +142,7 @@ impl QueryEnvironment {
             options: self.options.clone(),
             reads_own_writes: self.wrote_on.contains(&datanode),
             snapshot: self.snapshot.map(SnapshotScope::to_message),
+            in_block: self.block.is_some(),
         }
     }
 

@@ -54,6 +54,7 @@ impl Ingestor {
                 column_ids: table.column_ids(),
                 relation: table.shard_relation(),
                 continues: environment.wrote_on.contains(id),
+                in_block: environment.block.is_some(),
             };
             writers.spawn_on(write(datanode, ingest, receiver), &cluster.runtime);
         }

@@ -37,6 +37,7 @@ pub(super) fn start(
         query: environment.id,
         snapshot: environment.snapshot,
         reads_own_writes: false,
+        in_block: environment.block.is_some(),
         transaction: environment.transaction,
         coordinator_epoch: cluster.epoch,
     };

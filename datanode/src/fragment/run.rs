@@ -188,6 +188,7 @@ impl FragmentRunner {
             query: id.query,
             snapshot: fragment.snapshot.clone().and_then(SnapshotScope::from_message),
             reads_own_writes: fragment.reads_own_writes,
+            in_block: fragment.in_block,
             transaction: TransactionId(fragment.transaction_id),
             coordinator_epoch: fragment.coordinator_epoch,
         };

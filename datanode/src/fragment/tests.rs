@@ -346,6 +346,7 @@ async fn ingest(datanode: &LocalDatanode, transaction: u64) -> Result<Vec<Segmen
         column_ids: vec![1],
         relation: None,
         continues: false,
+        in_block: false,
     };
     let rows = stream::iter((0..30).map(|i| Ok(batch(i * 100, 100))));
     datanode.ingest(ingest, Box::pin(rows)).await

@@ -283,5 +283,6 @@ fn ingest(header: &[u8]) -> Result<Ingest> {
         column_ids: header.column_ids,
         relation: header.relation.map(ShardRelation::from_message),
         continues: header.continues,
+        in_block: header.in_block,
     })
 }

@@ -99,6 +99,9 @@ pub struct SegmentTarget {
     /// The transaction has written into the database: if its shard transaction is gone, so is what
     /// it wrote (40001).
     pub continues: bool,
+    /// It writes in a block, which has a snapshot: if that is lost, the database would be written
+    /// to from a newer one (40001).
+    pub in_block: bool,
     /// The rows may come from a scan that sees what the transaction has written, and so needs the
     /// session that they are written in.
     pub reads_own_writes: bool,
@@ -120,6 +123,8 @@ pub struct Hands {
     /// The transaction has written into the database, and scans are to see that: they read in its
     /// shard transaction, which is lost if it is not there (40001).
     pub reads_own_writes: bool,
+    /// What is written into the database is written in a block, from its snapshot.
+    pub in_block: bool,
     /// The transaction the fragment belongs to, for operators that write.
     pub transaction: TransactionId,
     /// The epoch of the coordinator that sent the fragment.

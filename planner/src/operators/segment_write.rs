@@ -143,6 +143,7 @@ impl ExecutionPlan for SegmentWriteExec {
             column_ids: self.column_ids.clone(),
             relation: self.relation.clone(),
             continues: hands.reads_own_writes,
+            in_block: hands.in_block,
             reads_own_writes: hands.reads_own_writes,
         };
         let written = stream::once(write(hands, target, rows));

@@ -170,6 +170,7 @@ impl Datanode for RemoteDatanode {
             column_ids: ingest.column_ids,
             relation: ingest.relation.as_ref().map(ShardRelation::to_message),
             continues: ingest.continues,
+            in_block: ingest.in_block,
         };
         let (frames, failure) = frames(header.encode_to_vec().into(), &ingest.schema, rows)?;
         let reply = client.ingest(frames).await;

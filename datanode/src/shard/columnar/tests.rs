@@ -101,6 +101,7 @@ fn target(schema: &SchemaRef, transaction: u64) -> SegmentTarget {
         column_ids: (1..=schema.fields().len() as u32).collect(),
         relation: None,
         continues: false,
+        in_block: false,
         reads_own_writes: false,
     }
 }

@@ -158,6 +158,7 @@ fn context_of(query: QueryId, reads: Reads) -> Arc<TaskContext> {
         query,
         snapshot,
         reads_own_writes: transaction.is_some(),
+        in_block: transaction.is_some(),
         transaction: transaction.unwrap_or(TransactionId(0)),
         coordinator_epoch: EPOCH,
     };
@@ -197,6 +198,7 @@ fn target(schema: &str, transaction: TransactionId) -> SegmentTarget {
         column_ids: vec![1, 2],
         relation: Some(relation(schema, &columns())),
         continues: false,
+        in_block: false,
         reads_own_writes: false,
     }
 }

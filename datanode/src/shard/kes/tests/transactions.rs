@@ -117,6 +117,8 @@ async fn a_block_whose_snapshot_is_lost_writes_nothing() {
         ..statements(transaction, &["UPDATE unread.t SET b = 'from what it has read'"])
     };
     assert_eq!(sqlstate(store.execute(order).await), "40001");
+    let of_block = SegmentTarget { in_block: true, ..target("unread", transaction) };
+    assert_eq!(sqlstate(write(&store, &of_block, vec![Ok(rows([3]))]).await), "40001");
     assert_eq!(store.counters().transactions, 0);
 }
 

@@ -54,8 +54,10 @@ pub(super) async fn write(
             target.transaction,
             target.coordinator_epoch,
             target.continues,
-            // Of a block that has read, the snapshot says how it is isolated.
-            ShardIsolation::ReadCommitted,
+            match target.in_block {
+                true => ShardIsolation::RepeatableRead,
+                false => ShardIsolation::ReadCommitted,
+            },
         )
         .await?;
     let mut turn = session.turn().await?;
