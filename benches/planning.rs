@@ -1,11 +1,15 @@
 //! How long TPC-H's 22 queries take from their text to their slices, at the sizes of scale 1 on
-//! three datanodes: `cargo bench --bench planning`.
+//! three datanodes, beside DataFusion's own way from text to its optimized physical plan:
+//! `cargo bench --bench planning`.
 
 use std::{hint::black_box, sync::Arc};
 
 use arrow::array::RecordBatch;
 use chrono::DateTime;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
+};
+use datafusion::{datasource::MemTable, prelude::SessionContext};
 use kestrel::tpch::{Layout, QUERIES, create_statements};
 use kestrel_planner::{
     bind::{BindContext, Source, SystemRelations, bind_query},
@@ -49,19 +53,46 @@ fn planning(criterion: &mut Criterion) {
         let planned = runtime.block_on(plan(sql, &context, &planner));
         planned.unwrap_or_else(|e| fail(sql, e))
     };
-    let mut group = criterion.benchmark_group("planning");
+    each(criterion.benchmark_group("planning"), |sql| {
+        black_box(plan_of(sql));
+    });
+    let alone = datafusion_alone(&catalog).unwrap_or_else(|e| fail("DataFusion's tables", e));
+    each(criterion.benchmark_group("planning by DataFusion alone"), |sql| {
+        let frame = runtime.block_on(alone.sql(sql));
+        let plan = frame.and_then(|frame| runtime.block_on(frame.create_physical_plan()));
+        black_box(plan.unwrap_or_else(|e| panic!("{sql}: {e}")));
+    });
+}
+
+/// Measures the queries together, then each.
+fn each(mut group: BenchmarkGroup<'_, WallTime>, plan: impl Fn(&str)) {
     group.bench_function("all 22", |b| {
         b.iter(|| {
             for query in &QUERIES {
-                black_box(plan_of(black_box(query.sql)));
+                plan(black_box(query.sql));
             }
         });
     });
     for query in &QUERIES {
         let name = format!("q{:02}", query.number);
-        group.bench_function(name, |b| b.iter(|| plan_of(black_box(query.sql))));
+        group.bench_function(name, |b| b.iter(|| plan(black_box(query.sql))));
     }
     group.finish();
+}
+
+/// A session of DataFusion's, as it comes, with the same tables in memory.
+fn datafusion_alone(catalog: &Catalog) -> Result<SessionContext> {
+    let context = SessionContext::new();
+    for (name, _) in ROWS {
+        let table = catalog.table("public", name);
+        let table = table.ok_or_else(|| ErrorReport::internal(format!("no table {name}")))?;
+        let schema = table.arrow_schema();
+        let empty = RecordBatch::new_empty(Arc::clone(&schema));
+        let provider = MemTable::try_new(schema, vec![vec![empty.clone()], vec![empty]]);
+        let registered = provider.and_then(|table| context.register_table(name, Arc::new(table)));
+        registered.map_err(|e| ErrorReport::internal(e.to_string()))?;
+    }
+    Ok(context)
 }
 
 async fn plan(sql: &str, context: &BindContext, planner: &Planner) -> Result<Plan> {
