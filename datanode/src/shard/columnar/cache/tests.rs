@@ -80,11 +80,6 @@ impl Fixture {
         std::mem::take(&mut self.loads.lock().unwrap())
     }
 
-    fn clone(&self) -> Arc<Self> {
-        let (cache, memory) = (self.cache.clone(), self.memory.clone());
-        Arc::new(Self { cache, memory, loads: Arc::clone(&self.loads) })
-    }
-
     fn query(&self) -> MemoryReservation {
         let part = self.memory.of(QueryId::random(), 0);
         MemoryConsumer::new("query").register(&(part as _))
@@ -125,14 +120,14 @@ async fn soon(what: &str, is_so: impl Fn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_many_want_is_loaded_once() {
-    let fixture = Fixture::new(9).clone();
+    let fixture = Arc::new(Fixture::new(9));
     let (held, before) = held();
-    let first = fixture.clone();
+    let first = Arc::clone(&fixture);
     let first = tokio::spawn(async move { first.get(&[1, 2], before).await });
     held.begun.recv().unwrap();
     let others: Vec<_> = (0..49)
         .map(|_| {
-            let fixture = fixture.clone();
+            let fixture = Arc::clone(&fixture);
             tokio::spawn(async move { fixture.get_now(&[1, 2]).await })
         })
         .collect();
@@ -152,13 +147,13 @@ async fn what_many_want_is_loaded_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_is_neither_here_nor_on_its_way_is_loaded() {
-    let fixture = Fixture::new(9).clone();
+    let fixture = Arc::new(Fixture::new(9));
     fixture.get_now(&[1]).await;
     let (held, before) = held();
-    let first = fixture.clone();
+    let first = Arc::clone(&fixture);
     let first = tokio::spawn(async move { first.get(&[1, 2, 3], before).await });
     held.begun.recv().unwrap();
-    let second = fixture.clone();
+    let second = Arc::clone(&fixture);
     // A column that is asked for twice, too.
     let second = tokio::spawn(async move { second.get_now(&[3, 4, 1, 5, 4]).await });
     soon("the second load", || fixture.loads.lock().unwrap().len() == 3).await;
@@ -187,7 +182,6 @@ async fn what_was_used_least_recently_goes_first() {
     fixture.loads();
     fixture.get_now(&[1, 3, 4]).await;
     assert_eq!(fixture.loads(), Vec::<Vec<u32>>::new());
-    // Both make room, and one that the same query uses goes.
     fixture.get_now(&[2, 5]).await;
     fixture.get_now(&[4]).await;
     assert_eq!(fixture.loads(), [[2, 5]]);
@@ -244,16 +238,16 @@ async fn the_cache_gives_way_to_queries() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_is_told_to_all_and_not_kept() {
-    let fixture = Fixture::new(9).clone();
+    let fixture = Arc::new(Fixture::new(9));
     let failure = ErrorReport::new(SqlState::DATA_CORRUPTED, "segment \"s\" of \"t\" is damaged");
     let (held, before) = held();
-    let (first, report) = (fixture.clone(), failure.clone());
+    let (first, report) = (Arc::clone(&fixture), failure.clone());
     let first =
         tokio::spawn(
             async move { first.get(&[1], move || before().and_then(|()| Err(report))).await },
         );
     held.begun.recv().unwrap();
-    let second = fixture.clone();
+    let second = Arc::clone(&fixture);
     let second = tokio::spawn(async move { second.get(&[1], || Ok(())).await });
     soon("the second request", || fixture.cache.counters().misses == 2).await;
     held.may_end.send(()).unwrap();
@@ -268,12 +262,12 @@ async fn an_error_is_told_to_all_and_not_kept() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_outlives_who_began_it() {
-    let fixture = Fixture::new(9).clone();
+    let fixture = Arc::new(Fixture::new(9));
     let (held, before) = held();
-    let first = fixture.clone();
+    let first = Arc::clone(&fixture);
     let first = tokio::spawn(async move { first.get(&[1], before).await.map(|_| ()) });
     held.begun.recv().unwrap();
-    let second = fixture.clone();
+    let second = Arc::clone(&fixture);
     let second = tokio::spawn(async move { second.get_now(&[1]).await });
     soon("the second request", || fixture.cache.counters().misses == 2).await;
     first.abort();
@@ -297,12 +291,12 @@ async fn a_load_that_panics_is_an_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_dropped_is_forgotten() {
-    let fixture = Fixture::new(9).clone();
+    let fixture = Arc::new(Fixture::new(9));
     fixture.get_now(&[1, 2]).await;
     let others = [of_segment(2, 1)];
     fixture.cache.get_or_load(&others, |_| Ok(vec![chunk()])).await.unwrap();
     let (held, before) = held();
-    let loading = fixture.clone();
+    let loading = Arc::clone(&fixture);
     let loading = tokio::spawn(async move { loading.get(&[3], before).await });
     held.begun.recv().unwrap();
     fixture.cache.forget(&HashSet::from(["1", "no file"]));
