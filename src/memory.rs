@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{CommandError, Result as CommandResult};
+use crate::{CommandError, Result};
 
 /// When the system does not tell how much memory it has.
 const UNKNOWN_TOTAL: u64 = 8 << 30;
@@ -65,7 +65,7 @@ pub(crate) fn default_cache(limit: usize) -> usize {
 
 /// # Errors
 /// A usage error: the cache is larger than the memory it is a part of.
-pub(crate) fn check_cache(cache: Option<usize>, limit: usize) -> CommandResult<()> {
+pub(crate) fn check_cache(cache: Option<usize>, limit: usize) -> Result<()> {
     if cache.is_none_or(|cache| cache <= limit) {
         return Ok(());
     }

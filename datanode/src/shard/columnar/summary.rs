@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(of(&[]), None);
         // Written before there were summaries; another column; not what a summary looks like.
         assert_eq!(of(&[&one, &SegmentRef::default()]), None);
-        assert_eq!(bounds(&[one.clone()], 8), None);
+        assert_eq!(bounds(std::slice::from_ref(&one), 8), None);
         let garbage = SegmentRef { zone_summary: vec![0xff; 9].into(), ..one.clone() };
         assert_eq!(of(&[&one, &garbage]), None);
         let counted = ZoneSummary::decode(one.zone_summary.as_ref()).unwrap();

@@ -44,8 +44,7 @@ fn coded_or_plain(array: &ArrayRef) -> Values {
     let Some(array) = array.as_string_view_opt() else {
         return Values::Plain(Arc::clone(array));
     };
-    strings::coded(array)
-        .map_or_else(|| Values::Plain(Arc::new(strings::compact(array))), |coded| coded)
+    strings::coded(array).unwrap_or_else(|| Values::Plain(Arc::new(strings::compact(array))))
 }
 
 /// The values of a type that chunks hold as integers, unscaled; `None`: another type, or a decimal
