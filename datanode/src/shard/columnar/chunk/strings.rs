@@ -48,7 +48,8 @@ pub(super) fn coded(array: &StringViewArray) -> Option<Values> {
         last = Some((view, code));
         codes.push(code);
     }
-    let dictionary = StringViewArray::from_iter_values(&strings);
+    // In one buffer of the right size.
+    let dictionary = StringViewArray::from_iter_values(&strings).gc();
     Some(Values::Coded { dictionary, codes: ScalarBuffer::from(codes) })
 }
 
