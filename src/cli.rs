@@ -156,6 +156,8 @@ mod tests {
             "kestrel demo --datanodes 5 --scale 0.01 --data d --listen 127.0.0.1:0 --exit",
             "kestrel up --data d",
             "kestrel up --data d --datanodes 3 --memory-limit 4GB --cache-size 1GB",
+            "kestrel up --data d --cache-size 0",
+            "kestrel datanode --name dn1 --data d --memory-limit 4GB --cache-size 1GB",
             "kestrel up --data d --log-format json",
             "kestrel up --data d --shards kes --processes",
             "kestrel demo --shards kes --scale 0.01 --exit",
@@ -227,6 +229,10 @@ mod tests {
             ("kestrel up --data d --listen 0.0.0.0:5433", "refusing to listen on 0.0.0.0:5433"),
             ("kestrel demo --listen [::]:5433", "refusing to listen on [::]:5433"),
             ("kestrel up --data d --memory-limit 1GB --cache-size 2GB", "cannot be larger"),
+            (
+                "kestrel datanode --name dn1 --data d --secret-file s --memory-limit 1GB --cache-size 2GB",
+                "cannot be larger",
+            ),
             ("kestrel status --url nonsense", "not a connection URL: 'nonsense'"),
         ] {
             let Ok(Parsed::Command(cli)) = parsed(line) else { panic!("refused: {line}") };

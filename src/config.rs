@@ -14,7 +14,7 @@ use crate::{
     CommandError, Result,
     clients::parse_count,
     error::one_line,
-    setting_values::{CompressionName, DatanodeCount, Listen, Size, Span},
+    setting_values::{CacheSize, CompressionName, DatanodeCount, Listen, Size, Span},
     shards::{ShardArguments, ShardKind},
 };
 
@@ -198,9 +198,12 @@ settings! {
         /// Where metrics and health are shown [default: 127.0.0.1, port 9440 + the number]
         #[arg(long)]
         metrics_listen: Listen,
-        /// Memory for queries, such as 4GB [default: half of the machine's]
+        /// Memory for queries and cache, such as 4GB [default: half of the machine's]
         #[arg(long)]
         memory_limit: Size,
+        /// The cache's part of it; 0: no cache [default: a quarter]
+        #[arg(long)]
+        cache_size: CacheSize,
         /// The file with the cluster's secret
         #[arg(long)]
         secret_file: PathBuf,
@@ -297,7 +300,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("dn1.toml");
         let text = "name = 'dn1'\ndata = '/d'\nlisten = '10.0.0.2:5441'\nmemory-limit = '1GB'\n\
-                    coordinator-timeout = '9s'\ncompression = 'lz4'\n";
+                    cache-size = '0'\ncoordinator-timeout = '9s'\ncompression = 'lz4'\n";
         fs::write(&file, text).unwrap();
         let flags = DatanodeProcessSettings {
             config: Some(file),
@@ -307,6 +310,7 @@ mod tests {
         let settings = flags.complete().unwrap();
         assert_eq!(settings.name.as_deref(), Some("dn1"));
         assert_eq!(settings.memory_limit, Some(Size(5)));
+        assert_eq!(settings.cache_size, Some(CacheSize(0)));
         assert_eq!(settings.coordinator_timeout, Some(Span(Duration::from_secs(9))));
         assert_eq!(settings.compression, Some(CompressionName::Lz4));
         assert_eq!(settings.coordinator, None);

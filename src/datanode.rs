@@ -11,7 +11,7 @@ use crate::{
     CommandError, Result,
     cluster::{DatanodeOptions, DatanodeProcess},
     config::{DatanodeProcessSettings, Settings, required, rpc_settings, tls_files},
-    memory::default_limit,
+    memory::{check_cache, default_cache, default_limit},
     output::Console,
     setting_values::{CompressionName, Listen, Size},
     shutdown::Shutdown,
@@ -79,6 +79,9 @@ fn options(settings: DatanodeProcessSettings) -> Result<DatanodeOptions> {
         open_wait: settings.open_wait.map_or(default.open_wait, |span| span.0),
         ..default
     };
+    let memory_limit = settings.memory_limit.map_or_else(default_limit, |size| size.0);
+    let cache_size = settings.cache_size.map(|size| size.0);
+    check_cache(cache_size, memory_limit)?;
     Ok(DatanodeOptions {
         data: required(settings.data, "data")?,
         listen: listen(settings.listen, FIRST_DATANODE_PORT),
@@ -87,7 +90,8 @@ fn options(settings: DatanodeProcessSettings) -> Result<DatanodeOptions> {
         secret_file: required(settings.secret_file, "secret-file")?,
         tls: tls_files(settings.tls_certificate, settings.tls_key, settings.tls_ca)?,
         shard: settings.shard.database()?,
-        memory_limit: settings.memory_limit.map_or_else(default_limit, |size| size.0),
+        memory_limit,
+        cache_size: cache_size.unwrap_or_else(|| default_cache(memory_limit)),
         partitions: settings.partitions.map(|partitions| partitions.max(1)),
         compression: match settings.compression {
             Some(CompressionName::Lz4) => Compression::Lz4,
@@ -129,6 +133,7 @@ mod tests {
         assert_eq!(options.listen.port(), 5443);
         assert_eq!(options.metrics_listen.map(|listen| listen.port()), Some(9443));
         assert_eq!(options.coordinator, "127.0.0.1:5434");
+        assert_eq!(options.cache_size, options.memory_limit / 4);
         for name in ["", "dn", "dn0", "dn1001", "node1", "dn-1"] {
             assert!(number(name).is_err(), "{name}");
         }

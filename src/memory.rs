@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::{CommandError, Result};
+
 /// When the system does not tell how much memory it has.
 const UNKNOWN_TOTAL: u64 = 8 << 30;
 
@@ -36,18 +38,38 @@ pub(crate) struct MemoryParts {
     pub(crate) datanodes: usize,
     /// For all local database servers together.
     pub(crate) servers: usize,
+    /// Of what datanodes have: what their caches may take, all together, of what queries leave.
+    pub(crate) cache: usize,
 }
 
 impl MemoryParts {
-    /// Where datanodes keep their shards themselves.
-    pub(crate) fn without_servers(limit: usize) -> Self {
-        Self { coordinator: limit / 4, datanodes: limit / 4 * 3, servers: 0 }
+    /// Where datanodes keep their shards themselves. `cache`: `None`: as much as is usual.
+    pub(crate) fn without_servers(limit: usize, cache: Option<usize>) -> Self {
+        let datanodes = limit / 4 * 3;
+        let cache = cache.unwrap_or_else(|| default_cache(limit)).min(datanodes);
+        Self { coordinator: limit / 4, datanodes, servers: 0, cache }
     }
 
     /// Where database servers on this machine keep them.
-    pub(crate) fn with_servers(limit: usize) -> Self {
-        Self { coordinator: limit / 4, datanodes: limit / 2, servers: limit / 4 }
+    pub(crate) fn with_servers(limit: usize, cache: Option<usize>) -> Self {
+        let datanodes = limit / 2;
+        let cache = cache.unwrap_or_else(|| default_cache(limit)).min(datanodes);
+        Self { coordinator: limit / 4, datanodes, servers: limit / 4, cache }
     }
+}
+
+/// The part of a memory limit that is the cache's.
+pub(crate) fn default_cache(limit: usize) -> usize {
+    limit / 4
+}
+
+/// # Errors
+/// A usage error: the cache is larger than the memory it is a part of.
+pub(crate) fn check_cache(cache: Option<usize>, limit: usize) -> Result<()> {
+    if cache.is_none_or(|cache| cache <= limit) {
+        return Ok(());
+    }
+    Err(CommandError::usage("--cache-size is a part of --memory-limit and cannot be larger"))
 }
 
 /// Half of what the machine, or the container, has.
@@ -85,5 +107,14 @@ mod tests {
             assert_eq!(parse_size(text).ok(), bytes, "{text}");
         }
         assert!(default_limit() > 64 << 20);
+    }
+
+    #[test]
+    fn the_cache_is_a_part_of_what_datanodes_have() {
+        for (cache, expected) in [(None, 256), (Some(0), 0), (Some(700), 700), (Some(1000), 768)] {
+            let parts = MemoryParts::without_servers(1024, cache);
+            assert_eq!((parts.cache, parts.datanodes, parts.coordinator), (expected, 768, 256));
+        }
+        assert_eq!(MemoryParts::with_servers(1024, Some(1000)).cache, 512);
     }
 }

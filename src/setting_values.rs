@@ -22,6 +22,19 @@ impl FromStr for Size {
     }
 }
 
+/// A number of bytes, or 0 for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct CacheSize(pub(crate) usize);
+
+impl FromStr for CacheSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "0" { Ok(Self(0)) } else { parse_size(text).map(Self) }
+    }
+}
+
 /// A time: `500ms`, `2s`, `1min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -71,7 +84,7 @@ macro_rules! from_text {
     )*};
 }
 
-from_text!(Size, Span, Listen);
+from_text!(Size, CacheSize, Span, Listen);
 
 /// How many datanodes a cluster has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

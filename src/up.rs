@@ -10,9 +10,9 @@ use kestrel_datanode::exchange::ExchangeSettings;
 use crate::clients::{ClientArguments, check_listen, serve};
 use crate::cluster::{Cluster, ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions};
 use crate::coordinator::METRICS_PORT;
-use crate::memory::{default_limit, parse_size};
+use crate::memory::{check_cache, default_limit, parse_size};
 use crate::output::Console;
-use crate::setting_values::DatanodeCount;
+use crate::setting_values::{CacheSize, DatanodeCount};
 use crate::shards::ShardKind;
 use crate::shutdown::Shutdown;
 use crate::{CommandError, Result};
@@ -45,9 +45,9 @@ pub(crate) struct UpArguments {
     /// Memory for queries and cache, such as 4GB [default: half of the machine's]
     #[arg(long, value_parser = parse_size)]
     memory_limit: Option<usize>,
-    /// The cache's part of it
-    #[arg(long, value_parser = parse_size)]
-    cache_size: Option<usize>,
+    /// The cache's part of it; 0: no cache [default: a quarter]
+    #[arg(long)]
+    cache_size: Option<CacheSize>,
     /// Every datanode in a process of its own
     #[arg(long)]
     processes: bool,
@@ -81,10 +81,8 @@ impl ShardsArgument {
 pub(crate) async fn run_up(arguments: UpArguments, shutdown: &mut Shutdown) -> Result<()> {
     let console = Console::new();
     let memory_limit = arguments.memory_limit.unwrap_or_else(default_limit);
-    if arguments.cache_size.is_some_and(|cache| cache > memory_limit) {
-        let text = "--cache-size is a part of --memory-limit and cannot be larger";
-        return Err(CommandError::usage(text));
-    }
+    let cache_size = arguments.cache_size.map(|size| size.0);
+    check_cache(cache_size, memory_limit)?;
     let clients = arguments.clients.options()?;
     let options = ClusterOptions {
         listen: check_listen(arguments.listen, &clients, &arguments.data)?,
@@ -92,7 +90,7 @@ pub(crate) async fn run_up(arguments: UpArguments, shutdown: &mut Shutdown) -> R
         data: arguments.data,
         datanodes: arguments.datanodes.map(|count| count.0),
         memory_limit,
-        cache_size: arguments.cache_size,
+        cache_size,
         placement: placement(arguments.processes, arguments.listen)?,
         shards: arguments.shards.options(),
         network: network(arguments.listen),

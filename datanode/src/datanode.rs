@@ -54,7 +54,7 @@ pub struct DatanodeSettings {
     pub cluster_id: Uuid,
     /// Its data directory; created when it is not there.
     pub data: PathBuf,
-    /// Of queries; all datanodes of a process share it.
+    /// Of queries, and of the cache that gives way to them; all datanodes of a process share it.
     pub memory: QueryMemory,
     /// Bytes that queries may spill under `<data>/tmp`.
     pub spill_limit_bytes: u64,
@@ -148,7 +148,7 @@ impl LocalDatanode {
             batch_rows: settings.batch_rows,
             ..settings.columnar
         };
-        let columnar = Arc::new(ColumnarStore::new(id, data.path(), columnar));
+        let columnar = Arc::new(ColumnarStore::new(id, data.path(), columnar, &settings.memory));
         let kes = kes_store(&settings, &resources, &runtime).map_err(named)?;
         let store = StoreByTable { columnar, kes };
         let hub = ExchangeHub::new(id, settings.exchange, Arc::clone(&resources));

@@ -81,6 +81,26 @@ pub(crate) fn families(datanode: &str, numbers: &Numbers) -> Vec<Family> {
             "Bytes of the cached footers of segment files.",
             store.footer_bytes,
         ),
+        counter(
+            "kestrel_column_cache_hits_total",
+            "Columns of row groups that were in the cache.",
+            store.column_hits,
+        ),
+        counter(
+            "kestrel_column_cache_misses_total",
+            "Columns of row groups that were read, or waited for.",
+            store.column_misses,
+        ),
+        counter(
+            "kestrel_column_cache_evictions_total",
+            "Columns of row groups that left the cache, for others or for queries.",
+            store.column_evictions,
+        ),
+        gauge(
+            "kestrel_column_cache_bytes",
+            "Bytes of the cached columns of row groups.",
+            store.column_bytes,
+        ),
     ];
     families.extend(numbers.kes.iter().flat_map(|kes| of_database(here, kes)));
     if let MemoryLimit::Finite(limit_bytes) = numbers.memory_limit {
@@ -135,7 +155,7 @@ mod tests {
             temporary_files: 0,
             reserved_bytes: 0,
             memory_limit,
-            store: ColumnarCounters { footer_misses: 3, ..Default::default() },
+            store: ColumnarCounters { footer_misses: 3, column_evictions: 7, ..Default::default() },
             kes: Some(KesCounters { transactions: finished_fragments, ..Default::default() }),
         };
         let mut both = families("dn1", &numbers(1, MemoryLimit::Finite(64)));
@@ -148,6 +168,7 @@ mod tests {
             "kestrel_exchange_spilled_bytes_total{datanode=\"dn1\"} 9",
             "kestrel_exchange_queued_bytes{datanode=\"dn1\"} 5",
             "kestrel_metadata_cache_misses_total{datanode=\"dn2\"} 3",
+            "kestrel_column_cache_evictions_total{datanode=\"dn2\"} 7",
             "kestrel_memory_limit_bytes{datanode=\"dn1\"} 64",
             "kestrel_shard_transactions{datanode=\"dn2\"} 8",
             "kestrel_shard_sessions{datanode=\"dn1\",state=\"in use\"} 0",

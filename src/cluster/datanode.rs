@@ -70,6 +70,7 @@ impl DatanodeProcess {
         settings.exchange = options.exchange.clone();
         settings.coordinator_timeout = options.coordinator_timeout;
         settings.shard = shard;
+        settings.columnar.cache_bytes = options.cache_size;
         let peers = Arc::new(Peers::across_processes(membership.caller.clone()));
         let decoder = Arc::new(PlanDecoder::new(functions));
         let handle = fragments.handle();

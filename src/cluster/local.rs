@@ -41,6 +41,7 @@ pub(super) async fn open_datanodes(
         settings.exchange = options.exchange.clone();
         settings.turns = turns.clone();
         settings.shard = shards.settings(id)?;
+        settings.columnar.cache_bytes = shards.memory.cache / count as usize;
         let decoder = Arc::clone(&decoder) as _;
         let handle = runtime.clone();
         let datanode = LocalDatanode::open(settings, Arc::clone(&peers), decoder, handle)?;

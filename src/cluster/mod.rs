@@ -40,7 +40,7 @@ use kestrel_datanode::LocalDatanode;
 use kestrel_planner::{
     functions::FunctionRegistry, memory::QueryMemory, operators::physical_rules,
 };
-use kestrel_proto::{Datanode, DatanodeHealth, DatanodeId, ErrorReport, Result};
+use kestrel_proto::{Datanode, DatanodeHealth, DatanodeId, Result};
 use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -88,10 +88,6 @@ enum Datanodes {
 impl Cluster {
     /// Starts the cluster of this directory and serves clients.
     pub async fn start(options: ClusterOptions) -> Result<Self> {
-        if options.cache_size.is_some() {
-            return Err(ErrorReport::unsupported("there is no segment cache yet")
-                .hint("Leave out --cache-size."));
-        }
         // Before anything is written: a busy port leaves no trace.
         let listeners = CoordinatorListeners::open(&options).await?;
         let address = listeners.clients.local_addr().unwrap_or(options.listen);
@@ -312,6 +308,7 @@ fn child_commands(
     };
     let rpc_address = rpc_address?;
     let memory = shards.memory.datanodes / members.len().max(1);
+    let cache = shards.memory.cache / members.len().max(1);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let text = |path: &Path| path.display().to_string();
     let port = |first: u16, at: usize| if first == 0 { 0 } else { first + at as u16 };
@@ -327,6 +324,7 @@ fn child_commands(
         add("--coordinator", rpc_address.to_string());
         add("--secret-file", text(&secret));
         add("--memory-limit", memory.to_string());
+        add("--cache-size", cache.to_string());
         add("--partitions", (cores / members.len().max(1)).max(1).to_string());
         // No size is less than a byte.
         add("--stream-credit", options.exchange.stream_credit_bytes.max(1).to_string());

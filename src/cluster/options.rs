@@ -30,7 +30,7 @@ pub struct ClusterOptions {
     pub clients: ClientOptions,
     /// Bytes of memory for queries and cache together.
     pub memory_limit: usize,
-    /// The cache's part of them; `None`: the cluster decides.
+    /// The cache's part of them, of all datanodes together; `None`: a quarter; 0: there is no cache.
     pub cache_size: Option<usize>,
     /// Where the datanodes are.
     pub placement: DatanodePlacement,
@@ -165,8 +165,10 @@ pub struct DatanodeOptions {
     pub tls: Option<TlsFiles>,
     /// The database of its shard; `None`: files in its directory.
     pub shard: Option<ShardDatabase>,
-    /// Bytes of memory for queries.
+    /// Bytes of memory for queries and cache together.
     pub memory_limit: usize,
+    /// The cache's part of them; 0: there is no cache.
+    pub cache_size: usize,
     /// Execution partitions of one operator; `None`: one for each core.
     pub partitions: Option<usize>,
     /// Of rows that are sent to other processes.

@@ -37,7 +37,7 @@ impl Shards {
         let count = datanode_count(options, known)?;
         let kind = ShardKind::of_cluster(options.shards.kind, known, &options.data)?;
         let databases = options.shards.databases.clone();
-        let memory = MemoryParts::without_servers(options.memory_limit);
+        let memory = MemoryParts::without_servers(options.memory_limit, options.cache_size);
         check_databases(kind, count, &databases)?;
         let mut shards = Self { kind, count, memory, databases, servers: None };
         let is_local = options.placement != DatanodePlacement::Elsewhere;
@@ -53,7 +53,7 @@ impl Shards {
         known: &[DatanodeDef],
     ) -> Result<()> {
         check_servers_are_there(options, known)?;
-        self.memory = MemoryParts::with_servers(options.memory_limit);
+        self.memory = MemoryParts::with_servers(options.memory_limit, options.cache_size);
         let each = self.memory.servers / self.count.max(1) as usize;
         let servers = Servers::start(&options.data, self.count, each).await?;
         self.databases = servers.databases();

@@ -15,9 +15,8 @@ use datafusion::{
     },
     physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory},
 };
-use kestrel_proto::{ErrorReport, SqlState};
 
-use super::{interval::DecodeInterval, layout};
+use super::{interval::DecodeInterval, layout, missing};
 use crate::error::to_datafusion;
 
 /// Makes adapters for the files of one table.
@@ -97,16 +96,7 @@ impl ColumnIdAdapter {
     /// A column that the table did not have when the file was written.
     fn added_later(&self, index: usize) -> Result<Arc<dyn PhysicalExpr>> {
         let field = self.table_schema.field(index);
-        if let Some(value) = self.missing_values.get(index).and_then(Option::as_ref) {
-            // The column's type may have become a wider one.
-            return Ok(lit(value.cast_to(field.data_type())?));
-        }
-        if !field.is_nullable() {
-            return Err(to_datafusion(ErrorReport::new(
-                SqlState::DATA_CORRUPTED,
-                format!("a segment of table \"{}\" lacks column \"{}\"", self.table, field.name()),
-            )));
-        }
-        Ok(lit(ScalarValue::try_from(field.data_type())?))
+        let value = self.missing_values.get(index).and_then(Option::as_ref);
+        missing::value(&self.table, field, value).map(lit).map_err(to_datafusion)
     }
 }

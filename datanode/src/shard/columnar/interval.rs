@@ -23,6 +23,8 @@ use datafusion::{
 };
 use kestrel_proto::ErrorReport;
 
+use crate::error::to_datafusion;
+
 /// The type in the file.
 pub(super) const FILE_TYPE: DataType = DataType::FixedSizeBinary(16);
 
@@ -42,6 +44,16 @@ pub(super) fn encode(array: &ArrayRef) -> Result<ArrayRef, ErrorReport> {
     let encoded =
         FixedSizeBinaryArray::try_new(16, Buffer::from_vec(bytes), intervals.nulls().cloned());
     Ok(Arc::new(encoded.map_err(|_| malformed())?))
+}
+
+/// Intervals that a file holds.
+///
+/// # Errors
+/// XX000 when `array` is not of the file's type.
+pub(super) fn decoded(array: &ArrayRef) -> Result<ArrayRef, ErrorReport> {
+    let malformed =
+        || ErrorReport::internal(format!("intervals in a segment are {}", array.data_type()));
+    array.as_fixed_size_binary_opt().map(|array| Arc::new(decode(array)) as _).ok_or_else(malformed)
 }
 
 fn decode(array: &FixedSizeBinaryArray) -> IntervalMonthDayNanoArray {
@@ -102,13 +114,7 @@ impl PhysicalExpr for DecodeInterval {
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let array = self.column.evaluate(batch)?.into_array(batch.num_rows())?;
-        let Some(encoded) = array.as_fixed_size_binary_opt() else {
-            return Err(DataFusionError::Internal(format!(
-                "intervals in a segment are {}",
-                array.data_type()
-            )));
-        };
-        Ok(ColumnarValue::Array(Arc::new(decode(encoded))))
+        Ok(ColumnarValue::Array(decoded(&array).map_err(to_datafusion)?))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {

@@ -2,10 +2,33 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use kestrel_planner::{catalog::MISSING_VALUE_METADATA, codec::decode_value};
-use kestrel_proto::Result;
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use crate::error::report;
+
+/// What every row of a file has in a column of `table` that is newer; `missing`: what the column
+/// was added with.
+///
+/// # Errors
+/// XX001 when that would be NULL where none is allowed.
+pub(super) fn value(
+    table: &str,
+    field: &Field,
+    missing: Option<&ScalarValue>,
+) -> Result<ScalarValue> {
+    if let Some(value) = missing {
+        // The column's type may have become a wider one.
+        return value.cast_to(field.data_type()).map_err(report);
+    }
+    if !field.is_nullable() {
+        let message = format!("a segment of table \"{table}\" lacks column \"{}\"", field.name());
+        return Err(ErrorReport::new(SqlState::DATA_CORRUPTED, message));
+    }
+    ScalarValue::try_from(field.data_type()).map_err(report)
+}
 
 /// The values that the fields of a scan's schema carry, and the schema without them.
 pub(super) fn taken_from(schema: &SchemaRef) -> Result<(SchemaRef, Vec<Option<ScalarValue>>)> {

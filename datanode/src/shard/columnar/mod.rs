@@ -8,23 +8,34 @@
 //! then on it never changes. It is visible to nobody until the catalog refers to it, and it is
 //! removed only on the coordinator's order. Its footer names the cluster's table, the columns by
 //! id, the transaction and the format's version, so that a lost catalog could be rebuilt.
+//!
+//! In memory there are, under a bound, columns of row groups in a narrow form (`chunk`, `cache`);
+//! of what is not there, the columns that a query needs are read (`load`).
 
 mod adapter;
+mod bounds;
 mod cache;
+mod chunk;
 mod files;
 mod footer;
 mod interval;
 mod layout;
+mod load;
 mod missing;
 mod reader;
 mod remove;
 mod scan;
+mod segment_file;
 mod settings;
 mod store;
+mod summary;
+mod table;
 mod write;
 
 pub use settings::ColumnarSettings;
 pub use store::{ColumnarCounters, ColumnarStore};
 
+#[cfg(test)]
+mod load_tests;
 #[cfg(test)]
 mod tests;

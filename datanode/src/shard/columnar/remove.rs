@@ -21,6 +21,7 @@ pub(super) fn remove(state: &StoreState, order: &DropSegments) -> Result<()> {
         DropSegments::Transaction(transaction) => written_by(state, *transaction)?,
         DropSegments::AllBut(keep) => all_but(state, keep)?,
     };
+    state.chunks.forget(&files.iter().map(String::as_str).collect());
     let mut result = Ok(());
     for file in files {
         let removed = remove_file(state, &file);

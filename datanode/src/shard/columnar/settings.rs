@@ -17,6 +17,9 @@ pub struct ColumnarSettings {
     pub batch_rows: usize,
     /// Bytes of file footers kept in memory.
     pub footer_cache_bytes: usize,
+    /// Bytes of columns kept in memory, at most: they are part of the process's memory for queries,
+    /// which have precedence. 0: none is kept.
+    pub cache_bytes: usize,
     /// Compare a segment with its checksum when this process reads it for the first time.
     pub verify_checksums: bool,
 }
@@ -40,6 +43,7 @@ impl Default for ColumnarSettings {
             min_split_bytes: 1 << 20,
             batch_rows: 8192,
             footer_cache_bytes: 64 << 20,
+            cache_bytes: 256 << 20,
             verify_checksums: true,
         }
     }

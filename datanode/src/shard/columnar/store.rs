@@ -10,15 +10,22 @@ use std::{
 
 use async_trait::async_trait;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
-use kestrel_planner::operators::{SegmentTarget, ShardScan, ShardStore};
+use kestrel_planner::{
+    memory::QueryMemory,
+    operators::{SegmentTarget, ShardScan, ShardStore},
+};
 use kestrel_proto::{DatanodeId, DropSegments, ErrorReport, Result, SqlState, message::SegmentRef};
 
-use super::{ColumnarSettings, cache::FooterCache, remove, scan, write};
+use super::{
+    ColumnarSettings,
+    cache::{ChunkCache, FooterCache},
+    remove, scan, write,
+};
 
 /// Segments as Parquet files under one data directory.
 #[derive(Debug)]
 pub struct ColumnarStore {
-    state: Arc<StoreState>,
+    pub(super) state: Arc<StoreState>,
 }
 
 /// What scans, readers and writers share.
@@ -29,6 +36,7 @@ pub(super) struct StoreState {
     pub(super) data: PathBuf,
     pub(super) settings: ColumnarSettings,
     pub(super) footers: FooterCache,
+    pub(super) chunks: ChunkCache,
     /// The next file's number.
     pub(super) sequence: AtomicU64,
     written_segments: AtomicU64,
@@ -48,17 +56,33 @@ pub struct ColumnarCounters {
     pub footer_misses: u64,
     /// Bytes of the footers in the cache now.
     pub footer_bytes: u64,
+    /// Columns of row groups that were in the cache.
+    pub column_hits: u64,
+    /// Columns that were not.
+    pub column_misses: u64,
+    /// Columns that went to make room, or for queries.
+    pub column_evictions: u64,
+    /// Bytes of the columns in the cache now.
+    pub column_bytes: u64,
 }
 
 impl ColumnarStore {
-    /// The store of `datanode` in its data directory, which exists.
-    pub fn new(datanode: DatanodeId, data: &Path, settings: ColumnarSettings) -> Self {
+    /// The store of `datanode` in its data directory, which exists. What it keeps of columns is in
+    /// `memory`.
+    pub fn new(
+        datanode: DatanodeId,
+        data: &Path,
+        settings: ColumnarSettings,
+        memory: &QueryMemory,
+    ) -> Self {
         let footers = FooterCache::new(settings.footer_cache_bytes);
+        let chunks = ChunkCache::new(settings.cache_bytes, memory);
         let state = StoreState {
             datanode,
             data: data.to_path_buf(),
             settings,
             footers,
+            chunks,
             sequence: AtomicU64::new(0),
             written_segments: AtomicU64::new(0),
             written_rows: AtomicU64::new(0),
@@ -79,12 +103,17 @@ impl ColumnarStore {
     /// What it has done.
     pub fn counters(&self) -> ColumnarCounters {
         let (footer_hits, footer_misses, footer_bytes) = self.state.footers.counters();
+        let columns = self.state.chunks.counters();
         ColumnarCounters {
             written_segments: self.state.written_segments.load(Ordering::Relaxed),
             written_rows: self.state.written_rows.load(Ordering::Relaxed),
             footer_hits,
             footer_misses,
             footer_bytes,
+            column_hits: columns.hits,
+            column_misses: columns.misses,
+            column_evictions: columns.evictions,
+            column_bytes: columns.bytes,
         }
     }
 

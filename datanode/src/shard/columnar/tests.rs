@@ -31,6 +31,7 @@ use futures::{StreamExt, stream};
 use kestrel_planner::{
     catalog::{MISSING_VALUE_METADATA, SqlType},
     codec::encode_value,
+    memory::QueryMemory,
     operators::{SegmentTarget, ShardScan, ShardStore},
 };
 use kestrel_proto::{
@@ -41,21 +42,21 @@ use kestrel_proto::{
 use super::{ColumnarSettings, ColumnarStore, settings::Compression};
 use crate::error::{report, to_datafusion};
 
-struct Fixture {
-    dir: tempfile::TempDir,
-    store: ColumnarStore,
+pub(super) struct Fixture {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) store: ColumnarStore,
 }
 
 impl Fixture {
-    fn new(settings: ColumnarSettings) -> Self {
+    pub(super) fn new(settings: ColumnarSettings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("segments")).unwrap();
-        let store = ColumnarStore::new(DatanodeId(1), dir.path(), settings);
+        let store = ColumnarStore::new(DatanodeId(1), dir.path(), settings, &memory());
         Self { dir, store }
     }
 
     /// Small pieces of everything.
-    fn small() -> Self {
+    pub(super) fn small() -> Self {
         Self::new(ColumnarSettings {
             row_group_rows: 100,
             segment_rows: 250,
@@ -66,9 +67,9 @@ impl Fixture {
     }
 
     /// The same directory, as a new process sees it.
-    fn reopened(&self) -> ColumnarStore {
+    pub(super) fn reopened(&self) -> ColumnarStore {
         let settings = self.store_settings();
-        ColumnarStore::new(DatanodeId(1), self.dir.path(), settings)
+        ColumnarStore::new(DatanodeId(1), self.dir.path(), settings, &memory())
     }
 
     fn store_settings(&self) -> ColumnarSettings {
@@ -91,7 +92,11 @@ impl Fixture {
     }
 }
 
-fn target(schema: &SchemaRef, transaction: u64) -> SegmentTarget {
+pub(super) fn memory() -> QueryMemory {
+    QueryMemory::new(64 << 20)
+}
+
+pub(super) fn target(schema: &SchemaRef, transaction: u64) -> SegmentTarget {
     SegmentTarget {
         transaction: TransactionId(transaction),
         coordinator_epoch: 9,
@@ -106,7 +111,7 @@ fn target(schema: &SchemaRef, transaction: u64) -> SegmentTarget {
     }
 }
 
-fn scan(schema: &SchemaRef, segments: &[SegmentRef]) -> ShardScan {
+pub(super) fn scan(schema: &SchemaRef, segments: &[SegmentRef]) -> ShardScan {
     ShardScan {
         table_id: TableId(42),
         table: "t".into(),
@@ -122,7 +127,7 @@ fn scan(schema: &SchemaRef, segments: &[SegmentRef]) -> ShardScan {
     }
 }
 
-async fn write(
+pub(super) async fn write(
     store: &ColumnarStore,
     target: &SegmentTarget,
     batches: Vec<Result<RecordBatch>>,
@@ -155,7 +160,7 @@ async fn run(plan: Arc<dyn ExecutionPlan>) -> Result<RecordBatch> {
 }
 
 /// A column of every type that a table can have.
-fn every_type() -> SchemaRef {
+pub(super) fn every_type() -> SchemaRef {
     use SqlType::*;
     let types = [
         BigInt,
@@ -183,7 +188,7 @@ fn every_type() -> SchemaRef {
 }
 
 /// `rows` rows from number `from`; every seventh value is NULL where NULL is allowed.
-fn rows_of(schema: &SchemaRef, from: i64, rows: i64) -> RecordBatch {
+pub(super) fn rows_of(schema: &SchemaRef, from: i64, rows: i64) -> RecordBatch {
     if rows == 0 {
         return RecordBatch::new_empty(Arc::clone(schema));
     }

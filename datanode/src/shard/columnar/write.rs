@@ -30,6 +30,7 @@ use super::{
     footer, layout,
     settings::Compression,
     store::{StoreState, died},
+    summary::SummaryWriter,
 };
 use crate::{error::report, io_error::io_error};
 
@@ -122,6 +123,7 @@ struct OpenSegment {
     file: PathBuf,
     rows: usize,
     bytes: u64,
+    summary: SummaryWriter,
 }
 
 impl SegmentWriter {
@@ -186,7 +188,8 @@ impl SegmentWriter {
                 Some(self.properties()),
             )
             .map_err(|e| write_error(&temporary, e))?;
-            return Ok(OpenSegment { writer, temporary, file, rows: 0, bytes: 0 });
+            let summary = SummaryWriter::new(&self.target.schema, &self.target.column_ids);
+            return Ok(OpenSegment { writer, temporary, file, rows: 0, bytes: 0, summary });
         }
     }
 
@@ -254,11 +257,12 @@ impl OpenSegment {
         self.writer.write(&rows).map_err(|e| write_error(&self.temporary, e))?;
         self.rows += batch.num_rows();
         self.bytes += batch_bytes(batch);
+        self.summary.note(batch);
         Ok(())
     }
 
     fn seal(self, data: &Path) -> Result<SegmentRef> {
-        let Self { writer, temporary, file, rows, bytes } = self;
+        let Self { writer, temporary, file, rows, bytes, summary } = self;
         let sealed = writer.into_inner().map_err(|e| write_error(&temporary, e)).and_then(|w| {
             let renamed = w.file.sync_all().and_then(|()| fs::rename(&temporary, &file));
             renamed.map_err(|e| io_error("write", &temporary, &e)).map(|()| w)
@@ -281,8 +285,7 @@ impl OpenSegment {
             length,
             rows: rows as u64,
             bytes,
-            // Empty: nothing reads it yet, and the footer has the same per row group.
-            zone_summary: Default::default(),
+            zone_summary: summary.finish(),
             delete_vector: 0,
             checksum,
         })

@@ -1,15 +1,4 @@
-//! The memory of queries: a pool for a process, and each query's part of it.
-//!
-//! ```text
-//!   pool of the process           first come, first served, up to its limit
-//!     part of query a             at most its quota; its operators that can spill share, fairly,
-//!       sort, hash table, …       what all such queries have each: (limit - what cannot spill) / queries
-//!     part of query b
-//! ```
-//!
-//! An operator that is refused memory goes to disk when it can; when it cannot, the query fails
-//! (53200). DataFusion's `FairSpillPool` shares in the same way, but among the operators of all
-//! queries at once: there a query with many sorts leaves little to one that has a single one.
+//! Queries and their parts of the pool.
 
 use std::{
     collections::HashMap,
@@ -31,6 +20,8 @@ use datafusion::{
 use kestrel_proto::QueryId;
 use parking_lot::Mutex;
 
+use super::giving::{Giver, GivingPool};
+
 /// How many operators an error about memory names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 /// What an error says when a query's quota was too small, and not the pool.
@@ -50,6 +41,8 @@ pub struct QueryMemory {
 #[derive(Debug)]
 struct Shared {
     pool: Arc<dyn MemoryPool>,
+    /// The same.
+    giving: Arc<GivingPool>,
     parts: Mutex<HashMap<QueryId, Weak<QueryPool>>>,
     /// Queries with operators that can spill.
     spilling_queries: AtomicUsize,
@@ -80,10 +73,25 @@ impl QueryMemory {
     /// A pool of `limit_bytes` and its parts. An error names the operators that have reserved most.
     pub fn new(limit_bytes: usize) -> Self {
         let pool = GreedyMemoryPool::new(limit_bytes);
-        let pool = Arc::new(TrackConsumersPool::new(pool, NAMED_CONSUMERS));
+        let pool = TrackConsumersPool::new(pool, NAMED_CONSUMERS);
+        let giving = Arc::new(GivingPool::new(Arc::new(pool)));
+        let pool = Arc::clone(&giving) as Arc<dyn MemoryPool>;
         let (parts, spilling_queries) = (Mutex::default(), AtomicUsize::new(0));
         let unspillable_bytes = AtomicUsize::new(0);
-        Self { shared: Arc::new(Shared { pool, parts, spilling_queries, unspillable_bytes }) }
+        Self {
+            shared: Arc::new(Shared { pool, giving, parts, spilling_queries, unspillable_bytes }),
+        }
+    }
+
+    /// What a cache holds its memory by: as much as queries leave. It does not count as reserved,
+    /// since queries can have it at any time, once [`QueryMemory::add_giver`] has named the cache.
+    pub fn lend(&self, name: &str) -> MemoryReservation {
+        self.shared.giving.lend(name)
+    }
+
+    /// This one gives back what it holds when queries need it.
+    pub fn add_giver(&self, giver: Weak<dyn Giver>) {
+        self.shared.giving.add(giver);
     }
 
     /// The pool.
