@@ -11,6 +11,7 @@
 
 mod adapter;
 mod cache;
+mod chunk;
 mod files;
 mod footer;
 mod interval;
@@ -21,8 +22,10 @@ mod remove;
 mod scan;
 mod settings;
 mod store;
+mod summary;
 mod write;
 
+pub(crate) use scan::{Codebook, ColumnarScanExec, Raw};
 pub use settings::ColumnarSettings;
 pub use store::{ColumnarCounters, ColumnarStore};
 

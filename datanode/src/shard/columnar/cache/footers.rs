@@ -13,7 +13,7 @@ use parquet::file::metadata::ParquetMetaData;
 /// Files never change, so nothing here is ever stale. The footer that came first goes first: one
 /// that is still in use is soon read again.
 #[derive(Debug)]
-pub(super) struct FooterCache {
+pub(in crate::shard::columnar) struct FooterCache {
     limit_bytes: usize,
     state: Mutex<State>,
 }
@@ -30,12 +30,12 @@ struct State {
 
 impl FooterCache {
     /// An empty cache.
-    pub(super) fn new(limit_bytes: usize) -> Self {
+    pub(in crate::shard::columnar) fn new(limit_bytes: usize) -> Self {
         Self { limit_bytes, state: Mutex::default() }
     }
 
     /// The footer of `file`, if it is here.
-    pub(super) fn get(&self, file: &str) -> Option<Arc<ParquetMetaData>> {
+    pub(in crate::shard::columnar) fn get(&self, file: &str) -> Option<Arc<ParquetMetaData>> {
         let mut state = self.state.lock();
         let footer = state.footers.get(file).map(Arc::clone);
         let counted = if footer.is_some() { &mut state.hits } else { &mut state.misses };
@@ -44,13 +44,13 @@ impl FooterCache {
     }
 
     /// How often a footer was here, how often it was not, and the bytes of those that are.
-    pub(super) fn counters(&self) -> (u64, u64, u64) {
+    pub(in crate::shard::columnar) fn counters(&self) -> (u64, u64, u64) {
         let state = self.state.lock();
         (state.hits, state.misses, state.bytes as u64)
     }
 
     /// Keeps a footer.
-    pub(super) fn put(&self, file: &str, footer: &Arc<ParquetMetaData>) {
+    pub(in crate::shard::columnar) fn put(&self, file: &str, footer: &Arc<ParquetMetaData>) {
         let mut state = self.state.lock();
         if state.footers.insert(file.to_string(), Arc::clone(footer)).is_some() {
             return;
@@ -65,17 +65,17 @@ impl FooterCache {
     }
 
     /// Notes that the file's bytes have their checksum.
-    pub(super) fn set_whole(&self, file: &str) {
+    pub(in crate::shard::columnar) fn set_whole(&self, file: &str) {
         self.state.lock().whole.insert(file.to_string());
     }
 
     /// Whether the file's bytes are known to have their checksum.
-    pub(super) fn is_whole(&self, file: &str) -> bool {
+    pub(in crate::shard::columnar) fn is_whole(&self, file: &str) -> bool {
         self.state.lock().whole.contains(file)
     }
 
     /// Forgets a file that is removed.
-    pub(super) fn remove(&self, file: &str) {
+    pub(in crate::shard::columnar) fn remove(&self, file: &str) {
         let mut state = self.state.lock();
         state.whole.remove(file);
         if state.drop_footer(file) {
