@@ -10,12 +10,14 @@
 //! id, the transaction and the format's version, so that a lost catalog could be rebuilt.
 
 mod adapter;
+mod bounds;
 mod cache;
 mod chunk;
 mod files;
 mod footer;
 mod interval;
 mod layout;
+mod load;
 mod missing;
 mod reader;
 mod remove;
@@ -23,6 +25,7 @@ mod scan;
 mod settings;
 mod store;
 mod summary;
+mod table;
 mod write;
 
 pub(crate) use scan::{Codebook, ColumnarScanExec, Raw};

@@ -6,6 +6,7 @@ use arrow::{
     array::{Array, ArrayRef, StringViewArray, new_null_array},
     datatypes::DataType,
 };
+use datafusion::error::Result;
 
 use super::{
     super::chunk::{Chunk, Values},
@@ -43,10 +44,14 @@ impl CodeTest {
         Some(Self::of(&passing(expr, strings, dictionary.len())?))
     }
 
-    /// The codes of the strings that are among a join's keys.
-    pub(super) fn of_keys(keys: &KeySet, dictionary: &StringViewArray) -> Self {
-        let passing = dictionary.iter().map(|s| s.is_some_and(|s| keys.may_contain_string(s)));
-        Self::of(&passing.collect::<Vec<_>>())
+    /// The codes of the strings that are among a join's keys; `None`: the keys are no strings.
+    ///
+    /// # Errors
+    /// XX000 from hashing.
+    pub(super) fn of_keys(keys: &KeySet, dictionary: &StringViewArray) -> Result<Option<Self>> {
+        let strings: ArrayRef = Arc::new(dictionary.clone());
+        let selected = keys.select(&strings)?;
+        Ok(selected.map(|selected| Self::of(&selected.iter().collect::<Vec<_>>())))
     }
 
     /// Whether each code passes; those that are not there do not.

@@ -13,7 +13,7 @@ use kestrel_proto::Result;
 use parking_lot::Mutex;
 
 use super::spec::ScanSpec;
-use crate::shard::columnar::{cache::Piece, chunk::ZONE_ROWS};
+use crate::shard::columnar::{chunk::ZONE_ROWS, load::Piece};
 
 /// When there are fewer pieces than this for each execution partition, they are cut: the last one
 /// would keep one partition busy while the others are done.

@@ -47,16 +47,10 @@ pub(super) fn prepare(conjunct: &Conjunct, chunks: &[Arc<Chunk>]) -> Prepared {
             };
             codes.map_or(Prepared::Rows, Prepared::Codes)
         }
-        Test::Keys { slot, filter } => {
-            match (filter.keys(), chunks.get(*slot).map(|chunk| chunk.values())) {
-                (Some(keys), Some(Values::Coded { dictionary, .. })) => {
-                    Prepared::Codes(CodeTest::of_keys(keys, dictionary))
-                }
-                (Some(_), Some(values)) if has_integers(values) => Prepared::Test,
-                (Some(KeySet::Strings(..)), Some(Values::Plain(_))) => Prepared::Test,
-                _ => Prepared::Pass,
-            }
-        }
+        Test::Keys { slot, filter } => match (filter.keys(), chunks.get(*slot)) {
+            (Some(keys), Some(chunk)) => prepare_keys(keys, chunk.values()),
+            _ => Prepared::Pass,
+        },
         Test::Any(branches) => {
             let branch = |branch: &Vec<Conjunct>| {
                 branch.iter().map(|conjunct| prepare(conjunct, chunks)).collect()
@@ -64,6 +58,17 @@ pub(super) fn prepare(conjunct: &Conjunct, chunks: &[Arc<Chunk>]) -> Prepared {
             Prepared::Any(branches.iter().map(branch).collect())
         }
         Test::Rows => Prepared::Rows,
+    }
+}
+
+fn prepare_keys(keys: &KeySet, values: &Values) -> Prepared {
+    match values {
+        Values::Coded { dictionary, .. } => {
+            let codes = CodeTest::of_keys(keys, dictionary).ok().flatten();
+            codes.map_or(Prepared::Pass, Prepared::Codes)
+        }
+        values if has_integers(values) || matches!(keys, KeySet::Strings(_)) => Prepared::Test,
+        _ => Prepared::Pass,
     }
 }
 
@@ -132,9 +137,7 @@ impl Evaluator {
             }
             (Prepared::Test, Test::Keys { slot, filter }) => {
                 if let Some(keys) = filter.keys() {
-                    let chunk = target.chunk(*slot)?;
-                    keep_keys(keys, chunk.values(), target.zone, selection);
-                    drop_nulls(chunk, target.zone, selection);
+                    keep_keys(keys, target.chunk(*slot)?, target.zone, selection)?;
                 }
             }
             _ => {
@@ -237,33 +240,59 @@ fn keep_nulls(chunk: &Chunk, zone: &Range<usize>, passes: bool, selection: &mut 
     }
 }
 
-fn keep_keys(keys: &KeySet, values: &Values, zone: &Range<usize>, selection: &mut Selection) {
+fn keep_keys(
+    keys: &KeySet,
+    chunk: &Chunk,
+    zone: &Range<usize>,
+    selection: &mut Selection,
+) -> Result<()> {
+    match (chunk.values(), keys) {
+        (Values::Plain(_) | Values::Coded { .. }, _) => {
+            let column = match selection.positions() {
+                Some(positions) => chunk.take(zone.clone(), positions),
+                None => chunk.slice(zone.clone()),
+            };
+            if let Some(bits) = keys.select(&column)? {
+                selection.keep_bits_aligned(&bits);
+            }
+        }
+        (values, KeySet::Bitmap { min, words, .. }) => {
+            keep_integers(values, zone, selection, |key| {
+                let bit = key.wrapping_sub(*min) as u64;
+                words.get((bit / 64) as usize).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+            });
+        }
+        (values, _) => keep_integers(values, zone, selection, |key| keys.may_contain(key)),
+    }
+    drop_nulls(chunk, zone, selection);
+    Ok(())
+}
+
+/// Keeps the rows whose integer passes.
+fn keep_integers(
+    values: &Values,
+    zone: &Range<usize>,
+    selection: &mut Selection,
+    pass: impl Fn(i64) -> bool,
+) {
     match values {
         Values::U8 { base, offsets } => {
             let mut table = [false; 256];
             for (offset, passes) in table.iter_mut().enumerate() {
-                *passes = keys.may_contain(base.wrapping_add(offset as i64));
+                *passes = pass(base.wrapping_add(offset as i64));
             }
             selection.keep(part(offsets, zone), |offset| table[usize::from(offset)]);
         }
         Values::U16 { base, offsets } => {
             let key = |offset: u16| base.wrapping_add(i64::from(offset));
-            selection.keep(part(offsets, zone), |offset| keys.may_contain(key(offset)));
+            selection.keep(part(offsets, zone), |offset| pass(key(offset)));
         }
         Values::U32 { base, offsets } => {
             let key = |offset: u32| base.wrapping_add(i64::from(offset));
-            selection.keep(part(offsets, zone), |offset| keys.may_contain(key(offset)));
+            selection.keep(part(offsets, zone), |offset| pass(key(offset)));
         }
-        Values::I64(values) => selection.keep(part(values, zone), |key| keys.may_contain(key)),
-        Values::Plain(array) => {
-            use arrow::array::AsArray;
-            if let Some(strings) = array.as_string_view_opt() {
-                let strings = strings.slice(zone.start, zone.len());
-                let bits = strings.iter().map(|s| s.is_some_and(|s| keys.may_contain_string(s)));
-                selection.keep_bits(&bits.collect());
-            }
-        }
-        Values::Coded { .. } => (),
+        Values::I64(values) => selection.keep(part(values, zone), pass),
+        Values::Coded { .. } | Values::Plain(_) => (),
     }
 }
 

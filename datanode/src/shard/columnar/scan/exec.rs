@@ -12,7 +12,7 @@ use datafusion::{
     physical_plan::{
         ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
         ReplaceChildrenOptions, SendableRecordBatchStream,
-        coop::cooperative,
+        coop::make_cooperative,
         execution_plan::{Boundedness, EmissionType, SchedulingType},
         metrics::{ExecutionPlanMetricsSet, MetricsSet},
         statistics::StatisticsArgs,
@@ -70,7 +70,8 @@ impl ColumnarScanExec {
     pub(crate) fn value_bounds(&self, column: usize) -> Option<(i64, i64)> {
         let column = self.spec.output.get(column)?.column;
         let id = *self.spec.table.column_ids.get(column)?;
-        summary::bounds(&self.spec.segments, id)
+        let segments: Vec<_> = self.spec.segments.iter().map(|s| s.as_ref().clone()).collect();
+        summary::bounds(&segments, id)
     }
 
     /// A copy whose output has, in the place of these columns, what they are in memory, and of each
@@ -186,7 +187,7 @@ impl ExecutionPlan for ColumnarScanExec {
             Partition::new(Arc::clone(&self.spec), run, metrics, batch_rows, is_adaptive);
         let schema: SchemaRef = Arc::clone(&self.spec.schema);
         let rows = RecordBatchStreamAdapter::new(schema, partition.into_batches());
-        Ok(Box::pin(cooperative(rows)))
+        Ok(make_cooperative(Box::pin(rows)))
     }
 
     fn statistics_from_inputs(

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     error::to_datafusion,
     shard::columnar::{
-        cache::Piece,
         chunk::{Chunk, ZONE_ROWS},
+        load::Piece,
     },
 };
 

@@ -63,7 +63,8 @@ impl Order {
 
     /// Judges a runtime filter by what it has done so far.
     pub(super) fn judge_filter(&mut self, conjunct: usize) {
-        if let Some(seen) = self.seen.get_mut(conjunct)
+        if self.is_adaptive
+            && let Some(seen) = self.seen.get_mut(conjunct)
             && seen.rows >= ROWS_MIN
         {
             seen.is_off |= seen.kept > KEPT_MAX * seen.rows;

@@ -38,20 +38,20 @@ pub(super) struct OutputChunks {
     codes: Vec<Option<ChunkCodes>>,
 }
 
-/// Rows of the present piece that have passed, by their positions in it.
-enum Pending {
+/// Rows of the present piece that have passed, by their positions in it. One of both is empty.
+#[derive(Default)]
+struct Pending {
     /// Without a gap.
-    Run(Range<usize>),
+    run: Range<usize>,
     /// Ascending.
-    Positions(Vec<u32>),
+    positions: Vec<u32>,
 }
 
 impl Output {
     pub(super) fn new(spec: Arc<ScanSpec>, run: Arc<Run>, batch_rows: usize) -> Self {
-        let small = BatchCoalescer::new(Arc::clone(&spec.schema), batch_rows)
-            .with_biggest_coalesce_batch_size(Some(batch_rows / 2));
+        let small = BatchCoalescer::new(Arc::clone(&spec.schema), batch_rows);
         let ready = VecDeque::new();
-        Self { spec, run, batch_rows, pending: Pending::Run(0..0), small, ready }
+        Self { spec, run, batch_rows, pending: Pending::default(), small, ready }
     }
 
     /// A batch that is done.
@@ -69,27 +69,25 @@ impl Output {
         zone: &Range<usize>,
         positions: Option<&[u32]>,
     ) -> Result<()> {
+        // Much is put out; little is listed, and goes with what comes next.
+        let Pending { run, positions: listed } = &self.pending;
+        let is_continued = match positions {
+            None => listed.is_empty() && (run.is_empty() || run.end == zone.start),
+            Some(_) => run.is_empty(),
+        };
+        if !is_continued && self.is_much(self.pending.len()) {
+            self.flush(chunks)?;
+        }
+        let pending = &mut self.pending;
         match positions {
-            None => match &mut self.pending {
-                Pending::Run(run) if run.end == zone.start && !run.is_empty() => {
-                    run.end = zone.end;
-                }
-                _ => {
-                    self.flush(chunks)?;
-                    self.pending = Pending::Run(zone.clone());
-                }
-            },
+            None if pending.len() == 0 => pending.run = zone.clone(),
+            None if pending.run.end == zone.start && pending.positions.is_empty() => {
+                pending.run.end = zone.end;
+            }
+            None => pending.list().extend(positions_of(zone)),
             Some(positions) => {
-                if let Pending::Run(run) = &self.pending {
-                    if !run.is_empty() {
-                        self.flush(chunks)?;
-                    }
-                    self.pending = Pending::Positions(Vec::with_capacity(positions.len()));
-                }
-                if let Pending::Positions(pending) = &mut self.pending {
-                    let start = zone.start as u32;
-                    pending.extend(positions.iter().map(|position| start + position));
-                }
+                let start = zone.start as u32;
+                pending.list().extend(positions.iter().map(|position| start + position));
             }
         }
         let enough = self.batch_rows.min(self.run.wanted());
@@ -102,7 +100,7 @@ impl Output {
     /// As [`Self::push`].
     pub(super) fn flush(&mut self, chunks: &OutputChunks) -> Result<()> {
         self.emit(chunks)?;
-        let rest = std::mem::replace(&mut self.pending, Pending::Run(0..0));
+        let rest = std::mem::take(&mut self.pending);
         self.make(chunks, &rest)
     }
 
@@ -131,14 +129,13 @@ impl Output {
         if claimed == 0 {
             return Ok(());
         }
-        let batch = match rows {
-            Pending::Run(run) => self.slice(chunks, &(run.start..run.start + claimed))?,
-            Pending::Positions(positions) => {
-                self.take(chunks, positions.get(..claimed).unwrap_or_default())?
-            }
+        let batch = match rows.positions.get(..claimed) {
+            Some(positions) => self.take(chunks, positions)?,
+            None => self.slice(chunks, &(rows.run.start..rows.run.start + claimed))?,
         };
         // Arrow's coalescer counts no rows without columns; a limit does not wait for more.
-        if self.spec.output.is_empty() || self.run.wanted() == 0 {
+        let has_columns = !self.spec.output.is_empty();
+        if self.is_much(claimed) || !has_columns || self.run.wanted() == 0 {
             self.small.finish_buffered_batch()?;
             self.collect();
             self.ready.push_back(batch);
@@ -147,6 +144,11 @@ impl Output {
         self.small.push_batch(batch)?;
         self.collect();
         Ok(())
+    }
+
+    /// Whether so many rows are a batch rather than copied to make one.
+    fn is_much(&self, rows: usize) -> bool {
+        rows > 0 && rows >= self.batch_rows / 2
     }
 
     fn collect(&mut self) {
@@ -217,27 +219,28 @@ impl OutputChunks {
 
 impl Pending {
     fn len(&self) -> usize {
-        match self {
-            Self::Run(run) => run.len(),
-            Self::Positions(positions) => positions.len(),
-        }
+        self.run.len() + self.positions.len()
+    }
+
+    /// The positions, to which others are added.
+    fn list(&mut self) -> &mut Vec<u32> {
+        let run = std::mem::take(&mut self.run);
+        self.positions.extend(positions_of(&run));
+        &mut self.positions
     }
 
     /// The first rows, which are then no longer pending.
     fn take_first(&mut self, rows: usize) -> Self {
-        match self {
-            Self::Run(run) => {
-                let middle = run.end.min(run.start + rows);
-                let first = run.start..middle;
-                run.start = middle;
-                Self::Run(first)
-            }
-            Self::Positions(positions) => {
-                let rest = positions.split_off(rows.min(positions.len()));
-                Self::Positions(std::mem::replace(positions, rest))
-            }
-        }
+        let middle = self.run.end.min(self.run.start + rows);
+        let run = self.run.start..middle;
+        self.run.start = middle;
+        let rest = self.positions.split_off(rows.min(self.positions.len()));
+        Self { run, positions: std::mem::replace(&mut self.positions, rest) }
     }
+}
+
+fn positions_of(rows: &Range<usize>) -> Range<u32> {
+    rows.start as u32..rows.end as u32
 }
 
 fn no_integers() -> DataFusionError {

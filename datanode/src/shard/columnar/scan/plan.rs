@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::report,
-    shard::columnar::{ColumnarSettings, cache::TableOfScan, store::StoreState},
+    shard::columnar::{ColumnarSettings, store::StoreState, table::TableOfScan},
 };
 
 /// The operator that does what `scan` asks for.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     runtime_filter::KeySet,
-    shard::columnar::cache::{ColumnBounds, TableOfScan},
+    shard::columnar::{bounds::ColumnBounds, table::TableOfScan},
 };
 
 /// What is known of columns, by their slots.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     runtime_filter::RuntimeFilter,
-    shard::columnar::{cache::TableOfScan, store::StoreState},
+    shard::columnar::{store::StoreState, table::TableOfScan},
 };
 
 /// A scan, as all its execution partitions see it.
