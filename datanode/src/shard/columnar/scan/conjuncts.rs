@@ -102,7 +102,6 @@ pub(super) struct StringBound {
 pub(super) enum Class {
     Nulls,
     Integers,
-    Strings,
     Keys,
     Columns,
     Any,
@@ -210,10 +209,10 @@ impl Compiler<'_> {
             Test::Integers { .. } => Class::Integers,
             Test::Nulls { .. } => Class::Nulls,
             Test::Columns { .. } => Class::Columns,
-            Test::Strings { .. } => Class::Strings,
             Test::Keys { .. } => Class::Keys,
             Test::Any(_) => Class::Any,
-            Test::Rows => self.class_by_row(expr),
+            // Where the strings are not coded, they are compared row by row.
+            Test::Strings { .. } | Test::Rows => self.class_by_row(expr),
         };
         let can_fail = is_volatile(expr) || can_fail(expr);
         let expr = Some(self.row_expr(expr));

@@ -9,11 +9,16 @@ use std::{
     },
 };
 
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use kestrel_proto::Result;
 use parking_lot::Mutex;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::spec::ScanSpec;
-use crate::shard::columnar::{chunk::ZONE_ROWS, load::Piece};
+use crate::shard::columnar::{chunk::ZONE_ROWS, load::Piece, store::died};
 
 /// When there are fewer pieces than this for each execution partition, they are cut: the last one
 /// would keep one partition busy while the others are done.
@@ -24,13 +29,18 @@ const PART_ROWS: usize = 4 * ZONE_ROWS;
 /// The run of a scan by all its execution partitions.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// Each partition that comes while it is empty asks for itself: none waits for another, which
-    /// perhaps nobody polls.
-    pieces: OnceLock<Arc<[Arc<Piece>]>>,
+    pieces: OnceLock<Reading>,
     next: Mutex<Next>,
     /// Rows that are still wanted, if not all are.
     wanted: Option<AtomicUsize>,
 }
+
+/// All pieces, in the order of the segments.
+type Pieces = Arc<[Arc<Piece>]>;
+
+/// They are read by a task of its own, so that no partition waits for another, which perhaps nobody
+/// polls.
+type Reading = Shared<BoxFuture<'static, Result<Pieces>>>;
 
 /// Where the next reader starts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,12 +67,16 @@ impl Run {
     ///
     /// # Errors
     /// Those of reading footers.
-    pub(super) async fn pieces(&self, spec: &ScanSpec) -> Result<Arc<[Arc<Piece>]>> {
-        if let Some(pieces) = self.pieces.get() {
-            return Ok(Arc::clone(pieces));
-        }
-        let pieces = spec.store.pieces(&spec.table, &spec.segments).await?;
-        Ok(Arc::clone(self.pieces.get_or_init(|| pieces.into_iter().map(Arc::new).collect())))
+    pub(super) async fn pieces(&self, spec: &Arc<ScanSpec>) -> Result<Pieces> {
+        let read = || {
+            let spec = Arc::clone(spec);
+            let task = AbortOnDropHandle::new(tokio::spawn(async move {
+                let pieces = spec.store.pieces(&spec.table, &spec.segments).await?;
+                Ok(pieces.into_iter().map(Arc::new).collect())
+            }));
+            async move { task.await.unwrap_or_else(|error| Err(died(&error))) }.boxed().shared()
+        };
+        self.pieces.get_or_init(read).clone().await
     }
 
     /// The next rows that nobody has; of a piece for which `may_pass` is false, none.

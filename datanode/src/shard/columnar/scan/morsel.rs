@@ -41,6 +41,17 @@ pub(super) struct Morsel {
     pub(super) output: Option<OutputChunks>,
 }
 
+/// When a conjunct is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// By what is in memory.
+    Tests,
+    /// Row by row.
+    Rows,
+    /// It may fail: only for rows that all else has let pass, as it was written.
+    Last,
+}
+
 /// What evaluates the conjuncts of one zone after the other.
 #[derive(Default)]
 pub(super) struct Work {
@@ -58,15 +69,15 @@ impl Morsel {
         let list = &spec.conjuncts.list;
         let prepared: Vec<_> =
             list.iter().map(|conjunct| evaluate::prepare(conjunct, &chunks)).collect();
-        // What may fail here comes last, as it was written.
-        let is_last = |conjunct: &usize| match (list.get(*conjunct), prepared.get(*conjunct)) {
-            (Some(conjunct), Some(Prepared::Rows)) => conjunct.can_fail,
-            _ => false,
-        };
-        let mut sequence: Vec<_> = order.sequence().filter(|at| !is_last(at)).collect();
-        let mut last: Vec<_> = order.sequence().filter(is_last).collect();
-        last.sort_by_key(|at| list.get(*at).map(|conjunct| conjunct.written));
-        sequence.extend(last);
+        let mut sequence: Vec<_> = order.sequence().collect();
+        // Stable: the rest is as the conjuncts have proved.
+        sequence.sort_by_key(|at| match (list.get(*at), prepared.get(*at)) {
+            (Some(conjunct), Some(Prepared::Rows)) if conjunct.can_fail => {
+                (Turn::Last, conjunct.written)
+            }
+            (_, Some(Prepared::Rows)) => (Turn::Rows, 0),
+            _ => (Turn::Tests, 0),
+        });
         let is_decided = vec![false; list.len()];
         let Share { piece, rows } = share;
         Ok(Self { piece, rows, chunks, prepared, is_decided, sequence, output: None })
