@@ -13,7 +13,7 @@
 //! A row passes when every conjunct is true, so that NULL counts as false in all of them; under OR,
 //! too, which is no NOT.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::{
@@ -149,15 +149,6 @@ impl Comparison {
     /// With the sides exchanged.
     fn swapped(self) -> Self {
         Self { less: self.greater, equal: self.equal, greater: self.less }
-    }
-
-    /// Whether such an outcome passes.
-    pub(super) fn passes(self, outcome: Ordering) -> bool {
-        match outcome {
-            Ordering::Less => self.less,
-            Ordering::Equal => self.equal,
-            Ordering::Greater => self.greater,
-        }
     }
 }
 

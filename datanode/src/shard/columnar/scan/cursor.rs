@@ -13,7 +13,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use kestrel_proto::Result;
+use kestrel_proto::{ErrorReport, Result};
 use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -72,7 +72,8 @@ impl Run {
             let spec = Arc::clone(spec);
             let task = AbortOnDropHandle::new(tokio::spawn(async move {
                 let pieces = spec.store.pieces(&spec.table, &spec.segments).await?;
-                Ok(pieces.into_iter().map(Arc::new).collect())
+                let pieces: Pieces = pieces.into_iter().map(Arc::new).collect();
+                Ok::<_, ErrorReport>(pieces)
             }));
             async move { task.await.unwrap_or_else(|error| Err(died(&error))) }.boxed().shared()
         };

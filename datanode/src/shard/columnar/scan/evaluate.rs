@@ -67,7 +67,8 @@ fn prepare_keys(keys: &KeySet, values: &Values) -> Prepared {
             let codes = CodeTest::of_keys(keys, dictionary).ok().flatten();
             codes.map_or(Prepared::Pass, Prepared::Codes)
         }
-        values if has_integers(values) || matches!(keys, KeySet::Strings(_)) => Prepared::Test,
+        values if has_integers(values) => Prepared::Test,
+        _ if matches!(keys, KeySet::Strings(_) | KeySet::Empty) => Prepared::Test,
         _ => Prepared::Pass,
     }
 }

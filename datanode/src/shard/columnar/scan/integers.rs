@@ -303,3 +303,90 @@ impl IntegerSet {
         self.sorted.get(first).is_none_or(|value| *value > max)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tests() -> Vec<IntegerTest> {
+        use Operator::*;
+        let constants = [i64::MIN, -1_000, -7, 0, 3, 200, 255, 256, 65_535, 70_000, i64::MAX];
+        let mut tests = Vec::new();
+        for constant in constants {
+            for operator in [Eq, NotEq, Lt, LtEq, Gt, GtEq] {
+                tests.push(IntegerTest::of(operator, constant).unwrap());
+            }
+        }
+        for (min, max) in [(0, 100), (-50, 60_000), (100, 0), (250, 300)] {
+            let min = IntegerTest::of(GtEq, min).unwrap();
+            tests.push(min.and(&IntegerTest::of(LtEq, max).unwrap()).unwrap());
+        }
+        let close = IntegerSet::of(vec![7, 3, 3, 200, -7]).unwrap();
+        let far = IntegerSet::of(vec![i64::MIN, 5, i64::MAX]).unwrap();
+        let one = IntegerSet::of(vec![42]).unwrap();
+        for set in [close, far, one] {
+            tests.extend([IntegerTest::OneOf(set.clone()), IntegerTest::NoneOf(set)]);
+        }
+        tests
+    }
+
+    /// The same values in each width that holds them.
+    fn widths(base: i64, offsets: &[u32]) -> Vec<(Values, Vec<i64>)> {
+        let values = |modulus: u32| -> Vec<i64> {
+            offsets.iter().map(|offset| base + i64::from(*offset % modulus)).collect()
+        };
+        let (bytes, words) = (values(256), values(65_536));
+        let wide: Vec<i64> = offsets.iter().map(|offset| base + i64::from(*offset)).collect();
+        let u8s = offsets.iter().map(|o| (o % 256) as u8).collect();
+        let u16s = offsets.iter().map(|o| (o % 65_536) as u16).collect();
+        vec![
+            (Values::U8 { base, offsets: u8s }, bytes),
+            (Values::U16 { base, offsets: u16s }, words),
+            (Values::U32 { base, offsets: offsets.iter().copied().collect() }, wide.clone()),
+            (Values::I64(wide.iter().copied().collect()), wide),
+        ]
+    }
+
+    #[test]
+    fn every_width_keeps_the_same_rows() {
+        let offsets: Vec<u32> = (0..500_u32).map(|i| i.wrapping_mul(2_654_435_761) >> 7).collect();
+        let zone = 100..500;
+        for base in [0, -100, 1 << 40, -(1 << 50)] {
+            for (values, integers) in widths(base, &offsets) {
+                for test in tests() {
+                    let mut selection = Selection::default();
+                    selection.reset(zone.len());
+                    assert!(test.keep(&values, &zone, &mut selection));
+                    let all: Vec<u32> = (0..400).collect();
+                    let kept = selection.list().map_or(all.clone(), <[u32]>::to_vec);
+                    let passes = |at: &u32| test.passes(integers[100 + *at as usize]);
+                    let expected: Vec<_> = all.into_iter().filter(passes).collect();
+                    assert_eq!(kept, expected, "{test:?} over {values:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn verdicts_hold_for_all_values_in_the_bounds() {
+        for (min, max) in [(0, 3), (3, 3), (-7, -7), (42, 42), (100, 300), (255, 256), (-9, 9)] {
+            for test in tests() {
+                let passing = (min..=max).filter(|value| test.passes(*value)).count();
+                let zone = Zone { min, max, nulls: 0, rows: 400 };
+                match test.verdict(&zone) {
+                    Verdict::None => assert_eq!(passing, 0, "{test:?} {min} {max}"),
+                    Verdict::All => assert_eq!(passing as i64, max - min + 1, "{test:?}"),
+                    Verdict::Some => (),
+                }
+                // Intervals and single values are decided whenever they can be.
+                if matches!(test, IntegerTest::Within(_)) && passing == 0 {
+                    assert_eq!(test.verdict(&zone), Verdict::None);
+                }
+                let with_nulls = Zone { nulls: 1, ..zone };
+                assert_ne!(test.verdict(&with_nulls), Verdict::All);
+                let all_null = Zone { min: i64::MAX, max: i64::MIN, nulls: 400, rows: 400 };
+                assert_eq!(test.verdict(&all_null), Verdict::None);
+            }
+        }
+    }
+}
