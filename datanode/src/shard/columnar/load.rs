@@ -72,7 +72,7 @@ impl StoreState {
         columns: &[usize],
     ) -> Result<Vec<Arc<Chunk>>> {
         let error = |e: DataFusionError| report(e);
-        let reader = self.reader(table, &piece.segment)?;
+        let reader: Box<dyn AsyncFileReader> = self.reader(table, &piece.segment)?;
         let builder = ParquetRecordBatchStreamBuilder::new(reader)
             .await
             .map_err(|e| error(e.into()))?

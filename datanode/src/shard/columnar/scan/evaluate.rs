@@ -2,7 +2,6 @@
 
 use std::{ops::Range, sync::Arc};
 
-use arrow::array::Array;
 use datafusion::error::{DataFusionError, Result};
 
 use super::{

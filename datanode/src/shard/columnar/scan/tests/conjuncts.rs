@@ -149,7 +149,7 @@ async fn what_may_fail_is_asked_last() {
         &table.schema(),
         DataType::Int64,
     );
-    let parsed = || binary(parsed.as_ref().unwrap().clone(), Operator::Eq, integer(3));
+    let parsed = || binary(Arc::clone(parsed.as_ref().unwrap()), Operator::Eq, integer(3));
     let guard = || binary(column(&table.rows, 1), Operator::NotEq, integer(0));
     let both = || binary(fails(), Operator::Or, parsed());
     for (filters, passes) in [
