@@ -21,12 +21,6 @@ pub(crate) fn session_config(target_partitions: usize, batch_rows: usize) -> Ses
     options.optimizer.hash_join_single_partition_threshold = 1 << 30;
     options.optimizer.hash_join_single_partition_threshold_rows = 4_000_000;
     options.optimizer.enable_dynamic_filter_pushdown = true;
-    // The shard store has split its scans already, along its row groups.
-    options.optimizer.repartition_file_scans = false;
-    // Filters inside the decoder have been slower than behind it.
-    options.execution.parquet.pushdown_filters = false;
-    // A scan's partition must be able to finish alone.
-    options.execution.enable_file_stream_work_stealing = false;
     config
 }
 

@@ -7,5 +7,6 @@ pub mod kes;
 mod settings;
 
 pub(crate) use by_table::StoreByTable;
+pub(crate) use columnar::{Codebook, ColumnarScanExec, Raw};
 pub use columnar::{ColumnarCounters, ColumnarSettings, ColumnarStore};
 pub use settings::ShardSettings;

@@ -32,6 +32,7 @@ mod summary;
 mod table;
 mod write;
 
+pub(crate) use scan::{Codebook, ColumnarScanExec, Raw};
 pub use settings::ColumnarSettings;
 pub use store::{ColumnarCounters, ColumnarStore};
 

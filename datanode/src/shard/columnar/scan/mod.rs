@@ -1,0 +1,38 @@
+//! Reads a table's segments: exactly the rows that pass the filters, and of them the columns asked
+//! for.
+//!
+//! ```text
+//!   pieces (row groups) of all segments            a cursor that the execution partitions share
+//!     pruned by the files' statistics              nothing is read
+//!     conjuncts' columns from the cache            narrow, decoded
+//!       zones (8192 rows) pruned by least and greatest
+//!       conjuncts on what is left, cheapest first  mask or positions; nothing is copied
+//!     output columns, if a row is left             widened where rows are left
+//!       batches
+//! ```
+//!
+//! Runtime filters of joins are conjuncts that may arrive later, while the scan runs.
+
+mod codebook;
+mod coded;
+mod conjuncts;
+mod cursor;
+mod evaluate;
+mod exec;
+mod integers;
+mod morsel;
+mod order;
+mod output;
+mod partition;
+mod plan;
+mod prune;
+mod rows;
+mod selection;
+mod spec;
+
+pub(crate) use codebook::{Codebook, Raw};
+pub(crate) use exec::ColumnarScanExec;
+pub(super) use plan::plan;
+
+#[cfg(test)]
+mod tests;

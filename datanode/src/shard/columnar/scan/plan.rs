@@ -1,0 +1,77 @@
+//! From what a fragment asks for to the operator.
+
+use std::sync::Arc;
+
+use datafusion::physical_plan::{ExecutionPlan, empty::EmptyExec};
+use kestrel_planner::operators::ShardScan;
+use kestrel_proto::{
+    ErrorReport, Result,
+    message::{SegmentKind, SegmentRef},
+};
+
+use super::{
+    conjuncts::Conjuncts,
+    exec::ColumnarScanExec,
+    spec::{Form, OutputColumn, ScanSpec},
+};
+use crate::{
+    error::report,
+    shard::columnar::{ColumnarSettings, store::StoreState, table::TableOfScan},
+};
+
+/// The operator that does what `scan` asks for.
+///
+/// # Errors
+/// XX000 when `scan` contradicts itself.
+pub(in crate::shard::columnar) fn plan(
+    store: &Arc<StoreState>,
+    scan: &ShardScan,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let table = TableOfScan::of(scan)?;
+    let schema = table.schema.project(&scan.projection).map_err(|e| report(e.into()))?;
+    let schema = Arc::new(schema);
+    check_segments(&scan.segments)?;
+    if scan.segments.is_empty() {
+        return Ok(Arc::new(EmptyExec::new(schema)));
+    }
+    let conjuncts = Conjuncts::new(&scan.filters, &[], &table.schema);
+    let output =
+        scan.projection.iter().map(|column| OutputColumn { column: *column, form: Form::Arrow });
+    let spec = ScanSpec {
+        store: Arc::clone(store),
+        partitions: partitions(&scan.segments, &store.settings),
+        segments: scan.segments.iter().cloned().map(Arc::new).collect(),
+        output: output.collect(),
+        schema,
+        filters: scan.filters.clone(),
+        runtime_filters: Vec::new(),
+        conjuncts,
+        fetch: scan.fetch,
+        estimated_rows: scan.estimated_rows,
+        estimated_bytes: scan.estimated_bytes,
+        table,
+    };
+    Ok(Arc::new(ColumnarScanExec::new(spec)))
+}
+
+fn check_segments(segments: &[SegmentRef]) -> Result<()> {
+    for segment in segments {
+        if segment.kind() != SegmentKind::Parquet || segment.offset != 0 {
+            return Err(ErrorReport::internal(format!(
+                "segment \"{}\" is of kind {} at offset {}",
+                segment.file, segment.kind, segment.offset
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Execution partitions: no more than there are pieces, and none for a few bytes.
+fn partitions(segments: &[SegmentRef], settings: &ColumnarSettings) -> usize {
+    let per_piece = settings.row_group_rows.max(1) as u64;
+    let pieces: u64 = segments.iter().map(|segment| segment.rows.div_ceil(per_piece)).sum();
+    let bytes: u64 = segments.iter().map(|segment| segment.length).sum();
+    let splits = bytes / settings.min_split_bytes.max(1) as u64;
+    let most = settings.target_partitions.max(1);
+    usize::try_from(pieces.min(splits)).unwrap_or(most).clamp(1, most)
+}

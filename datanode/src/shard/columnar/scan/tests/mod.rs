@@ -1,0 +1,9 @@
+//! Scans of tables with random rows, against DataFusion's filter over the same rows.
+
+mod conjuncts;
+mod limits;
+mod pruning;
+mod raw;
+mod runtime_filters;
+mod sharing;
+mod table;
