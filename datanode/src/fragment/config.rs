@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use datafusion::prelude::SessionConfig;
-use kestrel_planner::functions::SessionFormats;
+use kestrel_planner::{functions::SessionFormats, rule_switches::RuleSwitches};
 use kestrel_proto::Result;
 
 /// The configuration of every fragment; options of the session are laid over it.
@@ -30,8 +30,8 @@ pub(crate) fn session_config(target_partitions: usize, batch_rows: usize) -> Ses
     config
 }
 
-/// Lays a session's settings over the configuration. Settings that functions do not follow have done
-/// their part on the coordinator.
+/// Lays a session's settings over the configuration: those that functions follow, and switches of
+/// rules. The others have done their part on the coordinator.
 ///
 /// # Errors
 /// XX000: a value that the coordinator would not have taken.
@@ -41,6 +41,7 @@ pub(super) fn with_settings(
 ) -> Result<SessionConfig> {
     if !settings.is_empty() {
         SessionFormats::from_settings(settings)?.lay_into(config.options_mut());
+        RuleSwitches::from_settings(settings)?.lay_into(config.options_mut());
     }
     Ok(config)
 }
