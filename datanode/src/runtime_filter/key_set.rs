@@ -148,6 +148,7 @@ impl KeySet {
 
     /// The least and the greatest key, to leave zones out by: those that lie below or above. Without
     /// any keys the least is above the greatest; `None`: keys have no order here.
+    #[allow(dead_code, reason = "for scans that know the bounds of their zones")]
     pub(crate) fn range(&self) -> Option<(i64, i64)> {
         match self {
             Self::Empty => Some((i64::MAX, i64::MIN)),
@@ -158,6 +159,7 @@ impl KeySet {
 
     /// Whether an integer may be among the keys; when it is, it is true. Of strings nothing is known
     /// by this: see [`KeySet::select`].
+    #[allow(dead_code, reason = "for scans that look at one value at a time")]
     #[inline]
     pub(crate) fn may_contain(&self, key: i64) -> bool {
         match self {
