@@ -39,6 +39,7 @@ pub mod parse;
 mod pinned;
 pub mod placement;
 pub mod plan;
+pub mod rule_switches;
 pub mod shard_sql;
 pub mod slice;
 #[cfg(test)]

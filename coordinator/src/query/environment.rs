@@ -111,7 +111,8 @@ pub struct QueryEnvironment {
     pub block: Option<BlockSnapshot>,
     /// Datanodes whose databases have uncommitted rows of the transaction, which it is to see.
     pub wrote_on: BTreeSet<DatanodeId>,
-    /// The session's settings that functions follow, where they are not the defaults.
+    /// The session's settings that functions follow, and its switches of rules, where they are not
+    /// the defaults.
     pub options: HashMap<String, String>,
 }
 

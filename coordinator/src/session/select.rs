@@ -145,7 +145,7 @@ impl ClientSession {
             snapshot: None,
             block: self.is_in_block().then(|| self.transaction.block_snapshot(&self.engine)),
             wrote_on: self.transaction.wrote_on(),
-            options: self.settings.format_options(),
+            options: self.settings.fragment_options(),
         }
     }
 }

@@ -1,76 +1,72 @@
-//! What a join's build side lets its probe side drop.
+//! Joins filter the scans below them: what a hash join's build side has read tells which rows of its
+//! probe side can join at all, and the others need not leave their scan.
+//!
+//! ```text
+//!   HashJoin  a = b                        HashJoin  a = b
+//!     Scan t                                 KeyCollector  a   publishes at its input's end: keys of a
+//!     Projection                      =>       Scan t
+//!       Aggregate  by b                      Projection
+//!         Scan u                               KeyFilter  b    groups of which the scan kept a part
+//!                                                Aggregate  by b
+//!                                                  Scan u      drops rows whose b is not among them
+//! ```
+//!
+//! [`with_runtime_filters`] puts them into a plan that DataFusion's rules are through with; `passage`
+//! decides how far down a filter may go. Nobody ever waits for a filter: until its keys are there all
+//! rows pass, and they may never come. So whatever is between a scan and the join must be right with
+//! any part of the rows that cannot join.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, OnceLock},
+mod bloom;
+mod collect;
+mod filter;
+mod key_set;
+mod passage;
+mod place;
+mod scans;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use key_set::KeySet;
+pub(crate) use place::{Scans, with_runtime_filters};
+pub(crate) use scans::ShardScans;
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
 };
 
-use arrow::{
-    array::{Array, ArrayRef, AsArray},
-    buffer::BooleanBuffer,
-};
-use datafusion::error::Result;
-
-/// What is known of a build side's keys, once it has been read to its end.
+/// What is known of a build side's keys, once it has been read to its end: before, everything may
+/// pass.
 #[derive(Debug, Default)]
 pub(crate) struct RuntimeFilter {
     keys: OnceLock<KeySet>,
+    is_outdated: AtomicBool,
 }
 
-/// The keys.
-#[derive(Debug)]
-#[allow(dead_code, reason = "made by joins")]
-pub(crate) enum KeySet {
-    /// Nothing can join.
-    Empty,
-    /// Exactly these integers: a bit for each number from `min` on.
-    Bitmap { min: i64, max: i64, words: Box<[u64]> },
-    /// Strings.
-    Strings(HashSet<String>),
-}
-
-#[allow(dead_code, reason = "used by joins")]
 impl RuntimeFilter {
+    /// One that lets everything pass.
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
+    /// The build side has been read. Only the first keys count: those of a second reading are the
+    /// same.
     pub(crate) fn set(&self, keys: KeySet) {
+        // Fails when there are some.
         let _ = self.keys.set(keys);
     }
 
+    /// The keys; `None`: not known yet, or never, so that all rows may pass. Once there, they stay,
+    /// as long as the plan is not run anew.
     pub(crate) fn keys(&self) -> Option<&KeySet> {
+        if self.is_outdated.load(Ordering::Acquire) {
+            return None;
+        }
         self.keys.get()
     }
-}
 
-impl KeySet {
-    pub(crate) fn range(&self) -> Option<(i64, i64)> {
-        match self {
-            Self::Bitmap { min, max, .. } => Some((*min, *max)),
-            Self::Empty => Some((i64::MAX, i64::MIN)),
-            Self::Strings(_) => None,
-        }
-    }
-
-    pub(crate) fn may_contain(&self, key: i64) -> bool {
-        match self {
-            Self::Empty => false,
-            Self::Bitmap { min, words, .. } => {
-                let bit = key.wrapping_sub(*min) as u64;
-                words.get((bit / 64) as usize).is_some_and(|word| word >> (bit % 64) & 1 == 1)
-            }
-            Self::Strings(_) => true,
-        }
-    }
-
-    pub(crate) fn select(&self, column: &ArrayRef) -> Result<Option<BooleanBuffer>> {
-        Ok(match (self, column.as_string_view_opt()) {
-            (Self::Empty, _) => Some(BooleanBuffer::new_unset(column.len())),
-            (Self::Strings(keys), Some(strings)) => {
-                Some(strings.iter().map(|s| s.is_some_and(|s| keys.contains(s))).collect())
-            }
-            _ => None,
-        })
+    /// The build side is about to be read anew, and may have other rows: the keys say nothing more.
+    fn give_up(&self) {
+        self.is_outdated.store(true, Ordering::Release);
     }
 }

@@ -15,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use kestrel_planner::functions::{FORMAT_SETTINGS, SessionFormats};
+use kestrel_planner::{
+    functions::{FORMAT_SETTINGS, SessionFormats},
+    rule_switches::{RULES, Rule},
+};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use parking_lot::Mutex;
 
@@ -352,15 +355,29 @@ impl Settings {
         SessionFormats::from_settings(&self.format_options())
     }
 
-    /// The settings that functions follow, where they are not the defaults: what fragments carry.
-    pub(super) fn format_options(&self) -> HashMap<String, String> {
+    /// What fragments carry: the settings that functions follow and the switches of rules, where
+    /// they are not the defaults.
+    pub(super) fn fragment_options(&self) -> HashMap<String, String> {
+        let mut options = self.format_options();
+        let switches: Vec<_> = RULES.iter().map(Rule::setting).collect();
+        options.extend(self.changed(switches.iter().map(String::as_str)));
+        options
+    }
+
+    /// The settings that functions follow, where they are not the defaults.
+    fn format_options(&self) -> HashMap<String, String> {
+        self.changed(FORMAT_SETTINGS.iter().copied())
+    }
+
+    /// Those of these settings whose values are not the defaults.
+    fn changed<'a>(&self, names: impl Iterator<Item = &'a str>) -> HashMap<String, String> {
         let values = self.values.lock();
-        let option = |name: &&str| {
+        let option = |name: &'a str| {
             let setting = find(name)?;
             let (value, _) = values.get(setting);
             (value != setting.default).then(|| (setting.name.to_string(), value))
         };
-        FORMAT_SETTINGS.iter().filter_map(option).collect()
+        names.filter_map(option).collect()
     }
 
     /// The settings that clients are told of, whose values differ from what they are told at first.

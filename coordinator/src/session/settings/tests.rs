@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    FORMAT_SETTINGS, OF_TRANSACTION, PARAMETERS, Settings, find,
+    FORMAT_SETTINGS, OF_TRANSACTION, PARAMETERS, RULES, Settings, find,
     list::{Effect, read_line},
     settings, startup,
 };
@@ -286,6 +286,28 @@ fn formats_and_reports_are_what_differs() {
     assert_eq!(settings.format_options(), HashMap::from(expected));
     assert_eq!(settings.formats().map(|f| f.zone.offset_seconds(0)), Ok(9 * 3600));
     assert_eq!(settings.reported(), [("TimeZone", "Asia/Tokyo".to_string())]);
+}
+
+#[test]
+fn every_rule_has_a_switch_and_fragments_carry_it() {
+    let settings = Settings::default();
+    for rule in RULES {
+        let setting = find(&rule.setting()).expect(rule.name);
+        assert_eq!((setting.default, setting.description), ("on", rule.description));
+        assert_eq!(setting.effect, Effect::Works, "{}", rule.name);
+    }
+    let switches = settings.facts();
+    let switches = switches.iter().filter(|fact| fact.name.starts_with("kestrel.enable_"));
+    assert_eq!(switches.count(), RULES.len());
+    assert!(settings.fragment_options().is_empty());
+    set(&settings, "timezone", "asia/tokyo").unwrap();
+    set(&settings, "kestrel.enable_runtime_filters", "false").unwrap();
+    set(&settings, "kestrel.enable_local_joins", "on").unwrap();
+    let expected = [("TimeZone", "Asia/Tokyo"), ("kestrel.enable_runtime_filters", "off")];
+    let expected = expected.map(|(name, value)| (name.to_string(), value.to_string()));
+    assert_eq!(settings.fragment_options(), HashMap::from(expected));
+    // What functions follow is a session's own matter, too.
+    assert_eq!(settings.format_options().len(), 1);
 }
 
 #[test]

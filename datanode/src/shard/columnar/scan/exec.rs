@@ -20,6 +20,8 @@ use datafusion::{
     },
 };
 
+use kestrel_planner::rule_switches::enabled;
+
 use super::{
     codebook::{Codebook, Raw},
     cursor::Runs,
@@ -63,6 +65,11 @@ impl ColumnarScanExec {
     /// output columns.
     pub(crate) fn with_runtime_filter(&self, column: usize, filter: Arc<RuntimeFilter>) -> Self {
         Self::new(self.spec.with_runtime_filter(column, filter))
+    }
+
+    /// Whether it has filters, so that fewer rows may come than the table has.
+    pub(crate) fn is_filtered(&self) -> bool {
+        !self.spec.filters.is_empty() || !self.spec.runtime_filters.is_empty()
     }
 
     /// Least and greatest value that an output column can have, in the domain of integers: dates
@@ -207,6 +214,6 @@ impl ExecutionPlan for ColumnarScanExec {
 }
 
 /// Whether conjuncts change places as they prove, and useless runtime filters are switched off.
-fn adapts(_: &ConfigOptions) -> bool {
-    true
+fn adapts(options: &ConfigOptions) -> bool {
+    enabled(options, "adaptive_filters")
 }
