@@ -61,8 +61,8 @@ pub(crate) fn is_scan(plan: &dyn ExecutionPlan) -> bool {
     plan.downcast_ref::<KesScanExec>().is_some()
 }
 
-/// What a scan will send to the database: the query of the table, and the number of its pieces as far
-/// as it is known before the database is asked for the table's size. `None`: it is no such scan.
+/// What a scan will send to the database: the query of the table, and the number of its pieces as
+/// far as it is known before the database is asked for the table's size. `None`: it is no such scan.
 pub(crate) fn planned_sql(plan: &dyn ExecutionPlan) -> Option<ScanSql> {
     let scan = &plan.downcast_ref::<KesScanExec>()?.scan;
     let pieces_max = u32::try_from(scan.partitions).unwrap_or(u32::MAX);
