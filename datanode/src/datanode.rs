@@ -25,7 +25,7 @@ use kestrel_proto::{
     BatchStream, COORDINATOR, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport,
     ExchangeRequest, Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts,
     ShardResults, ShardRows, ShardStatements, SnapshotScope, TransactionEnd, TransactionId,
-    message::{FragmentReport, SegmentRef},
+    message::{FragmentDescription, FragmentReport, SegmentRef},
     metrics::Family,
 };
 use tokio::runtime::Handle;
@@ -314,6 +314,12 @@ impl Datanode for LocalDatanode {
             temporary_files: files_below(&self.data.tmp()),
             memory_bytes: self.resources.memory_pool.reserved() as u64,
         })
+    }
+
+    async fn describe(&self, fragment: Bytes) -> Result<FragmentDescription> {
+        // Unless it is known, what the database can do: without that no scan can be planned.
+        self.kes()?.probe().await?;
+        self.fragments.describe(fragment).await
     }
 
     async fn open_snapshot(&self, scope: SnapshotScope) -> Result<()> {

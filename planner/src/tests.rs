@@ -15,7 +15,7 @@ use crate::{
     bind::{BindContext, Source, SystemRelations, bind_query, locate},
     catalog::{Catalog, CatalogChange, DatanodeDef, Distribution, Segment, SequenceDef},
     ddl,
-    explain::{self, ExplainOptions},
+    explain::{self, ExplainOptions, SentSql},
     functions::{FunctionRegistry, SessionFormats},
     parse::{Statement, StatementKind, parse},
     plan::{InsertPlan, Plan, PlanContext, Planner},
@@ -139,7 +139,8 @@ impl Golden<'_> {
         match self.plan(&statement, into) {
             Ok(plan) => {
                 let options = ExplainOptions { costs: false, verbose };
-                let lines = explain::text(&explain::explain(&plan, options), options);
+                let lines =
+                    explain::text(&explain::explain(&plan, options, &SentSql::default()), options);
                 lines.join("\n") + "\n"
             }
             Err(error) => report(&locate(error, &statement)),

@@ -11,7 +11,7 @@ use crate::{
     ShardFacts, ShardRelation, ShardResults, ShardRows, ShardStatements, SnapshotScope, TableId,
     TransactionEnd, TransactionId,
     error::Result,
-    message::{FragmentReport, SegmentRef},
+    message::{FragmentDescription, FragmentReport, SegmentRef},
 };
 
 /// A datanode, as the coordinator and its peers see it.
@@ -52,6 +52,15 @@ pub trait Datanode: Send + Sync {
     async fn health(&self) -> Result<DatanodeHealth>;
 
     // What follows only a datanode beside a database can do. Others: 0A000.
+
+    /// What an encoded [`crate::message::Fragment`] would send to the database. It is checked and
+    /// decoded as if it were to run; nothing is run, and its tables are not asked for.
+    ///
+    /// # Errors
+    /// Those of a fragment that may not run there; 58K01: the database has not been reached yet.
+    async fn describe(&self, _: Bytes) -> Result<FragmentDescription> {
+        Err(no_database(self.id()))
+    }
 
     /// Opens the snapshot that this scope's scans read from, unless it is open; it is held until
     /// [`Self::close_snapshot`], a query's also only until [`Self::end_query`]. A query's scans open

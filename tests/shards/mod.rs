@@ -1,10 +1,11 @@
 //! Shards in databases: the local servers of `kestrel up`, one kind in a cluster, crashes of all that
-//! takes part in a commit, transfers under many eyes, databases that stop or are full, and the servers
-//! and disguises that other tests stand on.
+//! takes part in a commit, transfers under many eyes, EXPLAIN, databases that stop or are full, and
+//! the servers and disguises that other tests stand on.
 
 mod bank;
 mod crash;
 mod disguise;
+mod explain;
 mod full_disk;
 mod kinds;
 mod local_servers;

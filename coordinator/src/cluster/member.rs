@@ -8,7 +8,7 @@ use kestrel_proto::{
     BatchStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport, ExchangeRequest,
     Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts, ShardResults,
     ShardRows, ShardStatements, SnapshotScope, SqlState, TransactionEnd, TransactionId,
-    message::{FragmentReport, SegmentRef},
+    message::{FragmentDescription, FragmentReport, SegmentRef},
     rpc::{Caller, RemoteDatanode},
 };
 use tokio::sync::watch;
@@ -239,6 +239,10 @@ impl Datanode for Member {
 
     async fn health(&self) -> Result<DatanodeHealth> {
         self.remote.health().await
+    }
+
+    async fn describe(&self, fragment: Bytes) -> Result<FragmentDescription> {
+        self.while_usable(self.remote.describe(fragment)).await
     }
 
     async fn open_snapshot(&self, scope: SnapshotScope) -> Result<()> {

@@ -55,6 +55,8 @@ pub struct QuerySummary {
     pub motions: MotionTotals,
     /// Slice, datanode and report of every fragment of the main plan.
     pub fragments: Vec<(u32, DatanodeId, FragmentReport)>,
+    /// What the init plans did, where the query collects metrics.
+    pub init: Vec<QuerySummary>,
     /// Milliseconds from the start until all fragments had been handed over.
     pub dispatch_ms: f64,
 }
@@ -109,16 +111,16 @@ pub fn run<'a>(
         plan.init_values.clear();
         for (at, init) in plan.init.iter().enumerate() {
             // A query of its own: its motions are numbered like the main plan's.
-            let environment = QueryEnvironment {
-                id: kestrel_proto::QueryId::random(),
-                collect_metrics: false,
-                ..environment.clone()
-            };
+            let environment =
+                QueryEnvironment { id: kestrel_proto::QueryId::random(), ..environment.clone() };
             let running = run(cluster, init, &environment).await?;
             let (value, of_init) = scalar_value(init, running).await?;
             plan.init_values.set(SubqueryIndex::new(at), value).map_err(report)?;
-            summary.traffic.extend(of_init.traffic);
+            summary.traffic.extend(of_init.traffic.iter().cloned());
             summary.motions.add(&of_init.motions);
+            if environment.collect_metrics {
+                summary.init.push(of_init);
+            }
         }
         let fragments = dispatch(cluster, plan, environment)?;
         summary.dispatch_ms = started.elapsed().as_secs_f64() * 1000.0;

@@ -8,9 +8,11 @@
 //!    it, so that a client that goes away, a cancel, a timeout or the first error ends the query
 //!    everywhere.
 //! 5. A query that loses a datanode before its first row may run once more: [`Again`].
-//! 6. [`NotedQuery`] sees to it that [`registry`] hears of the end, whatever it is.
+//! 6. What EXPLAIN shows of the databases' SQL is [`describe`]'s.
+//! 7. [`NotedQuery`] sees to it that [`registry`] hears of the end, whatever it is.
 
 mod admission;
+mod describe;
 mod dispatch;
 mod environment;
 mod gather;
@@ -23,6 +25,7 @@ mod slice_zero;
 mod snapshot;
 
 pub use admission::{Admission, Place, Priority, QueryLimits, Request, Wait};
+pub(crate) use describe::{have_sent, reads_databases, would_send};
 pub use environment::{Cluster, QueryEnvironment};
 pub use gather::{QuerySummary, RunningQuery, run};
 pub(crate) use gather::{canceled, until};

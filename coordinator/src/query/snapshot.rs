@@ -3,9 +3,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use datafusion::physical_plan::ExecutionPlan;
 use futures::future::{join_all, try_join_all};
-use kestrel_planner::{operators::ShardScanExec, plan::Plan};
+use kestrel_planner::{operators::database_scans, plan::Plan};
 use kestrel_proto::{DatanodeId, ErrorReport, Result, SnapshotScope, SqlState, TransactionId};
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -177,17 +176,11 @@ async fn unless_interrupted<T>(
 
 /// Where the plan, with its init plans, reads databases.
 fn datanodes_that_scan(plan: &Plan) -> BTreeSet<DatanodeId> {
-    let slices = plan.slices.iter().filter(|slice| scans_database(&slice.plan));
+    let slices = plan.slices.iter().filter(|slice| database_scans(&slice.plan) > 0);
     let mut datanodes: BTreeSet<_> =
         slices.flat_map(|slice| slice.executors.iter().copied()).collect();
     datanodes.extend(plan.init.iter().flat_map(datanodes_that_scan));
     datanodes
-}
-
-fn scans_database(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    let scan = plan.downcast_ref::<ShardScanExec>();
-    scan.is_some_and(|scan| scan.table().is_on_shards())
-        || plan.children().into_iter().any(scans_database)
 }
 
 /// Snapshots of a query, which are closed when this is dropped.

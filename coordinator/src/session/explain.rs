@@ -1,9 +1,10 @@
 //! EXPLAIN of a query, and of INSERT and CREATE TABLE AS.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use kestrel_planner::{
-    explain::{self, ExplainNode, ExplainOptions},
+    catalog::Catalog,
+    explain::{self, ExplainNode, ExplainOptions, SentSql},
     parse::{Explain, ExplainFormat, StatementKind},
     plan::{InsertPlan, Plan},
 };
@@ -11,7 +12,10 @@ use kestrel_proto::{ErrorReport, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::{ClientSession, Outcome, RowsTag, Statement, analyze::Measured, select::text_rows};
-use crate::server::Parameter;
+use crate::{
+    query::{QuerySummary, have_sent, reads_databases, would_send},
+    server::Parameter,
+};
 
 impl ClientSession {
     /// EXPLAIN. With ANALYZE a query runs; statements that write do not.
@@ -35,77 +39,129 @@ impl ClientSession {
         };
         let started = Instant::now();
         let options = ExplainOptions { costs: explain.costs, verbose: explain.verbose };
-        let explained = self.explained(statement, parameters, options).await?;
+        let explained = self.explained(statement, parameters).await?;
         let planning_ms = started.elapsed().as_secs_f64() * 1000.0;
         let mut measured = Measured { planning_ms, summary: explain.summary, execution: None };
-        if explain.analyze {
-            let Some(plan) = &explained.plan else {
-                return Err(ErrorReport::unsupported(
-                    "EXPLAIN ANALYZE of a statement that writes is not supported",
-                )
-                .hint("Use EXPLAIN without ANALYZE."));
-            };
-            let view = self.transaction.view(&self.engine);
-            let mut environment = self.environment(&view, cancel);
-            environment.collect_metrics = true;
-            let started = Instant::now();
-            let (running, mut noted) = self.start(plan, &environment, &statement.sql).await?;
-            let (_, summary) = noted.part(running.collect().await)?;
-            noted.finish();
-            measured.execution = Some((started.elapsed().as_secs_f64() * 1000.0, summary));
-        }
+        let sent = if explain.analyze {
+            let execution = self.analyzed(&explained, statement, cancel).await?;
+            let sent = have_sent(&execution.1);
+            measured.execution = Some(execution);
+            sent
+        } else {
+            self.would_send(&explained, cancel).await?
+        };
+        let tree = explained.tree(options, &sent);
         let lines = match explain.format {
             ExplainFormat::Text => {
-                let mut lines = explain::text(&explained.tree, options);
+                let mut lines = explain::text(&tree, options);
                 lines.extend(measured.lines());
                 lines
             }
-            ExplainFormat::Json => vec![explain::json(&explained.tree, options, measured.values())],
+            ExplainFormat::Json => vec![explain::json(&tree, options, measured.values())],
         };
         Ok(text_rows("QUERY PLAN", lines, RowsTag::Fixed("EXPLAIN")))
     }
 
+    /// Plans the statement.
     async fn explained(
         &mut self,
         statement: &Statement,
         parameters: &[Parameter],
-        options: ExplainOptions,
     ) -> Result<Explained> {
         match &statement.kind {
             StatementKind::Query(query) => {
                 let (bound, view) = self.bind(query, statement, parameters)?;
                 let plan = self.plan(&bound.plan, &view).await?;
-                let tree = explain::explain(&plan, options);
-                Ok(Explained { tree, plan: Some(plan) })
+                Ok(Explained { plan, view, purpose: Purpose::Query })
             }
             // As in PostgreSQL: of the query that fills the table.
             StatementKind::CreateTableAs(create) => {
                 let cancel = CancellationToken::new();
                 let (bound, view) = self.bind_rows(&create.rows, statement, cancel).await?;
                 let plan = self.plan(&bound.plan, &view).await?;
-                Ok(Explained { tree: explain::explain(&plan, options), plan: None })
+                Ok(Explained { plan, view, purpose: Purpose::Write })
             }
             StatementKind::Insert(insert) => {
                 let (query, table, columns, view) =
                     self.bind_insert(insert, statement, parameters).await?;
                 let (plan, _) = self.plan_write(query, &table, &columns, &view).await?;
-                let tree = match &plan {
-                    InsertPlan::Distributed(plan) => explain::explain(plan, options),
-                    InsertPlan::Ingest(plan) => {
-                        explain::insert(&table.name, explain::explain(plan, options))
-                    }
+                let (plan, purpose) = match plan {
+                    InsertPlan::Distributed(plan) => (plan, Purpose::Write),
+                    InsertPlan::Ingest(plan) => (plan, Purpose::Ingest(table.name.clone())),
                 };
-                Ok(Explained { tree, plan: None })
+                Ok(Explained { plan, view, purpose })
             }
             _ => Err(ErrorReport::unsupported(
                 "EXPLAIN of anything but a query, INSERT or CREATE TABLE AS",
             )),
         }
     }
+
+    /// Runs the query; how long that took in milliseconds, and what it did.
+    async fn analyzed(
+        &mut self,
+        explained: &Explained,
+        statement: &Statement,
+        cancel: CancellationToken,
+    ) -> Result<(f64, QuerySummary)> {
+        match explained.purpose {
+            Purpose::Query => {}
+            Purpose::Write | Purpose::Ingest(_) => {
+                return Err(ErrorReport::unsupported(
+                    "EXPLAIN ANALYZE of a statement that writes is not supported",
+                )
+                .hint("Use EXPLAIN without ANALYZE."));
+            }
+        }
+        let view = self.transaction.view(&self.engine);
+        let mut environment = self.environment(&view, cancel);
+        environment.collect_metrics = true;
+        let started = Instant::now();
+        let (running, mut noted) =
+            self.start(&explained.plan, &environment, &statement.sql).await?;
+        let (_, summary) = noted.part(running.collect().await)?;
+        noted.finish();
+        Ok((started.elapsed().as_secs_f64() * 1000.0, summary))
+    }
+
+    /// What datanodes beside databases would send to them. Others are not asked.
+    async fn would_send(
+        &mut self,
+        explained: &Explained,
+        cancel: CancellationToken,
+    ) -> Result<SentSql> {
+        if !reads_databases(&explained.plan) {
+            return Ok(SentSql::default());
+        }
+        let environment = self.environment(&explained.view, cancel);
+        would_send(&self.engine.cluster, &explained.plan, &environment).await
+    }
 }
 
-/// What is shown, and what ANALYZE may run.
+/// What is shown.
 struct Explained {
-    tree: ExplainNode,
-    plan: Option<Plan>,
+    plan: Plan,
+    /// The snapshot it was planned over.
+    view: Arc<Catalog>,
+    purpose: Purpose,
+}
+
+/// What becomes of a plan's rows.
+enum Purpose {
+    /// They are the client's: ANALYZE may run it.
+    Query,
+    /// The plan writes them into a table.
+    Write,
+    /// The coordinator writes them into this one.
+    Ingest(String),
+}
+
+impl Explained {
+    fn tree(&self, options: ExplainOptions, sent: &SentSql) -> ExplainNode {
+        let tree = explain::explain(&self.plan, options, sent);
+        match &self.purpose {
+            Purpose::Query | Purpose::Write => tree,
+            Purpose::Ingest(table) => explain::insert(table, tree),
+        }
+    }
 }

@@ -8,6 +8,7 @@
 mod check;
 mod config;
 mod decode;
+mod describe;
 mod registry;
 mod report;
 mod run;

@@ -34,6 +34,7 @@ use super::{
     FragmentDecoder,
     check::{FragmentId, Here, check, check_epoch},
     config::with_settings,
+    describe::{self, database_scans},
     registry::{Registered, Registry},
     report,
     stop::with_stops,
@@ -88,8 +89,7 @@ impl FragmentRunner {
     }
 
     async fn run_unnamed(self: &Arc<Self>, fragment: Bytes) -> Result<FragmentReport> {
-        let fragment = Fragment::decode(fragment)
-            .map_err(|e| ErrorReport::internal(format!("a fragment cannot be decoded: {e}")))?;
+        let fragment = fragment_of(fragment)?;
         let (id, registered) = self.accept(&fragment)?;
         let sender = Arc::new(self.hub.begin(id.query, id.motion())?);
         let turns = self.turns.of(id.query);
@@ -101,16 +101,21 @@ impl FragmentRunner {
     }
 
     fn accept(&self, fragment: &Fragment) -> Result<(FragmentId, Registered)> {
-        let registry = &self.registry.0;
+        let id = self.admit(fragment)?;
+        self.peers.learn(&fragment.peers)?;
+        Ok((id, self.registry.0.register(id)?))
+    }
+
+    /// Names a fragment that may run here.
+    pub(super) fn admit(&self, fragment: &Fragment) -> Result<FragmentId> {
         let here = Here {
             datanode: self.datanode,
-            newest_epoch: registry.newest_epoch(),
+            newest_epoch: self.registry.0.newest_epoch(),
             function_fingerprint: self.decoder.function_fingerprint(),
         };
         let id = check(fragment, &here)?;
         self.heard_from(fragment.coordinator_epoch)?;
-        self.peers.learn(&fragment.peers)?;
-        Ok((id, registry.register(id)?))
+        Ok(id)
     }
 
     /// Refuses a coordinator that another has replaced (55000). One that is new ends all that its
@@ -159,6 +164,7 @@ impl FragmentRunner {
     ) -> Result<FragmentReport> {
         let context = Arc::new(self.context(fragment, running, id)?);
         let plan = self.decoder.decode(fragment, &self.store, &context)?;
+        let scans = if fragment.collect_metrics { database_scans(&plan) } else { Vec::new() };
         let plan = optimize(plan, context.session_config().options())?;
         let plan = with_stops(plan, &running.registered.stop).map_err(report_of)?;
         let plan = with_turns(plan).map_err(report_of)?;
@@ -166,7 +172,8 @@ impl FragmentRunner {
         drain(&plan, &context, &running.turns).await?;
         let operators =
             if fragment.collect_metrics { report::operators(&plan) } else { Vec::new() };
-        Ok(FragmentReport { traffic: running.sender.traffic(), operators })
+        let scans = describe::sent(&scans);
+        Ok(FragmentReport { traffic: running.sender.traffic(), operators, scans })
     }
 
     fn context(
@@ -254,6 +261,12 @@ impl Drop for Running {
     }
 }
 
+/// The fragment of these bytes.
+pub(super) fn fragment_of(bytes: Bytes) -> Result<Fragment> {
+    Fragment::decode(bytes)
+        .map_err(|e| ErrorReport::internal(format!("a fragment cannot be decoded: {e}")))
+}
+
 /// DataFusion's physical rules, which decide the parallelism inside the datanode, and then ours.
 pub(super) fn optimize(
     plan: Arc<dyn ExecutionPlan>,
@@ -311,7 +324,7 @@ fn canceled(message: &str) -> ErrorReport {
     ErrorReport::new(SqlState::QUERY_CANCELED, message)
 }
 
-fn died(error: JoinError) -> ErrorReport {
+pub(super) fn died(error: JoinError) -> ErrorReport {
     match error.try_into_panic() {
         Ok(panic) => panicked(panic.as_ref()),
         Err(error) => ErrorReport::internal(format!("a fragment was stopped: {error}")),

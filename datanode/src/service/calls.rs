@@ -9,10 +9,11 @@ use kestrel_proto::{
     ShardRelation, ShardResults, ShardRows, ShardStatements, SnapshotScope, TableId,
     TransactionEnd, TransactionId,
     message::{
-        Done, DropSegmentsRequest, EndQueryRequest, EndTransactionReply, EndTransactionRequest,
-        ExchangeControl, ExecuteReply, ExecuteRequest, FragmentReport, HealthReply, HealthRequest,
-        IngestHeader, IngestReply, PreparedReply, PreparedRequest, QueryShardReply,
-        QueryShardRequest, RunRequest, ShardFactsReply, ShardFactsRequest, SnapshotRequest,
+        DescribeRequest, Done, DropSegmentsRequest, EndQueryRequest, EndTransactionReply,
+        EndTransactionRequest, ExchangeControl, ExecuteReply, ExecuteRequest, FragmentDescription,
+        FragmentReport, HealthReply, HealthRequest, IngestHeader, IngestReply, PreparedReply,
+        PreparedRequest, QueryShardReply, QueryShardRequest, RunRequest, ShardFactsReply,
+        ShardFactsRequest, SnapshotRequest,
         datanode_server::{Datanode, DatanodeServer},
         drop_segments_request::Order,
     },
@@ -173,6 +174,13 @@ impl Datanode for Service {
             })
         };
         self.answer(health).await
+    }
+
+    async fn describe(
+        &self,
+        request: Request<DescribeRequest>,
+    ) -> Result<Response<FragmentDescription>, Status> {
+        self.answer(self.datanode.describe(request.into_inner().fragment)).await
     }
 
     async fn open_snapshot(

@@ -145,7 +145,10 @@ pub(super) fn properties(placed: &Placed) -> Vec<(&'static str, String)> {
             Motion::Gather { merge: None, .. } | Motion::Spread | Motion::Broadcast => {}
         }
     } else if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
-        lines.extend(scan_lines(scan));
+        if !scan.filters().is_empty() {
+            let all: Vec<_> = scan.filters().iter().map(sql).collect();
+            lines.push(("Filter", format!("({})", all.join(" AND "))));
+        }
     } else if let Some(filter) = plan.downcast_ref::<FilterExec>() {
         lines.push(("Filter", sql(filter.predicate())));
     } else if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
@@ -177,21 +180,12 @@ pub(super) fn properties(placed: &Placed) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// The filters; of a table in databases, what they are sent, in one piece and as far as every server
-/// can do it.
-fn scan_lines(scan: &ShardScanExec) -> Vec<(&'static str, String)> {
-    let mut lines = Vec::new();
-    if !scan.filters().is_empty() {
-        let all: Vec<_> = scan.filters().iter().map(sql).collect();
-        lines.push(("Filter", format!("({})", all.join(" AND "))));
-    }
-    if scan.table().is_on_shards() {
-        let datanode = scan.table().first_datanode().unwrap_or(DatanodeId(0));
-        let relation = Relation::of(scan.table());
-        let sent = ScanSql::of(&relation, &scan.on(datanode), Capabilities::default());
-        lines.extend(sent.ok().map(|sent| ("Shard SQL", sent.select(&Piece::WHOLE))));
-    }
-    lines
+/// What databases are sent for a scan, in one piece and as far as every server can do it.
+pub(super) fn presumed_sql(scan: &ShardScanExec) -> Option<String> {
+    let datanode = scan.table().first_datanode().unwrap_or(DatanodeId(0));
+    let relation = Relation::of(scan.table());
+    let sent = ScanSql::of(&relation, &scan.on(datanode), Capabilities::default());
+    sent.ok().map(|sent| sent.select(&Piece::WHOLE))
 }
 
 pub(super) fn window_exprs(placed: &Placed) -> Option<&[Arc<dyn WindowExpr>]> {
@@ -216,6 +210,7 @@ pub(super) fn arrange(placed: &Placed, mut children: Vec<ExplainNode>) -> Vec<Ex
             rows: build.rows,
             width: build.width,
             properties: Vec::new(),
+            sql: None,
             label: None,
             children: vec![build],
         };

@@ -37,6 +37,10 @@ fn object(node: &ExplainNode, relationship: Option<&str>, options: ExplainOption
     for (name, text) in &node.properties {
         fields.insert((*name).into(), value!(text));
     }
+    if let Some(sql) = &node.sql {
+        let (name, of_datanodes) = sql.value();
+        fields.insert(name.into(), of_datanodes);
+    }
     if !node.children.is_empty() {
         let mut inputs = 0;
         let child = |child: &ExplainNode| {
@@ -132,6 +136,7 @@ mod tests {
             rows: 3.0,
             width: 4,
             properties: vec![("Filter", "a > 1".into())],
+            sql: None,
             label: None,
             children,
         };

@@ -12,14 +12,16 @@ mod cost;
 mod describe;
 mod json;
 mod render;
+mod sent;
 
 use kestrel_proto::DatanodeId;
 
-use crate::{distribute::Placed, plan::Plan, slice::Slice};
+use crate::{distribute::Placed, operators::ShardScanExec, plan::Plan, slice::Slice};
 
 pub use cost::Cost;
 pub use json::json;
 pub use render::text;
+pub use sent::{NodeSql, SentSql};
 
 /// What to print besides the plan.
 #[derive(Clone, Copy, Debug)]
@@ -45,18 +47,22 @@ pub struct ExplainNode {
     pub width: usize,
     /// `Hash Cond: …`, in order.
     pub properties: Vec<(&'static str, String)>,
+    /// Of a scan of a table that databases hold.
+    pub sql: Option<NodeSql>,
     /// Before its own inputs: `InitPlan 1 (returns $0)`.
     pub label: Option<String>,
     /// Inputs.
     pub children: Vec<ExplainNode>,
 }
 
-/// The tree that EXPLAIN prints.
-pub fn explain(plan: &Plan, options: ExplainOptions) -> ExplainNode {
-    let mut numbering = Numbering { slices: &plan.slices, next: 1, options };
+/// The tree that EXPLAIN prints. `sent`: what datanodes say of its scans.
+pub fn explain(plan: &Plan, options: ExplainOptions, sent: &SentSql) -> ExplainNode {
+    let (slices, slice) = (plan.slices.as_slice(), 0);
+    let mut numbering = Numbering { slices, next: 1, slice, scans: 0, sent, options };
     let mut root = numbering.node(&plan.root, plan.slices[0].executors.len());
+    let nothing = SentSql::default();
     for (number, init) in plan.init.iter().enumerate() {
-        let mut tree = explain(init, options);
+        let mut tree = explain(init, options, sent.init.get(number).unwrap_or(&nothing));
         tree.label = Some(format!("InitPlan {} (returns ${number})", number + 1));
         root.children.insert(number, tree);
     }
@@ -73,6 +79,7 @@ pub fn insert(table: &str, rows: ExplainNode) -> ExplainNode {
         rows: 0.0,
         width: 0,
         properties: Vec::new(),
+        sql: None,
         label: None,
         children: vec![rows],
     }
@@ -82,6 +89,11 @@ pub fn insert(table: &str, rows: ExplainNode) -> ExplainNode {
 struct Numbering<'a> {
     slices: &'a [Slice],
     next: usize,
+    /// The one that the walk is in.
+    slice: usize,
+    /// Scans of databases that it has come by in that slice.
+    scans: usize,
+    sent: &'a SentSql,
     options: ExplainOptions,
 }
 
@@ -92,7 +104,10 @@ impl Numbering<'_> {
             self.next += 1;
             let senders: &[DatanodeId] =
                 self.slices.get(number).map_or(&[], |slice| &slice.executors);
+            let above =
+                (std::mem::replace(&mut self.slice, number), std::mem::take(&mut self.scans));
             let child = self.node(&placed.children[0], senders.len());
+            (self.slice, self.scans) = above;
             let mut node = self.describe(placed, executors, vec![child]);
             node.title = format!("{} {}:{}", motion.label(), senders.len(), executors);
             node.slice = Some((number as u32, senders.len()));
@@ -111,7 +126,7 @@ impl Numbering<'_> {
     }
 
     fn describe(
-        &self,
+        &mut self,
         placed: &Placed,
         executors: usize,
         children: Vec<ExplainNode>,
@@ -133,10 +148,20 @@ impl Numbering<'_> {
             rows,
             width: cost::width(&placed.plan.schema()),
             properties,
+            sql: self.sql(placed),
             label: None,
             children: describe::arrange(placed, children),
         };
         node.cost = cost::cost(placed, &node, share);
         node
+    }
+
+    fn sql(&mut self, placed: &Placed) -> Option<NodeSql> {
+        let scan = placed.plan.downcast_ref::<ShardScanExec>();
+        let scan = scan.filter(|scan| scan.table().is_on_shards())?;
+        let position = self.scans;
+        self.scans += 1;
+        let slice = self.slices.get(self.slice)?;
+        Some(self.sent.of_scan(slice, position, describe::presumed_sql(scan)?))
     }
 }

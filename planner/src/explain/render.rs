@@ -29,6 +29,9 @@ fn write(node: &ExplainNode, depth: usize, options: ExplainOptions, lines: &mut 
     for (name, text) in &node.properties {
         lines.push(format!("{indent}{name}: {text}"));
     }
+    if let Some(sql) = &node.sql {
+        lines.extend(sql.lines(options).iter().map(|line| format!("{indent}{line}")));
+    }
     for child in &node.children {
         if let Some(label) = &child.label {
             lines.push(format!("{indent}{label}"));

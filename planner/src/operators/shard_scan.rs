@@ -31,6 +31,13 @@ pub struct ShardScanExec {
     properties: Arc<PlanProperties>,
 }
 
+/// How many of a plan's operators read tables that databases hold.
+pub fn database_scans(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    let scan = plan.downcast_ref::<ShardScanExec>();
+    let here = scan.is_some_and(|scan| scan.table().is_on_shards());
+    usize::from(here) + plan.children().into_iter().map(database_scans).sum::<usize>()
+}
+
 impl ShardScanExec {
     /// A scan of these columns, of the rows that pass all `filters` (over the table's schema).
     pub fn try_new(

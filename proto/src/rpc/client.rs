@@ -23,10 +23,11 @@ use crate::{
     Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts, ShardRelation,
     ShardResults, ShardRows, ShardStatements, SnapshotScope, TransactionEnd, TransactionId,
     message::{
-        DropSegmentsRequest, EndQueryRequest, EndTransactionRequest, FileList, FragmentReport,
-        HealthRequest, IngestHeader, PreparedRequest, QueryShardRequest, RegisterReply,
-        RegisterRequest, RunRequest, SegmentRef, ShardFactsRequest, SnapshotRequest,
-        datanode_client::DatanodeClient, drop_segments_request::Order,
+        DescribeRequest, DropSegmentsRequest, EndQueryRequest, EndTransactionRequest, FileList,
+        FragmentDescription, FragmentReport, HealthRequest, IngestHeader, PreparedRequest,
+        QueryShardRequest, RegisterReply, RegisterRequest, RunRequest, SegmentRef,
+        ShardFactsRequest, SnapshotRequest, datanode_client::DatanodeClient,
+        drop_segments_request::Order,
     },
 };
 
@@ -206,6 +207,14 @@ impl Datanode for RemoteDatanode {
             temporary_files: reply.temporary_files,
             memory_bytes: reply.memory_bytes,
         })
+    }
+
+    async fn describe(&self, fragment: Bytes) -> Result<FragmentDescription> {
+        // A fragment may be large: it holds up what is urgent no more than one that runs.
+        let mut client = self.link()?.work.clone();
+        let call = client.describe(DescribeRequest { fragment });
+        let reply = within(self.caller.settings.call_timeout, call).await;
+        reply.map_err(|status| self.report(&status))
     }
 
     async fn open_snapshot(&self, scope: SnapshotScope) -> Result<()> {

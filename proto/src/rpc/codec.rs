@@ -49,6 +49,7 @@ macro_rules! checked_messages {
 }
 
 checked_messages!(
+    DescribeRequest,
     Done,
     DropSegmentsRequest,
     EndQueryRequest,
@@ -57,6 +58,7 @@ checked_messages!(
     ExchangeControl,
     ExecuteReply,
     ExecuteRequest,
+    FragmentDescription,
     FragmentReport,
     HealthReply,
     HealthRequest,

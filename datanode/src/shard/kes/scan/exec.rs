@@ -17,7 +17,7 @@ use datafusion::{
 };
 use futures::{TryStreamExt, stream};
 use kestrel_planner::operators::Hands;
-use kestrel_proto::batch_bytes;
+use kestrel_proto::{batch_bytes, message::ScanSql};
 
 use super::{
     KesScan,
@@ -54,6 +54,27 @@ impl KesScanExec {
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
+}
+
+/// Whether an operator reads a table of the database.
+pub(crate) fn is_scan(plan: &dyn ExecutionPlan) -> bool {
+    plan.downcast_ref::<KesScanExec>().is_some()
+}
+
+/// What a scan will send to the database: the query of the table, and the number of its pieces as
+/// far as it is known before the database is asked for the table's size. `None`: it is no such scan.
+pub(crate) fn planned_sql(plan: &dyn ExecutionPlan) -> Option<ScanSql> {
+    let scan = &plan.downcast_ref::<KesScanExec>()?.scan;
+    let pieces_max = u32::try_from(scan.partitions).unwrap_or(u32::MAX);
+    Some(ScanSql { queries: vec![scan.sql.select(&Piece::WHOLE)], pieces_max })
+}
+
+/// What a scan has sent: the queries of the pieces that were read, in their order.
+pub(crate) fn sent_sql(plan: &dyn ExecutionPlan) -> Option<ScanSql> {
+    let read = plan.downcast_ref::<KesScanExec>()?;
+    let sent = read.pieces.sent();
+    let queries = sent.iter().map(|piece| read.scan.sql.select(piece)).collect();
+    Some(ScanSql { queries, pieces_max: 0 })
 }
 
 impl fmt::Debug for KesScanExec {

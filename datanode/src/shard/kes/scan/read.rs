@@ -6,7 +6,7 @@
 //! | few rows are expected, no session is free for it, or no snapshot can be exported | a cursor in the session that holds the snapshot |
 //! | else | COPY in a session of its own, with the snapshot; each partition a piece of the table |
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{RecordBatch, RecordBatchOptions},
@@ -15,6 +15,7 @@ use arrow::{
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use kestrel_planner::{catalog::SqlType, operators::Hands};
 use kestrel_proto::{ErrorReport, Result, ShardIsolation, SnapshotScope, SqlState};
+use parking_lot::Mutex;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 
 use super::{KesScan, cursor};
@@ -32,8 +33,25 @@ const CHUNK_BYTES_MAX: usize = 16 << 20;
 /// The rows, as the scan puts them out.
 pub(super) type Rows = BoxStream<'static, Result<RecordBatch>>;
 
-/// The pieces of the table, one for each of the first partitions. Whichever is read first finds out.
-pub(super) type Pieces = OnceCell<Vec<Piece>>;
+/// The pieces of the table, one for each of the first partitions.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    /// Whichever is read first finds out.
+    found: OnceCell<Vec<Piece>>,
+    /// What each partition has asked for.
+    sent: Mutex<BTreeMap<usize, Piece>>,
+}
+
+impl Pieces {
+    /// What was asked for, in the order of the partitions.
+    pub(super) fn sent(&self) -> Vec<Piece> {
+        self.sent.lock().values().cloned().collect()
+    }
+
+    fn note(&self, partition: usize, piece: &Piece) {
+        self.sent.lock().insert(partition, piece.clone());
+    }
+}
 
 /// The rows of a partition.
 ///
@@ -54,6 +72,7 @@ pub(super) async fn read(
         let (transaction, epoch) = (hands.transaction, hands.coordinator_epoch);
         let isolation = ShardIsolation::RepeatableRead;
         let session = store.transaction(transaction, epoch, true, isolation).await?;
+        pieces.note(partition, &Piece::WHOLE);
         return Ok(cursor::rows(scan, session, Piece::WHOLE, cursor::AtEnd::Close));
     }
     let scope = hands.snapshot.unwrap_or(SnapshotScope::Query(hands.query));
@@ -63,14 +82,15 @@ pub(super) async fn read(
         (1, 0) => Piece::WHOLE,
         _ => {
             let find = || scan.find_pieces(&snapshot.holder);
-            let pieces = pieces.get_or_try_init(find).await?;
-            match pieces.get(partition) {
+            let found = pieces.found.get_or_try_init(find).await?;
+            match found.get(partition) {
                 Some(piece) => piece.clone(),
                 // The table is smaller than the planner thought.
                 None => return Ok(stream::empty().boxed()),
             }
         }
     };
+    pieces.note(partition, &piece);
     if scan.is_small {
         return Ok(in_holder(scan, &snapshot, piece, scope));
     }

@@ -1,5 +1,6 @@
 //! The store, tried on a PostgreSQL 15.
 
+mod describe;
 mod loss;
 mod probe;
 mod scans;

@@ -325,4 +325,5 @@ async fn a_datanode_without_a_database_says_so() {
     assert!(error.message.contains("\"dn3\" has no database"), "{error:?}");
     let executed = datanode.execute(statements(TransactionId(1), &["SELECT 1"])).await;
     assert_eq!(sqlstate(executed), "0A000");
+    assert_eq!(sqlstate(datanode.describe(bytes::Bytes::new()).await), "0A000");
 }

@@ -1,6 +1,8 @@
 //! SQL in, what datanodes beside databases are asked out. The datanodes are recorders; they hold no
 //! rows.
 
+mod explain;
+
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -22,9 +24,10 @@ use kestrel_proto::{
     BatchStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport, ExchangeRequest,
     Ingest, IngestStream, QueryId, Result, ShardFacts, ShardIsolation, ShardResults, ShardRows,
     ShardStatements, SnapshotScope, SqlState, TransactionEnd, TransactionId,
-    message::{FragmentReport, SegmentKind, SegmentRef},
+    message::{Fragment, FragmentDescription, FragmentReport, ScanSql, SegmentKind, SegmentRef},
 };
 use parking_lot::Mutex;
+use prost::Message;
 use tempfile::TempDir;
 use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::sync::CancellationToken;
@@ -46,7 +49,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What was asked of all datanodes, in order.
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// What becomes of the next snapshot that a datanode is to open.
+/// What becomes of the next snapshot that a datanode is to open, or of the next fragment that it is
+/// to describe.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     Fails,
@@ -67,6 +71,15 @@ struct Recorder {
 impl Recorder {
     fn note(&self, what: String) {
         self.log.lock().push(format!("{} {what}", DatanodeId(self.id)));
+    }
+
+    async fn trouble(&self) -> Result<()> {
+        let trouble = self.troubles.lock().remove(&self.id);
+        match trouble {
+            None => Ok(()),
+            Some(Trouble::Hangs) => std::future::pending().await,
+            Some(Trouble::Fails) => Err(ErrorReport::new(SqlState::TOO_MANY_CONNECTIONS, "none")),
+        }
     }
 }
 
@@ -111,12 +124,16 @@ impl Datanode for Recorder {
             SnapshotScope::Transaction(_) => "transaction",
         };
         self.note(format!("opens a snapshot for a {whose}"));
-        let trouble = self.troubles.lock().remove(&self.id);
-        match trouble {
-            None => Ok(()),
-            Some(Trouble::Hangs) => std::future::pending().await,
-            Some(Trouble::Fails) => Err(ErrorReport::new(SqlState::TOO_MANY_CONNECTIONS, "none")),
-        }
+        self.trouble().await
+    }
+
+    async fn describe(&self, fragment: Bytes) -> Result<FragmentDescription> {
+        let fragment = Fragment::decode(fragment).unwrap();
+        assert_eq!((fragment.datanode, fragment.coordinator_epoch), (self.id, 1));
+        self.note(format!("describes slice {}", fragment.slice));
+        self.trouble().await?;
+        let queries = vec![format!("slice {} of dn{}", fragment.slice, self.id / 2 * 2 + 1)];
+        Ok(FragmentDescription { scans: vec![ScanSql { queries, pieces_max: 1 + self.id }] })
     }
 
     async fn close_snapshot(&self, _: SnapshotScope) -> Result<()> {
