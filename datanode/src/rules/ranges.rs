@@ -98,7 +98,7 @@ fn known(
     }
     if let Some((join_type, projection)) = join(plan) {
         let column = projected(projection, column)?;
-        let left = children.first()?.len();
+        let left = plan.children().first()?.schema().fields().len();
         return match join_type {
             JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => child(1, column),
             JoinType::Inner

@@ -26,7 +26,7 @@ impl<'a> BatchColumns<'a> {
         let column = |column: usize| batch.columns().get(column).ok_or_else(wrong_form);
         let keys = spec.keys.iter().map(|key| KeyColumn::new(*key, column(key.column)?.as_ref()));
         let source = |input: &usize| Source::of(column(*input)?.as_ref()).ok_or_else(wrong_form);
-        let nulls = spec.nulls.iter().map(|columns| {
+        let nulls = spec.nulls.iter().map(|columns| -> Result<Option<NullBuffer>> {
             let all = columns.iter().map(|c| column(*c)).collect::<Result<Vec<_>>>()?;
             let union = NullBuffer::union_many(all.iter().map(|array| array.nulls()));
             Ok(union.filter(|nulls| nulls.null_count() > 0))

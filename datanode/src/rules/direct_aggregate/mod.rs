@@ -28,7 +28,7 @@ use datafusion::{
     error::Result,
     physical_plan::{
         ExecutionPlan, InputOrderMode,
-        aggregates::{AggregateExec, AggregateMode},
+        aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy},
         coop::CooperativeExec,
         projection::{ProjectionExec, ProjectionExpr},
     },
@@ -77,7 +77,7 @@ fn in_two_phases(
     aggregate: &AggregateExec,
     scans: FindScan,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let phase = |mode, groups, input| {
+    let phase = |mode, groups: PhysicalGroupBy, input| {
         AggregateExec::try_new(
             mode,
             groups,

@@ -68,15 +68,21 @@ fn widened(
     schema: &SchemaRef,
 ) -> Result<RecordBatch> {
     let columns = batch.columns().iter().zip(raw).zip(codebooks).zip(schema.fields());
-    let columns = columns.map(|(((column, raw), codebook), field)| match raw {
-        None => Ok(Arc::clone(column)),
-        Some(Raw::Codes) => match codebook {
-            Some(codebook) => strings(codebook.as_ref() as &dyn Codebook, column.as_ref()),
-            None => Err(gone()),
-        },
-        Some(Raw::Integers) => {
-            let values = column.as_primitive_opt::<Int64Type>().ok_or_else(gone)?;
-            integers(values.values().iter().copied(), values.nulls().cloned(), field.data_type())
+    let columns = columns.map(|(((column, raw), codebook), field)| -> Result<ArrayRef> {
+        match raw {
+            None => Ok(Arc::clone(column)),
+            Some(Raw::Codes) => match codebook {
+                Some(codebook) => strings(codebook.as_ref() as &dyn Codebook, column.as_ref()),
+                None => Err(gone()),
+            },
+            Some(Raw::Integers) => {
+                let values = column.as_primitive_opt::<Int64Type>().ok_or_else(gone)?;
+                integers(
+                    values.values().iter().copied(),
+                    values.nulls().cloned(),
+                    field.data_type(),
+                )
+            }
         }
     });
     let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;

@@ -164,13 +164,14 @@ impl Builder<'_> {
 
     fn key(&mut self, key: &Arc<dyn PhysicalExpr>) -> Option<Key> {
         let column = key.downcast_ref::<Column>()?.index();
-        let form = match self.data_type(column)? {
+        let data_type = self.data_type(column)?.clone();
+        let form = match data_type {
             DataType::Utf8View if self.shape.scan.has_few_strings(column) => {
                 self.ask(column, Raw::Codes)?;
                 KeyForm::Strings
             }
             DataType::Boolean => KeyForm::Booleans,
-            data_type if is_integer(data_type) => {
+            data_type if is_integer(&data_type) => {
                 let range = (*self.shape.ranges.get(column)?)?;
                 let values = i128::from(range.greatest) - i128::from(range.least) + 1;
                 if values > MAX_GROUPS as i128 {
@@ -188,8 +189,8 @@ impl Builder<'_> {
     fn function(&mut self, function: &AggregateFunctionExpr) -> Result<Option<()>> {
         let is_plain =
             !function.is_distinct() && !function.ignore_nulls() && function.order_bys().is_empty();
-        let (Some(kind), [argument]) =
-            (PlainAggregate::of(function.fun()), function.expressions().as_slice())
+        let arguments = function.expressions();
+        let (Some(kind), [argument]) = (PlainAggregate::of(function.fun()), arguments.as_slice())
         else {
             return Ok(None);
         };

@@ -52,11 +52,14 @@ impl Work {
             rest: None,
             ended: false,
         };
-        let states = stream::try_unfold(run, |mut run| async move {
-            Ok(run.next().await?.map(|states| (states, run)))
-        });
+        let states = stream::try_unfold(run, next);
         Box::pin(RecordBatchStreamAdapter::new(schema, states))
     }
+}
+
+async fn next(mut run: Run) -> Result<Option<(RecordBatch, Run)>> {
+    let states = run.next().await?;
+    Ok(states.map(|states| (states, run)))
 }
 
 struct Run {

@@ -100,6 +100,7 @@ impl Sums {
 }
 
 fn add_in_ways(blocks: &mut [[i64; WAYS]], groups: &[u16], values: &[i64]) {
+    let values = values.get(..groups.len()).unwrap_or(values);
     let (groups, last_groups) = groups.as_chunks::<WAYS>();
     let (values, last_values) = values.as_chunks::<WAYS>();
     for (groups, values) in groups.iter().zip(values) {
@@ -115,6 +116,9 @@ fn add_in_ways(blocks: &mut [[i64; WAYS]], groups: &[u16], values: &[i64]) {
         }
     }
 }
+
+/// What rows count: to add them up takes a fraction of the time that counting up takes.
+static ONES: [i64; 1024] = [1; 1024];
 
 /// Counts of rows, by group.
 #[derive(Debug, Default)]
@@ -137,18 +141,8 @@ impl Counts {
                 }
             }
             GroupIds::Each(groups) => {
-                let (fours, rest) = groups.as_chunks::<WAYS>();
-                for four in fours {
-                    for (way, group) in four.iter().enumerate() {
-                        if let Some(count) = self.counts.get_mut(usize::from(*group)) {
-                            count[way] += 1;
-                        }
-                    }
-                }
-                for group in rest {
-                    if let Some(count) = self.counts.get_mut(usize::from(*group)) {
-                        count[0] += 1;
-                    }
+                for groups in groups.chunks(ONES.len()) {
+                    add_in_ways(&mut self.counts, groups, &ONES);
                 }
             }
         }

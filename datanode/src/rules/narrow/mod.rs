@@ -23,7 +23,7 @@ use datafusion::{
     },
 };
 
-pub(crate) use compile::{Columns, Number, compile};
+pub(crate) use compile::{Columns, compile};
 pub(crate) use expr::NarrowDecimalExpr;
 pub(crate) use machine::{CHUNK, Machine, Rows, Source};
 pub(crate) use program::{Operand, Program, Range};
@@ -132,7 +132,7 @@ fn expressions(
     columns: Columns<'_>,
 ) -> Result<Option<Vec<Arc<dyn PhysicalExpr>>>> {
     let mut changed = false;
-    let narrow = exprs.into_iter().map(|expr| {
+    let narrow = exprs.into_iter().map(|expr| -> Result<Arc<dyn PhysicalExpr>> {
         let narrow = expr.transform_down(|expr| {
             Ok(match NarrowDecimalExpr::of(&expr, columns) {
                 Some(narrow) => {
