@@ -100,34 +100,48 @@ fn direct(aggregate: &AggregateExec, scans: FindScan) -> Result<Option<Arc<dyn E
     if *aggregate.input_order_mode() != InputOrderMode::Linear {
         return Ok(None);
     }
-    let Some((projections, leaf, scan)) = chain(aggregate.input(), scans) else { return Ok(None) };
+    let Some(below) = below(aggregate.input(), scans) else { return Ok(None) };
+    let Below { projections, leaf, scan, is_cooperative } = below;
     let shape = Shape { aggregate, projections, scan, ranges: ranges(leaf, &[], scans) };
     let Some(spec) = shape.spec()? else { return Ok(None) };
-    let (raw, codebooks) = scan.with_raw(&spec.raw)?;
+    let (mut raw, codebooks) = scan.with_raw(&spec.raw)?;
+    if is_cooperative {
+        raw = Arc::new(CooperativeExec::new(raw));
+    }
     let ordinary = Arc::new(aggregate.clone());
     let direct = DirectAggregateExec::new(Arc::new(spec), raw, codebooks.into(), ordinary);
     Ok(Some(Arc::new(direct)))
 }
 
-/// The projections below an aggregate, and the scan below them.
-type Chain<'a> = (Vec<&'a [ProjectionExpr]>, &'a Arc<dyn ExecutionPlan>, &'a dyn RawScan);
+/// What is below an aggregate.
+struct Below<'a> {
+    /// From the top down.
+    projections: Vec<&'a [ProjectionExpr]>,
+    leaf: &'a Arc<dyn ExecutionPlan>,
+    /// The leaf.
+    scan: &'a dyn RawScan,
+    /// Whether its rows come through an operator that lets others run.
+    is_cooperative: bool,
+}
 
-fn chain(input: &Arc<dyn ExecutionPlan>, scans: FindScan) -> Option<Chain<'_>> {
-    let mut projections = Vec::new();
-    let mut plan = input;
+/// `None`: something else than projections over a scan.
+fn below(input: &Arc<dyn ExecutionPlan>, scans: FindScan) -> Option<Below<'_>> {
+    let (mut projections, mut is_cooperative) = (Vec::new(), false);
+    let mut leaf = input;
     loop {
-        if let Some(scan) = scans(plan) {
-            return Some((projections, plan, scan));
+        if let Some(scan) = scans(leaf) {
+            return Some(Below { projections, leaf, scan, is_cooperative });
         }
-        if let Some(cooperative) = plan.downcast_ref::<CooperativeExec>() {
-            plan = cooperative.input();
+        if let Some(cooperative) = leaf.downcast_ref::<CooperativeExec>() {
+            is_cooperative = true;
+            leaf = cooperative.input();
             continue;
         }
-        let projection = plan.downcast_ref::<ProjectionExec>()?;
+        let projection = leaf.downcast_ref::<ProjectionExec>()?;
         if projections.len() == MAX_PROJECTIONS {
             return None;
         }
         projections.push(projection.expr());
-        plan = projection.input();
+        leaf = projection.input();
     }
 }

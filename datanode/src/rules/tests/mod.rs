@@ -139,6 +139,9 @@ async fn rows(plan: &Plan) -> Vec<RecordBatch> {
 
 /// The rows in any order, as lines of a table with the columns' types.
 fn lines(batches: &[RecordBatch]) -> Vec<String> {
+    if batches.iter().all(|batch| batch.num_rows() == 0) {
+        return Vec::new();
+    }
     let options = FormatOptions::new().with_null("NULL").with_types_info(true);
     let text = pretty_format_batches_with_options(batches, &options).unwrap().to_string();
     let cells = |line: &str| {
