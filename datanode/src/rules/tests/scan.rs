@@ -88,7 +88,8 @@ pub(super) fn schema() -> SchemaRef {
 /// A random table.
 pub(super) fn table(shape: Shape) -> Arc<dyn ExecutionPlan> {
     let mut random = Random::new(shape.seed);
-    let mut partition = || (0..shape.batches).map(|_| batch(&mut random, shape)).collect();
+    let mut partition =
+        || -> Vec<RecordBatch> { (0..shape.batches).map(|_| batch(&mut random, shape)).collect() };
     let partitions = (0..shape.partitions).map(|_| partition()).collect();
     Arc::new(TestScan::new(schema(), partitions, shape.bounds))
 }
@@ -183,14 +184,15 @@ impl RawScan for TestScan {
         let books: Vec<Option<Arc<TestBook>>> =
             raw.iter().map(|raw| (*raw == Some(Raw::Codes)).then(Arc::default)).collect();
         let form =
-            |((column, raw), book): ((&ArrayRef, &Option<Raw>), &Option<Arc<TestBook>>)| match (
-                raw, book,
-            ) {
-                (Some(Raw::Integers), _) => Arc::new(with_garbage(integers(column).unwrap())),
-                (Some(Raw::Codes), Some(book)) => book.codes(column),
-                _ => Arc::clone(column),
+            |column: &ArrayRef, raw: Option<Raw>, book: &Option<Arc<TestBook>>| -> ArrayRef {
+                match (raw, book) {
+                    (Some(Raw::Integers), _) => Arc::new(with_garbage(integers(column).unwrap())),
+                    (Some(Raw::Codes), Some(book)) => book.codes(column),
+                    _ => Arc::clone(column),
+                }
             };
-        let fields = self.schema().fields().iter().zip(raw).map(|(field, raw)| {
+        let schema = self.schema();
+        let fields = schema.fields().iter().zip(raw).map(|(field, raw)| {
             let data_type = match raw {
                 None => field.data_type().clone(),
                 Some(Raw::Integers) => DataType::Int64,
@@ -200,7 +202,8 @@ impl RawScan for TestScan {
         });
         let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let batch = |batch: &RecordBatch| {
-            let columns = batch.columns().iter().zip(raw).zip(&books).map(form).collect();
+            let columns = batch.columns().iter().zip(raw).zip(&books);
+            let columns = columns.map(|((column, raw), book)| form(column, *raw, book)).collect();
             RecordBatch::try_new(Arc::clone(&schema), columns).unwrap()
         };
         let partitions: Vec<Vec<_>> =
