@@ -17,7 +17,6 @@ use futures::{FutureExt, StreamExt};
 use kestrel_planner::{
     memory::QueryMemory,
     operators::{Hands, ShardStore, optimized, physical_rules},
-    rule_switches::enabled,
 };
 use kestrel_proto::{
     DatanodeId, ErrorReport, QueryId, Result, SnapshotScope, SqlState, TransactionId,
@@ -42,7 +41,7 @@ use super::{
 use crate::{
     error::report as report_of,
     exchange::{ExchangeHub, LocalExchange, MotionSender, Peers},
-    runtime_filter::{ShardScans, with_runtime_filters},
+    rules,
     shard::kes::KesStore,
     turns::{QueryTurns, Turns, in_turns, with_turns},
 };
@@ -276,10 +275,7 @@ pub(super) fn optimize(
         let plan = physical_rules().into_iter().try_fold(plan, |plan, rule| {
             rule.optimize(plan, options).map_err(|error| error.context(rule.name()))
         })?;
-        match enabled(options, "runtime_filters") {
-            true => with_runtime_filters(plan, &ShardScans),
-            false => Ok(plan),
-        }
+        rules::apply(plan, options)
     };
     optimized(plan, optimize).map_err(report_of)
 }

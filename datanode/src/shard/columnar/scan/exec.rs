@@ -81,6 +81,15 @@ impl ColumnarScanExec {
         summary::bounds(&segments, id)
     }
 
+    /// Whether an output column has so few different strings that each finds a place in a codebook.
+    pub(crate) fn has_few_strings(&self, column: usize) -> bool {
+        let column = self.spec.output.get(column).map(|output| output.column);
+        let id = column.and_then(|column| self.spec.table.column_ids.get(column));
+        let segments: Vec<_> = self.spec.segments.iter().map(|s| s.as_ref().clone()).collect();
+        id.and_then(|id| summary::distinct_strings(&segments, *id))
+            .is_some_and(|distinct| distinct <= usize::from(u16::MAX))
+    }
+
     /// A copy whose output has, in the place of these columns, what they are in memory, and of each
     /// column its codebook.
     ///
