@@ -5,9 +5,9 @@ use std::{fmt, sync::Arc};
 use arrow::array::StringViewArray;
 use datafusion::{error::Result, physical_plan::ExecutionPlan};
 
-use crate::{error::to_datafusion, shard::columnar};
+use crate::{error::to_datafusion, shard};
 
-pub(crate) use crate::shard::columnar::{ColumnarScanExec, Raw};
+pub(crate) use crate::shard::{ColumnarScanExec, Raw};
 
 /// The strings of a column, by their codes. It only grows: who has seen a code finds its string.
 pub(crate) trait Codebook: fmt::Debug + Send + Sync {
@@ -59,7 +59,7 @@ impl RawScan for ColumnarScanExec {
     }
 }
 
-impl Codebook for columnar::Codebook {
+impl Codebook for shard::Codebook {
     fn strings(&self) -> StringViewArray {
         self.strings()
     }

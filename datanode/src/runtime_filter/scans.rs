@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::{RuntimeFilter, Scans};
-use crate::shard::columnar::ColumnarScanExec;
+use crate::shard::ColumnarScanExec;
 
 /// Those of columnar shards: a database beside the datanode has its own way to a row.
 pub(crate) struct ShardScans;

@@ -12,7 +12,6 @@ use datafusion::{
         utils::collect_columns,
     },
     physical_plan::{
-        ExecutionPlan,
         aggregates::AggregateExec,
         projection::{ProjectionExpr, update_expr},
     },

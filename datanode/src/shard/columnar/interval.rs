@@ -3,27 +3,14 @@
 //! Parquet's own INTERVAL counts milliseconds; PostgreSQL's counts microseconds, Arrow's
 //! nanoseconds.
 
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use arrow::{
-    array::{
-        Array, ArrayRef, AsArray, FixedSizeBinaryArray, IntervalMonthDayNanoArray, RecordBatch,
-    },
+    array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, IntervalMonthDayNanoArray},
     buffer::{Buffer, ScalarBuffer},
-    datatypes::{DataType, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, Schema},
+    datatypes::{DataType, IntervalMonthDayNano, IntervalMonthDayNanoType},
 };
-use datafusion::{
-    error::{DataFusionError, Result},
-    logical_expr::ColumnarValue,
-    physical_expr::PhysicalExpr,
-};
-use kestrel_proto::ErrorReport;
-
-use crate::error::to_datafusion;
+use kestrel_proto::{ErrorReport, Result};
 
 /// The type in the file.
 pub(super) const FILE_TYPE: DataType = DataType::FixedSizeBinary(16);
@@ -32,7 +19,7 @@ pub(super) const FILE_TYPE: DataType = DataType::FixedSizeBinary(16);
 ///
 /// # Errors
 /// XX000 when `array` is not of intervals.
-pub(super) fn encode(array: &ArrayRef) -> Result<ArrayRef, ErrorReport> {
+pub(super) fn encode(array: &ArrayRef) -> Result<ArrayRef> {
     let malformed = || ErrorReport::internal("an interval column holds no intervals");
     let intervals = array.as_primitive_opt::<IntervalMonthDayNanoType>().ok_or_else(malformed)?;
     let mut bytes = Vec::with_capacity(16 * intervals.len());
@@ -50,7 +37,7 @@ pub(super) fn encode(array: &ArrayRef) -> Result<ArrayRef, ErrorReport> {
 ///
 /// # Errors
 /// XX000 when `array` is not of the file's type.
-pub(super) fn decoded(array: &ArrayRef) -> Result<ArrayRef, ErrorReport> {
+pub(super) fn decoded(array: &ArrayRef) -> Result<ArrayRef> {
     let malformed =
         || ErrorReport::internal(format!("intervals in a segment are {}", array.data_type()));
     array.as_fixed_size_binary_opt().map(|array| Arc::new(decode(array)) as _).ok_or_else(malformed)
@@ -69,71 +56,6 @@ fn interval_of(bytes: &[u8]) -> IntervalMonthDayNano {
     };
     let bits = i128::from_le_bytes(bytes);
     IntervalMonthDayNano::new(bits as i32, (bits >> 32) as i32, (bits >> 64) as i64)
-}
-
-/// Reads the file's form of an interval column.
-#[derive(Debug, Eq)]
-pub(super) struct DecodeInterval {
-    column: Arc<dyn PhysicalExpr>,
-}
-
-impl DecodeInterval {
-    /// The intervals in `column`, which has the file's type.
-    pub(super) fn new(column: Arc<dyn PhysicalExpr>) -> Self {
-        Self { column }
-    }
-}
-
-// Not derived: the derive cannot compare trait objects behind an Arc.
-impl PartialEq for DecodeInterval {
-    fn eq(&self, other: &Self) -> bool {
-        self.column.eq(&other.column)
-    }
-}
-
-impl Hash for DecodeInterval {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.column.hash(state);
-    }
-}
-
-impl fmt::Display for DecodeInterval {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "interval({})", self.column)
-    }
-}
-
-impl PhysicalExpr for DecodeInterval {
-    fn data_type(&self, _: &Schema) -> Result<DataType> {
-        Ok(DataType::Interval(IntervalUnit::MonthDayNano))
-    }
-
-    fn nullable(&self, schema: &Schema) -> Result<bool> {
-        self.column.nullable(schema)
-    }
-
-    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        let array = self.column.evaluate(batch)?.into_array(batch.num_rows())?;
-        Ok(ColumnarValue::Array(decoded(&array).map_err(to_datafusion)?))
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
-        vec![&self.column]
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn PhysicalExpr>>,
-    ) -> Result<Arc<dyn PhysicalExpr>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(column), true) => Ok(Arc::new(Self::new(column))),
-            _ => Err(DataFusionError::Internal("an interval is decoded from one column".into())),
-        }
-    }
-
-    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.column.fmt_sql(f)
-    }
 }
 
 #[cfg(test)]

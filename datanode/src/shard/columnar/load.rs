@@ -18,7 +18,10 @@ use kestrel_proto::{
 use parquet::{
     arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
     errors::ParquetError,
-    file::reader::{ChunkReader, Length},
+    file::{
+        metadata::RowGroupMetaData,
+        reader::{ChunkReader, Length},
+    },
 };
 
 use super::{
@@ -37,8 +40,6 @@ use crate::error::report;
 pub(crate) struct Piece {
     pub(crate) segment: Arc<SegmentRef>,
     pub(crate) row_group: usize,
-    /// Its first row's number in the segment.
-    pub(crate) first_row: usize,
     pub(crate) rows: usize,
 }
 
@@ -126,15 +127,12 @@ impl StoreState {
 
 fn pieces_of(segment: &Arc<SegmentRef>, footer: &Footer) -> Vec<Piece> {
     let groups = footer.parquet().row_groups().iter().enumerate();
-    groups
-        .scan(0, |first_row, (row_group, group)| {
-            let rows = usize::try_from(group.num_rows()).unwrap_or(0);
-            let piece =
-                Piece { segment: Arc::clone(segment), row_group, first_row: *first_row, rows };
-            *first_row += rows;
-            Some(piece)
-        })
-        .collect()
+    let piece = |(row_group, group): (usize, &RowGroupMetaData)| Piece {
+        segment: Arc::clone(segment),
+        row_group,
+        rows: usize::try_from(group.num_rows()).unwrap_or(0),
+    };
+    groups.map(piece).collect()
 }
 
 /// What a query misses. All of it blocks.

@@ -66,8 +66,8 @@ async fn every_type_is_read_as_it_was_written() {
         let (fixture, schema, segments) = six_hundred(compression).await;
         let scan = scan(&schema, &segments);
         let reading = Reading::of(&fixture.store.state, &scan).await.unwrap();
-        let sizes: Vec<_> = reading.pieces.iter().map(|p| (p.first_row, p.rows)).collect();
-        let whole = [(0, 100), (100, 100), (200, 50)];
+        let sizes: Vec<_> = reading.pieces.iter().map(|p| (p.row_group, p.rows)).collect();
+        let whole = [(0, 100), (1, 100), (2, 50)];
         assert_eq!(sizes, [&whole[..], &whole[..], &[(0, 100)]].concat());
         let mut first = 0;
         for (at, piece) in reading.pieces.iter().enumerate() {

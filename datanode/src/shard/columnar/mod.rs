@@ -12,7 +12,6 @@
 //! In memory there are, under a bound, columns of row groups in a narrow form (`chunk`, `cache`);
 //! of what is not there, the columns that a query needs are read (`load`).
 
-mod adapter;
 mod bounds;
 mod cache;
 mod chunk;
@@ -22,7 +21,6 @@ mod interval;
 mod layout;
 mod load;
 mod missing;
-mod reader;
 mod remove;
 mod scan;
 mod segment_file;

@@ -136,6 +136,7 @@ impl Chunk {
     }
 
     /// The column's Arrow type.
+    #[cfg(test)]
     pub(crate) fn data_type(&self) -> &DataType {
         &self.data_type
     }

@@ -30,19 +30,9 @@ struct Entries {
 }
 
 impl Codebook {
-    /// How many codes there are: all below this.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.read().strings.len()
-    }
-
     /// All strings so far, by code.
     pub(crate) fn strings(&self) -> StringViewArray {
         StringViewArray::from_iter_values(self.entries.read().strings.iter())
-    }
-
-    /// The string of a code.
-    pub(crate) fn string(&self, code: u16) -> Option<Arc<str>> {
-        self.entries.read().strings.get(usize::from(code)).map(Arc::clone)
     }
 
     /// The code of a string; a new one, if it has none yet.

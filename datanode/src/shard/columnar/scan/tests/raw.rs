@@ -27,8 +27,7 @@ fn columns_of(table: &Table, data_type: &DataType) -> Vec<usize> {
 
 fn strings(codes: &UInt16Array, codebook: &Codebook) -> StringViewArray {
     let strings = codebook.strings();
-    assert_eq!(strings.len(), codebook.len());
-    codes.iter().map(|code| code.map(|code| codebook.string(code).unwrap())).collect()
+    codes.iter().map(|code| code.map(|code| strings.value(code.into()).to_string())).collect()
 }
 
 #[tokio::test]
@@ -100,7 +99,7 @@ fn a_codebook_has_65536_strings() {
     }
     assert_eq!(codebook.code_of("7").unwrap(), 7);
     assert!(codebook.code_of("one more").is_err());
-    assert_eq!(codebook.len(), 65_536);
+    assert_eq!(codebook.strings().len(), 65_536);
     let strings: ArrayRef = Arc::new(codebook.strings());
     assert_eq!(strings.as_string_view().value(65_535), "65535");
     assert!(RecordBatch::try_from_iter([("s", strings)]).is_ok());
