@@ -51,7 +51,8 @@ def read_stored(file: Path) -> Answer:
     """bench-data's CSV: an empty field is NULL (no answer of TPC-H has an empty text)."""
     with open(file, newline="") as lines:
         head, *rows = csv.reader(lines)
-    values = tuple(trimmed([field or None for field in row]) for row in rows)
+    # A line with nothing on it is one NULL.
+    values = tuple(trimmed([field or None for field in row or [""]]) for row in rows)
     return Answer(tuple(head), (False,) * len(head), values)
 
 

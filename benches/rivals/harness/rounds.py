@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engines.engine import Engine
 from harness import answers
+from harness.answers import Answer
 from harness.data import Data
 from harness.errors import QueryFailed
 from harness.usage import PeakMemory
@@ -20,7 +21,7 @@ class Record:
     cold_ms: dict[int, list[float]] = field(default_factory=dict)
     # Queries without an answer, and why: they are not run again.
     failed: dict[int, str] = field(default_factory=dict)
-    answers: dict[int, answers.Answer] = field(default_factory=dict)
+    answers: dict[int, Answer] = field(default_factory=dict)
     # Answers that changed from one run to the next.
     unsteady: dict[int, str] = field(default_factory=dict)
     memory: PeakMemory = field(default_factory=PeakMemory)
@@ -105,7 +106,7 @@ def disagreements(records: list[Record], data: Data, stored: Path | None) -> lis
     return wrong
 
 
-def expectation(records: list[Record], query: int, stored: Path | None) -> tuple[str, answers.Answer]:
+def expectation(records: list[Record], query: int, stored: Path | None) -> tuple[str, Answer]:
     if stored:
         return "bench-data", answers.read_stored(stored / f"q{query:02}.csv")
     first = next(record for record in records if query in record.answers)
