@@ -42,9 +42,12 @@ class WireEngine(Engine):
         result = self.connection.exec_(text)
         ms = (time.perf_counter() - begin) * 1000
         if result.status != pq.ExecStatus.TUPLES_OK:
+            failed = QueryFailed(result.error_message.decode().strip())
             if self.connection.status != pq.ConnStatus.OK:
-                raise self.died(f"has ended in query {number}")
-            raise QueryFailed(result.error_message.decode().strip())
+                # The next query gets a new server, or nobody does.
+                self.stop()
+                self.start()
+            raise failed
         if rows:
             write_rows(result, rows)
         count = result.ntuples

@@ -2,9 +2,9 @@
 
 Rows are compared as sorted multisets, after each engine's own order has been checked against ORDER BY:
 so rows that tie may come in any order. Numbers are equal when their values are, with two exceptions. Where
-one of them is floating-point, a relative difference of 1e-9 is none; where both are decimals with
-different scales (avg and division: PostgreSQL gives 16 significant digits or more, DataFusion four more
-than its operand has), they may differ by less than a unit in the last place of the coarser one.
+one of them is floating-point, a relative difference of 1e-9 is none. Decimals of which the other has more
+digits (avg and division: PostgreSQL gives 16 significant digits or more, DataFusion four more than the
+operand has) may differ by less than a unit in their last place.
 """
 
 import csv
@@ -80,7 +80,7 @@ def difference(query: str, expected: Answer, actual: Answer) -> str | None:
     out_of_order = misplaced(order, actual)
     if out_of_order is not None:
         return f"row {out_of_order + 1} is not where ORDER BY has it: {actual.rows[out_of_order]}"
-    floating = tuple(a or b for a, b in zip(expected.floating, actual.floating))
+    floating = tuple(zip(expected.floating, actual.floating))
     exact = exact_columns(floating, expected, actual)
     key = sort_key(exact)
     pairs = zip(sorted(settled(order, expected), key=key), sorted(settled(order, actual), key=key))
@@ -121,13 +121,13 @@ def settled(order: Order, answer: Answer) -> list[Row]:
     return [row for row, key in zip(rows, keys) if key != keys[-1]]
 
 
-def exact_columns(floating: tuple[bool, ...], *answers: Answer) -> list[int]:
+def exact_columns(floating: tuple[tuple[bool, bool], ...], *answers: Answer) -> list[int]:
     """The columns whose texts are the same in both if their values are: good to sort by."""
     found = []
-    for column, is_floating in enumerate(floating):
+    for column, either in enumerate(floating):
         values = [row[column] for answer in answers for row in answer.rows]
         scales = {scale(value) for value in values if value is not None and NUMBER.fullmatch(value)}
-        if not is_floating and len(scales) <= 1:
+        if not any(either) and len(scales) <= 1:
             found.append(column)
     return found
 
@@ -159,17 +159,18 @@ def compare(one: str, other: str) -> int:
     return (c > d) - (c < d)
 
 
-def equal(expected: Value, actual: Value, floating: bool) -> bool:
+def equal(expected: Value, actual: Value, floating: tuple[bool, bool]) -> bool:
+    """`floating` says it of both."""
     if expected == actual or expected is None or actual is None:
         return expected == actual
     if not NUMBER.fullmatch(expected) or not NUMBER.fullmatch(actual):
         return False
     one, other = Decimal(expected), Decimal(actual)
-    scales = [s for s in (scale(expected), scale(actual)) if s]
-    tolerance = Decimal(0)
-    if floating:
-        tolerance = RELATIVE * max(abs(one), abs(other))
-    if len(set(scales)) > 1:
+    # Integers are exact, and how many digits a floating-point number shows means nothing.
+    numbers = zip((expected, actual), floating)
+    scales = [scale(number) for number, floats in numbers if not floats and scale(number)]
+    tolerance = RELATIVE * max(abs(one), abs(other)) if any(floating) else Decimal(0)
+    if scales and (any(floating) or len(set(scales)) > 1):
         tolerance += Decimal(10) ** -min(scales)
     # Less than a unit: a truncated value and the exact one.
     return one == other or abs(one - other) < tolerance

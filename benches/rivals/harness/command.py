@@ -9,6 +9,9 @@ from engines.engine import Engine, Setup
 from harness import chart, data, limits, results, rounds
 from harness.arguments import Options
 
+# Above it, what is measured is not the engines alone.
+IDLE_LOAD = 0.5
+
 
 def run(options: Options) -> int:
     """The exit status: 1 when engines do not agree on an answer."""
@@ -17,6 +20,9 @@ def run(options: Options) -> int:
     bounds = limits.Limits(
         options.threads, options.memory_bytes, options.cache_bytes, options.query_seconds
     )
+    machine = results.describe_machine()
+    if machine["load_average_before"] > IDLE_LOAD:
+        rounds.say(f"THIS MACHINE IS BUSY: its load average is {machine['load_average_before']:.1f}")
     rows = data.prepare(options.scale, directory)
     confinement = limits.confine(bounds)
     setup = Setup(options, rows, bounds, confinement, directory)
@@ -28,7 +34,7 @@ def run(options: Options) -> int:
         confinement.close()
     stored = data.stored_answers(options.scale)
     wrong = rounds.disagreements(records, rows, stored)
-    document = results.summarize(options, records, confinement.note, wrong)
+    document = results.summarize(options, records, machine, confinement.note, wrong)
     write(options.output, document)
     show(options.output, document)
     return 1 if wrong else 0

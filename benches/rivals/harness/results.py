@@ -13,14 +13,16 @@ from harness.rounds import Record
 Times = dict[int, list[float]]
 
 
-def summarize(options: Options, records: list[Record], note: str, wrong: list[str]) -> dict[str, Any]:
+def summarize(
+    options: Options, records: list[Record], machine: dict[str, Any], note: str, wrong: list[str]
+) -> dict[str, Any]:
     """The document that is written as JSON; times are in milliseconds, sizes in bytes."""
     baseline = next(record for record in records if record.engine.name == options.baseline)
     return {
         "benchmark": "TPC-H",
         "scale": options.scale,
         "date": datetime.date.today().isoformat(),
-        "machine": machine(),
+        "machine": machine,
         "threads": options.threads,
         "rounds": options.rounds,
         "cold_rounds": options.cold_rounds,
@@ -84,7 +86,8 @@ def geometric_mean(measured: Times, queries: list[int]) -> float:
     return statistics.geometric_mean(statistics.median(measured[query]) for query in queries)
 
 
-def machine() -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
+    """What it is, and how busy it is now."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -93,7 +96,7 @@ def machine() -> dict[str, Any]:
         "processors": os.cpu_count(),
         "memory_bytes": memory,
         "kernel": platform.release(),
-        "load_average": os.getloadavg()[0],
+        "load_average_before": os.getloadavg()[0],
     }
 
 
