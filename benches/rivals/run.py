@@ -7,6 +7,7 @@ Makes the rows, a virtual environment and a database per engine once, then runs 
 all of them in each round. README.md says what is measured and how.
 """
 
+import signal
 import sys
 
 from harness import arguments, environment
@@ -14,6 +15,8 @@ from harness.errors import Failure
 
 
 def main() -> int:
+    # However it ends, it ends the engines.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments.parse(sys.argv[1:])
     environment.enter(options.work / "venv", arguments.requirements(options))
     # Needs what the environment has.

@@ -71,7 +71,7 @@ class Engine(ABC):
         return ""
 
     def load(self) -> None:
-        """Loads the rows into `directory`, which is empty. Engines on the Parquet files have nothing to do."""
+        """Loads the rows into `directory`, which is empty; not called where they stay in the Parquet files."""
 
     def stored(self) -> Path:
         """The files that hold the rows."""
@@ -85,6 +85,8 @@ class Engine(ABC):
 
     def prepare(self) -> None:
         """Loads the rows, unless that has been done."""
+        if self.stored() == self.setup.data.parquet:
+            return
         loaded, identity = self.directory / "loaded.json", {"identity": self.identity()}
         with_same = loaded.exists() and json.loads(loaded.read_text()) == identity
         if with_same and not self.setup.options.reload:
@@ -98,7 +100,9 @@ class Engine(ABC):
             self.stop()
         loaded.write_text(json.dumps(identity))
 
-    def spawn(self, command: list[str | Path], environment: dict[str, str] | None = None, **pipes: int) -> None:
+    def spawn(
+        self, command: list[str | Path], environment: dict[str, str] | None = None, **pipes: int
+    ) -> None:
         """Starts the engine's process within the limits. What it says goes to `log`."""
         prefix = self.setup.confinement.prefix(self.name)
         with open(self.log, "ab") as log:

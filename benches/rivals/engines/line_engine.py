@@ -35,7 +35,6 @@ class LineEngine(Engine):
         return {}
 
     def start(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
         self.pending = b""
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.spawn(self.command(), self.environment(), **pipes)

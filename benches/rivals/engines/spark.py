@@ -16,7 +16,8 @@ class Spark(LineEngine):
     def __init__(self, name: str, setup: Setup):
         super().__init__(name, setup)
         if not shutil.which("java") and "JAVA_HOME" not in os.environ:
-            raise Failure("Spark needs Java 17 or 21: apt-get install openjdk-17-jre-headless, or set JAVA_HOME")
+            hint = "apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
+            raise Failure(f"Spark needs Java 17 or 21: {hint}")
 
     def command(self) -> list[str | Path]:
         data, limits = self.setup.data, self.setup.limits

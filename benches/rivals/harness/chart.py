@@ -5,7 +5,8 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
-COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#999999", "#000000"]
+COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7",
+           "#F0E442", "#999999", "#000000"]
 WIDTH, MARGIN, LABELS = 1000, 20, 190
 BAR, GAP = 18, 6
 PLOT_HEIGHT = 260
@@ -18,7 +19,8 @@ def draw(document: dict[str, Any], kind: str) -> str:
     means, top = draw_means(engines, kind, 50)
     bars, bottom = draw_queries(engines, kind, top + 40)
     title = f"TPC-H at scale {document['scale']}, {kind}, {document['threads']} processors: milliseconds"
-    over = f"geometric mean of {len(document['mean_of_queries'][kind])} queries (and beside {document['baseline']})"
+    number = len(document["mean_of_queries"][kind])
+    over = f"geometric mean of {number} queries (and beside {document['baseline']})"
     height = bottom + MARGIN
     return "\n".join([
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height:.0f}' {FONT}>",
@@ -74,7 +76,8 @@ def draw_queries(engines: list[dict[str, Any]], kind: str, top: float) -> tuple[
             if found and query not in engine["failed"]:
                 ms = found["median_ms"]
                 said = f"query {query}, {engine['name']}: {ms:.1f} ms"
-                parts.append(rectangle(x + number * bar, bottom - height(ms), bar * 0.92, height(ms), number, said))
+                at = (x + number * bar, bottom - height(ms), bar * 0.92, height(ms))
+                parts.append(rectangle(*at, number, said))
     return parts, bottom + 24
 
 

@@ -70,7 +70,8 @@ def write(output: Path, document: dict) -> None:
 
 def show(output: Path, document: dict) -> None:
     for kind in kinds(document):
-        print(f"\nTPC-H at scale {document['scale']}, {kind}: ms, median (least..most) ×{document['baseline']}")
+        what = f"ms, median (least..most) ×{document['baseline']}"
+        print(f"\nTPC-H at scale {document['scale']}, {kind}: {what}")
         print(results.table(document, kind))
     for engine in document["engines"]:
         print(f"{engine['name']} {engine['version']}: {engine['settings']}")

@@ -110,7 +110,8 @@ def table(document: dict[str, Any], kind: str) -> str:
     mean_of = document["mean_of_queries"][kind]
     means = [engine[kind] for engine in measured]
     if mean_of:
-        lines.append([f"mean of {len(mean_of)}", *(f"{m['geometric_mean_ms']:.1f} ×{m['ratio']:.2f}" for m in means)])
+        shown = [f"{mean['geometric_mean_ms']:.1f} ×{mean['ratio']:.2f}" for mean in means]
+        lines.append([f"mean of {len(mean_of)}", *shown])
         lines.append(["sum", *(f"{m['total_ms']:.0f}" for m in means)])
     lines.append(["disk MiB", *(f"{engine['disk_bytes'] / 2**20:.0f}" for engine in measured)])
     lines.append(["peak MiB", *(f"{engine['peak_memory_bytes'] / 2**20:.0f}" for engine in measured)])
