@@ -71,7 +71,7 @@ class Engine(ABC):
         return ""
 
     def load(self) -> None:
-        """Loads the rows into `directory`, which is empty; not called where they stay in the Parquet files."""
+        """Loads the rows into the empty directory; not called where they stay in the Parquet files."""
 
     def stored(self) -> Path:
         """The files that hold the rows."""

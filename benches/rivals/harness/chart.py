@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7",
            "#F0E442", "#999999", "#000000"]
-WIDTH, MARGIN, LABELS = 1000, 20, 190
+WIDTH, MARGIN, LABELS = 1000, 20, 220
 BAR, GAP = 18, 6
 PLOT_HEIGHT = 260
 FONT = "font-family='Helvetica, Arial, sans-serif' font-size='12' fill='#222'"
@@ -43,7 +43,8 @@ def draw_means(engines: list[dict[str, Any]], kind: str, top: float) -> tuple[li
         y = top + number * (BAR + GAP)
         said = f"{mean:.1f} (×{engine[kind]['ratio']:.2f})" if mean else "no query that all engines answer"
         parts.append(rectangle(LABELS, y, mean * unit, BAR, number, f"{engine['name']}: {said}"))
-        parts.append(text(LABELS - 8, y + 13, f"{engine['name']} {engine['version']}", "text-anchor='end'"))
+        name = f"{engine['name']} {engine['version'].split()[0]}"
+        parts.append(text(LABELS - 8, y + 13, name, "text-anchor='end'"))
         parts.append(text(LABELS + mean * unit + 8, y + 13, said))
     return parts, top + len(engines) * (BAR + GAP)
 
