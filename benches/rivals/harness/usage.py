@@ -41,13 +41,14 @@ class PeakMemory:
 
 
 def resident_bytes(root: int) -> int:
-    own, shared = 0, 0
+    # A set: who has just been forked has its parent's memory until it begins a program of its own.
+    sizes = set()
     for pid in family(root):
         with suppress(OSError):
-            resident, of_it_shared = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
-            own += int(resident) - int(of_it_shared)
-            shared = max(shared, int(of_it_shared))
-    return (own + shared) * PAGE_BYTES
+            sizes.add(Path(f"/proc/{pid}/statm").read_text())
+    pages = [tuple(map(int, size.split()[1:3])) for size in sizes]
+    own = sum(resident - shared for resident, shared in pages)
+    return (own + max((shared for _, shared in pages), default=0)) * PAGE_BYTES
 
 
 def family(root: int) -> list[int]:

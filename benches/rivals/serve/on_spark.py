@@ -21,6 +21,7 @@ def main() -> None:
         # 200 is for clusters.
         "spark.sql.shuffle.partitions": given.threads,
         "spark.ui.enabled": False,
+        "spark.ui.showConsoleProgress": False,
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
     }
