@@ -1,8 +1,6 @@
 """DataFusion and datafusion-distributed: binaries of this directory."""
 
-from pathlib import Path
-
-from engines.engine import Setup
+from engines.engine import Command, Setup
 from engines.line_engine import LineEngine
 from harness.arguments import ROOT
 from harness.errors import Failure
@@ -20,10 +18,10 @@ class RustEngine(LineEngine):
             build = f"cargo build --release --manifest-path {manifest} --bin {self.binary}"
             raise Failure(f"there is no {self.path}: {build} (about 25 minutes on two cores, once)")
 
-    def command(self) -> list[str | Path]:
+    def command(self) -> Command:
         data, limits = self.setup.data, self.setup.limits
-        paths = ["--data", data.parquet, "--queries", data.queries]
-        command = [self.path, *paths, "--threads", str(limits.threads), *self.flags]
+        command: Command = [self.path, "--data", data.parquet, "--queries", data.queries]
+        command += ["--threads", str(limits.threads), *self.flags]
         if limits.engine_bytes:
             command += ["--memory", str(limits.engine_bytes)]
         return command
@@ -48,7 +46,7 @@ class InMemory(RustEngine):
 class Distributed(RustEngine):
     binary = "distributed-engine"
 
-    def command(self) -> list[str | Path]:
+    def command(self) -> Command:
         return [*super().command(), "--workers", str(self.setup.options.datanodes)]
 
     def settings(self) -> str:

@@ -17,6 +17,8 @@ from harness.usage import disk_bytes, forget
 
 STOP_SECONDS = 60
 
+Command = list[str | Path]
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -88,8 +90,8 @@ class Engine(ABC):
         if self.stored() == self.setup.data.parquet:
             return
         loaded, identity = self.directory / "loaded.json", {"identity": self.identity()}
-        with_same = loaded.exists() and json.loads(loaded.read_text()) == identity
-        if with_same and not self.setup.options.reload:
+        is_loaded = loaded.exists() and json.loads(loaded.read_text()) == identity
+        if is_loaded and not self.setup.options.reload:
             return
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
@@ -101,16 +103,21 @@ class Engine(ABC):
         loaded.write_text(json.dumps(identity))
 
     def spawn(
-        self, command: list[str | Path], environment: dict[str, str] | None = None, **pipes: int
+        self,
+        command: Command,
+        environment: dict[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
     ) -> None:
-        """Starts the engine's process within the limits. What it says goes to `log`."""
+        """Starts the engine's process within the limits. What it says goes to `log`, but for pipes."""
         prefix = self.setup.confinement.prefix(self.name)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*prefix, *command],
                 env=os.environ | (environment or {}),
+                stdin=stdin,
+                stdout=log if stdout is None else stdout,
                 stderr=log,
-                **({"stdin": subprocess.DEVNULL, "stdout": log} | pipes),
             )
 
     @property

@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 from pathlib import Path
 
-from engines.engine import Setup
+from engines.engine import Command, Setup
 from engines.wire_engine import WireEngine, free_port
 from harness.errors import Failure
 
@@ -30,7 +30,7 @@ class Kestrel(WireEngine):
     def load(self) -> None:
         self.start()
         scale = self.setup.data.scale
-        command = [self.binary, "tpch", "load", "--scale", scale, "--url", self.url]
+        command: Command = [self.binary, "tpch", "load", "--scale", scale, "--url", self.url]
         loaded = subprocess.run(command, capture_output=True, text=True)
         if loaded.returncode != 0:
             raise Failure(f"{self.name} could not load: {loaded.stderr.strip()}")
@@ -38,7 +38,7 @@ class Kestrel(WireEngine):
     def start(self) -> None:
         address = f"127.0.0.1:{free_port()}"
         self.url = f"postgres://kestrel@{address}/kestrel"
-        up = [self.binary, "up", "--data", self.stored(), "--listen", address]
+        up: Command = [self.binary, "up", "--data", self.stored(), "--listen", address]
         up += ["--datanodes", str(self.setup.options.datanodes), *self.flags, *self.memory()]
         self.spawn(up, {"KESTREL_LOG": "warn"})
         self.connect(self.url)

@@ -18,7 +18,7 @@ import time
 from abc import abstractmethod
 from pathlib import Path
 
-from engines.engine import Engine, Run
+from engines.engine import Command, Engine, Run
 from harness.errors import QueryFailed
 
 SERVE = Path(__file__).resolve().parent.parent / "serve"
@@ -28,16 +28,12 @@ START_SECONDS = 1800
 
 class LineEngine(Engine):
     @abstractmethod
-    def command(self) -> list[str | Path]:
+    def command(self) -> Command:
         """What serves queries."""
-
-    def environment(self) -> dict[str, str]:
-        return {}
 
     def start(self) -> None:
         self.pending = b""
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.spawn(self.command(), self.environment(), **pipes)
+        self.spawn(self.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         line = self.read_line(START_SECONDS)
         if line is None:
             self.kill()

@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from psycopg import pq
 
-from engines.engine import Setup
+from engines.engine import Command, Setup
 from engines.wire_engine import WireEngine, free_port
 from harness.data import TABLES, TPCH
 from harness.errors import Failure
@@ -39,7 +39,7 @@ class PostgreSQL(WireEngine):
         self.stored().mkdir(mode=0o700)
         if self.user:
             os.chown(self.stored(), self.user.pw_uid, self.user.pw_gid)
-        initdb = ["initdb", "-D", self.stored(), "-U", "postgres", "--locale=C", "--encoding=UTF8"]
+        initdb: Command = ["initdb", "-D", self.stored(), "-U", "postgres", "--locale=C", "--encoding=UTF8"]
         made = subprocess.run(self.as_user(initdb), capture_output=True, text=True)
         if made.returncode != 0:
             hint = "the directories above must let the user in that runs it (--work)"
@@ -61,9 +61,9 @@ class PostgreSQL(WireEngine):
         self.connect(f"postgres://postgres@127.0.0.1:{port}/postgres")
         self.version = (self.query("SHOW server_version")[0] or "").split()[0]
 
-    def as_user(self, command: list[str | Path]) -> list[str | Path]:
+    def as_user(self, command: Command) -> Command:
         """It refuses to be run by root."""
-        program = [self.programs / command[0], *command[1:]]
+        program: Command = [self.programs / command[0], *command[1:]]
         if not self.user:
             return program
         ids = [f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups"]

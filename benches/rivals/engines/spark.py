@@ -3,9 +3,8 @@
 import os
 import shutil
 import sys
-from pathlib import Path
 
-from engines.engine import Setup
+from engines.engine import Command, Setup
 from engines.line_engine import SERVE, LineEngine
 from harness.errors import Failure
 
@@ -19,7 +18,7 @@ class Spark(LineEngine):
             hint = "apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
             raise Failure(f"Spark needs Java 17 or 21: {hint}")
 
-    def command(self) -> list[str | Path]:
+    def command(self) -> Command:
         data, limits = self.setup.data, self.setup.limits
         flags = ["--threads", str(limits.threads), "--memory", str(limits.engine_bytes or DRIVER_BYTES)]
         return [sys.executable, SERVE / "on_spark.py", data.parquet, "--queries", data.queries, *flags]

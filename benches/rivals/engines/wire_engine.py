@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from psycopg import pq
+from psycopg.pq import abc
 
 from engines.engine import Engine, Run
 from harness.errors import Failure, QueryFailed
@@ -18,7 +19,7 @@ FLOATING = {700, 701}
 class WireEngine(Engine):
     """Subclasses start the server and call `connect`."""
 
-    connection: pq.PGconn | None = None
+    connection: abc.PGconn | None = None
 
     def connect(self, url: str) -> None:
         """Waits until the server lets us in."""
@@ -73,7 +74,7 @@ class WireEngine(Engine):
         super().stop()
 
 
-def write_rows(result: pq.PGresult, file: Path) -> None:
+def write_rows(result: abc.PGresult, file: Path) -> None:
     """As engines of ours write them (`line_engine`)."""
     columns = range(result.nfields)
     names = [text(result.fname(column)) for column in columns]

@@ -81,4 +81,6 @@ def show(output: Path, document: dict) -> None:
     wrong = document["answers_differ"]
     for what in wrong:
         print(f"WRONG: {what}", file=sys.stderr)
-    print("the engines do not agree" if wrong else "all answers agree", flush=True)
+    failures = sum(len(engine["failed"]) for engine in document["engines"])
+    agreed = f"the answers agree; {failures} failed" if failures else "all answers agree"
+    print("the engines do not agree" if wrong else agreed, flush=True)

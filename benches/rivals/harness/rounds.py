@@ -70,6 +70,8 @@ def run_cold(records: list[Record], queries: tuple[int, ...], rounds: int) -> No
         for record in records:
             say(f"cold round {number + 1} of {rounds}: {record.engine.name}")
             for query in queries:
+                if query in record.failed:
+                    continue
                 record.engine.forget_files()
                 record.engine.start()
                 with record.memory.watch(pid(record.engine)):
