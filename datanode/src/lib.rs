@@ -18,6 +18,7 @@ mod heartbeat;
 mod io_error;
 mod metrics;
 mod pass_through;
+mod runtime_filter;
 pub mod service;
 pub mod shard;
 mod turns;

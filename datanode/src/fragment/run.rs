@@ -17,6 +17,7 @@ use futures::{FutureExt, StreamExt};
 use kestrel_planner::{
     memory::QueryMemory,
     operators::{Hands, ShardStore, optimized, physical_rules},
+    rule_switches::enabled,
 };
 use kestrel_proto::{
     DatanodeId, ErrorReport, QueryId, Result, SnapshotScope, SqlState, TransactionId,
@@ -40,6 +41,7 @@ use super::{
 use crate::{
     error::report as report_of,
     exchange::{ExchangeHub, LocalExchange, MotionSender, Peers},
+    runtime_filter::{ShardScans, with_runtime_filters},
     shard::kes::KesStore,
     turns::{QueryTurns, Turns, in_turns, with_turns},
 };
@@ -252,15 +254,19 @@ impl Drop for Running {
     }
 }
 
-/// DataFusion's physical rules: they decide the parallelism inside the datanode.
-fn optimize(
+/// DataFusion's physical rules, which decide the parallelism inside the datanode, and then ours.
+pub(super) fn optimize(
     plan: Arc<dyn ExecutionPlan>,
     options: &ConfigOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let optimize = |plan| {
-        physical_rules().into_iter().try_fold(plan, |plan, rule| {
+        let plan = physical_rules().into_iter().try_fold(plan, |plan, rule| {
             rule.optimize(plan, options).map_err(|error| error.context(rule.name()))
-        })
+        })?;
+        match enabled(options, "runtime_filters") {
+            true => with_runtime_filters(plan, &ShardScans),
+            false => Ok(plan),
+        }
     };
     optimized(plan, optimize).map_err(report_of)
 }

@@ -25,6 +25,7 @@ pub use motion_send::MotionSendExec;
 pub use optimize::{optimized, physical_rules};
 pub use segment_write::{SegmentWriteExec, WrittenSegment, segment_write_schema, written_segments};
 pub use shard_scan::ShardScanExec;
+pub use union_input::is_union_input;
 
 use std::sync::Arc;
 

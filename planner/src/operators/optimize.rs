@@ -13,7 +13,7 @@ use super::{materialize, offset, replay, union_input, yielding};
 
 /// DataFusion's rules, but for those that push filters down: they find columns by their names, which
 /// are not unique above a join, and so filter the wrong table. The logical optimizer has pushed the
-/// filters of the query already; dynamic filters are lost.
+/// filters of the query already; a datanode's joins filter its scans by a rule of its own.
 pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     rules.retain(|rule| !rule.name().starts_with("FilterPushdown"));

@@ -37,6 +37,11 @@ pub(super) fn with_plain_unions(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn 
     .data()
 }
 
+/// Whether an operator is what stands over a union's input, and hands its rows on.
+pub fn is_union_input(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<WrapperExec<UnionInput>>()
+}
+
 /// Hands its input on, and says nothing of its values.
 #[derive(Debug)]
 struct UnionInput;
