@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
-use datafusion::prelude::SessionConfig;
-use kestrel_planner::{functions::SessionFormats, rule_switches::RuleSwitches};
+use datafusion::{config::ConfigOptions, prelude::SessionConfig};
+use kestrel_planner::{
+    functions::SessionFormats,
+    rule_switches::{RuleSwitches, enabled},
+};
 use kestrel_proto::Result;
 
 /// The configuration of every fragment; options of the session are laid over it.
@@ -16,10 +19,13 @@ pub(crate) fn session_config(target_partitions: usize, batch_rows: usize) -> Ses
     let options = config.options_mut();
     // The coordinator has chosen the build sides, by what is moved.
     options.optimizer.join_reordering = false;
-    // A build side of this size is read once, by all probing partitions: splitting both sides and
-    // their dynamic filters costs more than it brings.
+    // A build side of this size is read once, by all probing partitions: splitting both sides costs
+    // more than it brings.
     options.optimizer.hash_join_single_partition_threshold = 1 << 30;
     options.optimizer.hash_join_single_partition_threshold_rows = 4_000_000;
+    // What comes out of scans and motions is an estimate. Without it, each that is in one execution
+    // partition would be split among all, even if it has a few rows.
+    options.execution.use_row_number_estimates_to_optimize_partitioning = true;
     options.optimizer.enable_dynamic_filter_pushdown = true;
     // The shard store has split its scans already, along its row groups.
     options.optimizer.repartition_file_scans = false;
@@ -43,7 +49,21 @@ pub(super) fn with_settings(
         SessionFormats::from_settings(settings)?.lay_into(config.options_mut());
         RuleSwitches::from_settings(settings)?.lay_into(config.options_mut());
     }
+    if !enabled(config.options(), "local_joins") {
+        without_local_joins(config.options_mut());
+    }
     Ok(config)
+}
+
+/// Joins and what goes into them are split as DataFusion does it by itself.
+fn without_local_joins(options: &mut ConfigOptions) {
+    let ConfigOptions { optimizer, execution, .. } = ConfigOptions::default();
+    options.optimizer.hash_join_single_partition_threshold =
+        optimizer.hash_join_single_partition_threshold;
+    options.optimizer.hash_join_single_partition_threshold_rows =
+        optimizer.hash_join_single_partition_threshold_rows;
+    options.execution.use_row_number_estimates_to_optimize_partitioning =
+        execution.use_row_number_estimates_to_optimize_partitioning;
 }
 
 #[cfg(test)]
@@ -63,5 +83,22 @@ mod tests {
         assert_eq!(formats(&[]), Ok(None));
         let wrong: Result<_> = formats(&[("TimeZone", "Nirgends")]);
         assert!(wrong.is_err());
+    }
+
+    #[test]
+    fn the_sessions_switches_are_the_fragments() {
+        let base = session_config(2, 100);
+        let switched = |name: &str| {
+            let settings = HashMap::from([(name.to_string(), "off".to_string())]);
+            with_settings(base.clone(), &settings).unwrap()
+        };
+        let config = switched("kestrel.enable_runtime_filters");
+        assert!(!enabled(config.options(), "runtime_filters"));
+        assert!(enabled(config.options(), "local_joins"));
+        let rows = |config: &SessionConfig| {
+            config.options().optimizer.hash_join_single_partition_threshold_rows
+        };
+        assert_eq!(rows(&config), 4_000_000);
+        assert!(rows(&switched("kestrel.enable_local_joins")) < 4_000_000);
     }
 }

@@ -18,4 +18,6 @@ pub use decode::{FragmentDecoder, PlanDecoder};
 pub(crate) use run::FragmentRunner;
 
 #[cfg(test)]
+mod parallelism;
+#[cfg(test)]
 mod tests;
