@@ -63,6 +63,8 @@ pub(crate) fn default_cache(limit: usize) -> usize {
     limit / 4
 }
 
+/// A cache has no more than the memory that it is a part of.
+///
 /// # Errors
 /// A usage error: the cache is larger than the memory it is a part of.
 pub(crate) fn check_cache(cache: Option<usize>, limit: usize) -> Result<()> {
