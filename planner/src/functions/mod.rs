@@ -15,6 +15,7 @@ mod datetime;
 mod decimal;
 mod formats;
 mod json;
+mod known;
 mod literal;
 mod math;
 mod nullable;
@@ -39,6 +40,7 @@ pub use formats::{
     ByteaOutput, DateOrder, DateStyle, DateStyleFormat, FORMAT_SETTINGS, IntervalStyle,
     SessionFormats,
 };
+pub use known::{ExactFunction, PlainAggregate};
 pub use literal::narrow_integer_literal;
 pub(crate) use nullable::{sql_held, sql_nullable};
 pub use operators::{postgresql_expr, postgresql_plan, postgresql_syntax};

@@ -43,7 +43,7 @@ const SCALE: i8 = 16;
 
 /// The function.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Avg {
+pub(in crate::functions) struct Avg {
     signature: Signature,
     aliases: Vec<String>,
 }

@@ -17,7 +17,7 @@ use datafusion::{
 
 /// DataFusion's function, passed through.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct MinMax {
+pub(in crate::functions) struct MinMax {
     inner: Arc<AggregateUDF>,
 }
 
@@ -25,6 +25,11 @@ impl MinMax {
     /// Wraps `min` or `max`.
     pub(super) fn new(inner: Arc<AggregateUDF>) -> Self {
         Self { inner }
+    }
+
+    /// Which of the two it is.
+    pub(in crate::functions) fn is_max(&self) -> bool {
+        self.inner.name() == "max"
     }
 }
 

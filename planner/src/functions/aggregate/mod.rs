@@ -10,6 +10,10 @@ mod min_max;
 mod sum;
 mod summand;
 
+pub(super) use avg::Avg;
+pub(super) use min_max::MinMax;
+pub(super) use sum::Sum;
+
 use std::sync::Arc;
 
 use datafusion::{

@@ -42,7 +42,7 @@ use crate::{
 /// called `sum` for something that can be summed up again, which changes the type of ours (the sum
 /// of bigints is a numeric); SQL finds it in any case of letters.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Sum {
+pub(in crate::functions) struct Sum {
     signature: Signature,
     aliases: Vec<String>,
 }

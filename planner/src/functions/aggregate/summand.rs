@@ -39,6 +39,14 @@ pub(super) trait Summand: Debug + Send + Sync + 'static {
         value: <Self::State as ArrowPrimitiveType>::Native,
     ) -> (<Self::State as ArrowPrimitiveType>::Native, bool);
 
+    /// The sum of at most [`BLOCK`] values, where that cannot overflow: then `sum + value` need not
+    /// be checked for each of them. `None`: it could.
+    fn block(
+        _: &[<Self::Input as ArrowPrimitiveType>::Native],
+    ) -> Option<<Self::State as ArrowPrimitiveType>::Native> {
+        None
+    }
+
     /// `sum - value`, and whether it overflowed.
     fn subtract(
         sum: <Self::State as ArrowPrimitiveType>::Native,
@@ -51,6 +59,9 @@ pub(super) trait Summand: Debug + Send + Sync + 'static {
     /// The error of a sum that cannot be held.
     fn overflow() -> ErrorReport;
 }
+
+/// Values that are summed up at a time.
+const BLOCK: usize = 1 << 16;
 
 /// The native type of a summand's sums.
 pub(super) type StateOf<K> = <<K as Summand>::State as ArrowPrimitiveType>::Native;
@@ -69,7 +80,7 @@ pub(super) struct Exact;
 pub(super) struct Floating<T>(std::marker::PhantomData<fn() -> T>);
 
 macro_rules! integer_summands {
-    ($($kind:ty, $input:ty, $state:ty, $wide:ty, $in_range:expr, $overflow:expr;)*) => {$(
+    ($($kind:ty, $input:ty, $state:ty, $wide:ty, $block:expr, $in_range:expr, $overflow:expr;)*) => {$(
         impl Summand for $kind {
             type Input = $input;
             type State = $state;
@@ -82,6 +93,10 @@ macro_rules! integer_summands {
             #[inline(always)]
             fn add(sum: $wide, value: $wide) -> ($wide, bool) {
                 sum.overflowing_add(value)
+            }
+
+            fn block(values: &[<$input as ArrowPrimitiveType>::Native]) -> Option<$wide> {
+                $block(values)
             }
 
             #[inline(always)]
@@ -101,10 +116,21 @@ macro_rules! integer_summands {
 }
 
 integer_summands! {
-    Small<Int16Type>, Int16Type, Int64Type, i64, |_| true, out_of_range("bigint");
-    Small<Int32Type>, Int32Type, Int64Type, i64, |_| true, out_of_range("bigint");
-    Big, Int64Type, Decimal128Type, i128, fits, overflow();
-    Exact, Decimal128Type, Decimal128Type, i128, fits, overflow();
+    Small<Int16Type>, Int16Type, Int64Type, i64, widened, |_| true, out_of_range("bigint");
+    Small<Int32Type>, Int32Type, Int64Type, i64, widened, |_| true, out_of_range("bigint");
+    Big, Int64Type, Decimal128Type, i128, widened, fits, overflow();
+    Exact, Decimal128Type, Decimal128Type, i128, narrow, fits, overflow();
+}
+
+/// The sum of integers in a type that has room for a block of them.
+fn widened<T: Copy, W: From<T> + std::iter::Sum>(values: &[T]) -> Option<W> {
+    Some(values.iter().map(|value| W::from(*value)).sum())
+}
+
+/// The sum of numerics, if all of them are as short as they mostly are.
+fn narrow(values: &[i128]) -> Option<i128> {
+    let wide = values.iter().fold(0, |all, v| all | (v ^ i128::from(*v as i64)));
+    (wide == 0).then(|| values.iter().map(|value| i128::from(*value as i64)).sum())
 }
 
 macro_rules! float_summands {
@@ -194,15 +220,64 @@ pub(super) fn add_all<K: Summand>(
     values: &PrimitiveArray<K::Input>,
     subtract: bool,
 ) -> Result<StateOf<K>> {
-    let step = |(sum, bad): (StateOf<K>, bool), value| {
-        let value = K::widen(value);
-        let (sum, overflowed) = if subtract { K::subtract(sum, value) } else { K::add(sum, value) };
-        (sum, bad | overflowed)
+    let slice = values.values().as_ref();
+    let total = |(sum, bad): (StateOf<K>, bool), (start, end): (usize, usize)| {
+        let run = slice.get(start..end).unwrap_or_default();
+        run.chunks(BLOCK).fold((sum, bad), |(sum, bad), block| {
+            let (sum, overflowed) = match K::block(block) {
+                Some(block) if subtract => K::subtract(sum, block),
+                Some(block) => K::add(sum, block),
+                None => add_each::<K>(sum, block, subtract),
+            };
+            (sum, bad | overflowed)
+        })
     };
     let start = (sum, false);
     let (sum, overflowed) = match arrow::array::Array::nulls(values) {
-        None => values.values().iter().copied().fold(start, step),
-        Some(_) => values.iter().flatten().fold(start, step),
+        None => total(start, (0, slice.len())),
+        Some(nulls) => nulls.valid_slices().fold(start, total),
     };
     if overflowed { Err(to_datafusion(K::overflow())) } else { Ok(sum) }
+}
+
+fn add_each<K: Summand>(
+    sum: StateOf<K>,
+    values: &[<K::Input as ArrowPrimitiveType>::Native],
+    subtract: bool,
+) -> (StateOf<K>, bool) {
+    values.iter().fold((sum, false), |(sum, bad), value| {
+        let value = K::widen(*value);
+        let (sum, overflowed) = if subtract { K::subtract(sum, value) } else { K::add(sum, value) };
+        (sum, bad | overflowed)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Decimal128Array, Int32Array, Int64Array};
+
+    use super::*;
+
+    #[test]
+    fn blocks_add_up_to_what_single_values_do() {
+        let big = i64::MAX - 5;
+        let values: Int64Array = (0..200_000).map(|row| (row % 7 != 0).then_some(big)).collect();
+        let valid = 200_000 - 200_000_i128.div_euclid(7) - 1;
+        let sum = add_all::<Big>(3, &values, false).unwrap();
+        assert_eq!(sum, i128::from(big) * valid + 3);
+        assert_eq!(add_all::<Big>(sum, &values, true).unwrap(), 3);
+        let small = Int32Array::from_value(i32::MIN, 100_000);
+        let sum = add_all::<Small<Int32Type>>(0, &small, false).unwrap();
+        assert_eq!(sum, i64::from(i32::MIN) * 100_000);
+        assert!(add_all::<Small<Int32Type>>(i64::MIN, &small, false).is_err());
+    }
+
+    #[test]
+    fn long_numerics_are_added_one_by_one() {
+        let end = i128::MAX / 4;
+        let values = Decimal128Array::from(vec![Some(end), None, Some(-1), Some(1)]);
+        assert_eq!(add_all::<Exact>(end, &values, false).unwrap(), 2 * end);
+        assert_eq!(add_all::<Exact>(end, &values, true).unwrap(), 0);
+        assert!(add_all::<Exact>(i128::MAX - 5, &values, false).is_err());
+    }
 }

@@ -93,6 +93,11 @@ impl ArithmeticFunction {
         Self { op, signature: Signature::user_defined(Volatility::Immutable) }
     }
 
+    /// Which operator it is.
+    pub(crate) fn operator(&self) -> Arithmetic {
+        self.op
+    }
+
     /// The value for two constants, as literals of any types that the operator takes; `None`: it
     /// depends on the session, or fails (which the query then does when it runs).
     pub(crate) fn of_constants(
