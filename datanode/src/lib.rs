@@ -4,7 +4,7 @@
 //!
 //! 1. [`LocalDatanode`] takes its bytes; `fragment` checks and registers it.
 //! 2. A [`FragmentDecoder`] makes operators of it; scans come from the [`shard`] store.
-//! 3. DataFusion's physical rules decide the parallelism inside the datanode.
+//! 3. DataFusion's physical rules decide the parallelism inside the datanode; our `rules` follow.
 //! 4. It runs; its root sends rows through the [`exchange`] to the fragments, here and elsewhere,
 //!    that receive its motion.
 //! 5. Its report goes back to the coordinator; the end of the query takes what is left of it.
@@ -18,6 +18,7 @@ mod heartbeat;
 mod io_error;
 mod metrics;
 mod pass_through;
+mod rules;
 pub mod service;
 pub mod shard;
 mod turns;

@@ -40,6 +40,7 @@ use super::{
 use crate::{
     error::report as report_of,
     exchange::{ExchangeHub, LocalExchange, MotionSender, Peers},
+    rules,
     shard::kes::KesStore,
     turns::{QueryTurns, Turns, in_turns, with_turns},
 };
@@ -252,15 +253,16 @@ impl Drop for Running {
     }
 }
 
-/// DataFusion's physical rules: they decide the parallelism inside the datanode.
+/// DataFusion's physical rules, which decide the parallelism inside the datanode, and then our own.
 fn optimize(
     plan: Arc<dyn ExecutionPlan>,
     options: &ConfigOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let optimize = |plan| {
-        physical_rules().into_iter().try_fold(plan, |plan, rule| {
+        let plan = physical_rules().into_iter().try_fold(plan, |plan, rule| {
             rule.optimize(plan, options).map_err(|error| error.context(rule.name()))
-        })
+        })?;
+        rules::apply(plan, options)
     };
     optimized(plan, optimize).map_err(report_of)
 }

