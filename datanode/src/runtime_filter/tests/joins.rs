@@ -26,8 +26,7 @@ use datafusion::{
 use kestrel_planner::operators::physical_rules;
 
 use super::{
-    super::{ShardScans, with_runtime_filters},
-    JOIN_TYPES, Plan, Random, column, count, shape,
+    super::with_runtime_filters, JOIN_TYPES, MemoryScans, Plan, Random, column, count, shape,
 };
 use crate::fragment::session_config;
 
@@ -161,7 +160,7 @@ async fn every_join_of_every_type_gives_the_same_rows() {
                 let what = format!("{name}, {join_type} join, {mode:?}, seed {seed}");
                 let plan = || join(scan(&left), scan(&right), join_type, mode);
                 let expected = rows(plan()).await;
-                let filtered = with_runtime_filters(plan(), &ShardScans).unwrap();
+                let filtered = with_runtime_filters(plan(), &MemoryScans).unwrap();
                 assert_eq!(rows(Arc::clone(&filtered)).await, expected, "{what}");
                 if count(&filtered, "KeyFilterExec") == 0 {
                     continue;
@@ -185,7 +184,7 @@ async fn an_empty_build_side_lets_nothing_pass() {
         left.iter().map(|batches| batches.iter().map(|b| b.slice(0, 0)).collect()).collect();
     let right = partitions(["b", "m"], 60, 3, int8, &mut random);
     let plan = join(scan(&left), scan(&right), JoinType::Inner, PartitionMode::CollectLeft);
-    let plan = with_runtime_filters(plan, &ShardScans).unwrap();
+    let plan = with_runtime_filters(plan, &MemoryScans).unwrap();
     assert_eq!(count(&plan, "KeyFilterExec"), 1);
     assert!(rows(Arc::clone(&plan)).await.is_empty());
     assert_eq!(passed(&plan), 0);
@@ -198,7 +197,7 @@ async fn a_plan_that_is_run_anew_does_not_filter() {
     let left = partitions(["a", "n"], 60, 20, int8, &mut random);
     let right = partitions(["b", "m"], 900, 80, int8, &mut random);
     let plan = join(scan(&left), scan(&right), JoinType::Inner, PartitionMode::CollectLeft);
-    let plan = with_runtime_filters(plan, &ShardScans).unwrap();
+    let plan = with_runtime_filters(plan, &MemoryScans).unwrap();
     let first = rows(Arc::clone(&plan)).await;
     assert!(passed(&plan) < 400);
     let again = reset_plan_states(plan).unwrap();
@@ -228,7 +227,7 @@ async fn joins_that_see_nulls_do_not_filter() {
         (JoinType::Inner, NullEquality::NullEqualsNothing, false, 1),
         (JoinType::Inner, NullEquality::NullEqualsNull, false, 0),
     ] {
-        let plan = with_runtime_filters(plan(join_type, nulls, null_aware), &ShardScans).unwrap();
+        let plan = with_runtime_filters(plan(join_type, nulls, null_aware), &MemoryScans).unwrap();
         assert_eq!(count(&plan, "KeyFilterExec"), expected, "{}", shape(&plan));
     }
 }
@@ -318,7 +317,7 @@ async fn queries_give_the_same_rows() {
             };
             let expected = rows(plan().await).await;
             assert!(!expected.is_empty(), "{sql}");
-            let filtered = with_runtime_filters(plan().await, &ShardScans).unwrap();
+            let filtered = with_runtime_filters(plan().await, &MemoryScans).unwrap();
             let shape = shape(&filtered);
             assert_eq!(count(&filtered, "KeyFilterExec") > 0, *has_filter, "{sql}:\n{shape}");
             let found = rows(filtered).await;

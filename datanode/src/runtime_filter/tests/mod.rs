@@ -23,7 +23,25 @@ use datafusion::{
     },
 };
 
+use super::{RuntimeFilter, Scans, filter::KeyFilterExec};
+
 type Plan = Arc<dyn ExecutionPlan>;
+
+/// Tables in memory, whose filters are operators above them.
+struct MemoryScans;
+
+impl Scans for MemoryScans {
+    fn filtered(&self, scan: &Plan, column: usize, filter: &Arc<RuntimeFilter>) -> Option<Plan> {
+        scan.is::<DataSourceExec>().then(|| {
+            let (scan, filter) = (Arc::clone(scan), Arc::clone(filter));
+            Arc::new(KeyFilterExec::new(column, filter, scan)) as _
+        })
+    }
+
+    fn is_selective(&self, scan: &Plan) -> bool {
+        !scan.is::<DataSourceExec>()
+    }
+}
 
 /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators).
 struct Random(u64);

@@ -22,8 +22,8 @@ use datafusion::{
 };
 
 use super::{
-    super::{RuntimeFilter, Scans, ShardScans, with_runtime_filters},
-    JOIN_TYPES, Plan, assert_text, column, count, join, shape, table,
+    super::{RuntimeFilter, Scans, with_runtime_filters},
+    JOIN_TYPES, MemoryScans, Plan, assert_text, column, count, join, shape, table,
 };
 
 /// Tables that are worth a filter, whatever their sizes are.
@@ -31,7 +31,7 @@ struct SelectiveScans;
 
 impl Scans for SelectiveScans {
     fn filtered(&self, scan: &Plan, column: usize, filter: &Arc<RuntimeFilter>) -> Option<Plan> {
-        ShardScans.filtered(scan, column, filter)
+        MemoryScans.filtered(scan, column, filter)
     }
 
     fn is_selective(&self, _: &Plan) -> bool {
@@ -332,7 +332,7 @@ fn large_whole_tables_do_not_filter() {
         Arc::new(join(left, table(&["b0"]), JoinType::Inner, &[(0, 0)], None))
     };
     for selective in [false, true] {
-        let plan = with_runtime_filters(plan(selective), &ShardScans).unwrap();
+        let plan = with_runtime_filters(plan(selective), &MemoryScans).unwrap();
         let filters = count(&plan, "KeyFilterExec");
         assert_eq!(filters, usize::from(selective), "{}", shape(&plan));
     }
