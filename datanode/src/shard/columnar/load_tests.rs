@@ -3,11 +3,18 @@
 use std::{collections::HashMap, fs, sync::Arc};
 
 use arrow::{
-    array::{Array, AsArray},
+    array::{
+        Array, ArrayRef, AsArray, Decimal128Array, Int32Array, Int64Array, RecordBatch,
+        StringViewArray,
+    },
     datatypes::{DataType, Field, Int64Type, Schema, SchemaRef},
 };
 use datafusion::common::ScalarValue;
-use kestrel_planner::{catalog::MISSING_VALUE_METADATA, codec::encode_value, operators::ShardScan};
+use kestrel_planner::{
+    catalog::{MISSING_VALUE_METADATA, SqlType},
+    codec::encode_value,
+    operators::ShardScan,
+};
 use kestrel_proto::{DropSegments, Result, SqlState, message::SegmentRef};
 
 use super::{
@@ -241,5 +248,46 @@ async fn row_groups_of_the_usual_size() {
         }
         assert!(matches!(chunks[0].values(), Values::U32 { .. } | Values::U16 { .. }));
         assert_eq!(chunks[1].zones().map(<[_]>::len), Some(rows.div_ceil(8192)));
+    }
+}
+
+/// Values that a dictionary is given up for, with differences that 64 bits do not hold.
+#[tokio::test]
+async fn integers_and_strings_without_dictionaries_survive() {
+    const ROWS: i64 = 40_000;
+    let fixture = Fixture::new(ColumnarSettings::default());
+    let types = [SqlType::BigInt, SqlType::Integer, SqlType::Numeric(18, 2), SqlType::Text];
+    let fields: Vec<_> = types.iter().map(|t| t.field(&t.to_string(), true)).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let wide = |row: i64| match row % 4 {
+        0 => i64::MIN + row,
+        1 => i64::MAX - row,
+        _ => row.wrapping_mul(0x5851_f42d_4c95_7f2d),
+    };
+    let some = |row: i64| (row % 5 > 0).then_some(row);
+    let digits = 10_i128.pow(18) - 1;
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new((0..ROWS).map(some).map(|row| row.map(wide)).collect::<Int64Array>()),
+        Arc::new((0..ROWS).map(|row| wide(row) as i32).collect::<Int32Array>()),
+        Arc::new(
+            (0..ROWS)
+                .map(|row| if row % 2 == 0 { digits } else { -digits } + i128::from(row % 2 * row))
+                .collect::<Decimal128Array>()
+                .with_precision_and_scale(18, 2)
+                .unwrap(),
+        ),
+        Arc::new(
+            (0..ROWS)
+                .map(|row| some(row).map(|row| "é".repeat((row % 19) as usize) + &row.to_string()))
+                .collect::<StringViewArray>(),
+        ),
+    ];
+    let rows = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+    let segments =
+        write(&fixture.store, &target(&schema, 1), vec![Ok(rows.clone())]).await.unwrap();
+    let reading = Reading::of(&fixture.store.state, &scan(&schema, &segments)).await.unwrap();
+    let chunks = reading.chunks(0, &[0, 1, 2, 3]).await.unwrap();
+    for (chunk, column) in chunks.iter().zip(rows.columns()) {
+        assert_eq!(&chunk.slice(0..ROWS as usize), column);
     }
 }

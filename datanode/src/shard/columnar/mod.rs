@@ -15,6 +15,7 @@
 mod bounds;
 mod cache;
 mod chunk;
+mod encoding;
 mod files;
 mod footer;
 mod interval;

@@ -5,7 +5,7 @@ use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, sync::Arc};
 
 use bytes::Bytes;
 use kestrel_proto::{ErrorReport, Result, TableId, message::SegmentRef};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
+use parquet::file::metadata::ParquetMetaDataReader;
 
 use super::{
     files,
@@ -62,9 +62,7 @@ impl SegmentFile {
 
     /// Reads the footer, and keeps it in the cache.
     pub(super) fn read_footer(&self, file: &File) -> Result<Arc<Footer>> {
-        // With the page index: it is small beside the footer, and is then cached with it.
         let footer = ParquetMetaDataReader::new()
-            .with_page_index_policy(PageIndexPolicy::Optional)
             .parse_and_finish(file)
             .and_then(Footer::new)
             .map_err(|e| self.corrupted("damaged").detail(format!("{e}.")))?;

@@ -15,20 +15,14 @@ use kestrel_proto::{
     ErrorReport, Result, batch_bytes,
     message::{SegmentKind, SegmentRef},
 };
-use parquet::{
-    arrow::ArrowWriter,
-    basic,
-    errors::ParquetError,
-    file::properties::{EnabledStatistics, WriterProperties},
-    schema::types::ColumnPath,
-};
+use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
+    encoding,
     files::{self, SegmentName, TEMPORARY},
-    footer, layout,
-    settings::Compression,
+    layout,
     store::{StoreState, died},
     summary::SummaryWriter,
 };
@@ -185,34 +179,12 @@ impl SegmentWriter {
             let writer = ArrowWriter::try_new(
                 ChecksumFile { file: created, checksum: 0, length: 0 },
                 Arc::clone(&self.file_schema),
-                Some(self.properties()),
+                Some(encoding::properties(&self.store.settings, &self.target)),
             )
             .map_err(|e| write_error(&temporary, e))?;
             let summary = SummaryWriter::new(&self.target.schema, &self.target.column_ids);
             return Ok(OpenSegment { writer, temporary, file, rows: 0, bytes: 0, summary });
         }
-    }
-
-    fn properties(&self) -> WriterProperties {
-        let settings = &self.store.settings;
-        let compression = match settings.compression {
-            Compression::None => basic::Compression::UNCOMPRESSED,
-            Compression::Lz4 => basic::Compression::LZ4_RAW,
-        };
-        let mut properties = WriterProperties::builder()
-            .set_compression(compression)
-            .set_max_row_group_row_count(Some(settings.row_group_rows.max(1)))
-            .set_statistics_enabled(EnabledStatistics::Page)
-            .set_key_value_metadata(Some(footer::entries(&self.target, &self.target.schema)));
-        for field in self.target.schema.fields() {
-            // The order of the encoded bytes is not that of intervals.
-            if layout::is_interval(field.data_type()) {
-                let column = ColumnPath::new(vec![field.name().clone()]);
-                properties =
-                    properties.set_column_statistics_enabled(column, EnabledStatistics::None);
-            }
-        }
-        properties.build()
     }
 
     /// Makes the growing file a segment.
