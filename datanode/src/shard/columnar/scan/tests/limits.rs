@@ -1,6 +1,5 @@
 //! No more rows than are wanted, from all execution partitions together.
 
-use datafusion::physical_plan::ExecutionPlan;
 use kestrel_planner::operators::{ShardScan, ShardStore};
 
 use super::table::{Cut, Table, random_rows, rows_of};

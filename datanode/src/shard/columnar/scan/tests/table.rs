@@ -21,7 +21,7 @@ use kestrel_proto::{DatanodeId, Result, TableId, TransactionId, message::Segment
 
 use crate::{
     error::report,
-    shard::columnar::{ColumnarSettings, ColumnarStore},
+    shard::columnar::{ColumnarSettings, ColumnarStore, tests::memory},
 };
 
 /// A table in a store of its own. Its first column, `id`, numbers its rows.
@@ -51,7 +51,7 @@ impl Table {
             min_split_bytes: 1,
             ..Default::default()
         };
-        let store = ColumnarStore::new(DatanodeId(1), dir.path(), settings);
+        let store = ColumnarStore::new(DatanodeId(1), dir.path(), settings, &memory());
         let schema = rows.schema();
         let target = SegmentTarget {
             transaction: TransactionId(1),
