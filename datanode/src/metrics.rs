@@ -28,7 +28,7 @@ pub(crate) fn families(datanode: &str, numbers: &Numbers) -> Vec<Family> {
     let here = ("datanode", datanode);
     let counter = |name, help, value| Family::counter(name, help).with(&[here], value);
     let gauge = |name, help, value| Family::gauge(name, help).with(&[here], value);
-    let Numbers { exchange, store, .. } = numbers;
+    let exchange = &numbers.exchange;
     let mut families = vec![
         Family::counter("kestrel_fragments_total", "Fragments that have ended.")
             .with(&[here, ("outcome", "finished")], numbers.finished_fragments)
@@ -56,6 +56,24 @@ pub(crate) fn families(datanode: &str, numbers: &Numbers) -> Vec<Family> {
             "Bytes reserved by the queries of the datanodes of the process.",
             numbers.reserved_bytes,
         ),
+    ];
+    families.extend(of_store(here, &numbers.store));
+    families.extend(numbers.kes.iter().flat_map(|kes| of_database(here, kes)));
+    if let MemoryLimit::Finite(limit_bytes) = numbers.memory_limit {
+        families.push(gauge(
+            "kestrel_memory_limit_bytes",
+            "Bytes that the queries of the datanodes of the process may reserve.",
+            limit_bytes as u64,
+        ));
+    }
+    families
+}
+
+/// What the segments of a columnar shard cost.
+fn of_store(here: (&str, &str), store: &ColumnarCounters) -> Vec<Family> {
+    let counter = |name, help, value| Family::counter(name, help).with(&[here], value);
+    let gauge = |name, help, value| Family::gauge(name, help).with(&[here], value);
+    vec![
         counter(
             "kestrel_segment_files_written_total",
             "Segment files that were written.",
@@ -101,16 +119,7 @@ pub(crate) fn families(datanode: &str, numbers: &Numbers) -> Vec<Family> {
             "Bytes of the cached columns of row groups.",
             store.column_bytes,
         ),
-    ];
-    families.extend(numbers.kes.iter().flat_map(|kes| of_database(here, kes)));
-    if let MemoryLimit::Finite(limit_bytes) = numbers.memory_limit {
-        families.push(gauge(
-            "kestrel_memory_limit_bytes",
-            "Bytes that the queries of the datanodes of the process may reserve.",
-            limit_bytes as u64,
-        ));
-    }
-    families
+    ]
 }
 
 /// Of a shard that a database holds.

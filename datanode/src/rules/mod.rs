@@ -23,8 +23,11 @@ use crate::runtime_filter::{ShardScans, with_runtime_filters};
 /// A rule, and the setting that switches it (`kestrel.enable_<name>`).
 struct Rule {
     name: &'static str,
-    apply: fn(Arc<dyn ExecutionPlan>, FindScan) -> Result<Arc<dyn ExecutionPlan>>,
+    apply: Apply,
 }
+
+/// Gives the plan that comes in a plan's place.
+type Apply = fn(Arc<dyn ExecutionPlan>, FindScan) -> Result<Arc<dyn ExecutionPlan>>;
 
 /// In the order in which they are applied: what an aggregate takes over is not there for the next.
 const RULES: &[Rule] = &[

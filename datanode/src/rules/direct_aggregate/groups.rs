@@ -185,7 +185,10 @@ mod tests {
     fn too_many_groups_are_refused_and_leave_nothing() {
         let mut table = GroupTable::new(1);
         let most: Vec<u32> = (0..MAX_GROUPS as u32 - 1).collect();
-        assert_eq!(ids(&mut table, &[most.clone()]).map(|ids| ids.len()), Ok(MAX_GROUPS - 1));
+        assert_eq!(
+            ids(&mut table, std::slice::from_ref(&most)).map(|ids| ids.len()),
+            Ok(MAX_GROUPS - 1)
+        );
         assert_eq!(ids(&mut table, &[vec![5000, 5001]]), Err(Full::Groups));
         assert_eq!(table.len(), MAX_GROUPS - 1);
         assert_eq!(ids(&mut table, &[vec![5001]]), Ok(vec![MAX_GROUPS as u16 - 1]));

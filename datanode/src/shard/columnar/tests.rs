@@ -382,7 +382,7 @@ async fn row_groups_are_pruned_and_limits_end_early() {
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 10);
     let metrics = find(&plan, "ColumnarScanExec").metrics().unwrap();
     let count = |name| metrics.sum_by_name(name).map(|value| value.as_usize());
-    assert_eq!(count("output_rows"), Some(10));
+    assert_eq!(metrics.output_rows(), Some(10));
     assert_eq!(count("pieces_pruned"), Some(6), "all of 7 but the last");
 
     let limited = ShardScan { fetch: Some(5), ..scan(&schema, &segments) };

@@ -243,9 +243,7 @@ async fn an_error_is_told_to_all_and_not_kept() {
     let (held, before) = held();
     let (first, report) = (Arc::clone(&fixture), failure.clone());
     let first =
-        tokio::spawn(
-            async move { first.get(&[1], move || before().and_then(|()| Err(report))).await },
-        );
+        tokio::spawn(async move { first.get(&[1], move || before().and(Err(report))).await });
     held.begun.recv().unwrap();
     let second = Arc::clone(&fixture);
     let second = tokio::spawn(async move { second.get(&[1], || Ok(())).await });

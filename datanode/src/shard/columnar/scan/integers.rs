@@ -89,7 +89,7 @@ pub(super) fn is_integer(data_type: &DataType) -> bool {
 impl IntegerTest {
     /// `value operator constant`; `None`: it is no comparison.
     pub(super) fn of(operator: Operator, constant: i64) -> Option<Self> {
-        const NOTHING: RangeInclusive<i64> = 1..=0;
+        const NOTHING: RangeInclusive<i64> = RangeInclusive::new(1, 0);
         let below = constant.checked_sub(1).map_or(NOTHING, |max| i64::MIN..=max);
         let above = constant.checked_add(1).map_or(NOTHING, |min| min..=i64::MAX);
         match operator {

@@ -251,7 +251,7 @@ mod tests {
                 selection.reset(rows);
                 let mut expected: Vec<u32> = (0..rows as u32).collect();
                 for round in 0..4 {
-                    let passes = |at: u32| (at * 31 + round) % 97 % keeps_one_in == 0;
+                    let passes = |at: u32| ((at * 31 + round) % 97).is_multiple_of(keeps_one_in);
                     let aligned = match selection.positions() {
                         Some(positions) => positions.to_vec(),
                         None => (0..rows as u32).collect(),
