@@ -24,7 +24,7 @@ use super::{
     load::Piece,
     settings::Compression,
     store::StoreState,
-    summary,
+    summary::Summaries,
     table::TableOfScan,
     tests::{Fixture, every_type, rows_of, scan, target, write},
 };
@@ -164,8 +164,11 @@ async fn columns_follow_their_ids() {
     let wide = reading.bounds(0, 1).unwrap();
     assert_eq!((wide.min, wide.max), (ScalarValue::Int64(Some(-9)), ScalarValue::Int64(Some(-1))));
     // By id, whatever the name is.
-    assert_eq!(summary::bounds(&segments, 1), Some((-9, -1)));
-    assert_eq!((summary::bounds(&segments, 3), summary::bounds(&segments, 4)), (None, None));
+    assert_eq!(Summaries::of(&segments).bounds(1), Some((-9, -1)));
+    assert_eq!(
+        (Summaries::of(&segments).bounds(3), Summaries::of(&segments).bounds(4)),
+        (None, None)
+    );
 }
 
 #[tokio::test]
@@ -188,7 +191,7 @@ async fn footers_and_the_catalog_know_bounds() {
             assert!(value.is_null() || inside, "{field}: {value} is not within {found:?}");
         }
     }
-    let bounds = |id| summary::bounds(&segments, id);
+    let bounds = |id| Summaries::of(&segments).bounds(id);
     // c0, c1, c6 (numeric(15,2), unscaled), c13 (time); and numeric(38,10), boolean, text.
     assert_eq!((bounds(1), bounds(2)), (Some((0, 599)), Some((1, 599))));
     assert_eq!((bounds(7), bounds(14)), (Some((101, 599 * 101)), Some((1, 599))));

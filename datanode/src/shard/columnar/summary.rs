@@ -1,6 +1,6 @@
 //! What is known of a segment's values without its file: the catalog keeps it with the segment.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, new_empty_array},
@@ -108,28 +108,67 @@ impl SummaryWriter {
     }
 }
 
-/// How many different strings a column has in these segments, at most. `None`: not known of every
-/// segment, or too many in one.
-pub(crate) fn distinct_strings(segments: &[SegmentRef], column_id: u32) -> Option<usize> {
-    let mut distinct = 0;
-    for segment in segments {
-        let summary = ZoneSummary::decode(segment.zone_summary.as_ref()).ok()?;
-        let column = summary.columns.iter().find(|column| column.column_id == column_id)?;
-        distinct += column.distinct? as usize;
-    }
-    Some(distinct)
+/// What the summaries of some segments say of their columns together.
+#[derive(Debug, Default)]
+pub(crate) struct Summaries {
+    /// By column id; of columns that every segment has a summary of.
+    columns: HashMap<u32, Summary>,
 }
 
-/// Least and greatest value of a column in these segments, as chunks have them: decimals unscaled.
-/// `None`: not known of every segment, or there is no value.
-pub(crate) fn bounds(segments: &[SegmentRef], column_id: u32) -> Option<(i64, i64)> {
-    let mut bounds = (i64::MAX, i64::MIN);
-    for segment in segments {
-        let summary = ZoneSummary::decode(segment.zone_summary.as_ref()).ok()?;
-        let column = summary.columns.iter().find(|column| column.column_id == column_id)?;
-        bounds = (bounds.0.min(column.min), bounds.1.max(column.max));
+#[derive(Debug)]
+struct Summary {
+    min: i64,
+    max: i64,
+    distinct: Option<usize>,
+}
+
+impl Summaries {
+    /// Reads all summaries. One that cannot be read tells nothing of any column.
+    pub(crate) fn of<'a>(segments: impl IntoIterator<Item = &'a SegmentRef>) -> Self {
+        let mut together: Option<HashMap<u32, Summary>> = None;
+        for segment in segments {
+            let Ok(summary) = ZoneSummary::decode(segment.zone_summary.as_ref()) else {
+                return Self::default();
+            };
+            let columns = summary.columns.into_iter();
+            let columns = columns.map(|column| (column.column_id, Summary::of(&column)));
+            let mut columns: HashMap<_, _> = columns.collect();
+            if let Some(before) = together {
+                columns.retain(|id, column| {
+                    before.get(id).map(|before| column.merge(before)).is_some()
+                });
+            }
+            together = Some(columns);
+        }
+        Self { columns: together.unwrap_or_default() }
     }
-    (bounds.0 <= bounds.1).then_some(bounds)
+
+    /// Least and greatest value of a column, as chunks have them: decimals unscaled. `None`: not
+    /// known, or there is no value.
+    pub(crate) fn bounds(&self, column_id: u32) -> Option<(i64, i64)> {
+        let column = self.columns.get(&column_id)?;
+        (column.min <= column.max).then_some((column.min, column.max))
+    }
+
+    /// How many different strings a column has, at most. `None`: not known, or too many in one
+    /// segment.
+    pub(crate) fn distinct_strings(&self, column_id: u32) -> Option<usize> {
+        self.columns.get(&column_id)?.distinct
+    }
+}
+
+impl Summary {
+    fn of(column: &ColumnSummary) -> Self {
+        let distinct = column.distinct.map(|distinct| distinct as usize);
+        Self { min: column.min, max: column.max, distinct }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        let distinct = self.distinct.zip(other.distinct);
+        self.distinct = distinct.map(|(one, other)| one.saturating_add(other));
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +181,10 @@ mod tests {
     };
 
     use super::*;
+
+    fn bounds(segments: &[SegmentRef], column_id: u32) -> Option<(i64, i64)> {
+        Summaries::of(segments).bounds(column_id)
+    }
 
     /// A segment of one column with id 7 that is written in these batches.
     fn segment(batches: Vec<ArrayRef>) -> SegmentRef {
@@ -204,9 +247,8 @@ mod tests {
             let strings = (from..to).map(|n| (n % 7 > 0).then(|| n.to_string()));
             Arc::new(strings.collect::<StringViewArray>())
         };
-        let of = |segments: &[&SegmentRef]| {
-            distinct_strings(&segments.iter().map(|s| (*s).clone()).collect::<Vec<_>>(), 7)
-        };
+        let of =
+            |segments: &[&SegmentRef]| Summaries::of(segments.iter().copied()).distinct_strings(7);
         let few = segment(vec![strings(0, 14), strings(1, 15)]);
         let most = segment(vec![strings(0, 299)]);
         let many = segment(vec![strings(0, 200), strings(200, 400)]);

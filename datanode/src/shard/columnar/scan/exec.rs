@@ -28,7 +28,7 @@ use super::{
     partition::{Partition, ScanMetrics},
     spec::ScanSpec,
 };
-use crate::{runtime_filter::RuntimeFilter, shard::columnar::summary};
+use crate::{runtime_filter::RuntimeFilter, shard::columnar::summary::Summaries};
 
 /// Reads the segments of a table, all its execution partitions together: each takes the next rows
 /// that nobody has, so that each may finish alone.
@@ -75,19 +75,13 @@ impl ColumnarScanExec {
     /// Least and greatest value that an output column can have, in the domain of integers: dates
     /// and timestamps by their values, decimals unscaled. `None`: unknown.
     pub(crate) fn value_bounds(&self, column: usize) -> Option<(i64, i64)> {
-        let column = self.spec.output.get(column)?.column;
-        let id = *self.spec.table.column_ids.get(column)?;
-        let segments: Vec<_> = self.spec.segments.iter().map(|s| s.as_ref().clone()).collect();
-        summary::bounds(&segments, id)
+        self.spec.known(column, Summaries::bounds)
     }
 
     /// Whether an output column has so few different strings that each finds a place in a codebook.
     pub(crate) fn has_few_strings(&self, column: usize) -> bool {
-        let column = self.spec.output.get(column).map(|output| output.column);
-        let id = column.and_then(|column| self.spec.table.column_ids.get(column));
-        let segments: Vec<_> = self.spec.segments.iter().map(|s| s.as_ref().clone()).collect();
-        id.and_then(|id| summary::distinct_strings(&segments, *id))
-            .is_some_and(|distinct| distinct <= usize::from(u16::MAX))
+        let distinct = self.spec.known(column, Summaries::distinct_strings);
+        distinct.is_some_and(|distinct| distinct <= usize::from(u16::MAX))
     }
 
     /// A copy whose output has, in the place of these columns, what they are in memory, and of each

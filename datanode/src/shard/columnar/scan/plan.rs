@@ -41,6 +41,7 @@ pub(in crate::shard::columnar) fn plan(
         store: Arc::clone(store),
         partitions: partitions(&scan.segments, &store.settings),
         segments: scan.segments.iter().cloned().map(Arc::new).collect(),
+        summaries: Arc::default(),
         output: output.collect(),
         schema,
         filters: scan.filters.clone(),

@@ -1,6 +1,6 @@
 //! What a scan reads.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     runtime_filter::RuntimeFilter,
-    shard::columnar::{store::StoreState, table::TableOfScan},
+    shard::columnar::{store::StoreState, summary::Summaries, table::TableOfScan},
 };
 
 /// A scan, as all its execution partitions see it.
@@ -23,6 +23,8 @@ pub(super) struct ScanSpec {
     pub(super) table: TableOfScan,
     /// At least one.
     pub(super) segments: Vec<Arc<SegmentRef>>,
+    /// What is known of their columns: read when it is first asked for, and once for all copies.
+    pub(super) summaries: Arc<OnceLock<Summaries>>,
     pub(super) output: Vec<OutputColumn>,
     /// Of the output.
     pub(super) schema: SchemaRef,
@@ -65,6 +67,7 @@ impl ScanSpec {
             store: Arc::clone(&self.store),
             table: self.table.clone(),
             segments: self.segments.clone(),
+            summaries: Arc::clone(&self.summaries),
             output,
             schema,
             filters: self.filters.clone(),
@@ -75,6 +78,18 @@ impl ScanSpec {
             estimated_rows: self.estimated_rows,
             estimated_bytes: self.estimated_bytes,
         }
+    }
+
+    /// What is known of a column of the output; `None`: nothing.
+    pub(super) fn known<T>(
+        &self,
+        column: usize,
+        of: impl FnOnce(&Summaries, u32) -> Option<T>,
+    ) -> Option<T> {
+        let column = self.output.get(column)?.column;
+        let id = *self.table.column_ids.get(column)?;
+        let read = || Summaries::of(self.segments.iter().map(AsRef::as_ref));
+        of(self.summaries.get_or_init(read), id)
     }
 
     fn conjuncts_of(&self, runtime_filters: &[(usize, Arc<RuntimeFilter>)]) -> Conjuncts {
