@@ -1,4 +1,4 @@
-//! Drops rows that cannot join: of a scan that does not do it itself, and of groups.
+//! Drops groups that cannot join. (Scans drop such rows themselves.)
 //!
 //! A scan drops rows once the keys are there, so that an aggregate above it may have seen only a part
 //! of the rows of a group that cannot join. What it computes of them is wrong, and must not reach
