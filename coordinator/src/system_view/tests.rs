@@ -1,7 +1,8 @@
 //! The system views over a small schema.
 
 use std::{
-    sync::{Arc, LazyLock},
+    collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -210,15 +211,18 @@ pub(super) fn context() -> Arc<SystemViewContext> {
     context_of(catalog())
 }
 
-fn session() -> SessionFacts {
-    let setting = |name: &str, value: &str| SettingFacts {
+fn setting(name: &str, value: &str) -> SettingFacts {
+    SettingFacts {
         name: name.into(),
         value: value.into(),
         setting: value.into(),
         reset_value: value.into(),
         boot_value: value.into(),
         ..SettingFacts::default()
-    };
+    }
+}
+
+fn session() -> SessionFacts {
     SessionFacts {
         backend_pid: 42,
         user: "kestrel".into(),
@@ -226,7 +230,6 @@ fn session() -> SessionFacts {
         database: "kestrel".into(),
         application_name: "psql".into(),
         search_path: vec!["public".into()],
-        settings: vec![setting("server_version_num", "150000"), setting("TimeZone", "UTC")],
         server_version: "15.0 (Kestrel 0.1.0)".into(),
         query: "SELECT 1".into(),
         ..SessionFacts::default()
@@ -236,8 +239,10 @@ fn session() -> SessionFacts {
 fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
     let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     let mut context = SystemViewContext::new(Arc::new(catalog), session(), now);
-    context.datanode_states.insert(1, "down".into());
-    context.in_doubt.push(InDoubt {
+    let settings = vec![setting("server_version_num", "150000"), setting("TimeZone", "UTC")];
+    context.settings = lazy(move || settings);
+    context.datanode_states = lazy(|| BTreeMap::from([(1, "down")]));
+    let in_doubt = InDoubt {
         datanode: DatanodeId(1),
         prepared: PreparedTransaction {
             transaction: TransactionId(77),
@@ -245,8 +250,9 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
             age: Duration::from_secs(2),
         },
         is_decided: true,
-    });
-    context.activities.push(Activity {
+    };
+    context.in_doubt = lazy(move || vec![in_doubt]);
+    let activity = Activity {
         process_id: 42,
         user: "kestrel".into(),
         application_name: "psql".into(),
@@ -257,14 +263,15 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         state_change: now,
         state: ActivityState::Active,
         query: "SELECT 1".into(),
-    });
+    };
+    context.activities = lazy(move || vec![activity]);
     let lock =
         |tag, process_id, mode, waiting_since| LockFacts { tag, process_id, mode, waiting_since };
     let locks = vec![
         lock(LockTag::Table(16386), 41, LockMode::Share, None),
         lock(LockTag::Ddl, 42, LockMode::Exclusive, Some(now)),
     ];
-    context.locks = LazyLock::new(Box::new(move || locks));
+    context.locks = lazy(move || locks);
     context.cursors.push(CursorFacts {
         name: "c".into(),
         statement: "DECLARE c CURSOR FOR SELECT 1".into(),
@@ -273,13 +280,14 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         is_scrollable: true,
         created_at: now,
     });
-    context.prepared_statements.push(PreparedFacts {
+    let prepared = PreparedFacts {
         name: "p".into(),
         statement: "PREPARE p AS SELECT $1 + 1.5, $2".into(),
         prepared_at: now,
         parameter_types: vec![SqlType::Numeric(38, 10), SqlType::Text],
         from_sql: true,
-    });
+    };
+    context.prepared_statements = lazy(move || vec![prepared]);
     let query = QueryRecord {
         id: QueryId(Uuid::nil()),
         session_pid: 43,
@@ -293,7 +301,7 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         bytes_moved: 16,
         text: "SELECT 1".into(),
     };
-    context.queries = LazyLock::new(Box::new(move || vec![query]));
+    context.queries = lazy(move || vec![query]);
     Arc::new(context)
 }
 

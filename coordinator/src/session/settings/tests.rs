@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::{
     FORMAT_SETTINGS, OF_TRANSACTION, PARAMETERS, RULES, Settings, find,
-    list::{Effect, read_line},
-    settings, startup,
+    list::{Effect, read_line, settings},
+    startup,
 };
 
 const DOCUMENTATION: &str = include_str!("../../../../docs/settings.md");
@@ -33,6 +33,10 @@ fn the_table_is_read_and_sorted() {
         };
         assert_eq!(default.as_deref(), Ok(setting.default), "{}", setting.name);
     }
+    for setting in settings() {
+        assert_eq!(find(&setting.name.to_uppercase()), Some(setting));
+    }
+    assert_eq!((find(""), find("zz"), find("work_me")), (None, None, None));
     for (own, from) in OF_TRANSACTION {
         assert!(find(own).is_some() && find(from).is_some(), "{own}");
     }
