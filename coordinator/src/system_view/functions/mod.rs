@@ -60,7 +60,7 @@ const FUNCTIONS: &[&[Function]] = &[
 ];
 
 /// The functions, for a statement of this context.
-pub struct SystemFunctions(pub Arc<SystemViewContext>);
+pub struct SystemFunctions(pub(crate) Arc<SystemViewContext>);
 
 impl SessionFunctions for SystemFunctions {
     fn function(&self, name: &str) -> Option<Arc<ScalarUDF>> {
