@@ -367,7 +367,7 @@ fn slice_zero_state(memory: &QueryMemory, data: &Path) -> Result<Arc<SessionStat
         .map_err(kestrel_planner::error::report)?;
     let mut config = SessionConfig::new().with_target_partitions(1);
     config.options_mut().optimizer.join_reordering = false;
-    // Without functions: slice 0 has its own in it, and each query has a copy of all there are.
+    // Without functions: a plan has its own in it, and every query would copy all of these.
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

@@ -120,3 +120,31 @@ pub fn check_unchanged(described: Option<&[OutputField]>, fields: &[OutputField]
             .routine("RevalidateCachedQuery")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_has_them_as_they_were() {
+        let prepared = || PreparedStatement {
+            statement: None,
+            sql: "SELECT 1".into(),
+            description: Description::default(),
+            declared: Vec::new(),
+            prepared_at: DateTime::UNIX_EPOCH,
+            from_sql: true,
+        };
+        let names = |statements: &PreparedStatements<String>| -> String {
+            statements.iter().map(|(name, _)| name).collect()
+        };
+        let mut statements = PreparedStatements::default();
+        statements.insert("a", prepared()).unwrap();
+        let before = statements.clone();
+        statements.insert("b", prepared()).unwrap();
+        assert_eq!((statements.remove("a"), statements.remove("a")), (true, false));
+        assert_eq!([names(&before), names(&statements)], ["a", "b"]);
+        statements.clear();
+        assert_eq!([names(&before), names(&statements)], ["a", ""]);
+    }
+}

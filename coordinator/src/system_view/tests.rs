@@ -12,6 +12,7 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 use chrono::DateTime;
+use kestrel_planner::bind::SessionFunctions;
 use kestrel_planner::catalog::{
     Catalog, CatalogChange, CheckDef, ColumnDef, DATABASE_OID, DatanodeDef, DefaultAclDef,
     Distribution, KeyDef, NamedRelation, ObjectKind, RoleDef, RoleSettings, SchemaDef, Segment,
@@ -303,6 +304,18 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
     };
     context.queries = lazy(move || vec![query]);
     Arc::new(context)
+}
+
+#[test]
+fn a_function_is_the_same_however_often_a_statement_names_it() {
+    let [one, other] = [context(), context()].map(functions::SystemFunctions);
+    for name in functions::function_names() {
+        let function = one.function(name);
+        assert_eq!(function.as_ref().map(|function| function.name()), Some(name));
+        assert_eq!(function, one.function(name), "{name}");
+        assert_ne!(function, other.function(name), "{name}");
+    }
+    assert_eq!(one.function("VERSION"), None);
 }
 
 /// The rows as psql prints them, NULL as `~`.
