@@ -1,7 +1,11 @@
 //! From a fragment's bytes to its report.
 
 use std::{
-    any::Any, collections::HashMap, future::pending, panic::AssertUnwindSafe, sync::Arc,
+    any::Any,
+    collections::HashMap,
+    future::pending,
+    panic::AssertUnwindSafe,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -9,6 +13,7 @@ use bytes::Bytes;
 use datafusion::{
     config::ConfigOptions,
     execution::{TaskContext, memory_pool::MemoryPool, runtime_env::RuntimeEnv},
+    physical_optimizer::PhysicalOptimizerRule,
     physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream},
     prelude::SessionConfig,
 };
@@ -274,8 +279,10 @@ pub(super) fn optimize(
     plan: Arc<dyn ExecutionPlan>,
     options: &ConfigOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    static RULES: LazyLock<Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>> =
+        LazyLock::new(physical_rules);
     let optimize = |plan| {
-        let plan = physical_rules().into_iter().try_fold(plan, |plan, rule| {
+        let plan = RULES.iter().try_fold(plan, |plan, rule| {
             rule.optimize(plan, options).map_err(|error| error.context(rule.name()))
         })?;
         rules::apply(plan, options)
