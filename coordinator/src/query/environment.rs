@@ -32,7 +32,7 @@ pub struct Cluster {
     /// Known on both sides.
     pub functions: Arc<FunctionRegistry>,
     /// Runs slice 0: one partition, the coordinator's memory pool.
-    pub state: SessionState,
+    pub state: Arc<SessionState>,
     /// That pool, and what each query has of it.
     pub memory: QueryMemory,
     /// The runtime that queries run on; not the one that answers clients.
@@ -171,7 +171,7 @@ mod tests {
         let cluster = Cluster {
             datanodes: Vec::new(),
             functions: FunctionRegistry::new(),
-            state: SessionStateBuilder::new().build(),
+            state: Arc::new(SessionStateBuilder::new().build()),
             memory: QueryMemory::new(1 << 20),
             runtime: Handle::current(),
             epoch: 1,
