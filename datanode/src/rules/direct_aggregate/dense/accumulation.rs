@@ -71,10 +71,10 @@ impl Accumulation {
             return Err(unexpected("other keys"));
         }
         self.places.count(places);
-        for (nulls, (columns, mask)) in columns.nulls.iter().zip(&mut self.masks).enumerate() {
+        for (nulls, (valid, mask)) in columns.nulls.iter().zip(&mut self.masks).enumerate() {
             mask.clear();
-            if let Some(columns) = columns {
-                mask.extend(valid_bits(columns, from, rows));
+            if let Some(valid) = valid {
+                mask.extend(valid_bits(valid, from, rows));
                 self.places.count_missing(nulls, places, mask);
             }
         }

@@ -12,7 +12,13 @@ use super::places::Places;
 pub(super) struct Held {
     pub(super) places: Places,
     /// Goes when the places do.
-    pub(super) memory: MemoryReservation,
+    _memory: MemoryReservation,
+}
+
+impl Held {
+    pub(super) fn new(places: Places, memory: MemoryReservation) -> Self {
+        Self { places, _memory: memory }
+    }
 }
 
 /// One run of an aggregate by all its execution partitions. None waits for another: who is done leaves

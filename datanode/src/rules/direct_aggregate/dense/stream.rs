@@ -59,8 +59,8 @@ impl DenseRun {
         schema: SchemaRef,
     ) -> SendableRecordBatchStream {
         let states = self.finish.as_ref().map_or(&schema, |finish| &finish.states);
-        let run = (self, Arc::clone(states));
-        let groups = stream::try_unfold(run, |(mut run, states)| async move {
+        let states = Arc::clone(states);
+        let groups = stream::try_unfold((self, states), |(mut run, states)| async move {
             let groups = run.next(&states).await?;
             Ok(groups.map(|groups| (groups, (run, states))))
         });
@@ -123,7 +123,7 @@ impl DenseRun {
         let stage = std::mem::replace(&mut self.stage, Stage::Done);
         if let Stage::Adding(accumulation) = stage {
             let memory = self.work.memory.take();
-            self.leave(Some(Held { places: accumulation.into_places(), memory }));
+            self.leave(Some(Held::new(accumulation.into_places(), memory)));
         }
     }
 
