@@ -13,7 +13,7 @@ use datafusion::{
     error::{DataFusionError, Result},
     execution::{
         TaskContext,
-        memory_pool::{MemoryPool, MemoryReservation, UnboundedMemoryPool},
+        memory_pool::{MemoryLimit, MemoryPool, MemoryReservation, UnboundedMemoryPool},
         runtime_env::RuntimeEnvBuilder,
     },
     physical_expr::expressions::col,
@@ -189,6 +189,8 @@ async fn partitions_lay_their_groups_together() {
 #[derive(Debug)]
 struct Refusing {
     all: UnboundedMemoryPool,
+    /// What it says that it has.
+    limit: usize,
     places: AtomicUsize,
     refused: AtomicUsize,
 }
@@ -226,12 +228,17 @@ impl MemoryPool for Refusing {
     fn reserved(&self) -> usize {
         self.all.reserved()
     }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::Finite(self.limit)
+    }
 }
 
 /// The rows of a plan whose first so many partitions have memory for their places; how many had none.
-async fn rows_with_memory(plan: &Plan, places: usize) -> (Vec<RecordBatch>, usize) {
+async fn rows_with_memory(plan: &Plan, places: usize, limit: usize) -> (Vec<RecordBatch>, usize) {
     let pool = Arc::new(Refusing {
         all: UnboundedMemoryPool::default(),
+        limit,
         places: places.into(),
         refused: 0.into(),
     });
@@ -250,7 +257,7 @@ async fn without_memory_the_ordinary_aggregate_runs() {
     let expected = lines(&rows(&merged(&partial, &partial)).await);
     for places in 0..=3 {
         let dense = merged(&apply_dense(Arc::clone(&partial), find).unwrap(), &partial);
-        let (found, refused) = rows_with_memory(&dense, places).await;
+        let (found, refused) = rows_with_memory(&dense, places, usize::MAX).await;
         assert_eq!(refused, 3 - places);
         assert_eq!(lines(&found), expected, "{places}");
     }
@@ -260,8 +267,13 @@ async fn without_memory_the_ordinary_aggregate_runs() {
     let expected = lines(&rows(&single).await);
     for places in [0, 1] {
         let dense = apply_dense(Arc::clone(&single), find).unwrap();
-        let (found, refused) = rows_with_memory(&dense, places).await;
+        let (found, refused) = rows_with_memory(&dense, places, usize::MAX).await;
         assert_eq!(refused, 1 - places);
         assert_eq!(lines(&found), expected, "{places}");
     }
+    // A pool with little memory is not asked at all.
+    let dense = apply_dense(Arc::clone(&single), find).unwrap();
+    let (found, refused) = rows_with_memory(&dense, 0, 1 << 20).await;
+    assert_eq!(refused, 0);
+    assert_eq!(lines(&found), expected);
 }

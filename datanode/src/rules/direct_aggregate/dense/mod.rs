@@ -11,8 +11,8 @@
 //! kept of a group lies there ([`places`], [`accumulation`]). The execution partitions of a datanode
 //! lay their places together ([`gather`]): what goes on to the other datanodes has each group once.
 //! Only the places that a row has met come out ([`groups`]), as states, or, where no other phase
-//! follows, as results ([`finish`]). The memory is taken before the first row; when there is none, the
-//! ordinary aggregate runs ([`stream`]).
+//! follows, as results ([`finish`]). The memory is taken before the first row; when there is too little,
+//! the ordinary aggregate runs ([`stream`]).
 
 mod accumulation;
 mod finish;
@@ -25,6 +25,8 @@ pub(super) use finish::Finish;
 pub(super) use gather::Rounds;
 pub(super) use stream::DenseRun;
 
+use datafusion::execution::memory_pool::MemoryLimit;
+
 use crate::rules::{narrow::Range, raw_scan::RowCount};
 
 /// Places for each row, in all execution partitions together. At 12 bytes or more for each they cost
@@ -36,6 +38,10 @@ const PLACES_PER_ROW: u64 = 8;
 /// that pass the scan's filters, only in those of the table.
 const FREE_PLACES: u64 = 1 << 20;
 
+/// The places of all execution partitions take no more than this part of a query's memory. They cannot
+/// go to disk, as what the ordinary aggregate has can, and joins want some.
+const MEMORY_PART: usize = 4;
+
 /// A key that has a place for each of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dense {
@@ -43,6 +49,8 @@ pub(super) struct Dense {
     pub(super) places: usize,
     /// At most so many rows come, in all execution partitions together.
     pub(super) rows: u32,
+    /// Execution partitions, each with all places.
+    pub(super) partitions: usize,
 }
 
 impl Dense {
@@ -52,8 +60,19 @@ impl Dense {
         let all = u64::from(places).checked_mul(partitions as u64)?;
         let few = FREE_PLACES / PLACES_PER_ROW;
         let for_rows = rows.most.min(rows.expected.max(few)).saturating_mul(PLACES_PER_ROW);
-        let dense = Self { places: places as usize, rows: u32::try_from(rows.most).ok()? };
-        (all <= for_rows).then_some(dense)
+        let rows = u32::try_from(rows.most).ok()?;
+        (all <= for_rows).then_some(Self { places: places as usize, rows, partitions })
+    }
+
+    /// Whether so many bytes for the places of an execution partition leave enough of a query's memory
+    /// to others.
+    fn may_take(&self, bytes: usize, memory: &MemoryLimit) -> bool {
+        match memory {
+            MemoryLimit::Finite(limit) => {
+                bytes.saturating_mul(self.partitions) <= limit / MEMORY_PART
+            }
+            MemoryLimit::Infinite | MemoryLimit::Unknown => true,
+        }
     }
 }
 
@@ -97,6 +116,16 @@ mod tests {
         let rows = RowCount { most: 100, expected: 100 };
         let fits = |partitions| Dense::of(range, rows, partitions).is_some();
         assert!(fits(2) && !fits(3) && !fits(usize::MAX));
+    }
+
+    #[test]
+    fn a_part_of_the_memory_is_enough() {
+        let dense = Dense { places: 100, rows: 100, partitions: 2 };
+        assert!(dense.may_take(100, &MemoryLimit::Finite(800)));
+        assert!(!dense.may_take(101, &MemoryLimit::Finite(800)));
+        assert!(!dense.may_take(usize::MAX, &MemoryLimit::Finite(usize::MAX)));
+        assert!(dense.may_take(usize::MAX, &MemoryLimit::Infinite));
+        assert!(dense.may_take(usize::MAX, &MemoryLimit::Unknown));
     }
 
     /// A million places are few; more must be worth it for the rows that pass.

@@ -175,7 +175,7 @@ mod tests {
             states: Vec::new(),
             raw: Vec::new(),
         };
-        let dense = Dense { places: 3, rows: 5 };
+        let dense = Dense { places: 3, rows: 5, partitions: 1 };
         let narrow = magnitude <= i64::MAX as u64 / 5;
         assert_eq!(Places::bytes(&spec, &dense), 3 * (2 * 4 + if narrow { 24 } else { 32 }));
         Places::new(&spec, &dense)

@@ -102,19 +102,20 @@ impl DenseRun {
         }
     }
 
-    /// Takes the memory of all places. Where there is none, the ordinary aggregate may need less, and
-    /// can do with less.
+    /// Takes the memory of all places. Where there is too little, the ordinary aggregate may need less,
+    /// and can do with less.
     fn begin(&mut self, first: RecordBatch) -> Result<()> {
         let Self { work, dense, .. } = self;
-        self.stage = match work.memory.try_grow(Places::bytes(&work.spec, dense)) {
-            Ok(()) => {
-                let timer = work.metrics.elapsed_compute().timer();
-                let mut accumulation = Accumulation::new(&work.spec, *dense);
-                accumulation.add(&first)?;
-                timer.done();
-                Stage::Adding(Box::new(accumulation))
-            }
-            Err(_) => Stage::Ordinary(work.ordinary_over(first)?),
+        let bytes = Places::bytes(&work.spec, dense);
+        let may_take = dense.may_take(bytes, &work.context.memory_pool().memory_limit());
+        self.stage = if may_take && work.memory.try_grow(bytes).is_ok() {
+            let timer = work.metrics.elapsed_compute().timer();
+            let mut accumulation = Accumulation::new(&work.spec, *dense);
+            accumulation.add(&first)?;
+            timer.done();
+            Stage::Adding(Box::new(accumulation))
+        } else {
+            Stage::Ordinary(work.ordinary_over(first)?)
         };
         Ok(())
     }
