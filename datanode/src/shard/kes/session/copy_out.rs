@@ -20,7 +20,6 @@ const LONG_BYTES: usize = 256 << 10;
 
 /// The payload of a COPY: pieces of one or more whole `CopyData` messages, which are whole rows from
 /// PostgreSQL's `COPY` (the binary header and trailer are in messages of their own or with a row).
-/// The bytes are where they were received.
 ///
 /// A slow reader holds up the server: nothing is read unless it is polled, but for a few reads ahead of
 /// a thread that takes over in a long COPY. The stream ends after
