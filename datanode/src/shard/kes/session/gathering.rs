@@ -15,6 +15,7 @@ use std::{
     io::{self, Read},
     net::{Shutdown, TcpStream},
     os::unix::net::UnixStream,
+    sync::mpsc::{SyncSender, sync_channel},
     task::{Context, Poll, ready},
     thread,
     time::Duration,
@@ -57,6 +58,23 @@ pub(super) enum Gathered {
     },
 }
 
+/// A thread that waits for what it is to read: made before anything is given to it, so that nothing is
+/// lost where none can be made.
+pub(super) struct Idle(SyncSender<Reader>);
+
+impl Idle {
+    /// A new thread. Not a runtime's: those may be what its task waits for.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub(super) fn spawn() -> io::Result<Self> {
+        let (sender, reader) = sync_channel::<Reader>(1);
+        let run = move || reader.recv().into_iter().for_each(Reader::run);
+        thread::Builder::new().name("kestrel-gather".into()).spawn(run)?;
+        Ok(Self(sender))
+    }
+}
+
 /// The task's side. The thread ends with it, and the connection, unless it was given back.
 pub(super) struct Gathering {
     gathered: mpsc::Receiver<Result<Gathered, Lost>>,
@@ -66,23 +84,29 @@ pub(super) struct Gathering {
 }
 
 impl Gathering {
-    /// Begins to read, after what has come already: `incoming`.
+    /// Begins to read, after what has come already: `incoming`. The connection is to come back to
+    /// `runtime`.
     ///
     /// # Errors
     /// The connection is lost, or the process has no more file descriptors.
-    pub(super) fn start(socket: Socket, incoming: Frames, runtime: Handle) -> io::Result<Self> {
+    pub(super) fn start(
+        thread: Idle,
+        socket: Socket,
+        incoming: Frames,
+        runtime: Handle,
+    ) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
         let kept = socket.try_clone()?;
         let (sender, gathered) = mpsc::channel(MESSAGES_AHEAD);
-        let reader = Reader { socket, incoming, sender, pauses: false };
-        runtime.spawn_blocking(move || reader.run());
+        // If it has died, its receiver says so.
+        let _ = thread.0.send(Reader { socket, incoming, sender, pauses: false });
         Ok(Self { gathered, socket: Some(kept), runtime })
     }
 
     /// The next message, or piece of COPY data.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Gathered, Lost>> {
         let next = ready!(self.gathered.poll_recv(cx));
-        // A runtime that ends has no threads any more.
+        // It has died.
         Poll::Ready(next.unwrap_or(Err(Lost::Closed)))
     }
 

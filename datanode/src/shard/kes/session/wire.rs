@@ -13,11 +13,12 @@ use postgres_protocol::message::frontend;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixStream},
+    runtime::Handle,
 };
 
 use super::{
     frames::{Frames, Incoming, shrink},
-    gathering::{Gathered, Gathering, Socket},
+    gathering::{Gathered, Gathering, Idle, Socket},
     report::Lost,
 };
 
@@ -127,12 +128,17 @@ impl Wire {
     }
 
     /// Has a thread read the answers to one query, which sends much and takes nothing. Changes
-    /// nothing where only tasks can read. Outside of a runtime, it changes nothing either.
+    /// nothing where only tasks can read, there is no runtime, or the system gives no thread.
     ///
     /// # Errors
     /// The connection is lost.
     pub(super) fn gather(&mut self) -> Result<(), Lost> {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Ok(()) };
+        if let Connection::Other(_) | Connection::Gathering(_) = self.connection {
+            return Ok(());
+        }
+        let (Ok(runtime), Ok(thread)) = (Handle::try_current(), Idle::spawn()) else {
+            return Ok(());
+        };
         let socket = match std::mem::replace(&mut self.connection, Connection::nowhere()) {
             Connection::Tcp(stream) => Socket::Tcp(stream.into_std()?),
             Connection::Unix(stream) => Socket::Unix(stream.into_std()?),
@@ -142,7 +148,8 @@ impl Wire {
             }
         };
         let incoming = std::mem::take(&mut self.incoming);
-        self.connection = Connection::Gathering(Gathering::start(socket, incoming, runtime)?);
+        self.connection =
+            Connection::Gathering(Gathering::start(thread, socket, incoming, runtime)?);
         Ok(())
     }
 
