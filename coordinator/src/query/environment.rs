@@ -105,7 +105,7 @@ pub struct QueryEnvironment {
     pub collect_metrics: bool,
     /// Bytes that it may hold in each process; 0: whatever there is.
     pub memory_limit_bytes: u64,
-    /// What scans of databases read; settled when the query runs.
+    /// What scans of databases read; settled when the query runs. `None`: no two scans read.
     pub snapshot: Option<SnapshotScope>,
     /// In a block: what they read in all of its statements.
     pub block: Option<BlockSnapshot>,
