@@ -68,6 +68,14 @@ impl Ingestor {
     /// 23502, 22001: a row that the table does not take; or what broke a datanode's writing.
     pub async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = conform(batch, &self.table.arrow_schema(), &self.table.name)?;
+        self.push_conformed(batch).await
+    }
+
+    /// Routes rows as the table takes them, as [`conform`] gives them.
+    ///
+    /// # Errors
+    /// What broke a datanode's writing.
+    pub async fn push_conformed(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
         for (receiver, rows) in self.router.route(batch)?.into_iter().enumerate() {
             let Some(rows) = rows else { continue };
