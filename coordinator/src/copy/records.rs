@@ -259,6 +259,15 @@ mod tests {
         check(false, "1\ta\n2\t\\N\n", &[(1, &[Some("1"), Some("a")]), (2, &[Some("2"), None])]);
         check(false, "a\\tb\\\\\\x41\\101\n\\.\nrest\n", &[(1, &[Some("a\tb\\AA")])]);
         check(false, "x\\\ny\r\n", &[(1, &[Some("x\ny")])]);
+        check(
+            false,
+            "\t\t\n\\N\té\t\\é\n\n",
+            &[
+                (1, &[Some(""), Some(""), Some("")]),
+                (2, &[None, Some("é"), Some("é")]),
+                (3, &[Some("")]),
+            ],
+        );
         // What is before an end mark counts, and a backslash that is escaped makes none.
         check(false, "1\\\\.\na\\.\nrest\n", &[(1, &[Some("1\\.")]), (2, &[Some("a")])]);
     }
@@ -275,6 +284,7 @@ mod tests {
             "a\n\"b\nc\"\nd\n",
             &[(1, &[Some("a")]), (3, &[Some("b\nc")]), (4, &[Some("d")])],
         );
+        check(true, "é\"\"a,a\",\"b\"\"\n", &[(1, &[Some("éa"), Some("a,b")])]);
     }
 
     #[test]

@@ -314,8 +314,29 @@ mod tests {
             ("", 2, Err(false)),
             (".", 2, Err(false)),
             ("125", -1, Ok(13)),
+            ("-0.07", 2, Ok(-7)),
+            ("-.5", 1, Ok(-5)),
+            ("-", 2, Err(false)),
+            ("-.", 2, Err(false)),
+            // As many digits as are read at once, and one more.
+            ("999999999999999999", 2, Ok(99_999_999_999_999_999_900)),
+            ("-9999999999999999.99", 2, Ok(-999_999_999_999_999_999)),
+            ("999999999999999999", 38, Err(true)),
         ] {
             assert_eq!(parse(text, scale), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("-12", Some(-12)),
+            ("999999999999999999", Some(999_999_999_999_999_999)),
+            ("1000000000000000000", None),
+            ("+1", None),
+            ("1.", None),
+            ("1 ", None),
+            ("-", None),
+            ("", None),
+        ] {
+            assert_eq!(short_integer(text), expected, "{text}");
         }
         for (value, scale, expected) in
             [(150, 2, "1.50"), (-5, 3, "-0.005"), (0, 2, "0.00"), (7, 0, "7"), (7, -2, "700")]
