@@ -144,7 +144,8 @@ impl RowSender {
 
     /// Waits for room; a batch that is larger than all room waits for all. Are they taken?
     async fn send(&self, rows: RecordBatch) -> bool {
-        let bytes = (batch_bytes(&rows) as usize).min(self.room_bytes) as u32;
+        // Rows without columns take room, too.
+        let bytes = (batch_bytes(&rows) as usize).clamp(1 << 10, self.room_bytes) as u32;
         let Ok(room) = Arc::clone(&self.room).acquire_many_owned(bytes).await else { return false };
         self.rows.send(InFlight { rows, _room: room }).is_ok()
     }
