@@ -54,7 +54,7 @@ pub trait Datanode: Send + Sync {
     /// with their checksum.
     ///
     /// # Errors
-    /// XX001 when the file is not there; 58030.
+    /// 58P01 when that is no segment's name; XX001 when the file is not there; 58030.
     async fn read_file(&self, _file: String) -> Result<ByteStream> {
         Err(ErrorReport::unsupported(format!("datanode \"{}\" has no files", self.id())))
     }

@@ -20,7 +20,7 @@ use super::{
 use crate::access::{MockNonce, RULE_FILE};
 
 /// The file in the data directory.
-pub(super) const CATALOG_FILE: &str = "catalog.db";
+pub const CATALOG_FILE: &str = "catalog.db";
 
 /// Marks an SQLite file as Kestrel's catalog: "KSTL".
 const APPLICATION_ID: i32 = 0x4b53_544c;

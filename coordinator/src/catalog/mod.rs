@@ -29,6 +29,7 @@ mod store;
 mod tests;
 
 pub use copy::{CatalogCopy, detach};
+pub use format::CATALOG_FILE;
 pub use handle::CatalogHandle;
 pub use rows::LogEntry;
 pub use sequences::SequenceStanding;

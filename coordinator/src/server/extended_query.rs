@@ -237,9 +237,7 @@ impl<S: Session> Conversation<S> {
                 let style = self.session.text_style();
                 Some(copy_out(&mut self.connection, &running, copy, style).await?)
             }
-            Outcome::Bytes(bytes) => {
-                Some(bytes_out(&mut self.connection, &running, bytes).await?)
-            }
+            Outcome::Bytes(bytes) => Some(bytes_out(&mut self.connection, &running, bytes).await?),
             Outcome::Empty => None,
         };
         portal.state = PortalState::Finished;

@@ -157,8 +157,8 @@ pub fn check_directory(path: &Path, id: DatanodeId, uuid: &str) -> Result<()> {
 fn lost(path: &Path, what: &str) -> ErrorReport {
     let message = format!("data directory \"{}\" {what}", path.display());
     ErrorReport::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).hint(
-        "Put it back as it was, or restore it from a backup with kestrel restore BACKUP \
-         --datanode NAME --directory DIRECTORY.",
+        "Put it back as it was, or restore it from a backup: kestrel restore BACKUP --datanode NAME \
+         --directory DIRECTORY (with --coordinator-data while the coordinator does not run).",
     )
 }
 

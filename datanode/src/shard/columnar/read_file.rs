@@ -24,9 +24,13 @@ struct Reader {
 /// also when somebody removes the file meanwhile.
 ///
 /// # Errors
-/// XX000 when that is no segment's name; XX001 when it is not there; 58030.
+/// 58P01 when that is no segment's name; XX001 when it is not there; 58030.
 pub(super) fn open(state: &StoreState, name: &str) -> Result<ByteStream> {
-    let path = files::path_of(&state.data, name)?;
+    let no_segment = |_| {
+        let message = format!("\"{name}\" is not the name of a segment's file");
+        ErrorReport::new(SqlState::UNDEFINED_FILE, message)
+    };
+    let path = files::path_of(&state.data, name).map_err(no_segment)?;
     let file = File::open(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
             let message = format!("segment file \"{name}\" is missing");
