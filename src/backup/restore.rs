@@ -83,7 +83,7 @@ pub(crate) async fn run_restore(arguments: RestoreArguments) -> Result<()> {
         return restore_datanode(&backups, &name, &source, options, &console).await;
     }
     let manifest = backups.manifest(arguments.backup.as_deref())?;
-    let datanodes = if arguments.coordinator { &[] } else { &manifest.datanodes[..] };
+    let datanodes = if arguments.coordinator { &[][..] } else { &manifest.datanodes[..] };
     restore_cluster(&backups, &manifest, datanodes, &arguments.directory, &console).await
 }
 
@@ -168,7 +168,7 @@ fn check_there(
     let catalog = backups.catalog(&manifest.name);
     let catalog = file::check_length(&catalog, &manifest.catalog).map(|_| catalog);
     let others = datanodes.iter().flat_map(|datanode| {
-        backups.lacks(datanode).into_iter().map(|file| backups.file(datanode, file))
+        backups.lacks(datanode).into_iter().map(move |file| backups.file(datanode, file))
     });
     let missing: Vec<_> = catalog.into_iter().chain(others).collect();
     match missing.first() {

@@ -96,9 +96,12 @@ impl BackupDirectory {
 
     /// The backups, oldest first.
     pub(super) fn names(&self) -> Result<Vec<String>> {
-        let names = file::names_in(&self.path.join(MANIFESTS))?;
-        let names = names.iter().filter_map(|name| name.strip_suffix(EXTENSION));
-        Ok(names.map(String::from).collect())
+        let files = file::names_in(&self.path.join(MANIFESTS))?;
+        let names = files.iter().filter_map(|name| name.strip_suffix(EXTENSION));
+        let mut names: Vec<_> = names.map(String::from).collect();
+        // Without their extensions: one with a number comes after the one without.
+        names.sort();
+        Ok(names)
     }
 
     /// The backup of this name, or the newest one.
@@ -143,7 +146,7 @@ impl BackupDirectory {
         let files = manifest
             .datanodes
             .iter()
-            .flat_map(|datanode| datanode.files.iter().map(|file| self.file(datanode, file)));
+            .flat_map(|datanode| datanode.files.iter().map(move |file| self.file(datanode, file)));
         let files = files.chain([self.catalog(&manifest.name)]);
         file::sync_directories_of(files, &self.path)?;
         let path = self.manifest_path(&manifest.name);
@@ -173,8 +176,8 @@ impl BackupDirectory {
             .iter()
             .flat_map(|manifest| {
                 let datanodes = manifest.datanodes.iter();
-                let files = datanodes.flat_map(|datanode| {
-                    datanode.files.iter().map(|file| self.file(datanode, file))
+                let files = datanodes.flat_map(move |datanode| {
+                    datanode.files.iter().map(move |file| self.file(datanode, file))
                 });
                 files.chain([self.catalog(&manifest.name)])
             })

@@ -94,7 +94,7 @@ fn files(directory: &BackupDirectory, manifests: &[Manifest]) -> BTreeMap<PathBu
     for manifest in manifests {
         let catalog = (directory.catalog(&manifest.name), &manifest.catalog);
         let others = manifest.datanodes.iter().flat_map(|datanode| {
-            datanode.files.iter().map(|file| (directory.file(datanode, file), file))
+            datanode.files.iter().map(move |file| (directory.file(datanode, file), file))
         });
         for (path, stored) in others.chain([catalog]) {
             let needed = files.entry(path).or_insert_with(|| (stored.clone(), Vec::new()));
