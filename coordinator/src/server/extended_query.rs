@@ -16,7 +16,7 @@ use super::backend::{Description, Session};
 use super::clients::Running;
 use super::conversation::Conversation;
 use super::copy::copy_in;
-use super::copy_out::copy_out;
+use super::copy_out::{bytes_out, copy_out};
 use super::decode::{decode_parameters, parameter_type};
 use super::encode::{Format, RowEncoder};
 use super::error_response::protocol_violation;
@@ -237,6 +237,7 @@ impl<S: Session> Conversation<S> {
                 let style = self.session.text_style();
                 Some(copy_out(&mut self.connection, &running, copy, style).await?)
             }
+            Outcome::Bytes(bytes) => Some(bytes_out(&mut self.connection, &running, bytes).await?),
             Outcome::Empty => None,
         };
         portal.state = PortalState::Finished;

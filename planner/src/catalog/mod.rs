@@ -13,6 +13,7 @@ mod membership;
 mod privilege;
 mod resolve;
 mod role;
+mod segment_files;
 mod sequence;
 mod sequence_default;
 mod snapshot;
@@ -39,6 +40,7 @@ pub use resolve::{
 };
 pub(crate) use resolve::{RelationKind, relation_kind};
 pub use role::{INITIAL_ROLE, INITIAL_ROLE_ID, RoleDef, Verifier};
+pub use segment_files::SegmentFile;
 pub use sequence::{SequenceDef, SequenceState, largest, smallest};
 pub use sequence_default::sequence_of;
 pub(crate) use sequence_default::{default_of, rename_sequence};

@@ -22,6 +22,7 @@ mod interval;
 mod layout;
 mod load;
 mod missing;
+mod read_file;
 mod remove;
 mod scan;
 mod segment_file;
