@@ -68,7 +68,7 @@ impl Garbage {
 
 /// All files of a segment, with their datanode.
 fn files(segment: &Segment) -> impl Iterator<Item = (u32, &str)> {
-    segment.files().map(|file| (segment.datanode, file.name))
+    segment.files().map(move |file| (segment.datanode, file.name))
 }
 
 #[cfg(test)]
