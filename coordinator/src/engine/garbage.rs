@@ -31,7 +31,7 @@ impl Garbage {
                     let old = before.table_by_id(*table).into_iter();
                     let old = old.flat_map(|t| &t.segments).map(Arc::as_ref);
                     let gone = old.chain(added.remove(table).unwrap_or_default());
-                    emptied.extend(gone.flat_map(files));
+                    emptied.extend(gone.map(|s| (s.datanode, s.file.as_str())));
                 }
                 _ => {}
             }
@@ -47,9 +47,8 @@ impl Garbage {
             CatalogChange::AddSegments { segments, .. } => Some(segments),
             _ => None,
         });
-        let undone = segments.flatten().flat_map(files);
-        let undone = undone.map(|(node, file)| (0, DatanodeId(node), file.to_string()));
-        self.files.lock().extend(undone);
+        let segments = segments.flatten();
+        self.files.lock().extend(segments.map(|s| (0, DatanodeId(s.datanode), s.file.clone())));
     }
 
     /// Takes the files that are not in any version that is read: `oldest_read` or later.
@@ -64,11 +63,6 @@ impl Garbage {
         });
         taken
     }
-}
-
-/// All files of a segment, with their datanode.
-fn files(segment: &Segment) -> impl Iterator<Item = (u32, &str)> {
-    segment.files().map(|file| (segment.datanode, file.name))
 }
 
 #[cfg(test)]

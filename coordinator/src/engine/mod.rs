@@ -144,8 +144,7 @@ impl Engine {
     /// The order to remove all files of a datanode that the catalog does not know.
     pub fn known_files(&self, id: DatanodeId) -> DropSegments {
         let catalog = self.catalog.snapshot();
-        let segments = catalog.segments().filter(|segment| segment.datanode == id.0);
-        let files = segments.flat_map(|segment| segment.files().map(|file| file.name.to_string()));
+        let files = catalog.segments().filter(|s| s.datanode == id.0).map(|s| s.file.clone());
         DropSegments::AllBut(files.collect())
     }
 
