@@ -61,8 +61,8 @@ fn segment(datanode: u32, id: u64) -> Segment {
         rows: id,
         bytes: 10 * id,
         zone_summary: vec![0, 255, 7],
-        delete_vector: u64::MAX,
         checksum: u32::MAX,
+        deletes: None,
     }
 }
 

@@ -96,6 +96,7 @@ impl ClientSession {
             functions: Arc::clone(&self.engine.cluster.functions),
             session_functions: Arc::new(functions::functions(&context)),
             system_relations: Arc::new(Views { context, role }),
+            changed: None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! uncommitted segments; COMMIT hands them to the catalog in one piece.
 
 mod end;
+mod merge;
 mod on_shards;
 
 use std::{collections::BTreeSet, sync::Arc};

@@ -14,12 +14,15 @@ use kestrel_planner::{
     memory::QueryMemory,
     operators::{SegmentTarget, ShardScan, ShardStore},
 };
-use kestrel_proto::{DatanodeId, DropSegments, ErrorReport, Result, SqlState, message::SegmentRef};
+use kestrel_proto::{
+    DatanodeId, DropSegments, ErrorReport, Result, SqlState,
+    message::{DeleteRowsRequest, DeleteVector, SegmentRef},
+};
 
 use super::{
     ColumnarSettings,
     cache::{ChunkCache, FooterCache},
-    remove, scan, write,
+    deletes, remove, scan, write,
 };
 
 /// Segments as Parquet files under one data directory.
@@ -88,6 +91,15 @@ impl ColumnarStore {
             written_rows: AtomicU64::new(0),
         };
         Self { state: Arc::new(state) }
+    }
+
+    /// Writes the delete vectors of an order.
+    ///
+    /// # Errors
+    /// 40001 when a row is deleted already; XX001 when a file is not what the catalog says; 58030,
+    /// 53100.
+    pub async fn delete_rows(&self, order: DeleteRowsRequest) -> Result<Vec<DeleteVector>> {
+        self.named(deletes::delete_rows(&self.state, order).await)
     }
 
     /// Removes files. Those that are not there are no error.
