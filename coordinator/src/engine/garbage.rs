@@ -34,11 +34,17 @@ impl Garbage {
                     let known = vectors.entry(*table).or_default();
                     for vector in replaced {
                         let key = (vector.datanode, vector.segment);
-                        let is_it = |s: &&Arc<Segment>| (s.datanode, s.id) == key;
-                        let first = || old(table).iter().find(is_it)?.deletes.as_ref();
+                        let added = added.get(table).into_iter().flatten().copied();
+                        let mut segments = added.chain(old(table).iter().map(Arc::as_ref));
+                        let segment = segments.find(|s| (s.datanode, s.id) == key);
+                        let first = segment.and_then(|segment| segment.deletes.as_ref());
                         let replaced = known.insert(key, &vector.after.file);
-                        let replaced = replaced.or_else(|| first().map(|v| v.file.as_str()));
-                        gone.extend(replaced.map(|file| (vector.datanode, file)));
+                        let replaced = replaced.or(first.map(|vector| vector.file.as_str()));
+                        // All its rows are deleted.
+                        let whole = segment.filter(|segment| segment.rows <= vector.after.rows);
+                        let whole = whole.map(|s| [s.file.as_str(), vector.after.file.as_str()]);
+                        let files = replaced.into_iter().chain(whole.into_iter().flatten());
+                        gone.extend(files.map(|file| (vector.datanode, file)));
                     }
                 }
                 CatalogChange::DropTable(table) | CatalogChange::RemoveAllSegments { table } => {
@@ -107,7 +113,7 @@ mod tests {
             file: file.into(),
             offset: 0,
             length: 1,
-            rows: 1,
+            rows: 10,
             bytes: 1,
             zone_summary: Vec::new(),
             deletes: None,
@@ -146,15 +152,16 @@ mod tests {
             ..table_def(7)
         };
         let before = Catalog::empty().apply(&[CatalogChange::CreateTable(table)]).unwrap();
-        let replace = |segment_file: &str, file: &str| CatalogChange::ReplaceVectors {
+        let replace_by = |segment_file: &str, file: &str, rows| CatalogChange::ReplaceVectors {
             table: 7,
             vectors: vec![ReplacedVector {
                 datanode: 1,
                 segment: segment(segment_file).id,
                 before: None,
-                after: vector(file),
+                after: DeleteVector { rows, ..vector(file) },
             }],
         };
+        let replace = |segment_file: &str, file: &str| replace_by(segment_file, file, 1);
         let empty = CatalogChange::RemoveAllSegments { table: 7 };
         for (changes, expected) in [
             (vec![replace("a", "v1")], &["v0"][..]),
@@ -162,6 +169,7 @@ mod tests {
             (vec![replace("a", "v1"), replace("b", "v2"), replace("a", "v3")], &["v0", "v1"]),
             (vec![replace("b", "v1"), empty.clone()], &["a", "b", "v0", "v1"]),
             (vec![empty], &["a", "b", "v0"]),
+            (vec![replace_by("a", "v1", 10)], &["a", "v0", "v1"]),
         ] {
             let garbage = Garbage::default();
             garbage.note(&before, &changes, 5);

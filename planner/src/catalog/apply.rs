@@ -114,7 +114,8 @@ impl Catalog {
         }
     }
 
-    /// 40001 if a segment is gone, or has another delete vector than the one that was grown.
+    /// A segment without rows goes. 40001 if one is gone, or has another delete vector than the one
+    /// that was grown.
     pub(super) fn replace_vectors(
         &mut self,
         id: u64,
@@ -132,6 +133,7 @@ impl Catalog {
             }
             Arc::make_mut(segment).deletes = Some(vector.after.clone());
         }
+        table.segments.retain(|segment| segment.live_rows() > 0);
         match new.is_empty() {
             true => Ok(()),
             false => {

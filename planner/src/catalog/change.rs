@@ -52,7 +52,7 @@ pub enum CatalogChange {
         /// On all datanodes.
         segments: Vec<Segment>,
     },
-    /// Rows deleted: segments get other delete vectors.
+    /// Rows deleted: segments get other delete vectors, or go when no row is left in them.
     ReplaceVectors {
         /// The table.
         table: u64,

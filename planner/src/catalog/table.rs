@@ -245,7 +245,7 @@ impl TableDef {
     /// Is it known to be empty? What databases hold is known only to them.
     pub fn is_surely_empty(&self) -> bool {
         match self.storage {
-            Storage::Columnar => self.segments.iter().all(|segment| segment.live_rows() == 0),
+            Storage::Columnar => self.segments.is_empty(),
             Storage::Shard => false,
         }
     }
@@ -258,9 +258,9 @@ impl TableDef {
         }
     }
 
-    /// The segments on one datanode that have rows which are not deleted.
-    pub fn live_segments_on(&self, datanode: DatanodeId) -> impl Iterator<Item = &Arc<Segment>> {
-        self.segments.iter().filter(move |s| s.datanode == datanode.0 && s.live_rows() > 0)
+    /// The segments on one datanode.
+    pub fn segments_on(&self, datanode: DatanodeId) -> impl Iterator<Item = &Arc<Segment>> {
+        self.segments.iter().filter(move |s| s.datanode == datanode.0)
     }
 
     /// Rows, and bytes in memory, on one datanode.

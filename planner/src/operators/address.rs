@@ -34,6 +34,11 @@ impl Address {
         }
     }
 
+    /// Is this the name of a part?
+    pub fn is_named(name: &str) -> bool {
+        Self::ALL.into_iter().any(|part| part.name() == name)
+    }
+
     fn field(self) -> Field {
         let data_type = match self {
             Self::Datanode | Self::Row => DataType::Int32,

@@ -89,7 +89,7 @@ impl ShardScanExec {
             column_ids: self.table.column_ids(),
             projection: self.projection.clone(),
             filters: self.filters.clone(),
-            segments: self.table.live_segments_on(datanode).map(|s| s.to_message()).collect(),
+            segments: self.table.segments_on(datanode).map(|s| s.to_message()).collect(),
             relation: self.table.shard_relation(),
             estimated_rows: rows,
             estimated_bytes: rows * estimate::row_width(&self.schema()) as u64,

@@ -6,7 +6,7 @@ use kestrel_planner::{
     bind::CHANGED_TABLE,
     catalog::{Privilege, TableDef},
     operators::{Address, RowChangeKind},
-    parse::QualifiedName,
+    parse::{QualifiedName, WithQueries},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -15,6 +15,7 @@ use super::super::{insert::default_expr, own_query::own_query, serial::is_defaul
 /// A statement that changes rows.
 pub(in super::super) struct Change<'a> {
     pub(in super::super) kind: RowChangeKind,
+    with: Option<&'a ast::With>,
     pub(super) target: &'a ast::TableWithJoins,
     /// Column and value; none for DELETE.
     pub(super) assignments: Vec<(String, ast::Expr)>,
@@ -24,7 +25,8 @@ pub(in super::super) struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    pub(in super::super) fn of_update(update: &'a ast::Update) -> Result<Self> {
+    pub(in super::super) fn of_update(update: &'a WithQueries<ast::Update>) -> Result<Self> {
+        let WithQueries { with, statement: update } = update;
         let refused = [
             (update.returning.is_some(), "UPDATE … RETURNING"),
             (update.limit.is_some() || !update.order_by.is_empty(), "UPDATE … LIMIT"),
@@ -44,6 +46,7 @@ impl<'a> Change<'a> {
         }
         Ok(Self {
             kind: RowChangeKind::Update,
+            with: with.as_ref(),
             target: &update.table,
             assignments,
             others,
@@ -51,7 +54,8 @@ impl<'a> Change<'a> {
         })
     }
 
-    pub(in super::super) fn of_delete(delete: &'a ast::Delete) -> Result<Self> {
+    pub(in super::super) fn of_delete(delete: &'a WithQueries<ast::Delete>) -> Result<Self> {
+        let WithQueries { with, statement: delete } = delete;
         let (ast::FromTable::WithFromKeyword(from) | ast::FromTable::WithoutKeyword(from)) =
             &delete.from;
         let refused = [
@@ -64,6 +68,7 @@ impl<'a> Change<'a> {
         let target = from.first();
         Ok(Self {
             kind: RowChangeKind::Delete,
+            with: with.as_ref(),
             target: target.ok_or_else(|| ErrorReport::internal("DELETE without a table"))?,
             assignments: Vec::new(),
             others: delete.using.as_deref().unwrap_or_default(),
@@ -187,6 +192,7 @@ impl<'a> Change<'a> {
         outputs: Vec<ast::SelectItem>,
     ) -> Result<ast::Query> {
         let mut query = own_query("SELECT 1")?;
+        query.with = self.with.cloned();
         let ast::SetExpr::Select(select) = query.body.as_mut() else {
             return Err(ErrorReport::internal("a query of our own is none"));
         };
@@ -206,27 +212,47 @@ fn assign(assignment: &ast::Assignment, into: &mut Vec<(String, ast::Expr)>) -> 
             into.push((QualifiedName::of_ast(name)?.name, assignment.value.clone()));
         }
         ast::AssignmentTarget::Tuple(names) => {
-            let values = values_of(&assignment.value)
-                .ok_or_else(|| not_supported("UPDATE … SET (…) = a query"))?;
+            let values = values_of(&assignment.value)?;
             if values.len() != names.len() {
                 let message = "number of columns does not match number of values";
                 return Err(ErrorReport::new(SqlState::SYNTAX_ERROR, message));
             }
             for (name, value) in names.iter().zip(values) {
-                into.push((QualifiedName::of_ast(name)?.name, value.clone()));
+                into.push((QualifiedName::of_ast(name)?.name, value));
             }
         }
     }
     Ok(())
 }
 
-/// Of `(1, 2)`, and of `(1)`, which is no list.
-fn values_of(expr: &ast::Expr) -> Option<Vec<&ast::Expr>> {
+/// Of `(1, 2)`; of `(1)`, which is no list; of a query, which is one for each of its columns then.
+fn values_of(expr: &ast::Expr) -> Result<Vec<ast::Expr>> {
     match expr {
-        ast::Expr::Tuple(values) => Some(values.iter().collect()),
-        ast::Expr::Nested(value) => Some(vec![value.as_ref()]),
-        _ => None,
+        ast::Expr::Tuple(values) => Ok(values.clone()),
+        ast::Expr::Nested(value) => Ok(vec![value.as_ref().clone()]),
+        ast::Expr::Subquery(query) => columns_of(query),
+        _ => Err(not_supported("UPDATE … SET (…) = an expression of this kind")),
     }
+}
+
+/// Each column of a query's row. As they are computed one by one, the row must be the same each time.
+fn columns_of(query: &ast::Query) -> Result<Vec<ast::Expr>> {
+    let refused = || not_supported("UPDATE … SET (…) = a query of this kind");
+    let ast::SetExpr::Select(select) = query.body.as_ref() else { return Err(refused()) };
+    let is_limited = query.limit_clause.is_some() || query.fetch.is_some();
+    if is_limited || select.distinct.is_some() {
+        return Err(refused());
+    }
+    let column = |item: &ast::SelectItem| match item {
+        ast::SelectItem::UnnamedExpr(_) | ast::SelectItem::ExprWithAlias { .. } => {
+            let mut select = select.clone();
+            select.projection = vec![item.clone()];
+            let body = Box::new(ast::SetExpr::Select(select));
+            Ok(ast::Expr::Subquery(Box::new(ast::Query { body, ..query.clone() })))
+        }
+        _ => Err(refused()),
+    };
+    select.projection.iter().map(column).collect()
 }
 
 fn output(expr: ast::Expr, name: String) -> ast::SelectItem {

@@ -13,6 +13,7 @@ use kestrel_planner::{
     access,
     bind::{bind_query, stated_parameter_types},
     catalog::{Found, Identity, SqlType, TableDef, find_relation, resolve_table},
+    parse::WithQueries,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -26,7 +27,7 @@ impl ClientSession {
     /// UPDATE
     pub(super) async fn update(
         &mut self,
-        update: &ast::Update,
+        update: &WithQueries<ast::Update>,
         statement: &Statement,
         parameters: &[Parameter],
     ) -> Result<Outcome> {
@@ -36,7 +37,7 @@ impl ClientSession {
     /// DELETE
     pub(super) async fn delete(
         &mut self,
-        delete: &ast::Delete,
+        delete: &WithQueries<ast::Delete>,
         statement: &Statement,
         parameters: &[Parameter],
     ) -> Result<Outcome> {
@@ -46,7 +47,7 @@ impl ClientSession {
     /// The types of an UPDATE's parameters, as far as it tells.
     pub(super) fn update_parameters(
         &mut self,
-        update: &ast::Update,
+        update: &WithQueries<ast::Update>,
         statement: &Statement,
         types: &[Option<SqlType>],
     ) -> Result<Vec<SqlType>> {
@@ -56,7 +57,7 @@ impl ClientSession {
     /// The types of a DELETE's parameters, as far as it tells.
     pub(super) fn delete_parameters(
         &mut self,
-        delete: &ast::Delete,
+        delete: &WithQueries<ast::Delete>,
         statement: &Statement,
         types: &[Option<SqlType>],
     ) -> Result<Vec<SqlType>> {
