@@ -37,6 +37,8 @@ pub struct RowChange<'a> {
     pub kind: RowChangeKind,
     /// Its rows are joined to others, so that one may be found more than once: it is changed once.
     pub is_joined: bool,
+    /// The distribution key gets new values.
+    pub moves_rows: bool,
 }
 
 /// How the rows are changed.
@@ -65,7 +67,7 @@ impl Planner {
         if is_replicated {
             check_alike(&found, change)?;
         }
-        let physical = match change.is_joined && change.kind == RowChangeKind::Update {
+        let physical = match change.needs_first_match() {
             true => self.physical_plan(&first_match(query, is_replicated)?, context).await?,
             false => found,
         };
@@ -85,6 +87,17 @@ impl Planner {
 }
 
 impl RowChange<'_> {
+    /// Rows that are found more than once must come together before they are changed, and in all
+    /// copies the same one must be taken. Where they come to their key's place, which they all have,
+    /// the operator that changes them takes the first.
+    fn needs_first_match(&self) -> bool {
+        let come_together = match self.table.distribution {
+            Distribution::Hash(_) => !self.moves_rows,
+            Distribution::Replicated | Distribution::Random => false,
+        };
+        self.kind == RowChangeKind::Update && self.is_joined && !come_together
+    }
+
     fn is_replicated(&self) -> bool {
         self.table.distribution == Distribution::Replicated
     }

@@ -28,9 +28,9 @@ impl RowSet {
         bytes
     }
 
-    /// Adds a row.
-    pub fn insert(&mut self, row: u32) {
-        self.0.insert(row);
+    /// Adds a row; whether it was not there.
+    pub fn insert(&mut self, row: u32) -> bool {
+        self.0.insert(row)
     }
 
     /// Adds all rows of another set.

@@ -72,7 +72,7 @@ pub(super) fn segment_write(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Res
 
 /// Rows are changed by their addresses, wherever they are. Of rows that are everywhere each datanode
 /// changes its own copy.
-pub(super) fn row_change(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
+pub(crate) fn row_change(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
     let estimate = child.estimate.with(1.0, &plan.schema());
     let locus = match child.locus {
         Locus::Hashed(_) | Locus::Strewn | Locus::Replicated => Locus::Strewn,

@@ -8,7 +8,8 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use arrow::{
-    array::{Array, AsArray, BinaryArray, Int64Array, RecordBatch, UInt32Array},
+    array::{Array, AsArray, BinaryArray, BooleanArray, Int64Array, RecordBatch, UInt32Array},
+    compute::filter_record_batch,
     datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, UInt32Type},
 };
 use datafusion::{
@@ -29,7 +30,11 @@ use parking_lot::Mutex;
 use prost::Message;
 
 use super::{Address, Hands, SegmentTarget, WrittenSegment, conform};
-use crate::{catalog::Segment, error::to_datafusion, row_set::RowSet};
+use crate::{
+    catalog::Segment,
+    error::{report, to_datafusion},
+    row_set::RowSet,
+};
 
 /// What becomes of the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,14 +109,25 @@ pub fn row_changes(batch: &RecordBatch, changes: &mut RowChanges) -> Result<(), 
 }
 
 impl ChangedRows {
-    /// Adds the rows whose addresses are the first columns of a batch.
+    /// Adds the rows whose addresses are the first columns of a batch; the batch without those that
+    /// were there already.
     ///
     /// # Errors
     /// XX000: they are no addresses.
-    pub fn note(&mut self, batch: &RecordBatch) -> Result<(), ErrorReport> {
+    pub fn note(&mut self, batch: RecordBatch) -> Result<RecordBatch, ErrorReport> {
+        let is_new = self.insert(&batch)?;
+        if is_new.iter().all(|is_new| *is_new) {
+            return Ok(batch);
+        }
+        let is_new = BooleanArray::from(is_new);
+        filter_record_batch(&batch, &is_new).map_err(|error| report(error.into()))
+    }
+
+    /// Of each row, whether it was not there.
+    fn insert(&mut self, batch: &RecordBatch) -> Result<Vec<bool>, ErrorReport> {
         let malformed = || ErrorReport::internal("rows to be changed have no addresses");
         if batch.num_columns() < Address::ALL.len() || batch.num_rows() == 0 {
-            return if batch.num_rows() == 0 { Ok(()) } else { Err(malformed()) };
+            return if batch.num_rows() == 0 { Ok(Vec::new()) } else { Err(malformed()) };
         }
         let datanodes = batch.column(0).as_primitive_opt::<Int32Type>().ok_or_else(malformed)?;
         let segments = batch.column(1).as_primitive_opt::<Int64Type>().ok_or_else(malformed)?;
@@ -120,6 +136,7 @@ impl ChangedRows {
             return Err(malformed());
         }
         let key = |at: usize| (datanodes.value(at), segments.value(at));
+        let mut is_new = Vec::with_capacity(batch.num_rows());
         let mut from = 0;
         // Rows of one segment come together, as a rule.
         while from < batch.num_rows() {
@@ -130,11 +147,12 @@ impl ChangedRows {
             let segment = u64::try_from(first.1).map_err(|_| malformed())?;
             let set = self.0.entry((DatanodeId(datanode), segment)).or_default();
             for at in from..until {
-                set.insert(u32::try_from(rows.value(at)).map_err(|_| malformed())?);
+                let row = u32::try_from(rows.value(at)).map_err(|_| malformed())?;
+                is_new.push(set.insert(row));
             }
             from = until;
         }
-        Ok(())
+        Ok(is_new)
     }
 
     /// How many there are on each datanode that has some.
@@ -243,12 +261,13 @@ impl ExecutionPlan for RowChangeExec {
 async fn noted(mut rows: SendableRecordBatchStream) -> Result<RecordBatch> {
     let mut deleted = ChangedRows::default();
     while let Some(batch) = rows.try_next().await? {
-        deleted.note(&batch).map_err(to_datafusion)?;
+        deleted.note(batch).map_err(to_datafusion)?;
     }
     reported(deleted, Vec::new(), DatanodeId(0))
 }
 
-/// The same, while what stands behind the addresses is written.
+/// The same, while what stands behind the addresses is written: of a row that comes more than once,
+/// what comes first.
 async fn written(
     target: SegmentTarget,
     hands: Arc<Hands>,
@@ -260,8 +279,7 @@ async fn written(
     let noting = Arc::clone(&deleted);
     let (schema, table) = (Arc::clone(&target.schema), target.table.clone());
     let new_rows = rows.map(move |batch| {
-        let batch = batch?;
-        noting.lock().note(&batch).map_err(to_datafusion)?;
+        let batch = noting.lock().note(batch?).map_err(to_datafusion)?;
         let columns: Vec<_> = (Address::ALL.len()..batch.num_columns()).collect();
         conform(&batch.project(&columns)?, &schema, &table).map_err(to_datafusion)
     });
@@ -318,10 +336,14 @@ mod tests {
     #[test]
     fn what_two_datanodes_report_is_put_together() {
         let mut first = ChangedRows::default();
-        first.note(&addresses(&[(0, 7, 1), (0, 7, 2), (1, 7, 1), (0, 7, 5)])).unwrap();
-        first.note(&addresses(&[])).unwrap();
+        let rows = addresses(&[(0, 7, 1), (0, 7, 2), (1, 7, 1), (0, 7, 5)]);
+        assert_eq!(first.note(rows.clone()).unwrap(), rows);
+        // Those that have come before are not new.
+        let again = addresses(&[(0, 7, 2), (0, 7, 3), (0, 7, 3), (1, 7, 1)]);
+        assert_eq!(first.note(again).unwrap(), addresses(&[(0, 7, 3)]));
+        first.note(addresses(&[])).unwrap();
         let mut second = ChangedRows::default();
-        second.note(&addresses(&[(0, 7, 5), (0, 8, 0)])).unwrap();
+        second.note(addresses(&[(0, 7, 5), (0, 8, 0)])).unwrap();
         let segment = SegmentRef { id: 9, rows: 3, ..SegmentRef::default() };
         let mut changes = RowChanges::default();
         for batch in [
@@ -330,10 +352,10 @@ mod tests {
         ] {
             row_changes(&batch, &mut changes).unwrap();
         }
-        let counts = [(DatanodeId(0), 4), (DatanodeId(1), 1)].into();
+        let counts = [(DatanodeId(0), 5), (DatanodeId(1), 1)].into();
         assert_eq!(changes.deleted.counts(), counts);
         let set = changes.deleted.0.get(&(DatanodeId(0), 7)).unwrap();
-        assert_eq!(*set, [1, 2, 5].into_iter().collect());
+        assert_eq!(*set, [1, 2, 3, 5].into_iter().collect());
         let written: Vec<_> = changes.written.iter().map(|s| (s.datanode, s.id, s.rows)).collect();
         assert_eq!(written, [(1, 9, 3)]);
     }
@@ -341,8 +363,8 @@ mod tests {
     #[test]
     fn rows_without_addresses_are_refused() {
         let negative = addresses(&[(0, 7, -1)]);
-        assert!(ChangedRows::default().note(&negative).is_err());
         let narrow = negative.project(&[0, 1]).unwrap();
-        assert!(ChangedRows::default().note(&narrow).is_err());
+        assert!(ChangedRows::default().note(negative).is_err());
+        assert!(ChangedRows::default().note(narrow).is_err());
     }
 }

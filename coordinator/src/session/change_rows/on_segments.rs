@@ -66,8 +66,15 @@ impl ClientSession {
         };
         let formats = self.settings.formats()?;
         let context = PlanContext { catalog: Arc::clone(&view), now: chrono::Utc::now(), formats };
-        let (kind, is_joined) = (change.kind, !change.others.is_empty());
-        let row_change = RowChange { table: &table, kind, is_joined };
+        let kind = change.kind;
+        let key = table.distribution_columns();
+        let mut assigned = targets.iter().filter_map(|at| table.columns.get(*at));
+        let row_change = RowChange {
+            table: &table,
+            kind,
+            is_joined: !change.others.is_empty(),
+            moves_rows: assigned.any(|column| key.iter().any(|k| k.id == column.id)),
+        };
         let plan = self.engine.planner.plan_row_change(&query, &row_change, &context).await?;
         Ok(PlannedChange { plan, kind, table, view })
     }
@@ -143,8 +150,7 @@ impl ClientSession {
         };
         let mut changes = RowChanges::default();
         while let Some(batch) = rows.next().await {
-            let batch = batch?;
-            changes.deleted.note(&batch)?;
+            let batch = changes.deleted.note(batch?)?;
             if let Some(ingestor) = &mut ingestor
                 && batch.num_rows() > 0
             {
