@@ -1,12 +1,14 @@
 //! What an UPDATE or a DELETE says, and the queries that it is: of the rows, and of what takes their
 //! place.
 
-use datafusion::sql::sqlparser::ast;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{self, VisitorMut};
 use kestrel_planner::{
     bind::CHANGED_TABLE,
     catalog::{Privilege, TableDef},
     operators::{Address, RowChangeKind},
-    parse::{QualifiedName, WithQueries},
+    parse::{QualifiedName, Walk, WithQueries, fold_ident},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -161,6 +163,7 @@ impl<'a> Change<'a> {
         };
         let last = name.0.last().and_then(|part| part.as_ident()).cloned();
         let named = last.ok_or_else(|| ErrorReport::internal("a table without a name"))?;
+        let is_aliased = alias.is_some();
         *name = ast::ObjectName::from(vec![quoted(CHANGED_TABLE)]);
         let alias = alias.get_or_insert_with(|| ast::TableAlias {
             explicit: true,
@@ -182,7 +185,12 @@ impl<'a> Change<'a> {
                 output(value, column.name.clone())
             }));
         }
-        self.select(target, outputs)
+        let mut query = self.select(target, outputs)?;
+        if !is_aliased {
+            // It does not break off.
+            let _ = query.walk_mut(&mut WithoutSchema(table));
+        }
+        Ok(query)
     }
 
     /// Of no output: `SELECT 1`.
@@ -202,6 +210,24 @@ impl<'a> Change<'a> {
             select.projection = outputs;
         }
         Ok(query)
+    }
+}
+
+/// Takes the schema out of references to the columns of a table, which has a name without one here.
+struct WithoutSchema<'a>(&'a TableDef);
+
+impl VisitorMut for WithoutSchema<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<()> {
+        if let ast::Expr::CompoundIdentifier(parts) = expr
+            && let [schema, table, _] = parts.as_slice()
+            && fold_ident(schema) == self.0.schema_name
+            && fold_ident(table) == self.0.name
+        {
+            parts.remove(0);
+        }
+        ControlFlow::Continue(())
     }
 }
 
