@@ -106,8 +106,7 @@ fn life() -> Vec<Vec<CatalogChange>> {
         vec![CreateSequence(sequence(16385, 10, Some((16386, 1)))), CreateTable(table(16386, "t"))],
         vec![add(16386, [segment(0, 1), segment(1, 1 << 63)])],
         vec![add(16386, [segment(2, 3)]), add(16386, [segment(0, 4)])],
-        vec![replace(16386, vec![vector(0, 4, None, 2)])],
-        vec![replace(16386, vec![vector(2, 3, None, 3), vector(0, 4, Some(2), 3)])],
+        vec![replace(16386, vec![vector(2, 3, None, 3), vector(0, 4, None, 2)])],
         vec![CreateTable(TableDef {
             segments: vec![Arc::new(segment(1, 5))],
             ..table(16390, "u")
