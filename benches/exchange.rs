@@ -1,5 +1,6 @@
 //! Rows through the in-process exchange, in batches of 8192: three senders and three receivers in
-//! memory; one sender and two receivers, of which one reads after the other, through a file.
+//! memory, beside the same tasks with a bounded channel between each two; one sender and two
+//! receivers, of which one reads after the other, through a file.
 //!
 //! `cargo bench --bench exchange`
 
@@ -14,10 +15,12 @@ use kestrel_datanode::exchange::{ExchangeHub, ExchangeSettings};
 use kestrel_proto::{
     DatanodeId, ErrorReport, ExchangeRequest, MotionId, QueryId, Result, batch_bytes,
 };
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::mpsc};
 
 const NODES: u32 = 3;
 const BATCHES_PER_SENDER: u64 = 300;
+/// As many as a credit of 4 MiB has room for.
+const CHANNEL_BATCHES: usize = 8;
 const MOTION: MotionId = MotionId(1);
 
 /// Some columns of TPC-H lineitem.
@@ -74,6 +77,35 @@ async fn motion(hubs: &[ExchangeHub], batch: &RecordBatch) -> Result<usize> {
     Ok(rows)
 }
 
+/// The same rows between the same tasks over channels, which know neither credit nor errors.
+async fn channels(batch: &RecordBatch) -> usize {
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..NODES {
+        let mut senders = Vec::new();
+        for _ in 0..NODES {
+            let (sender, mut rows) = mpsc::channel::<RecordBatch>(CHANNEL_BATCHES);
+            senders.push(sender);
+            tasks.spawn(async move {
+                let mut received = 0;
+                while let Some(batch) = rows.recv().await {
+                    received += batch.num_rows();
+                }
+                received
+            });
+        }
+        let batch = batch.clone();
+        tasks.spawn(async move {
+            for sender in senders.iter().cycle().take(BATCHES_PER_SENDER as usize) {
+                if sender.send(batch.clone()).await.is_err() {
+                    break;
+                }
+            }
+            0
+        });
+    }
+    tasks.join_all().await.into_iter().sum()
+}
+
 fn exchange(criterion: &mut Criterion) {
     let Ok(runtime) = Runtime::new() else { return };
     let batch = batch();
@@ -97,6 +129,12 @@ fn exchange(criterion: &mut Criterion) {
             });
         }
     }
+    group.throughput(Throughput::Elements(expected));
+    group.bench_function("rows/channels", |bencher| {
+        bencher.to_async(&runtime).iter(|| async {
+            assert_eq!(channels(&batch).await as u64, expected);
+        });
+    });
     group.finish();
 }
 

@@ -30,7 +30,7 @@ class Confinement:
     processors: list[int]
     memory_bytes: int | None = None
     # A control group of ours, with one for each engine in it.
-    group: Path | None = None
+    group: "ControlGroup | None" = None
     by_systemd: bool = False
     # What a reader of the results must know.
     note: str = ""
@@ -49,20 +49,41 @@ class Confinement:
         return bound
 
     def engine_group(self, name: str) -> Path:
-        assert self.group is not None
-        group = self.group / name.replace(":", "-")
+        assert self.group is not None and self.memory_bytes is not None
+        group = self.group.path / name.replace(":", "-")
         if group not in self.made:
             group.mkdir(exist_ok=True)
-            (group / "memory.max").write_text(str(self.memory_bytes))
-            with suppress(OSError):
-                (group / "memory.swap.max").write_text("0")
+            self.group.limit(group, self.memory_bytes)
             self.made.append(group)
         return group
 
     def close(self) -> None:
-        for group in [*self.made, *filter(None, [self.group])]:
+        groups = [*self.made, *([self.group.path] if self.group else [])]
+        for group in groups:
             with suppress(OSError):
                 group.rmdir()
+
+
+@dataclass(frozen=True)
+class ControlGroup:
+    path: Path
+    version: int
+
+    def limit(self, group: Path, memory_bytes: int) -> None:
+        """Keeps the processes of a group below this one within the bytes, without swap.
+
+        Raises:
+            OSError: not permitted.
+        """
+        if self.version == 2:
+            (group / "memory.max").write_text(str(memory_bytes))
+            with suppress(OSError):
+                (group / "memory.swap.max").write_text("0")
+        else:
+            (group / "memory.limit_in_bytes").write_text(str(memory_bytes))
+            # Of memory and swap together.
+            with suppress(OSError):
+                (group / "memory.memsw.limit_in_bytes").write_text(str(memory_bytes))
 
 
 def confine(limits: Limits) -> Confinement:
@@ -90,22 +111,33 @@ def confine(limits: Limits) -> Confinement:
     return confinement
 
 
-def own_group() -> Path:
-    """A control group (version 2) below that of this process, whose groups can limit memory.
+def own_group() -> ControlGroup:
+    """A control group below that of this process, whose groups can limit memory.
 
     Raises:
         OSError: not permitted.
     """
-    lines = Path("/proc/self/cgroup").read_text().splitlines()
-    path = next((line[3:] for line in lines if line.startswith("0::")), None)
-    if path is None or not (CGROUPS / "cgroup.controllers").exists():
-        raise OSError("version 2 of control groups is not what this machine has")
-    parent = CGROUPS / path.lstrip("/")
+    # Lines are number:controllers:path; version 2 has no controllers.
+    lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    name = f"kestrel-rivals-{os.getpid()}"
+    for _, controllers, path in lines:
+        if "memory" in controllers.split(","):
+            group = CGROUPS / "memory" / path.lstrip("/") / name
+            group.mkdir()
+            return ControlGroup(group, version=1)
+    path = next((path for _, controllers, path in lines if not controllers), None)
+    if path is None:
+        raise OSError("no control groups")
+    return ControlGroup(group_of_version_2(CGROUPS / path.lstrip("/"), name), version=2)
+
+
+def group_of_version_2(parent: Path, name: str) -> Path:
+    """Raises OSError: not permitted."""
     if "memory" not in (parent / "cgroup.controllers").read_text().split():
         raise OSError(f"{parent} has no memory controller")
-    group = parent / f"kestrel-rivals-{os.getpid()}"
     # Fails with EBUSY where the group has processes and is not the root: then only systemd can.
     (parent / "cgroup.subtree_control").write_text("+memory")
+    group = parent / name
     group.mkdir()
     try:
         (group / "cgroup.subtree_control").write_text("+memory")

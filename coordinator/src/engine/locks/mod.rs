@@ -110,9 +110,9 @@ impl LockOwner {
             }
             let (sender, granted) = oneshot::channel();
             let wanted = Grant { owner: self.process_id, mode, scope };
-            let ticket =
-                table.enqueue(tag, Waiter { wanted, granted: sender, since: Utc::now() })?;
-            (ticket, granted)
+            let (since, limits) = (Utc::now(), limits.clone());
+            let waiter = Waiter { wanted, granted: sender, since, limits };
+            (table.enqueue(tag, waiter)?, granted)
         };
         // However the wait ends, also when nobody asks for its end any more, the place is given up.
         let wanted = Grant { owner: self.process_id, mode, scope };

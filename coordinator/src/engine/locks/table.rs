@@ -1,12 +1,15 @@
 //! Who holds which lock and who waits: the state, without any waiting.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Instant,
+};
 
 use chrono::{DateTime, Utc};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio::sync::oneshot;
 
-use super::{LockFacts, LockIdentity, LockMode, LockScope, LockTag};
+use super::{LockFacts, LockIdentity, LockMode, LockScope, LockTag, WaitLimits};
 
 /// All locks that somebody holds or waits for.
 #[derive(Debug, Default)]
@@ -36,6 +39,16 @@ pub(super) struct Waiter {
     /// Told when it has the lock.
     pub(super) granted: oneshot::Sender<()>,
     pub(super) since: DateTime<Utc>,
+    pub(super) limits: WaitLimits,
+}
+
+impl Waiter {
+    /// Its statement has been ended: the client may know that already, and must not have the lock
+    /// then, even if the wait itself has not noticed.
+    fn is_over(&self) -> bool {
+        let limits = &self.limits;
+        limits.cancel.is_cancelled() || limits.deadline.is_some_and(|at| at <= Instant::now())
+    }
 }
 
 impl Lock {
@@ -44,9 +57,10 @@ impl Lock {
         let blocks =
             |other: &Grant| other.owner != wanted.owner && other.mode.conflicts(wanted.mode);
         let holds = self.granted.iter().any(|grant| grant.owner == wanted.owner);
-        let before = self.waiting.range(..ticket).map(|(_, waiter)| &waiter.wanted);
+        let before = self.waiting.range(..ticket).map(|(_, waiter)| waiter);
         // Who holds the lock does not wait for those that wait for it.
-        let before = before.filter(|_| !holds);
+        let before = before.filter(|waiter| !holds && !waiter.is_over());
+        let before = before.map(|waiter| &waiter.wanted);
         self.granted.iter().chain(before).filter(|other| blocks(other)).map(|g| g.owner).collect()
     }
 
@@ -55,7 +69,7 @@ impl Lock {
         let tickets: Vec<u64> = self.waiting.keys().copied().collect();
         for ticket in tickets {
             let Some(waiter) = self.waiting.get(&ticket) else { continue };
-            if !self.blockers(waiter.wanted, ticket).is_empty() {
+            if waiter.is_over() || !self.blockers(waiter.wanted, ticket).is_empty() {
                 continue;
             }
             // One that has stopped waiting leaves by itself.

@@ -140,6 +140,27 @@ async fn waits_end_at_their_limits() {
     assert_eq!(locks.table.lock().len(), 0);
 }
 
+/// The client may know of the end before the wait does.
+#[tokio::test]
+async fn who_was_canceled_gets_no_lock() {
+    let locks = Locks::default();
+    let (a, b) = (locks.owner(1), locks.owner(2));
+    let exclusive = LockMode::Exclusive;
+    assert!(a.try_lock(KEY, exclusive, LockScope::Session));
+    let limits = WaitLimits::default();
+    let (waiter, waits) = (Arc::clone(&b), limits.clone());
+    let waiting =
+        tokio::spawn(async move { waiter.lock(KEY, exclusive, LockScope::Session, &waits).await });
+    settle().await;
+    limits.cancel.cancel();
+    assert!(a.unlock(KEY, exclusive, LockScope::Session));
+    assert!(a.try_lock(KEY, exclusive, LockScope::Session));
+    let error = waiting.await.unwrap().unwrap_err();
+    assert_eq!(error.sqlstate, SqlState::QUERY_CANCELED);
+    assert!(a.unlock(KEY, exclusive, LockScope::Session));
+    assert!(b.try_lock(KEY, exclusive, LockScope::Session));
+}
+
 #[tokio::test]
 async fn what_is_held_and_waited_for_is_shown_once() {
     let locks = Locks::default();
