@@ -52,6 +52,43 @@ async fn changes_of_different_rows_are_put_together() {
     cluster.stop().await;
 }
 
+/// Who writes a table with a key waits for others who do; its snapshot may be older than its lock.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_looked_up_among_what_others_have_changed() {
+    if databases_hold_rows() {
+        return;
+    }
+    let cluster = TestCluster::start(2).await;
+    let (first, second) = (cluster.session().await, cluster.session().await);
+    first
+        .run_all([
+            "CREATE TABLE k (a int PRIMARY KEY, v int)",
+            "INSERT INTO k SELECT i, 0 FROM generate_series(1, 50) AS i",
+        ])
+        .await;
+    for round in 1..=3 {
+        second.run_all(["BEGIN"]).await;
+        let before = second.value("SELECT sum(v) FROM k").await;
+        let change = format!("UPDATE k SET v = {round} WHERE a <= 10");
+        let insert = format!("INSERT INTO k VALUES ({}, 0)", 100 + round);
+        first.run_all([change, insert]).await;
+        second.run_all(["UPDATE k SET v = v + 1 WHERE a > 40 AND a <= 50"]).await;
+        // What it does not see, it must not double.
+        second.run_all(["SAVEPOINT s"]).await;
+        let double = format!("UPDATE k SET a = {} WHERE a = 20", 100 + round);
+        assert_eq!(second.failure(&double).await.sqlstate, "23505");
+        second.run_all(["ROLLBACK TO s", "DELETE FROM k WHERE a = 0"]).await;
+        assert_ne!(second.value("SELECT sum(v) FROM k").await, before);
+        second.run_all(["COMMIT"]).await;
+        let sums = "SELECT sum(CASE WHEN a <= 10 THEN v END), sum(CASE WHEN a > 40 THEN v END), \
+             count(*) FROM k";
+        let sums = first.rows(sums).await.remove(0);
+        let expected = [10 * round, 10 * round, 50 + round].map(|n| Some(n.to_string()));
+        assert_eq!(sums, expected, "round {round}");
+    }
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_who_change_a_row_the_second_fails() {
     if databases_hold_rows() {

@@ -61,6 +61,7 @@ impl Transaction {
             Ok(committed) => {
                 if let Some(Committed { before, after, changes, superseded }) = committed {
                     engine.garbage.note(&before, &changes, after.version);
+                    let superseded = superseded.into_iter().chain(work.superseded.clone());
                     engine.garbage.note_files(superseded, after.version);
                 }
                 drop(work);
