@@ -76,8 +76,15 @@ const CREATE: &str = "
 
 /// What each later format adds to the one before: a catalog of an older format gets it when it is
 /// opened.
-const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] =
-    &[add_views, add_roles, add_sequence_values, add_privileges, add_public_comment, add_decisions];
+const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[
+    add_views,
+    add_roles,
+    add_sequence_values,
+    add_privileges,
+    add_public_comment,
+    add_decisions,
+    add_delete_vectors,
+];
 
 const CREATE_VIEWS: &str = "
     CREATE TABLE views (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
@@ -119,6 +126,13 @@ const CREATE_PRIVILEGES: &str = "
 /// Commits that not all datanodes are known to have heard of, as JSON.
 const CREATE_DECISIONS: &str = "
     CREATE TABLE decisions (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+";
+
+/// A segment's delete vector as JSON; NULL: no row is deleted. Before, no segment had one, and their
+/// column always 0.
+const ADD_DELETE_VECTORS: &str = "
+    ALTER TABLE segments DROP COLUMN delete_vector;
+    ALTER TABLE segments ADD COLUMN deletes TEXT;
 ";
 
 /// What [`open`] found or made.
@@ -286,6 +300,10 @@ fn add_decisions(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(CREATE_DECISIONS)
 }
 
+fn add_delete_vectors(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(ADD_DELETE_VECTORS)
+}
+
 fn mock_nonce(transaction: &Transaction<'_>) -> Result<MockNonce> {
     let nonce: Vec<u8> = transaction
         .query_row("SELECT mock_nonce FROM security", [], |row| row.get(0))
@@ -349,6 +367,8 @@ mod tests {
             DROP TABLE views; DROP TABLE comments; DROP TABLE roles; DROP TABLE security;
             DROP TABLE sequence_values; DROP TABLE access; DROP TABLE default_acls;
             DROP TABLE role_settings; DROP TABLE decisions;
+            ALTER TABLE segments DROP COLUMN deletes;
+            ALTER TABLE segments ADD COLUMN delete_vector INTEGER NOT NULL DEFAULT 0;
             ALTER TABLE sequences ADD COLUMN last_value INTEGER NOT NULL DEFAULT 0;
             INSERT INTO sequences VALUES (16385, '{\"id\":16385,\"schema_name\":\"public\",\"name\":
                 \"s\",\"max_value\":2147483647,\"owned_by\":null}', 7);

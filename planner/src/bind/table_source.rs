@@ -12,7 +12,10 @@ use datafusion::{
     physical_plan::ExecutionPlan,
 };
 
-use crate::{catalog::TableDef, operators::ShardScanExec};
+use crate::{
+    catalog::TableDef,
+    operators::{ShardScanExec, addressed},
+};
 
 /// A table; scanning it makes a [`ShardScanExec`].
 #[derive(Debug)]
@@ -21,10 +24,19 @@ pub struct ShardTable {
     schema: SchemaRef,
 }
 
+/// The name that the table which a statement changes has in our queries: with its rows' addresses.
+pub const CHANGED_TABLE: &str = "kestrel changed table";
+
 impl ShardTable {
     /// Of one snapshot's table.
     pub fn new(table: Arc<TableDef>) -> Self {
         let schema = table.arrow_schema();
+        Self { table, schema }
+    }
+
+    /// The same with its rows' addresses.
+    pub fn with_addresses(table: Arc<TableDef>) -> Self {
+        let schema = addressed(&table.arrow_schema());
         Self { table, schema }
     }
 

@@ -27,10 +27,15 @@ impl Segment {
             rows: _,
             bytes: _,
             zone_summary: _,
-            // Nobody writes any yet.
-            delete_vector: _,
             checksum,
+            deletes,
         } = self;
-        std::iter::once(SegmentFile { name: file, length: *length, checksum: *checksum })
+        let rows = SegmentFile { name: file, length: *length, checksum: *checksum };
+        let deletes = deletes.as_ref().map(|deletes| SegmentFile {
+            name: &deletes.file,
+            length: deletes.length,
+            checksum: deletes.checksum,
+        });
+        std::iter::once(rows).chain(deletes)
     }
 }
