@@ -295,7 +295,7 @@ impl ContextProvider for Provider<'_> {
         let provider: Arc<dyn TableProvider> = match relation {
             Relation::Table(table) => {
                 self.note(&name, table.id);
-                Arc::new(ShardTable::new(table))
+                Arc::new(ShardTable::new(table, &self.context.catalog))
             }
             Relation::View(view) => {
                 self.note(&name, view.id);

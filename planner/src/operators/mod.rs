@@ -24,7 +24,7 @@ pub use motion_receive::MotionReceiveExec;
 pub use motion_send::MotionSendExec;
 pub use optimize::{optimized, physical_rules};
 pub use segment_write::{SegmentWriteExec, WrittenSegment, segment_write_schema, written_segments};
-pub use shard_scan::{ShardScanExec, database_scans};
+pub use shard_scan::{PartitionCount, ShardScanExec, database_scans};
 pub use union_input::is_union_input;
 
 use std::sync::Arc;
