@@ -145,6 +145,11 @@ impl ClientSession {
             return Err(ErrorReport::unsupported(message));
         }
         let table = Arc::clone(resolve_table(&view, &search_path, &name)?);
+        if table.partitioned_by.is_some() {
+            let message = format!("{} of a partitioned table is not supported", change.word);
+            return Err(ErrorReport::unsupported(message)
+                .hint("Change the rows of its partitions, each by its name."));
+        }
         if !table.is_on_shards() {
             return Err(ErrorReport::unsupported(format!("{} is not supported yet", change.word)));
         }
