@@ -76,8 +76,15 @@ const CREATE: &str = "
 
 /// What each later format adds to the one before: a catalog of an older format gets it when it is
 /// opened.
-const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] =
-    &[add_views, add_roles, add_sequence_values, add_privileges, add_public_comment, add_decisions];
+const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[
+    add_views,
+    add_roles,
+    add_sequence_values,
+    add_privileges,
+    add_public_comment,
+    add_decisions,
+    add_partitions,
+];
 
 const CREATE_VIEWS: &str = "
     CREATE TABLE views (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
@@ -284,6 +291,11 @@ fn add_public_comment(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 
 fn add_decisions(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(CREATE_DECISIONS)
+}
+
+/// Definitions of tables tell what they are partitions of. Older versions would read past that.
+fn add_partitions(_: &Transaction<'_>) -> rusqlite::Result<()> {
+    Ok(())
 }
 
 fn mock_nonce(transaction: &Transaction<'_>) -> Result<MockNonce> {

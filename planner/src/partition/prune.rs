@@ -20,7 +20,8 @@ use kestrel_proto::Result;
 
 use super::{PartitionRouter, neighbour};
 use crate::{
-    catalog::{PartitionBound, PartitionStrategy, RangeEnd, TableDef},
+    catalog::{ColumnDef, PartitionBound, PartitionStrategy, RangeEnd, TableDef},
+    equality::equalities,
     error::report,
 };
 
@@ -37,6 +38,11 @@ pub(crate) fn pruned(
     // A view may know the table without a column of the key.
     let key: Option<Vec<_>> = by.columns.iter().map(|id| table.column_by_id(*id)).collect();
     let Some(key) = key else { return Ok(all) };
+    let router = PartitionRouter::new(table, partitions)?;
+    if let Some(values) = key_values(table, &key, filters) {
+        let partition = router.route_key(&values)?.first().copied().flatten();
+        return Ok((0..partitions.len()).map(|at| Some(at) == partition).collect());
+    }
     let predicate = PruningPredicateBuilder::new()
         .with_file_schema(table.arrow_schema())
         .try_build(conjunction(filters.to_vec()));
@@ -48,7 +54,7 @@ pub(crate) fn pruned(
     let statistics = Statistics {
         key: key.iter().map(|c| (c.name.clone(), c.sql_type.arrow())).collect(),
         pieces: pieces(by.strategy, by.columns.len(), partitions)?,
-        router: PartitionRouter::new(table, partitions)?,
+        router,
     };
     let Ok(may_have) = predicate.prune(&statistics) else { return Ok(all) };
     let mut kept = vec![false; partitions.len()];
@@ -56,6 +62,22 @@ pub(crate) fn pruned(
         kept[piece.partition] |= may_have;
     }
     Ok(kept)
+}
+
+/// The values that filters give all columns of the key, in the types of these; `None`: not to all.
+fn key_values(
+    table: &TableDef,
+    key: &[&ColumnDef],
+    filters: &[Arc<dyn PhysicalExpr>],
+) -> Option<Vec<ArrayRef>> {
+    let equal = equalities(filters);
+    let value = |column: &&ColumnDef| {
+        let position = table.column_index(column.id)?;
+        let (_, value) = equal.iter().find(|(at, _)| *at == position)?;
+        let is_such = value.data_type() == column.sql_type.arrow() && !value.is_null();
+        is_such.then(|| value.to_array().ok()).flatten()
+    };
+    key.iter().map(value).collect()
 }
 
 /// Some of a partition's values.
@@ -134,7 +156,13 @@ fn pieces(
     let Some(partition) = default else { return Ok(pieces) };
     let columns = match (strategy, width) {
         (PartitionStrategy::Range, 1) => gaps(&pieces),
-        _ => vec![Known::default()],
+        (PartitionStrategy::Range, _) => vec![Known::default()],
+        (PartitionStrategy::List, _) => {
+            let is_null =
+                |piece: &Piece| piece.columns.iter().any(|known| known.nulls == Some(Nulls::All));
+            let nulls = pieces.iter().any(is_null).then_some(Nulls::None);
+            vec![Known { nulls, ..Known::default() }]
+        }
     };
     for known in columns {
         let mut columns = vec![known];
