@@ -133,8 +133,8 @@ impl Check<'_> {
         }
         self.must_own(before.id)?;
         if before.partition_of != after.partition_of {
-            let parents = [before, after].into_iter().filter_map(|table| table.parent_id());
-            parents.map(|parent| self.must_own(parent)).collect::<Result<()>>()?;
+            let mut parents = [before, after].into_iter().filter_map(|table| table.parent_id());
+            parents.try_for_each(|parent| self.must_own(parent))?;
         }
         let is_moved = before.schema_name != after.schema_name;
         // A new index needs a place, too, also that of a key, and so does a new name.

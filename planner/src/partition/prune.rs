@@ -22,7 +22,6 @@ use super::{PartitionRouter, neighbour};
 use crate::{
     catalog::{ColumnDef, PartitionBound, PartitionStrategy, RangeEnd, TableDef},
     equality::equalities,
-    error::report,
 };
 
 /// For each partition whether it must be read. The filters are conjuncts over the table's columns.

@@ -192,12 +192,10 @@ impl<'a> Alter<'a> {
         for (name, bound) in parts::bounds(std::slice::from_ref(part), parent, self.values)? {
             let mut name = name;
             // Those without a name are numbered on.
-            while !is_named {
-                number += 1;
-                name = full_name(parent, &number.to_string());
-                if catalog.table(schema, &name).is_none() {
-                    break;
-                }
+            if !is_named {
+                let numbers = (number + 1..).map(|n| (n, full_name(parent, &n.to_string())));
+                let mut free = numbers.filter(|(_, name)| catalog.table(schema, name).is_none());
+                (number, name) = free.next().unwrap_or((number, name));
             }
             taken.take(&name, &bound)?;
             let next_oid = &mut next_oid;
