@@ -24,6 +24,7 @@ use kestrel_proto::{DatanodeId, ErrorReport, Result, ShardResults, SqlState};
 
 use super::{
     ClientSession, Outcome, Statement, facts::plannable, insert::mismatch, own_query::own_query,
+    partition::refuse_change,
 };
 use crate::server::Parameter;
 
@@ -145,11 +146,8 @@ impl ClientSession {
             return Err(ErrorReport::unsupported(message));
         }
         let table = Arc::clone(resolve_table(&view, &search_path, &name)?);
-        if table.partitioned_by.is_some() {
-            let message = format!("{} of a partitioned table is not supported", change.word);
-            return Err(ErrorReport::unsupported(message)
-                .hint("Change the rows of its partitions, each by its name."));
-        }
+        let columns: Vec<_> = change.assignments.iter().map(|(name, _)| name.as_str()).collect();
+        refuse_change(change.word, &columns, &table, &view)?;
         if !table.is_on_shards() {
             return Err(ErrorReport::unsupported(format!("{} is not supported yet", change.word)));
         }
