@@ -207,6 +207,12 @@ fn locked_by(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMod
     let mut locks = around_partitions(changes, view);
     locks.retain(|lock| !own.contains(lock));
     locks.extend(own);
+    // As writers do: the table before its partitions.
+    let is_partition = |tag: &LockTag| match tag {
+        LockTag::Table(id) => view.table_by_id(*id).is_some_and(|t| t.partition_of.is_some()),
+        _ => false,
+    };
+    locks.sort_by_key(|(tag, _)| is_partition(tag));
     locks
 }
 
