@@ -9,6 +9,8 @@ mod create;
 mod follow;
 mod leaf;
 mod parts;
+#[cfg(test)]
+mod tests;
 
 use datafusion::common::ScalarValue;
 use kestrel_proto::Result;
