@@ -30,7 +30,7 @@ pub(crate) use describe::{have_sent, reads_databases, would_send};
 pub use environment::{Cluster, QueryEnvironment};
 pub use gather::{QuerySummary, RunningQuery, run};
 pub(crate) use gather::{canceled, until};
-use ingest::Ingestor;
+pub use ingest::Ingestor;
 pub use motions::{Carried, MotionTotals};
 pub use noted::{Asker, NotedQuery};
 pub use partition_ingest::TableIngestor;
