@@ -25,6 +25,10 @@ use kestrel_planner::{
 use tpchgen::generators::LineItemGenerator;
 use tpchgen_arrow::LineItemArrow;
 
+/// The command's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// 120 000 rows.
 const SCALE: f64 = 0.02;
 const TYPES: [SqlType; 16] = [

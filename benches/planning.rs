@@ -48,6 +48,7 @@ fn planning(criterion: &mut Criterion) {
         functions: Arc::clone(&functions),
         session_functions: Arc::new(NoSessionFunctions),
         system_relations: Arc::new(NoSystemRelations),
+        changed: None,
     };
     let plan_of = |sql: &str| {
         let planned = runtime.block_on(plan(sql, &context, &planner));
@@ -203,7 +204,7 @@ fn segment(datanode: u32, rows: u64) -> Segment {
         rows,
         bytes: rows * 100,
         zone_summary: Vec::new(),
-        delete_vector: 0,
+        deletes: None,
         checksum: 0,
     }
 }

@@ -58,11 +58,17 @@ pub struct ClientError {
 }
 
 impl Client {
-    /// Connects. `url`: `postgres://user@host:port/database`, or libpq's `host=… user=…`.
+    /// Connects. `url`: `postgres://user@host:port/database`, or libpq's `host=… user=…`; a password
+    /// that is not in it may be in `PGPASSWORD`, as for psql.
     pub async fn connect(url: &str) -> Result<Self> {
-        let config: Config = url.parse().map_err(|e: tokio_postgres::Error| {
+        let mut config: Config = url.parse().map_err(|e: tokio_postgres::Error| {
             CommandError::usage(format!("not a connection URL: '{url}': {}", deepest(&e)))
         })?;
+        if config.get_password().is_none()
+            && let Ok(password) = std::env::var("PGPASSWORD")
+        {
+            config.password(password);
+        }
         let (postgres, mut connection) = config.connect(NoTls).await.map_err(|e| {
             let refused = is_refused(&e);
             let why = ClientError::from(e);

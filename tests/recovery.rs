@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write, path::Path, time::Duration};
 
 use tempfile::TempDir;
 
-use crate::support::{Kestrel, Session, TestCluster};
+use crate::support::{Kestrel, Session, SuiteShards, TestCluster};
 
 const TABLES: &[&str] = &[
     "CREATE TABLE h (id int PRIMARY KEY, name text) DISTRIBUTED BY (id)",
@@ -147,6 +147,54 @@ async fn commits_that_were_acknowledged_survive_kill_9() {
     kestrel.kill().await;
 }
 
+/// Vectors and new rows are on disk before the commit that makes them seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_rows_survive_kill_9_whole_or_not_at_all() {
+    if SuiteShards::from_env() != SuiteShards::Columnar {
+        return;
+    }
+    const ROWS: u64 = 2000;
+    let directory = TempDir::new().unwrap();
+    let mut kestrel = Kestrel::up(directory.path(), &["--datanodes", "2"]).await;
+    let rows = format!("INSERT INTO t SELECT i, 0 FROM generate_series(1, {ROWS}) AS i");
+    let create = "CREATE TABLE t (id int, v int) DISTRIBUTED BY (id)";
+    kestrel.session().await.run_all([create, &rows]).await;
+    let mut acknowledged = 0;
+    for round in 0..4_u64 {
+        let session = kestrel.session().await;
+        let writer = tokio::spawn(async move {
+            let mut done = 0_u64;
+            // Every second one moves the rows to other datanodes, and back.
+            loop {
+                let sign = if done.is_multiple_of(2) { "-id" } else { "id" };
+                let sql = format!("UPDATE t SET v = v + 1, id = {sign}");
+                if session.run(&sql).await.sqlstate().is_some() {
+                    return done;
+                }
+                done += 1;
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(300 + round * 70)).await;
+        kestrel.kill().await;
+        let done = writer.await.unwrap();
+        kestrel = Kestrel::up(directory.path(), &[]).await;
+        let session = kestrel.session().await;
+        let state = "SELECT count(*), min(v), max(v), count(DISTINCT abs(id)) FROM t";
+        let state = session.rows(state).await.remove(0);
+        let number = |at: usize| state[at].as_deref().unwrap_or_default().parse::<u64>().unwrap();
+        assert_eq!((number(0), number(3)), (ROWS, ROWS), "round {round}");
+        assert_eq!(number(1), number(2), "round {round}: some rows were changed, and others not");
+        let (least, most) = (acknowledged + done, acknowledged + done + 1);
+        assert!((least..=most).contains(&number(1)), "{} of {least} updates", number(1));
+        acknowledged = number(1);
+        // Nothing of a dead transaction is on disk, nor a segment all of whose rows are deleted.
+        let files = segment_files(directory.path());
+        assert!(files.len() <= 2, "round {round}: {files:?}");
+    }
+    assert!(acknowledged > 0, "nothing was ever updated");
+    kestrel.kill().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn temporary_tables_do_not_survive_kill_9() {
     let directory = TempDir::new().unwrap();
@@ -197,7 +245,7 @@ async fn kill_9_skips_values_of_sequences_and_gives_none_twice() {
     kestrel.kill().await;
 }
 
-/// The segment files below the cluster's directory.
+/// The files of segments and delete vectors below the cluster's directory.
 fn segment_files(directory: &Path) -> BTreeSet<String> {
     let mut files = BTreeSet::new();
     let mut directories = vec![directory.to_path_buf()];
@@ -206,7 +254,7 @@ fn segment_files(directory: &Path) -> BTreeSet<String> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 directories.push(path);
-            } else if path.extension().is_some_and(|e| e == "parquet") {
+            } else if path.extension().is_some_and(|e| e == "parquet" || e == "deletes") {
                 files.insert(path.display().to_string());
             }
         }

@@ -18,6 +18,10 @@ use clap::Parser;
 use bench::Bench;
 use figures::print_row;
 
+/// The command's: datanodes and coordinator are in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[derive(Parser)]

@@ -26,7 +26,7 @@ use kestrel_proto::{
     ErrorReport, ExchangeRequest, Ingest, IngestStream, PreparedTransaction, QueryId, Result,
     ShardFacts, ShardResults, ShardRows, ShardStatements, SnapshotScope, TransactionEnd,
     TransactionId,
-    message::{FragmentDescription, FragmentReport, SegmentRef},
+    message::{DeleteRowsRequest, DeleteVector, FragmentDescription, FragmentReport, SegmentRef},
     metrics::Family,
 };
 use tokio::runtime::Handle;
@@ -302,6 +302,11 @@ impl Datanode for LocalDatanode {
         let rows = rows.map_err(to_datafusion);
         let rows = RecordBatchStreamAdapter::new(Arc::clone(&target.schema), rows);
         self.store.write(&target, Box::pin(rows)).await
+    }
+
+    async fn delete_rows(&self, order: DeleteRowsRequest) -> Result<Vec<DeleteVector>> {
+        self.heard_from(order.coordinator_epoch)?;
+        self.store.columnar.delete_rows(order).await
     }
 
     async fn drop_segments(&self, order: DropSegments) -> Result<()> {

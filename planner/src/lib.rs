@@ -40,6 +40,8 @@ pub mod partition;
 mod pinned;
 pub mod placement;
 pub mod plan;
+mod row_change_plan;
+pub mod row_set;
 pub mod rule_switches;
 pub mod shard_sql;
 pub mod slice;

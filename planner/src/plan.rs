@@ -59,6 +59,7 @@ pub struct Plan {
 }
 
 pub use crate::change_plan::ChangePlan;
+pub use crate::row_change_plan::{RowChange, RowChangePlan};
 
 /// How the rows of an INSERT come to their table.
 #[derive(Clone, Debug)]
@@ -118,7 +119,7 @@ impl Planner {
         }
         let write = finish(physical, context, &|distributor, plan| {
             let rows = distributor.place(plan).map_err(report)?;
-            let rows = to_table(distributor, rows, table)?;
+            let rows = to_table(distributor, rows, table, 0)?;
             let write: Arc<dyn ExecutionPlan> = Arc::new(SegmentWriteExec::new(
                 table.table_id(),
                 table.name.clone(),
@@ -187,8 +188,13 @@ impl Planner {
     }
 }
 
-/// Where the rows of an INSERT belong.
-fn to_table(distributor: &Distributor, rows: Placed, table: &TableDef) -> Result<Placed> {
+/// Rows to where a table has them; its columns are those from `first` on.
+pub(crate) fn to_table(
+    distributor: &Distributor,
+    rows: Placed,
+    table: &TableDef,
+    first: usize,
+) -> Result<Placed> {
     let columns = table.distribution_columns();
     match &table.distribution {
         Distribution::Replicated => Ok(rows.to_replicated()),
@@ -196,7 +202,7 @@ fn to_table(distributor: &Distributor, rows: Placed, table: &TableDef) -> Result
         Distribution::Random => Ok(rows.moved(Motion::Spread, crate::locus::Locus::Strewn)),
         Distribution::Hash(_) => {
             let keys = columns.iter().map(|column| {
-                let index = table.column_index(column.id)?;
+                let index = first + table.column_index(column.id)?;
                 let field = rows.plan.schema().field(index).clone();
                 let expr = datafusion::physical_expr::expressions::Column::new(field.name(), index);
                 let class = column.sql_type.hash_class()?;
@@ -207,7 +213,7 @@ fn to_table(distributor: &Distributor, rows: Placed, table: &TableDef) -> Result
             })?;
             let placed_so =
                 crate::locus::Locus::hashed(keys.iter().enumerate().filter_map(|(at, key)| {
-                    Some((table.column_index(columns[at].id)?, key.class))
+                    Some((first + table.column_index(columns[at].id)?, key.class))
                 }));
             if rows.locus == placed_so {
                 return Ok(rows);
@@ -235,6 +241,7 @@ pub(crate) fn finish(
     let distributor = Distributor {
         datanodes: datanodes.len(),
         bucket_map: Arc::clone(&context.catalog.bucket_map),
+        everywhere: false,
     };
     let (main, init, init_values) = match physical.downcast_ref::<ScalarSubqueryExec>() {
         None => (physical, Vec::new(), ScalarSubqueryResults::default()),

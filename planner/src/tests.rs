@@ -123,7 +123,7 @@ impl Golden<'_> {
             rows: here,
             bytes: here * 100,
             zone_summary: Vec::new(),
-            delete_vector: 0,
+            deletes: None,
             checksum: 0,
         };
         let segments = self.catalog.datanodes.iter().map(segment).collect();
@@ -159,6 +159,7 @@ impl Golden<'_> {
             functions: Arc::clone(&self.functions),
             session_functions: Arc::new(NoSessionFunctions),
             system_relations: Arc::new(NoSystemRelations),
+            changed: None,
         };
         let bound = bind_query(query, &context, &[])?.plan;
         let context = PlanContext {

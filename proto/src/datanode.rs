@@ -13,7 +13,7 @@ use crate::{
     ShardFacts, ShardRelation, ShardResults, ShardRows, ShardStatements, SnapshotScope, TableId,
     TransactionEnd, TransactionId,
     error::Result,
-    message::{FragmentDescription, FragmentReport, SegmentRef},
+    message::{DeleteRowsRequest, DeleteVector, FragmentDescription, FragmentReport, SegmentRef},
 };
 
 /// A datanode, as the coordinator and its peers see it.
@@ -47,7 +47,19 @@ pub trait Datanode: Send + Sync {
     /// returns, visible only when the catalog says so.
     async fn ingest(&self, ingest: Ingest, rows: IngestStream) -> Result<Vec<SegmentRef>>;
 
-    /// Removes segments: of an aborted transaction, or older than every running query.
+    /// Writes a delete vector for each segment of the order, in its order: the rows that are to be
+    /// deleted beside those that already are. They are durable when this returns, and seen by
+    /// nobody until the catalog refers to them.
+    ///
+    /// # Errors
+    /// 40001 if one of the rows is deleted already. XX001 when a file is not what the catalog says.
+    async fn delete_rows(&self, _: DeleteRowsRequest) -> Result<Vec<DeleteVector>> {
+        let message = format!("datanode \"{}\" has no segments", self.id());
+        Err(ErrorReport::unsupported(message))
+    }
+
+    /// Removes segments and delete vectors: of an aborted transaction, or older than every running
+    /// query.
     async fn drop_segments(&self, order: DropSegments) -> Result<()>;
 
     /// The bytes of a file that the catalog names, from beginning to end. Nobody has compared them

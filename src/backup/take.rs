@@ -55,10 +55,12 @@ pub(super) async fn take(directory: &BackupDirectory, url: &str, console: &Conso
 fn new_name(directory: &BackupDirectory) -> Result<String> {
     let time = Utc::now().format("%Y%m%dT%H%M%SZ").to_string();
     let known = directory.names()?;
-    let numbered = (2..).map(|number| format!("{time}-{number}"));
-    let mut names = std::iter::once(time.clone()).chain(numbered);
-    let free = names.find(|name| !known.contains(name));
-    Ok(free.unwrap_or(time))
+    let (mut name, mut number) = (time.clone(), 1);
+    while known.contains(&name) {
+        number += 1;
+        name = format!("{time}-{number}");
+    }
+    Ok(name)
 }
 
 /// Asks for the catalog; from then on its files stay.

@@ -1,11 +1,18 @@
 //! Backups that are damaged, or were interrupted.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 
 use super::{SUMS, backup, fail, files_below, fill, rows, start, start_restored, succeed, text};
 use crate::support::{Fault, FaultProxy, spawn_kestrel};
+
+/// For the first file of a slow backup.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_file_is_found() {
@@ -69,9 +76,11 @@ async fn a_backup_that_is_killed_leaves_the_older_one_whole() {
     let url = format!("postgres://kestrel@{}/kestrel", proxy.address());
     let files = || files_below(&backups.path().join("files"));
     let before = files().len();
+    let started = Instant::now();
     let mut second = spawn_kestrel(&["backup", directory, "--url", &url]);
     while files().iter().filter(|file| !text(file).ends_with(".tmp")).count() == before {
         assert!(second.try_wait().unwrap().is_none(), "it has ended before it was killed");
+        assert!(started.elapsed() < PATIENCE, "no file comes");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     second.kill().await.unwrap();

@@ -45,6 +45,7 @@ async fn a_backup_under_load_is_the_cluster_at_one_moment() {
         }));
     }
     while committed.load(Ordering::Relaxed) < 10 {
+        assert!(writers.iter().all(|writer| !writer.is_finished()), "a writer has failed");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let before = committed.load(Ordering::Relaxed);

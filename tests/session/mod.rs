@@ -1,6 +1,7 @@
 //! What a client sees in a session, beyond the rows of its queries.
 
 mod activity;
+mod changes;
 mod copy;
 mod copy_out;
 mod cursors;

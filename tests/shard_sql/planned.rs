@@ -70,6 +70,7 @@ impl Planned {
             functions: Arc::clone(&self.functions),
             session_functions: Arc::new(NoSessionFunctions),
             system_relations: Arc::new(NoSystemRelations),
+            changed: None,
         };
         let bound = bind_query(query, &context, &[])?.plan;
         let context = PlanContext {

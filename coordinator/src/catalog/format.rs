@@ -83,6 +83,7 @@ const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[
     add_privileges,
     add_public_comment,
     add_decisions,
+    add_delete_vectors,
     add_partitions,
 ];
 
@@ -126,6 +127,13 @@ const CREATE_PRIVILEGES: &str = "
 /// Commits that not all datanodes are known to have heard of, as JSON.
 const CREATE_DECISIONS: &str = "
     CREATE TABLE decisions (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+";
+
+/// A segment's delete vector as JSON; NULL: no row is deleted. Before, no segment had one, and their
+/// column always 0.
+const ADD_DELETE_VECTORS: &str = "
+    ALTER TABLE segments DROP COLUMN delete_vector;
+    ALTER TABLE segments ADD COLUMN deletes TEXT;
 ";
 
 /// What [`open`] found or made.
@@ -293,6 +301,10 @@ fn add_decisions(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(CREATE_DECISIONS)
 }
 
+fn add_delete_vectors(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(ADD_DELETE_VECTORS)
+}
+
 /// Definitions of tables tell what they are partitions of. Older versions would read past that.
 fn add_partitions(_: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
@@ -361,6 +373,8 @@ mod tests {
             DROP TABLE views; DROP TABLE comments; DROP TABLE roles; DROP TABLE security;
             DROP TABLE sequence_values; DROP TABLE access; DROP TABLE default_acls;
             DROP TABLE role_settings; DROP TABLE decisions;
+            ALTER TABLE segments DROP COLUMN deletes;
+            ALTER TABLE segments ADD COLUMN delete_vector INTEGER NOT NULL DEFAULT 0;
             ALTER TABLE sequences ADD COLUMN last_value INTEGER NOT NULL DEFAULT 0;
             INSERT INTO sequences VALUES (16385, '{\"id\":16385,\"schema_name\":\"public\",\"name\":
                 \"s\",\"max_value\":2147483647,\"owned_by\":null}', 7);

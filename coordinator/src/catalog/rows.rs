@@ -11,11 +11,14 @@ use std::{
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{
     AccessDef, Catalog, CatalogChange, CommentDef, DatanodeDef, DecisionDef, DefaultAclDef,
-    RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef, TableDef, ViewDef,
+    DeleteVector, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef, TableDef, ViewDef,
 };
 use kestrel_proto::{BucketMap, Result, message};
 use prost::Message;
-use rusqlite::{Connection, Row, Transaction, params, types::Type};
+use rusqlite::{
+    Connection, Row, Transaction, params,
+    types::{Type, ValueRef},
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -255,23 +258,28 @@ fn write_tables(
     old.into_keys().try_for_each(|id| remove_object(transaction, "tables", id))
 }
 
-/// An append writes only what was appended; anything else rewrites from the first difference on.
+/// Writes the segments that differ, each at its position.
 fn write_segments(
     transaction: &Transaction<'_>,
     table: u64,
     before: &[Arc<Segment>],
     after: &[Arc<Segment>],
 ) -> rusqlite::Result<()> {
-    let same = before.iter().zip(after).take_while(|(b, a)| Arc::ptr_eq(b, a)).count();
-    if same < before.len() {
+    if after.len() < before.len() {
         transaction
             .prepare_cached("DELETE FROM segments WHERE table_id = ?1 AND position >= ?2")?
-            .execute(params![table.cast_signed(), same as i64])?;
+            .execute(params![table.cast_signed(), after.len() as i64])?;
     }
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO segments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        "INSERT OR REPLACE INTO segments (table_id, position, datanode, id, kind, file,
+            file_offset, length, rows, bytes, zone_summary, checksum, deletes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
-    for (position, segment) in after.iter().enumerate().skip(same) {
+    for (position, segment) in after.iter().enumerate() {
+        // Snapshots share the segments that did not change.
+        if before.get(position).is_some_and(|old| Arc::ptr_eq(old, segment)) {
+            continue;
+        }
         insert.execute(params![
             table.cast_signed(),
             position as i64,
@@ -284,8 +292,8 @@ fn write_segments(
             segment.rows.cast_signed(),
             segment.bytes.cast_signed(),
             segment.zone_summary,
-            segment.delete_vector.cast_signed(),
             segment.checksum,
+            segment.deletes.as_ref().map(json).transpose()?,
         ])?;
     }
     Ok(())
@@ -293,26 +301,37 @@ fn write_segments(
 
 /// All segments, by table.
 fn load_segments(connection: &Connection) -> rusqlite::Result<HashMap<u64, Vec<Arc<Segment>>>> {
-    let mut statement = connection.prepare("SELECT * FROM segments ORDER BY table_id, position")?;
+    let mut statement = connection.prepare(
+        "SELECT table_id, datanode, id, kind, file, file_offset, length, rows, bytes,
+            zone_summary, checksum, deletes
+         FROM segments ORDER BY table_id, position",
+    )?;
     let mut rows = statement.query([])?;
     let mut segments: HashMap<u64, Vec<Arc<Segment>>> = HashMap::new();
     while let Some(row) = rows.next()? {
         let segment = Segment {
-            datanode: row.get(2)?,
-            id: unsigned(row, 3)?,
-            kind: row.get(4)?,
-            file: row.get(5)?,
-            offset: unsigned(row, 6)?,
-            length: unsigned(row, 7)?,
-            rows: unsigned(row, 8)?,
-            bytes: unsigned(row, 9)?,
-            zone_summary: row.get(10)?,
-            delete_vector: unsigned(row, 11)?,
-            checksum: row.get(12)?,
+            datanode: row.get(1)?,
+            id: unsigned(row, 2)?,
+            kind: row.get(3)?,
+            file: row.get(4)?,
+            offset: unsigned(row, 5)?,
+            length: unsigned(row, 6)?,
+            rows: unsigned(row, 7)?,
+            bytes: unsigned(row, 8)?,
+            zone_summary: row.get(9)?,
+            checksum: row.get(10)?,
+            deletes: vector(row, 11)?,
         };
         segments.entry(unsigned(row, 0)?).or_default().push(Arc::new(segment));
     }
     Ok(segments)
+}
+
+fn vector(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<DeleteVector>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => from_json(row, column).map(Some),
+    }
 }
 
 /// SQLite's integers are signed: all 64 bits are kept.

@@ -5,9 +5,9 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{
     AccessDef, Catalog, CatalogChange, ColumnDef, DatanodeDef, DecisionDef, DefaultAclDef,
-    Distribution, KeyDef, NamedRelation, ObjectKind, RoleDef, RoleSettings, SchemaDef, Segment,
-    SequenceDef, SequenceState, ShardRows, SqlType, TableDef, Verifier, ViewColumn, ViewDef,
-    ViewRelation, default_acl,
+    DeleteVector, Distribution, KeyDef, NamedRelation, ObjectKind, ReplacedVector, RoleDef,
+    RoleSettings, SchemaDef, Segment, SequenceDef, SequenceState, ShardRows, SqlType, TableDef,
+    Verifier, ViewColumn, ViewDef, ViewRelation, default_acl,
 };
 use kestrel_proto::SqlState;
 
@@ -63,8 +63,8 @@ fn segment(datanode: u32, id: u64) -> Segment {
         rows: id,
         bytes: 10 * id,
         zone_summary: vec![0, 255, 7],
-        delete_vector: u64::MAX,
         checksum: u32::MAX,
+        deletes: None,
     }
 }
 
@@ -88,6 +88,17 @@ fn add(table: u64, segments: impl IntoIterator<Item = Segment>) -> CatalogChange
     CatalogChange::AddSegments { table, segments: segments.into_iter().collect() }
 }
 
+fn replace(table: u64, vectors: Vec<ReplacedVector>) -> CatalogChange {
+    CatalogChange::ReplaceVectors { table, vectors }
+}
+
+/// A vector whose id is the number of its rows.
+fn vector(datanode: u32, segment: u64, before: Option<u64>, rows: u64) -> ReplacedVector {
+    let file = format!("segments/{segment}-{rows}.deletes");
+    let after = DeleteVector { id: rows, file, length: 60, rows, checksum: u32::MAX };
+    ReplacedVector { datanode, segment, before, after }
+}
+
 /// A cluster's life: one commit per line.
 fn life() -> Vec<Vec<CatalogChange>> {
     use CatalogChange::*;
@@ -97,6 +108,7 @@ fn life() -> Vec<Vec<CatalogChange>> {
         vec![CreateSequence(sequence(16385, 10, Some((16386, 1)))), CreateTable(table(16386, "t"))],
         vec![add(16386, [segment(0, 1), segment(1, 1 << 63)])],
         vec![add(16386, [segment(2, 3)]), add(16386, [segment(0, 4)])],
+        vec![replace(16386, vec![vector(2, 3, None, 3), vector(0, 4, None, 2)])],
         vec![CreateTable(TableDef {
             segments: vec![Arc::new(segment(1, 5))],
             ..table(16390, "u")
@@ -432,6 +444,33 @@ fn temporary_schemas_are_gone_after_a_start() {
     let snapshot = CatalogStore::open(dir.path()).unwrap().snapshot();
     assert_eq!(snapshot.schemas.keys().collect::<Vec<_>>(), ["public"]);
     assert_eq!(snapshot.segments().map(|s| s.id).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn vectors_take_the_place_of_those_that_were_grown() {
+    let base = Catalog::empty();
+    let table = TableDef {
+        segments: vec![Arc::new(segment(0, 5)), Arc::new(segment(1, 5))],
+        ..table(16386, "t")
+    };
+    let base = base.apply(&[CatalogChange::CreateTable(table)]).unwrap();
+    let first = base.apply(&[replace(16386, vec![vector(0, 5, None, 2)])]).unwrap();
+    let live = |catalog: &Catalog| catalog.segments().map(|s| s.live_rows()).collect::<Vec<_>>();
+    assert_eq!((live(&base), live(&first)), (vec![5, 5], vec![3, 5]));
+    assert_eq!(first.table("public", "t").unwrap().size().0, 8);
+    // A segment without rows goes.
+    let second = first.apply(&[replace(16386, vec![vector(0, 5, Some(2), 5)])]).unwrap();
+    assert_eq!(live(&second), [5]);
+    for (on, conflicting) in [
+        (&first, vector(0, 5, None, 3)),
+        (&first, vector(0, 5, Some(7), 3)),
+        (&base, vector(0, 5, Some(2), 3)),
+        (&second, vector(0, 5, Some(2), 3)),
+        (&base, vector(2, 5, None, 3)),
+    ] {
+        let error = on.apply(&[replace(16386, vec![conflicting])]).unwrap_err();
+        assert_eq!(error.sqlstate, SqlState::SERIALIZATION_FAILURE);
+    }
 }
 
 #[test]

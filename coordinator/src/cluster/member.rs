@@ -9,7 +9,7 @@ use kestrel_proto::{
     ExchangeRequest, Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts,
     ShardResults, ShardRows, ShardStatements, SnapshotScope, SqlState, TransactionEnd,
     TransactionId,
-    message::{FragmentDescription, FragmentReport, SegmentRef},
+    message::{DeleteRowsRequest, DeleteVector, FragmentDescription, FragmentReport, SegmentRef},
     rpc::{Caller, RemoteDatanode},
 };
 use tokio::sync::watch;
@@ -228,6 +228,10 @@ impl Datanode for Member {
 
     async fn ingest(&self, ingest: Ingest, rows: IngestStream) -> Result<Vec<SegmentRef>> {
         self.while_usable(self.remote.ingest(ingest, rows)).await
+    }
+
+    async fn delete_rows(&self, order: DeleteRowsRequest) -> Result<Vec<DeleteVector>> {
+        self.while_usable(self.remote.delete_rows(order)).await
     }
 
     async fn drop_segments(&self, order: DropSegments) -> Result<()> {

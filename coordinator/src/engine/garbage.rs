@@ -20,36 +20,68 @@ impl Garbage {
     /// Notes what `changes` took away from `before`, and what they added and took away again.
     pub fn note(&self, before: &Catalog, changes: &[CatalogChange], version: u64) {
         let mut added: BTreeMap<u64, Vec<&Segment>> = BTreeMap::new();
+        // The newest vectors of segments, by their tables.
+        let mut vectors: BTreeMap<u64, BTreeMap<(u32, u64), &str>> = BTreeMap::new();
         // A table may be emptied twice.
-        let mut emptied: BTreeSet<(u32, &str)> = BTreeSet::new();
+        let mut gone: BTreeSet<(u32, &str)> = BTreeSet::new();
+        let old = |table: &u64| before.table_by_id(*table).map_or(&[][..], |t| &t.segments);
         for change in changes {
             match change {
                 CatalogChange::AddSegments { table, segments } => {
                     added.entry(*table).or_default().extend(segments);
                 }
+                CatalogChange::ReplaceVectors { table, vectors: replaced } => {
+                    let known = vectors.entry(*table).or_default();
+                    for vector in replaced {
+                        let key = (vector.datanode, vector.segment);
+                        let added = added.get(table).into_iter().flatten().copied();
+                        let mut segments = added.chain(old(table).iter().map(Arc::as_ref));
+                        let segment = segments.find(|s| (s.datanode, s.id) == key);
+                        let first = segment.and_then(|segment| segment.deletes.as_ref());
+                        let replaced = known.insert(key, &vector.after.file);
+                        let replaced = replaced.or(first.map(|vector| vector.file.as_str()));
+                        // All its rows are deleted.
+                        let whole = segment.filter(|segment| segment.rows <= vector.after.rows);
+                        let whole = whole.map(|s| [s.file.as_str(), vector.after.file.as_str()]);
+                        let files = replaced.into_iter().chain(whole.into_iter().flatten());
+                        gone.extend(files.map(|file| (vector.datanode, file)));
+                    }
+                }
                 CatalogChange::DropTable(table) | CatalogChange::RemoveAllSegments { table } => {
-                    let old = before.table_by_id(*table).into_iter();
-                    let old = old.flat_map(|t| &t.segments).map(Arc::as_ref);
-                    let gone = old.chain(added.remove(table).unwrap_or_default());
-                    emptied.extend(gone.flat_map(files));
+                    let old = old(table).iter().map(Arc::as_ref);
+                    let segments = old.chain(added.remove(table).unwrap_or_default());
+                    gone.extend(segments.flat_map(|s| s.files().map(|f| (s.datanode, f.as_str()))));
+                    let vectors = vectors.remove(table).unwrap_or_default();
+                    gone.extend(vectors.into_iter().map(|((node, _), file)| (node, file)));
                 }
                 _ => {}
             }
         }
-        let mut files = self.files.lock();
-        let emptied = emptied.into_iter();
-        files.extend(emptied.map(|(node, file)| (version, DatanodeId(node), file.to_string())));
+        let gone = gone.into_iter().map(|(node, file)| (DatanodeId(node), file.to_string()));
+        self.note_files(gone, version);
+    }
+
+    /// Notes files that versions from this one on do without.
+    pub fn note_files(&self, files: impl IntoIterator<Item = (DatanodeId, String)>, version: u64) {
+        let files = files.into_iter().map(|(datanode, file)| (version, datanode, file));
+        self.files.lock().extend(files);
     }
 
     /// Notes the files of changes that no catalog version will ever have.
     pub fn note_undone(&self, changes: &[CatalogChange]) {
-        let segments = changes.iter().filter_map(|change| match change {
-            CatalogChange::AddSegments { segments, .. } => Some(segments),
-            _ => None,
-        });
-        let undone = segments.flatten().flat_map(files);
-        let undone = undone.map(|(node, file)| (0, DatanodeId(node), file.to_string()));
-        self.files.lock().extend(undone);
+        for change in changes {
+            match change {
+                CatalogChange::AddSegments { segments, .. } => self.note_files(
+                    segments.iter().map(|s| (DatanodeId(s.datanode), s.file.clone())),
+                    0,
+                ),
+                CatalogChange::ReplaceVectors { vectors, .. } => self.note_files(
+                    vectors.iter().map(|v| (DatanodeId(v.datanode), v.after.file.clone())),
+                    0,
+                ),
+                _ => {}
+            }
+        }
     }
 
     /// Takes the files that are not in any version that is read: `oldest_read` or later.
@@ -66,30 +98,35 @@ impl Garbage {
     }
 }
 
-/// All files of a segment, with their datanode.
-fn files(segment: &Segment) -> impl Iterator<Item = (u32, &str)> {
-    segment.files().map(|file| (segment.datanode, file.name))
-}
-
 #[cfg(test)]
 mod tests {
+    use kestrel_planner::catalog::{DeleteVector, Distribution, ReplacedVector, TableDef};
+
     use super::*;
 
-    #[test]
-    fn what_a_transaction_adds_and_removes_is_garbage() {
-        let segment = |file: &str| Segment {
+    /// Its id follows from its file.
+    fn segment(file: &str) -> Segment {
+        Segment {
             datanode: 1,
-            id: 1,
+            id: file.bytes().map(u64::from).sum(),
             kind: 0,
             file: file.into(),
             offset: 0,
             length: 1,
-            rows: 1,
+            rows: 10,
             bytes: 1,
             zone_summary: Vec::new(),
-            delete_vector: 0,
+            deletes: None,
             checksum: 0,
-        };
+        }
+    }
+
+    fn vector(file: &str) -> DeleteVector {
+        DeleteVector { id: 1, file: file.into(), length: 1, rows: 1, checksum: 0 }
+    }
+
+    #[test]
+    fn what_a_transaction_adds_and_removes_is_garbage() {
         let add = |table, file| CatalogChange::AddSegments { table, segments: vec![segment(file)] };
         let changes = [
             add(7, "a"),
@@ -103,5 +140,65 @@ mod tests {
         assert!(garbage.take_older_than(Some(4)).is_empty());
         let files = garbage.take_older_than(Some(5));
         assert_eq!(files, [(DatanodeId(1), vec!["a".to_string(), "c".to_string()])].into());
+    }
+
+    #[test]
+    fn replaced_vectors_are_garbage() {
+        let table = TableDef {
+            segments: vec![
+                Arc::new(Segment { deletes: Some(vector("v0")), ..segment("a") }),
+                Arc::new(segment("b")),
+            ],
+            ..table_def(7)
+        };
+        let before = Catalog::empty().apply(&[CatalogChange::CreateTable(table)]).unwrap();
+        let replace_by = |segment_file: &str, file: &str, rows| CatalogChange::ReplaceVectors {
+            table: 7,
+            vectors: vec![ReplacedVector {
+                datanode: 1,
+                segment: segment(segment_file).id,
+                before: None,
+                after: DeleteVector { rows, ..vector(file) },
+            }],
+        };
+        let replace = |segment_file: &str, file: &str| replace_by(segment_file, file, 1);
+        let empty = CatalogChange::RemoveAllSegments { table: 7 };
+        for (changes, expected) in [
+            (vec![replace("a", "v1")], &["v0"][..]),
+            (vec![replace("b", "v1")], &[]),
+            (vec![replace("a", "v1"), replace("b", "v2"), replace("a", "v3")], &["v0", "v1"]),
+            (vec![replace("b", "v1"), empty.clone()], &["a", "b", "v0", "v1"]),
+            (vec![empty], &["a", "b", "v0"]),
+            (vec![replace_by("a", "v1", 10)], &["a", "v0", "v1"]),
+        ] {
+            let garbage = Garbage::default();
+            garbage.note(&before, &changes, 5);
+            let files = garbage.take_older_than(Some(5)).remove(&DatanodeId(1));
+            assert_eq!(files.unwrap_or_default(), expected, "{changes:?}");
+        }
+        let garbage = Garbage::default();
+        garbage.note_undone(&[replace("a", "v1")]);
+        assert_eq!(garbage.take_older_than(Some(1)).len(), 1);
+    }
+
+    fn table_def(id: u64) -> TableDef {
+        TableDef {
+            id,
+            schema_name: "public".into(),
+            name: "t".into(),
+            columns: vec![],
+            distribution: Distribution::Random,
+            primary_key: None,
+            unique_keys: vec![],
+            segments: vec![],
+            indexes: vec![],
+            checks: vec![],
+            last_column_id: 0,
+            missing_values: Default::default(),
+            on_commit: Default::default(),
+            storage: Default::default(),
+            shard_rows: vec![],
+            shard_names: Default::default(),
+        }
     }
 }

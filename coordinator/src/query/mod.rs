@@ -24,6 +24,7 @@ mod registry;
 mod retry;
 mod slice_zero;
 mod snapshot;
+mod vectors;
 
 pub use admission::{Admission, Place, Priority, QueryLimits, Request, Wait};
 pub(crate) use describe::{have_sent, reads_databases, would_send};
@@ -37,3 +38,4 @@ pub use partition_ingest::TableIngestor;
 pub use registry::{QueryRecord, QueryRegistry, QueryState};
 pub use retry::Again;
 pub(crate) use snapshot::{close as close_snapshot, open_block_snapshot};
+pub(crate) use vectors::write_vectors;

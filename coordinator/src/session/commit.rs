@@ -92,6 +92,11 @@ fn is_stricter(now: &TableDef, then: &TableDef) -> bool {
     column || check || key || now.partition_of != then.partition_of
 }
 
+/// Rows that a transaction deleted are in a file that is gone.
+pub(super) fn removed_meanwhile(table: &TableDef) -> ErrorReport {
+    conflict(table, "emptied")
+}
+
 fn conflict(table: &TableDef, what: &str) -> ErrorReport {
     let name = &table.name;
     concurrent_update(format!("Table \"{name}\" was {what} by another transaction meanwhile."))

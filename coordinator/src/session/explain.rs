@@ -1,17 +1,23 @@
-//! EXPLAIN of a query, and of INSERT and CREATE TABLE AS.
+//! EXPLAIN of a query, and of INSERT, UPDATE, DELETE and CREATE TABLE AS.
 
 use std::{sync::Arc, time::Instant};
 
 use kestrel_planner::{
     catalog::Catalog,
     explain::{self, ExplainNode, ExplainOptions, SentSql},
+    operators::RowChangeKind,
     parse::{Explain, ExplainFormat, StatementKind},
-    plan::{InsertPlan, Plan},
+    plan::{InsertPlan, Plan, RowChangePlan},
 };
 use kestrel_proto::{ErrorReport, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientSession, Outcome, RowsTag, Statement, analyze::Measured, select::text_rows};
+use super::{
+    ClientSession, Outcome, RowsTag, Statement,
+    analyze::Measured,
+    change_rows::{Change, PlannedChange},
+    select::text_rows,
+};
 use crate::{
     query::{QuerySummary, have_sent, reads_databases, would_send},
     server::Parameter,
@@ -91,10 +97,35 @@ impl ClientSession {
                 };
                 Ok(Explained { plan, view, purpose })
             }
+            StatementKind::Update(update) => {
+                self.explained_change(Change::of_update(update)?, statement, parameters).await
+            }
+            StatementKind::Delete(delete) => {
+                self.explained_change(Change::of_delete(delete)?, statement, parameters).await
+            }
             _ => Err(ErrorReport::unsupported(
-                "EXPLAIN of anything but a query, INSERT or CREATE TABLE AS",
+                "EXPLAIN of anything but a query, INSERT, UPDATE, DELETE or CREATE TABLE AS",
             )),
         }
+    }
+
+    async fn explained_change(
+        &mut self,
+        mut change: Change<'_>,
+        statement: &Statement,
+        parameters: &[Parameter],
+    ) -> Result<Explained> {
+        if self.changed_table(&change)?.is_on_shards() {
+            let message = format!("EXPLAIN {} of a table that databases hold", change.word());
+            return Err(ErrorReport::unsupported(message));
+        }
+        let PlannedChange { plan, kind, table, view } =
+            self.plan_row_change(&mut change, statement, parameters).await?;
+        let (plan, purpose) = match plan {
+            RowChangePlan::Distributed(plan) => (plan, Purpose::Write),
+            RowChangePlan::Here(plan) => (plan, Purpose::Change(kind, table.name.clone())),
+        };
+        Ok(Explained { plan, view, purpose })
     }
 
     /// Runs the query; how long that took in milliseconds, and what it did.
@@ -106,7 +137,7 @@ impl ClientSession {
     ) -> Result<(f64, QuerySummary)> {
         match explained.purpose {
             Purpose::Query => {}
-            Purpose::Write | Purpose::Ingest(_) => {
+            Purpose::Write | Purpose::Ingest(_) | Purpose::Change(..) => {
                 return Err(ErrorReport::unsupported(
                     "EXPLAIN ANALYZE of a statement that writes is not supported",
                 )
@@ -154,6 +185,8 @@ enum Purpose {
     Write,
     /// The coordinator writes them into this one.
     Ingest(String),
+    /// The coordinator changes this table by them.
+    Change(RowChangeKind, String),
 }
 
 impl Explained {
@@ -162,6 +195,7 @@ impl Explained {
         match &self.purpose {
             Purpose::Query | Purpose::Write => tree,
             Purpose::Ingest(table) => explain::insert(table, tree),
+            Purpose::Change(kind, table) => explain::row_change(*kind, table, tree),
         }
     }
 }

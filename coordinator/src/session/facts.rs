@@ -97,6 +97,7 @@ impl ClientSession {
             functions: Arc::clone(&self.engine.cluster.functions),
             session_functions: Arc::new(SystemFunctions(Arc::clone(&context))),
             system_relations: Arc::new(Views { context, role }),
+            changed: None,
         }
     }
 

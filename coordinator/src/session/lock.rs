@@ -179,6 +179,7 @@ fn locked_by(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMod
         }
         CatalogChange::SetComment { object, .. } => table(*object, LockMode::ShareUpdateExclusive),
         CatalogChange::AddSegments { .. }
+        | CatalogChange::ReplaceVectors { .. }
         | CatalogChange::CountShardRows { .. }
         | CatalogChange::SetShardRows { .. }
         | CatalogChange::Decide(_)

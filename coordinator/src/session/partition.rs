@@ -91,35 +91,16 @@ impl ClientSession {
     }
 }
 
-/// Refuses UPDATE and DELETE of a partitioned table, and values that would take rows of a partition
-/// elsewhere. `columns`: those that get values.
-///
-/// Errors: 0A000.
-pub(super) fn refuse_change(
-    word: &str,
-    columns: &[&str],
-    table: &TableDef,
-    view: &Catalog,
-) -> Result<()> {
+/// Whether new values of these columns (positions in the table) may take rows to another partition, or
+/// out of theirs.
+pub(super) fn is_routed(table: &TableDef, targets: &[usize], view: &Catalog) -> bool {
     if table.partitioned_by.is_some() {
-        let message = format!("{word} of a partitioned table is not supported");
-        return Err(ErrorReport::unsupported(message)
-            .hint("Change the rows of its partitions, each by its name."));
+        return true;
     }
-    let parent = table.parent_id().and_then(|id| view.table_by_id(id));
-    let Some(parent) = parent else { return Ok(()) };
+    let Some(parent) = table.parent_id().and_then(|id| view.table_by_id(id)) else { return false };
     let key = parent.partition_columns();
-    match key.iter().find(|column| columns.contains(&column.name.as_str())) {
-        Some(column) => {
-            let message = format!(
-                "{word} of column \"{}\" of the partition key of relation \"{}\" is not supported",
-                column.name, parent.name
-            );
-            let hint = "Delete the rows, and insert them into the partitioned table.";
-            Err(ErrorReport::unsupported(message).hint(hint))
-        }
-        None => Ok(()),
-    }
+    let mut assigned = targets.iter().filter_map(|at| table.columns.get(*at));
+    assigned.any(|column| key.iter().any(|of_key| of_key.id == column.id))
 }
 
 fn violated(partition: &TableDef, is_new: bool) -> ErrorReport {

@@ -164,7 +164,7 @@ fn segment(datanode: u32, id: u64, rows: u64) -> Segment {
         rows,
         bytes: 1000 * rows,
         zone_summary: vec![],
-        delete_vector: 0,
+        deletes: None,
         checksum: 0,
     }
 }

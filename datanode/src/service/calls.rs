@@ -9,11 +9,12 @@ use kestrel_proto::{
     ShardRelation, ShardResults, ShardRows, ShardStatements, SnapshotScope, TableId,
     TransactionEnd, TransactionId,
     message::{
-        DescribeRequest, Done, DropSegmentsRequest, EndQueryRequest, EndTransactionReply,
-        EndTransactionRequest, ExchangeControl, ExecuteReply, ExecuteRequest, FilePiece,
-        FragmentDescription, FragmentReport, HealthReply, HealthRequest, IngestHeader, IngestReply,
-        PreparedReply, PreparedRequest, QueryShardReply, QueryShardRequest, ReadFileRequest,
-        RunRequest, ShardFactsReply, ShardFactsRequest, SnapshotRequest,
+        DeleteRowsReply, DeleteRowsRequest, DescribeRequest, Done, DropSegmentsRequest,
+        EndQueryRequest, EndTransactionReply, EndTransactionRequest, ExchangeControl, ExecuteReply,
+        ExecuteRequest, FilePiece, FragmentDescription, FragmentReport, HealthReply, HealthRequest,
+        IngestHeader, IngestReply, PreparedReply, PreparedRequest, QueryShardReply,
+        QueryShardRequest, ReadFileRequest, RunRequest, ShardFactsReply, ShardFactsRequest,
+        SnapshotRequest,
         datanode_server::{Datanode, DatanodeServer},
         drop_segments_request::Order,
     },
@@ -134,6 +135,17 @@ impl Datanode for Service {
             Ok(IngestReply { segments })
         };
         self.answer(ingest).await
+    }
+
+    async fn delete_rows(
+        &self,
+        request: Request<DeleteRowsRequest>,
+    ) -> Result<Response<DeleteRowsReply>, Status> {
+        let delete = async {
+            let vectors = self.datanode.delete_rows(request.into_inner()).await?;
+            Ok(DeleteRowsReply { vectors })
+        };
+        self.answer(delete).await
     }
 
     async fn drop_segments(

@@ -81,6 +81,7 @@ impl Check<'_> {
             }
             CatalogChange::SetOwner { object, owner } => self.set_owner(*object, *owner),
             CatalogChange::AddSegments { .. }
+            | CatalogChange::ReplaceVectors { .. }
             | CatalogChange::CountShardRows { .. }
             | CatalogChange::SetAccess { .. }
             | CatalogChange::SetDefaultAcl(_)

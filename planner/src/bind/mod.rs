@@ -33,7 +33,7 @@ pub use origin::{Origin, origins};
 pub use parameters::stated_parameter_types;
 pub use provider::{BindContext, NoSessionFunctions, SessionFunctions, Source, SystemRelations};
 pub use read_columns::{ReadColumns, read_columns};
-pub use table_source::ShardTable;
+pub use table_source::{CHANGED_TABLE, ShardTable};
 
 use std::sync::{Arc, LazyLock};
 

@@ -22,7 +22,7 @@ use datafusion::{
 use kestrel_proto::{ErrorReport, SqlState};
 
 use super::{
-    ShardTable, long_series::LongSeries, types::PostgresqlTypes,
+    CHANGED_TABLE, ShardTable, long_series::LongSeries, types::PostgresqlTypes,
     unknown_function::unknown_function, view::view_plan,
 };
 use crate::{
@@ -48,6 +48,8 @@ pub struct BindContext {
     pub session_functions: Arc<dyn SessionFunctions>,
     /// Relations the coordinator makes up from the catalog.
     pub system_relations: Arc<dyn SystemRelations>,
+    /// What [`CHANGED_TABLE`] stands for.
+    pub changed: Option<Arc<TableDef>>,
 }
 
 /// A statement's text and where it is.
@@ -131,6 +133,9 @@ impl BindContext {
 
     /// What a name means. System relations come first, as `pg_catalog` does in PostgreSQL.
     pub fn relation(&self, schema: Option<&str>, name: &str) -> Result<Relation, ErrorReport> {
+        if let Some(table) = self.changed_table(schema, name) {
+            return Ok(Relation::Table(Arc::clone(table)));
+        }
         let in_schema = |schema: &str| {
             if let Some(rows) = self.system_relations.relation(schema, name) {
                 return Some(rows.map(Relation::System));
@@ -156,6 +161,10 @@ impl BindContext {
             .chain(self.search_path.iter().map(String::as_str))
             .find_map(in_schema)
             .unwrap_or_else(|| Err(undefined_table(name)))
+    }
+
+    fn changed_table(&self, schema: Option<&str>, name: &str) -> Option<&Arc<TableDef>> {
+        self.changed.as_ref().filter(|_| schema.is_none() && name == CHANGED_TABLE)
     }
 }
 
@@ -295,7 +304,13 @@ impl ContextProvider for Provider<'_> {
         let provider: Arc<dyn TableProvider> = match relation {
             Relation::Table(table) => {
                 self.note(&name, table.id);
-                Arc::new(ShardTable::new(table, &self.context.catalog))
+                match self.context.changed_table(name.schema(), name.table()) {
+                    Some(changed) => Arc::new(ShardTable::with_addresses(
+                        Arc::clone(changed),
+                        &self.context.catalog,
+                    )),
+                    None => Arc::new(ShardTable::new(table, &self.context.catalog)),
+                }
             }
             Relation::View(view) => {
                 self.note(&name, view.id);

@@ -16,7 +16,7 @@ use datafusion::{
 use crate::{
     catalog::{Catalog, TableDef},
     error::to_datafusion,
-    operators::{PartitionCount, ShardScanExec},
+    operators::{PartitionCount, ShardScanExec, addressed},
     partition::pruned,
 };
 
@@ -29,6 +29,9 @@ pub struct ShardTable {
     schema: SchemaRef,
 }
 
+/// The name that the table which a statement changes has in our queries: with its rows' addresses.
+pub const CHANGED_TABLE: &str = "kestrel changed table";
+
 impl ShardTable {
     /// Of one snapshot's table.
     pub fn new(table: Arc<TableDef>, catalog: &Catalog) -> Self {
@@ -38,6 +41,12 @@ impl ShardTable {
         };
         let schema = table.arrow_schema();
         Self { table, partitions, schema }
+    }
+
+    /// The same with its rows' addresses.
+    pub fn with_addresses(table: Arc<TableDef>, catalog: &Catalog) -> Self {
+        let plain = Self::new(table, catalog);
+        Self { schema: addressed(&plain.schema), ..plain }
     }
 
     /// What a scan with these filters reads: of a partitioned table, the segments of the partitions

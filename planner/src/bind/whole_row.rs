@@ -31,6 +31,7 @@ use super::set_returning::function_name;
 use crate::{
     error::to_datafusion,
     functions::{row_call, sql_call},
+    operators::Address,
     parse::{Walk, fold_ident},
 };
 
@@ -256,7 +257,9 @@ fn row(
         );
         return Err(to_datafusion(ErrorReport::new(SqlState::GROUPING_ERROR, message)));
     }
-    let columns = schema.iter().filter(|(qualifier, _)| *qualifier == Some(relation));
+    let columns = schema.iter().filter(|(qualifier, field)| {
+        *qualifier == Some(relation) && !Address::is_named(field.name())
+    });
     let named = columns.flat_map(|(qualifier, field)| {
         let name = ScalarValue::Utf8View(Some(field.name().clone()));
         [BoundExpr::Literal(name, None), BoundExpr::from((qualifier, field))]

@@ -1,11 +1,14 @@
 //! Changes of single objects in a snapshot.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use kestrel_proto::ErrorReport;
 
 use super::{
-    Catalog, DefaultAclDef, RoleDef, RoleSettings, SchemaDef, TableDef, ViewDef,
+    Catalog, DefaultAclDef, ReplacedVector, RoleDef, RoleSettings, SchemaDef, TableDef, ViewDef,
     sequence_default::{counts_in, move_sequences},
     snapshot::{conflict, gone},
 };
@@ -108,6 +111,34 @@ impl Catalog {
         }
         if let Some(access) = self.access.get_mut(&table.id) {
             access.columns.retain(|id, _| table.column_by_id(*id).is_some());
+        }
+    }
+
+    /// A segment without rows goes. 40001 if one is gone, or has another delete vector than the one
+    /// that was grown.
+    pub(super) fn replace_vectors(
+        &mut self,
+        id: u64,
+        vectors: &[ReplacedVector],
+    ) -> Result<(), ErrorReport> {
+        let key = self.table_key(id)?;
+        let Some(table) = self.tables.get_mut(&key) else { return Ok(()) };
+        let table = Arc::make_mut(table);
+        let mut new: HashMap<_, _> = vectors.iter().map(|v| ((v.datanode, v.segment), v)).collect();
+        for segment in &mut table.segments {
+            let Some(vector) = new.remove(&(segment.datanode, segment.id)) else { continue };
+            if segment.vector_id() != vector.before {
+                let message = format!("rows of table \"{}\" were changed meanwhile", table.name);
+                return Err(conflict(message));
+            }
+            Arc::make_mut(segment).deletes = Some(vector.after.clone());
+        }
+        table.segments.retain(|segment| segment.live_rows() > 0);
+        match new.is_empty() {
+            true => Ok(()),
+            false => {
+                Err(conflict(format!("rows of table \"{}\" were removed meanwhile", table.name)))
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDef, DatanodeDef, DecisionDef, DefaultAclDef, RoleDef, RoleSettings, SchemaDef, Segment,
-    SequenceDef, SequenceState, ShardRows, TableDef, ViewDef,
+    AccessDef, DatanodeDef, DecisionDef, DefaultAclDef, ReplacedVector, RoleDef, RoleSettings,
+    SchemaDef, Segment, SequenceDef, SequenceState, ShardRows, TableDef, ViewDef,
 };
 
 /// One step from a snapshot to the next.
@@ -51,6 +51,13 @@ pub enum CatalogChange {
         table: u64,
         /// On all datanodes.
         segments: Vec<Segment>,
+    },
+    /// Rows deleted: segments get other delete vectors, or go when no row is left in them.
+    ReplaceVectors {
+        /// The table.
+        table: u64,
+        /// One for each segment, on all datanodes.
+        vectors: Vec<ReplacedVector>,
     },
     /// TRUNCATE
     RemoveAllSegments {

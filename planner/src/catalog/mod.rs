@@ -14,6 +14,7 @@ mod partition;
 mod privilege;
 mod resolve;
 mod role;
+mod segment;
 mod segment_files;
 mod sequence;
 mod sequence_default;
@@ -44,6 +45,7 @@ pub use resolve::{
 };
 pub(crate) use resolve::{RelationKind, relation_kind};
 pub use role::{INITIAL_ROLE, INITIAL_ROLE_ID, RoleDef, Verifier};
+pub use segment::{DeleteVector, ReplacedVector, Segment};
 pub use segment_files::SegmentFile;
 pub use sequence::{SequenceDef, SequenceState, largest, smallest};
 pub use sequence_default::sequence_of;
@@ -51,8 +53,8 @@ pub(crate) use sequence_default::{default_of, rename_sequence};
 pub use snapshot::{COLUMNAR, Catalog, DatanodeDef, KES, SchemaDef};
 pub use sql_type::{HashClass, SQL_TYPE_METADATA, SqlType};
 pub use table::{
-    CheckDef, ColumnDef, Identity, IndexDef, KeyDef, MISSING_VALUE_METADATA, Segment, ShardRows,
-    Storage, TableDef,
+    CheckDef, ColumnDef, Identity, IndexDef, KeyDef, MISSING_VALUE_METADATA, ShardRows, Storage,
+    TableDef,
 };
 pub(crate) use temporary::of_other_session;
 pub use temporary::{

@@ -167,6 +167,9 @@ impl Catalog {
             CatalogChange::AddSegments { table, segments } => {
                 self.edit(*table, |t| t.segments.extend(segments.iter().cloned().map(Arc::new)))?;
             }
+            CatalogChange::ReplaceVectors { table, vectors } => {
+                self.replace_vectors(*table, vectors)?;
+            }
             CatalogChange::RemoveAllSegments { table } => {
                 self.edit(*table, |t| {
                     t.segments.clear();

@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::datatypes::{Schema, SchemaRef};
-use kestrel_proto::{DatanodeId, ShardRelation, TableId, message};
+use kestrel_proto::{DatanodeId, ShardRelation, TableId};
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, OnCommit, PartitionOf, PartitionedBy, SqlType};
+use super::{Distribution, OnCommit, PartitionOf, PartitionedBy, Segment, SqlType};
 use crate::parse::quote;
 
 /// The key in a scanned field's metadata under which the value stands that files without the
@@ -147,33 +147,6 @@ pub struct CheckDef {
     pub condition: String,
     /// The ids of the columns it names.
     pub columns: Vec<u32>,
-}
-
-/// An immutable columnar file on one datanode.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Segment {
-    /// Where it is.
-    pub datanode: u32,
-    /// Unique on its datanode.
-    pub id: u64,
-    /// `message::SegmentKind`.
-    pub kind: i32,
-    /// Relative to the datanode's data directory.
-    pub file: String,
-    /// Where in the file it begins, in bytes.
-    pub offset: u64,
-    /// Its length in the file, in bytes.
-    pub length: u64,
-    /// Rows in it, deleted ones too.
-    pub rows: u64,
-    /// Bytes in memory, as Arrow.
-    pub bytes: u64,
-    /// Minimum and maximum per column, in the store's form.
-    pub zone_summary: Vec<u8>,
-    /// The delete vector; 0: none.
-    pub delete_vector: u64,
-    /// crc32c of the file's bytes.
-    pub checksum: u32,
 }
 
 impl TableDef {
@@ -323,7 +296,8 @@ impl TableDef {
 
     /// Datanode, rows, bytes: of segments, or of what databases hold.
     fn sizes(&self, bytes: fn(&Segment) -> u64) -> impl Iterator<Item = (u32, u64, u64)> {
-        let segments = self.segments.iter().map(move |s| (s.datanode, s.rows, bytes(s)));
+        let segments = self.segments.iter();
+        let segments = segments.map(move |s| (s.datanode, s.live_rows(), bytes(s)));
         segments.chain(self.shard_rows.iter().map(|s| (s.datanode, s.rows, s.bytes)))
     }
 
@@ -366,39 +340,4 @@ impl TableDef {
 
 fn add((rows, bytes): (u64, u64), (_, more_rows, more_bytes): (u32, u64, u64)) -> (u64, u64) {
     (rows + more_rows, bytes + more_bytes)
-}
-
-impl Segment {
-    /// From what a datanode reported.
-    pub fn from_message(datanode: DatanodeId, m: message::SegmentRef) -> Self {
-        Self {
-            datanode: datanode.0,
-            id: m.id,
-            kind: m.kind,
-            file: m.file,
-            offset: m.offset,
-            length: m.length,
-            rows: m.rows,
-            bytes: m.bytes,
-            zone_summary: m.zone_summary.to_vec(),
-            delete_vector: m.delete_vector,
-            checksum: m.checksum,
-        }
-    }
-
-    /// As a fragment carries it.
-    pub fn to_message(&self) -> message::SegmentRef {
-        message::SegmentRef {
-            id: self.id,
-            kind: self.kind,
-            file: self.file.clone(),
-            offset: self.offset,
-            length: self.length,
-            rows: self.rows,
-            bytes: self.bytes,
-            zone_summary: self.zone_summary.clone().into(),
-            delete_vector: self.delete_vector,
-            checksum: self.checksum,
-        }
-    }
 }

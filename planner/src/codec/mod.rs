@@ -46,7 +46,8 @@ use crate::{
     functions::FunctionRegistry,
     motion::{HashKey, Motion},
     operators::{
-        MotionReceiveExec, MotionSendExec, SegmentWriteExec, ShardScan, ShardScanExec, ShardStore,
+        MotionReceiveExec, MotionSendExec, RowChangeExec, RowChangeKind, SegmentWriteExec,
+        ShardScan, ShardScanExec, ShardStore,
     },
 };
 
@@ -111,6 +112,14 @@ impl PhysicalExtensionCodec for Codec {
                 column_ids: write.column_ids.clone(),
                 relation: write.relation.as_ref().map(ShardRelation::to_message),
             })
+        } else if let Some(change) = node.downcast_ref::<RowChangeExec>() {
+            Node::RowChange(message::RowChange {
+                table_id: change.table_id.0,
+                table: change.table.clone(),
+                table_schema: encode_schema(&change.table_schema),
+                column_ids: change.column_ids.clone(),
+                updates: change.kind == RowChangeKind::Update,
+            })
         } else {
             let message = format!("operator {} cannot be shipped to a datanode", node.name());
             return Err(to_datafusion(ErrorReport::unsupported(message)));
@@ -141,6 +150,16 @@ impl PhysicalExtensionCodec for Codec {
                 decode_schema(&write.table_schema)?,
                 write.column_ids,
                 write.relation.map(ShardRelation::from_message),
+                input()?,
+            ))),
+            Node::RowChange(change) => Ok(Arc::new(RowChangeExec::new(
+                (TableId(change.table_id), change.table),
+                decode_schema(&change.table_schema)?,
+                change.column_ids,
+                match change.updates {
+                    true => RowChangeKind::Update,
+                    false => RowChangeKind::Delete,
+                },
                 input()?,
             ))),
         }

@@ -46,7 +46,7 @@ fn rule_of_motion(node: &Placed) -> Result<(), ErrorReport> {
         let invented = node.locus.is_partitioned()
             && !node.children.is_empty()
             && !node.children.iter().any(|c| c.locus.is_partitioned())
-            && !node.plan.name().contains("SegmentWrite");
+            && !["SegmentWriteExec", "RowChangeExec"].contains(&node.plan.name());
         return if invented { Err(failed(node, "parts of rows that were whole")) } else { Ok(()) };
     };
     let allowed = match motion {

@@ -21,6 +21,7 @@ pub(crate) use counting::any_counts;
 pub use join_motions::{
     JoinKey, JoinMotions, JoinPlace, JoinShape, JoinSideFacts, Move, join_motions,
 };
+pub(crate) use pipeline::row_change;
 pub use placed::Placed;
 pub(crate) use recursion::recurs;
 
@@ -46,7 +47,7 @@ use datafusion::{
 };
 use kestrel_proto::BucketMap;
 
-use crate::operators::{SegmentWriteExec, ShardScanExec};
+use crate::operators::{RowChangeExec, SegmentWriteExec, ShardScanExec};
 
 /// What the walk knows besides the plan.
 #[derive(Clone, Debug)]
@@ -55,6 +56,9 @@ pub struct Distributor {
     pub datanodes: usize,
     /// Where redistributed rows go.
     pub bucket_map: Arc<BucketMap>,
+    /// Each datanode computes all rows, from its own copies of replicated tables and from all rows of
+    /// the others: where every copy of a table is to be changed alike.
+    pub everywhere: bool,
 }
 
 impl Distributor {
@@ -67,7 +71,8 @@ impl Distributor {
     /// Places a plan; its rows may be anywhere.
     pub fn place(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
         if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
-            return Ok(leaf::scan(scan, plan, self.datanodes));
+            let rows = leaf::scan(scan, plan, self.datanodes);
+            return Ok(if self.everywhere { rows.to_replicated() } else { rows });
         }
         if plan.is::<WorkTableExec>() {
             return Ok(recursion::work_table(plan));
@@ -126,6 +131,9 @@ impl Distributor {
             }
             Ok(child) if plan.downcast_ref::<SegmentWriteExec>().is_some() => {
                 pipeline::segment_write(plan, child)
+            }
+            Ok(child) if plan.downcast_ref::<RowChangeExec>().is_some() => {
+                pipeline::row_change(plan, child)
             }
             _ => single::anything(plan, children),
         }

@@ -70,6 +70,17 @@ pub(super) fn segment_write(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Res
     Placed::new(plan, vec![child], Locus::Strewn, estimate)
 }
 
+/// Rows are changed by their addresses, wherever they are. Of rows that are everywhere each datanode
+/// changes its own copy.
+pub(crate) fn row_change(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
+    let estimate = child.estimate.with(1.0, &plan.schema());
+    let locus = match child.locus {
+        Locus::Hashed(_) | Locus::Strewn | Locus::Replicated => Locus::Strewn,
+        Locus::Single | Locus::General => child.locus.clone(),
+    };
+    Placed::new(plan, vec![child], locus, estimate)
+}
+
 /// Where a column went in an embedded projection.
 pub(super) fn positions_of(kept: &[usize], column: usize) -> Vec<usize> {
     kept.iter().enumerate().filter(|(_, c)| **c == column).map(|(at, _)| at).collect()

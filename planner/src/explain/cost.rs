@@ -24,7 +24,7 @@ use crate::{
     catalog::SqlType,
     distribute::Placed,
     locus::Locus,
-    operators::{SegmentWriteExec, ShardScanExec},
+    operators::{RowChangeExec, SegmentWriteExec, ShardScanExec},
 };
 
 /// PostgreSQL's seq_page_cost, of so many bytes.
@@ -91,7 +91,7 @@ pub(super) fn cost(placed: &Placed, node: &ExplainNode, share: f64) -> Cost {
         return Cost { startup: first.startup, total: first.startup }
             .then((first.total - first.startup) * part);
     }
-    if plan.downcast_ref::<SegmentWriteExec>().is_some() {
+    if plan.is::<SegmentWriteExec>() || plan.is::<RowChangeExec>() {
         let rows = input_rows.max(1.0);
         let width = node.children.first().map_or(0, |child| child.width) as f64;
         return Cost::blocking(first.total + rows * ROW + rows * width / PAGE_BYTES * PAGE, ROW);

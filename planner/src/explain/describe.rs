@@ -29,7 +29,7 @@ use super::{Cost, ExplainNode};
 use crate::{
     distribute::Placed,
     motion::Motion,
-    operators::{PartitionCount, SegmentWriteExec, ShardScanExec},
+    operators::{PartitionCount, RowChangeExec, RowChangeKind, SegmentWriteExec, ShardScanExec},
     shard_sql::{Capabilities, Piece, Relation, ScanSql},
 };
 
@@ -69,7 +69,18 @@ pub(super) fn title(placed: &Placed) -> String {
     if let Some(write) = plan.downcast_ref::<SegmentWriteExec>() {
         return format!("Insert on {}", write.table);
     }
+    if let Some(change) = plan.downcast_ref::<RowChangeExec>() {
+        return row_change_title(change.kind, &change.table);
+    }
     fixed_title(placed).map_or_else(|| plan.name().trim_end_matches("Exec").into(), Into::into)
+}
+
+/// `Delete on t`
+pub(super) fn row_change_title(kind: RowChangeKind, table: &str) -> String {
+    match kind {
+        RowChangeKind::Delete => format!("Delete on {table}"),
+        RowChangeKind::Update => format!("Update on {table}"),
+    }
 }
 
 fn fixed_title(placed: &Placed) -> Option<&'static str> {

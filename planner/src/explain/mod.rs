@@ -16,7 +16,12 @@ mod sent;
 
 use kestrel_proto::DatanodeId;
 
-use crate::{distribute::Placed, operators::ShardScanExec, plan::Plan, slice::Slice};
+use crate::{
+    distribute::Placed,
+    operators::{RowChangeKind, ShardScanExec},
+    plan::Plan,
+    slice::Slice,
+};
 
 pub use cost::Cost;
 pub use json::json;
@@ -71,9 +76,18 @@ pub fn explain(plan: &Plan, options: ExplainOptions, sent: &SentSql) -> ExplainN
 
 /// The rows of a query that the coordinator writes into a table itself.
 pub fn insert(table: &str, rows: ExplainNode) -> ExplainNode {
+    written(format!("Insert on {table}"), rows)
+}
+
+/// The rows of a query by which the coordinator changes a table itself.
+pub fn row_change(kind: RowChangeKind, table: &str, rows: ExplainNode) -> ExplainNode {
+    written(describe::row_change_title(kind, table), rows)
+}
+
+fn written(title: String, rows: ExplainNode) -> ExplainNode {
     let cost = Cost { startup: rows.cost.total, total: rows.cost.total };
     ExplainNode {
-        title: format!("Insert on {table}"),
+        title,
         slice: None,
         cost,
         rows: 0.0,

@@ -63,7 +63,8 @@ pub struct ShardScan {
     pub schema: SchemaRef,
     /// The ids of the table's columns, in schema order.
     pub column_ids: Vec<u32>,
-    /// Output columns, as positions in `schema`.
+    /// Output columns, as positions in `schema`; behind it count the columns of a row's address
+    /// ([`super::addressed`]).
     pub projection: Vec<usize>,
     /// Conjuncts over `schema` (not over the projection).
     pub filters: Vec<Arc<dyn PhysicalExpr>>,

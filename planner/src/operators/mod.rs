@@ -1,6 +1,7 @@
 //! Kestrel's operators inside a DataFusion plan. They describe; the process that runs them gives
 //! them hands: an [`Exchange`] and a [`ShardStore`], found in the task's session configuration.
 
+mod address;
 mod conform;
 mod hands;
 mod materialize;
@@ -11,18 +12,23 @@ mod offset;
 mod optimize;
 mod pace;
 mod replay;
+mod row_change;
 mod segment_write;
 mod shard_scan;
 mod union_input;
 mod wrapper;
 mod yielding;
 
+pub use address::{Address, addressed};
 pub use conform::conform;
 pub use hands::{Exchange, Hands, SegmentTarget, ShardScan, ShardStore};
 pub use motion::MotionExec;
 pub use motion_receive::MotionReceiveExec;
 pub use motion_send::MotionSendExec;
 pub use optimize::{optimized, physical_rules};
+pub use row_change::{
+    ChangedRows, RowChangeExec, RowChangeKind, RowChanges, row_change_schema, row_changes,
+};
 pub use segment_write::{SegmentWriteExec, WrittenSegment, segment_write_schema, written_segments};
 pub use shard_scan::{PartitionCount, ShardScanExec, database_scans};
 pub use union_input::is_union_input;

@@ -17,7 +17,7 @@ use datafusion::{
 };
 use kestrel_proto::DatanodeId;
 
-use super::ShardScan;
+use super::{ShardScan, addressed};
 use crate::{catalog::TableDef, equality::leaves_one_row, estimate};
 
 /// A table's scan on all datanodes.
@@ -50,13 +50,15 @@ pub fn database_scans(plan: &Arc<dyn ExecutionPlan>) -> usize {
 
 impl ShardScanExec {
     /// A scan of these columns, of the rows that pass all `filters` (over the table's schema).
+    /// Behind the table's columns count those of [`addressed`].
     pub fn try_new(
         table: Arc<TableDef>,
         projection: Vec<usize>,
         filters: Vec<Arc<dyn PhysicalExpr>>,
         fetch: Option<usize>,
     ) -> Result<Self> {
-        let schema: SchemaRef = Arc::new(table.arrow_schema().project(&projection)?);
+        let schema = addressed(&table.arrow_schema());
+        let schema: SchemaRef = Arc::new(schema.project(&projection)?);
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             // Never Hash: DataFusion would take our placement for its own hash.
@@ -83,7 +85,7 @@ impl ShardScanExec {
         &self.table
     }
 
-    /// Output columns, as positions in the table's schema.
+    /// Output columns, as positions in the table's schema with addresses.
     pub fn projection(&self) -> &[usize] {
         &self.projection
     }

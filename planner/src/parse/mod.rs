@@ -88,7 +88,7 @@ pub use role::{Password, RoleName, RoleOptions, RoleStatement, Secret};
 pub use role_settings::{RoleSetting, SettingChange};
 pub use sequence::{AlterSequence, CreateSequence, DropSequence, SequenceAction, SequenceOptions};
 pub use set::{SetValue, SetVariable, Variable};
-pub use statement::{Statement, StatementKind};
+pub use statement::{Statement, StatementKind, WithQueries};
 pub use table_element::{
     CheckClause, ColumnClause, ColumnType, ForeignKeyClause, IdentityClause, KeyClause, LikeClause,
     SerialType, TableElement,

@@ -35,6 +35,15 @@ pub struct Statement {
     pub kind: StatementKind,
 }
 
+/// A statement that changes rows, and the queries that WITH names before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WithQueries<T> {
+    /// WITH
+    pub with: Option<ast::With>,
+    /// The rest.
+    pub statement: T,
+}
+
 /// What a statement is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StatementKind {
@@ -45,9 +54,9 @@ pub enum StatementKind {
     /// INSERT
     Insert(Box<ast::Insert>),
     /// UPDATE
-    Update(Box<ast::Update>),
+    Update(Box<WithQueries<ast::Update>>),
     /// DELETE
-    Delete(Box<ast::Delete>),
+    Delete(Box<WithQueries<ast::Delete>>),
     /// MERGE
     Merge(Box<ast::Merge>),
     /// CREATE TABLE, DROP TABLE, …: what changes the catalog and runs no query.

@@ -14,7 +14,7 @@ use super::{
     ddl, declare_cursor, explain, grant, index, lock, maintenance,
     name::QualifiedName,
     overriding, prepare, role, role_settings, sequence, set,
-    statement::{Statement, StatementKind},
+    statement::{Statement, StatementKind, WithQueries},
     transaction, view,
 };
 
@@ -183,8 +183,7 @@ fn classify(mut query: Box<ast::Query>) -> Result<StatementKind> {
     }
     match query.body.as_ref() {
         SetExpr::Insert(_) => insert_with(*query),
-        SetExpr::Update(_) => Ok(StatementKind::Unsupported("UPDATE with WITH")),
-        SetExpr::Delete(_) => Ok(StatementKind::Unsupported("DELETE with WITH")),
+        SetExpr::Update(_) | SetExpr::Delete(_) => change_with(*query),
         SetExpr::Merge(_) => Ok(StatementKind::Unsupported("MERGE with WITH")),
         SetExpr::Select(_)
         | SetExpr::Query(_)
@@ -232,13 +231,31 @@ fn insert_with(query: ast::Query) -> Result<StatementKind> {
     Ok(StatementKind::Insert(Box::new(insert)))
 }
 
+/// `WITH x AS (…) UPDATE …`, `WITH x AS (…) DELETE …`
+fn change_with(query: ast::Query) -> Result<StatementKind> {
+    let ast::Query { with, body, .. } = query;
+    match *body {
+        SetExpr::Update(ast::Statement::Update(statement)) => {
+            Ok(StatementKind::Update(Box::new(WithQueries { with, statement })))
+        }
+        SetExpr::Delete(ast::Statement::Delete(statement)) => {
+            Ok(StatementKind::Delete(Box::new(WithQueries { with, statement })))
+        }
+        _ => Err(ErrorReport::internal("an UPDATE or a DELETE that is none")),
+    }
+}
+
 /// INSERT, UPDATE, DELETE, MERGE
 fn modify(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     let hidden = overriding::find(cursor).map_or(0..0, |(_, words)| words);
     Ok(match cursor.parse_without(hidden, |p| p.parse_statement())? {
         ast::Statement::Insert(insert) => StatementKind::Insert(Box::new(insert)),
-        ast::Statement::Update(update) => StatementKind::Update(Box::new(update)),
-        ast::Statement::Delete(delete) => StatementKind::Delete(Box::new(delete)),
+        ast::Statement::Update(statement) => {
+            StatementKind::Update(Box::new(WithQueries { with: None, statement }))
+        }
+        ast::Statement::Delete(statement) => {
+            StatementKind::Delete(Box::new(WithQueries { with: None, statement }))
+        }
         ast::Statement::Merge(merge) => StatementKind::Merge(Box::new(merge)),
         // Other dialects' statements that begin with the same words.
         _ => return Err(ErrorReport::unsupported("this form of the statement is not supported")),

@@ -25,11 +25,11 @@ use crate::{
     ShardRelation, ShardResults, ShardRows, ShardStatements, SnapshotScope, TransactionEnd,
     TransactionId,
     message::{
-        DescribeRequest, DropSegmentsRequest, EndQueryRequest, EndTransactionRequest, FileList,
-        FragmentDescription, FragmentReport, HealthRequest, IngestHeader, PreparedRequest,
-        QueryShardRequest, ReadFileRequest, RegisterReply, RegisterRequest, RunRequest, SegmentRef,
-        ShardFactsRequest, SnapshotRequest, datanode_client::DatanodeClient,
-        drop_segments_request::Order,
+        DeleteRowsRequest, DeleteVector, DescribeRequest, DropSegmentsRequest, EndQueryRequest,
+        EndTransactionRequest, FileList, FragmentDescription, FragmentReport, HealthRequest,
+        IngestHeader, PreparedRequest, QueryShardRequest, ReadFileRequest, RegisterReply,
+        RegisterRequest, RunRequest, SegmentRef, ShardFactsRequest, SnapshotRequest,
+        datanode_client::DatanodeClient, drop_segments_request::Order,
     },
 };
 
@@ -183,6 +183,13 @@ impl Datanode for RemoteDatanode {
             (None, Ok(reply)) => Ok(reply.into_inner().segments),
             (None, Err(status)) => Err(self.report(&status)),
         }
+    }
+
+    /// Takes as long as the files do: the caller's deadline and the connection's keep-alive bound it.
+    async fn delete_rows(&self, order: DeleteRowsRequest) -> Result<Vec<DeleteVector>> {
+        let mut client = self.link()?.work.clone();
+        let reply = client.delete_rows(order).await.map_err(|status| self.report(&status))?;
+        Ok(reply.into_inner().vectors)
     }
 
     async fn drop_segments(&self, order: DropSegments) -> Result<()> {

@@ -49,6 +49,8 @@ macro_rules! checked_messages {
 }
 
 checked_messages!(
+    DeleteRowsReply,
+    DeleteRowsRequest,
     DescribeRequest,
     Done,
     DropSegmentsRequest,

@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// A datanode takes so long to end a transaction.
-const ENDING: Duration = Duration::from_millis(5);
+const ENDING: Duration = Duration::from_millis(20);
 /// Nothing takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::Utc;
 use kestrel_planner::catalog::{Catalog, CatalogChange, TableDef};
-use kestrel_proto::{DatanodeId, ErrorReport, Result, SnapshotScope, SqlState};
+use kestrel_proto::{DatanodeId, ErrorReport, Result, SnapshotScope, SqlState, TransactionId};
 
-use super::{super::commit::check_still_so, Status, Transaction, Work};
+use super::{super::commit::check_still_so, Status, Transaction, Work, merge::merged};
 use crate::{
     engine::{Engine, LockOwner},
     query::close_snapshot,
@@ -16,8 +16,15 @@ use crate::{
 /// How often a commit is tried while others commit before it.
 const COMMIT_TRIES: usize = 100;
 
-/// The catalog's version before a commit, and after it.
-type Versions = (Arc<Catalog>, Arc<Catalog>);
+/// What a commit has done to the catalog.
+struct Committed {
+    before: Arc<Catalog>,
+    after: Arc<Catalog>,
+    /// As they are in the catalog.
+    changes: Vec<CatalogChange>,
+    /// Files of the transaction that the catalog has no need of.
+    superseded: Vec<(DatanodeId, String)>,
+}
 
 impl Transaction {
     /// Makes the changes durable and visible, or undoes them. When the outcome is not known, files
@@ -51,9 +58,11 @@ impl Transaction {
         };
         drop(closing);
         match committed {
-            Ok(versions) => {
-                if let Some((before, after)) = versions {
-                    engine.garbage.note(&before, &work.changes, after.version);
+            Ok(committed) => {
+                if let Some(Committed { before, after, changes, superseded }) = committed {
+                    engine.garbage.note(&before, &changes, after.version);
+                    let superseded = superseded.into_iter().chain(work.superseded.clone());
+                    engine.garbage.note_files(superseded, after.version);
                 }
                 drop(work);
                 locks.end_transaction();
@@ -93,8 +102,8 @@ impl Work {
         }
     }
 
-    async fn commit_catalog(&self, engine: &Engine) -> Result<Versions> {
-        commit(engine, &self.changes, &self.base, &self.checked).await
+    async fn commit_catalog(&self, engine: &Engine) -> Result<Committed> {
+        commit(engine, self.id, &self.changes, &self.base, &self.checked).await
     }
 
     /// What the catalog learns is only how many rows there are: it does so later.
@@ -116,8 +125,9 @@ impl Work {
         &self,
         engine: &Arc<Engine>,
         participants: BTreeSet<DatanodeId>,
-    ) -> Result<Versions> {
+    ) -> Result<Committed> {
         let (commit, engine) = (self.commit_of(engine), Arc::clone(engine));
+        let transaction = self.id;
         let (changes, base) = (self.changes.clone(), Arc::clone(&self.base));
         let checked = self.checked.clone();
         to_the_end(async move {
@@ -127,8 +137,9 @@ impl Work {
                 let forget = forgotten.iter().map(|t| CatalogChange::Forget(t.0));
                 let decide = [CatalogChange::Decide(decision)].into_iter().chain(forget);
                 let changes: Vec<_> = changes.into_iter().chain(decide).collect();
-                let error = match self::commit(&engine, &changes, &base, &checked).await {
-                    Ok(versions) => return Decided::Done(versions),
+                let done = self::commit(&engine, transaction, &changes, &base, &checked).await;
+                let error = match done {
+                    Ok(committed) => return Decided::Done(committed),
                     Err(error) => error,
                 };
                 shards.put_back_acknowledged(forgotten);
@@ -189,27 +200,34 @@ async fn to_the_end<T: Send + 'static>(
     tokio::spawn(work).await.unwrap_or_else(lost)
 }
 
-/// Commits a transaction's changes, if what it relied on is still so in the version before: that
-/// version, and the new one.
+/// Commits a transaction's changes, if what it relied on is still so in the version before.
 async fn commit(
     engine: &Engine,
+    transaction: TransactionId,
     changes: &[CatalogChange],
     base: &Catalog,
     checked: &[Arc<TableDef>],
-) -> Result<Versions> {
-    let mut last = None;
+) -> Result<Committed> {
+    let (mut last, mut superseded) = (None, Vec::new());
     for _ in 0..COMMIT_TRIES {
         let newest = engine.catalog.snapshot();
         check_still_so(changes, base, checked, &newest)?;
-        let done = engine.catalog.commit(Some(newest.version), changes.to_vec(), Utc::now()).await;
+        let merged = merged(engine, transaction, changes, (base, &newest)).await?;
+        let fitting = merged.as_ref().map_or(changes, |merged| &merged.changes).to_vec();
+        let done = engine.catalog.commit(Some(newest.version), fitting.clone(), Utc::now()).await;
         match done {
             Err(error)
                 if error.sqlstate == SqlState::SERIALIZATION_FAILURE
                     && engine.catalog.snapshot().version != newest.version =>
             {
+                superseded.extend(merged.into_iter().flat_map(|merged| merged.written));
                 last = Some(error);
             }
-            done => return done.map(|after| (newest, after)),
+            Err(error) => return Err(error),
+            Ok(after) => {
+                superseded.extend(merged.into_iter().flat_map(|merged| merged.superseded));
+                return Ok(Committed { before: newest, after, changes: fitting, superseded });
+            }
         }
     }
     Err(last.unwrap_or_else(|| ErrorReport::internal("a commit was not tried")))

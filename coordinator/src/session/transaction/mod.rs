@@ -5,6 +5,7 @@
 //! uncommitted segments; COMMIT hands them to the catalog in one piece.
 
 mod end;
+mod merge;
 mod on_shards;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -20,6 +21,7 @@ use crate::{
     server::TransactionStatus,
     shards::ShardWork,
 };
+use merge::merged;
 
 /// Where a session stands.
 #[derive(Debug, Default)]
@@ -64,6 +66,8 @@ struct Work {
     /// Tables whose rows were looked at for a new rule, as they were then.
     checked: Vec<Arc<TableDef>>,
     wrote_files: bool,
+    /// Files that only a look at others' changes had need of.
+    superseded: Vec<(DatanodeId, String)>,
     /// What it has done in databases.
     shards: ShardWork,
     _pin: Pin,
@@ -132,6 +136,7 @@ impl Transaction {
                 changes: Vec::new(),
                 checked: Vec::new(),
                 wrote_files: false,
+                superseded: Vec::new(),
                 shards: ShardWork::default(),
                 has_ddl_lock: false,
             }
@@ -281,12 +286,19 @@ impl Transaction {
         }
     }
 
-    /// The segments that others have committed to a table since this transaction began: with them
-    /// a key can be twice there that neither sees alone.
-    pub(super) fn newest_view(&mut self, engine: &Engine) -> Result<Arc<Catalog>> {
+    /// What others have committed since this transaction began, and its own changes: so a key can be
+    /// twice there that neither sees alone.
+    ///
+    /// # Errors
+    /// 40001: the two do not go together.
+    pub(super) async fn newest_view(&mut self, engine: &Engine) -> Result<Arc<Catalog>> {
         let work = self.work(engine);
-        let mut view = engine.catalog.snapshot().apply(&work.changes)?;
+        let newest = engine.catalog.snapshot();
+        let merged = merged(engine, work.id, &work.changes, (&work.base, &newest)).await?;
+        let changes = merged.as_ref().map_or(&work.changes, |merged| &merged.changes);
+        let mut view = newest.apply(changes)?;
         view.version = work.base.version;
+        work.superseded.extend(merged.into_iter().flat_map(|merged| merged.written));
         Ok(Arc::new(view))
     }
 

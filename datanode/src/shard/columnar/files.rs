@@ -1,4 +1,4 @@
-//! The names of segment files.
+//! The names of segments' files and those of their delete vectors.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -10,29 +10,55 @@ pub(super) const SEGMENTS: &str = "segments";
 /// What is not yet a segment ends with this.
 pub(super) const TEMPORARY: &str = ".tmp";
 
-/// `<epoch>-<transaction>-<sequence>.parquet`
+/// `<epoch>-<transaction>-<sequence>.parquet`, or another ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SegmentName {
+pub(super) struct FileName {
     pub(super) epoch: u64,
     pub(super) transaction: TransactionId,
     pub(super) sequence: u64,
+    pub(super) kind: FileKind,
 }
 
-impl SegmentName {
+/// What is in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileKind {
+    /// A segment.
+    Segment,
+    /// A delete vector.
+    Deletes,
+}
+
+impl FileKind {
+    const ALL: [Self; 2] = [Self::Segment, Self::Deletes];
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Segment => ".parquet",
+            Self::Deletes => ".deletes",
+        }
+    }
+}
+
+impl FileName {
     /// The file's name in its table's directory.
     pub(super) fn file_name(&self) -> String {
-        format!("{}-{}-{}.parquet", self.epoch, self.transaction.0, self.sequence)
+        let Self { epoch, transaction, sequence, kind } = self;
+        format!("{epoch}-{}-{sequence}{}", transaction.0, kind.ending())
     }
 
-    /// From a file's name, temporary or not; `None`: not a segment's.
+    /// From a file's name, temporary or not; `None`: not one of these.
     pub(super) fn parse(file_name: &str) -> Option<Self> {
         let name = file_name.strip_suffix(TEMPORARY).unwrap_or(file_name);
-        let mut numbers = name.strip_suffix(".parquet")?.split('-').map(|n| n.parse().ok());
+        let mut kinds = FileKind::ALL.into_iter();
+        let (kind, name) =
+            kinds.find_map(|kind| Some((kind, name.strip_suffix(kind.ending())?)))?;
+        let mut numbers = name.split('-').map(|n| n.parse().ok());
         let (epoch, transaction, sequence) = (numbers.next()??, numbers.next()??, numbers.next()??);
         numbers.next().is_none().then_some(Self {
             epoch,
             transaction: TransactionId(transaction),
             sequence,
+            kind,
         })
     }
 }
@@ -48,7 +74,7 @@ pub(super) fn table_of(file: &str) -> Option<TableId> {
     parts.next()?.as_os_str().to_str()?.parse().ok().map(TableId)
 }
 
-/// The path of a segment that the catalog names.
+/// The path of a file that the catalog names.
 ///
 /// # Errors
 /// XX000 when the name leads out of the segments' directory.
@@ -68,18 +94,22 @@ mod tests {
 
     #[test]
     fn names_are_read_back_and_others_refused() {
-        let name = SegmentName { epoch: 3, transaction: TransactionId(14), sequence: 0 };
+        let kind = FileKind::Segment;
+        let name = FileName { epoch: 3, transaction: TransactionId(14), sequence: 0, kind };
         assert_eq!(name.file_name(), "3-14-0.parquet");
+        let vector = FileName { kind: FileKind::Deletes, ..name };
         for (text, expected) in [
             ("3-14-0.parquet", Some(name)),
             ("3-14-0.parquet.tmp", Some(name)),
+            (&vector.file_name(), Some(vector)),
+            ("3-14-0.deletes.tmp", Some(vector)),
             ("3-14.parquet", None),
             ("3-14-0-1.parquet", None),
             ("3-x-0.parquet", None),
             ("3-14-0", None),
             ("", None),
         ] {
-            assert_eq!(SegmentName::parse(text), expected, "{text}");
+            assert_eq!(FileName::parse(text), expected, "{text}");
         }
     }
 

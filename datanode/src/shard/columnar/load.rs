@@ -40,6 +40,8 @@ use crate::error::report;
 pub(crate) struct Piece {
     pub(crate) segment: Arc<SegmentRef>,
     pub(crate) row_group: usize,
+    /// The number of its first row in the segment.
+    pub(crate) first_row: usize,
     pub(crate) rows: usize,
 }
 
@@ -127,10 +129,12 @@ impl StoreState {
 
 fn pieces_of(segment: &Arc<SegmentRef>, footer: &Footer) -> Vec<Piece> {
     let groups = footer.parquet().row_groups().iter().enumerate();
-    let piece = |(row_group, group): (usize, &RowGroupMetaData)| Piece {
-        segment: Arc::clone(segment),
-        row_group,
-        rows: usize::try_from(group.num_rows()).unwrap_or(0),
+    let mut first_row = 0;
+    let piece = |(row_group, group): (usize, &RowGroupMetaData)| {
+        let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+        let piece = Piece { segment: Arc::clone(segment), row_group, first_row, rows };
+        first_row += rows;
+        piece
     };
     groups.map(piece).collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   <data>/segments/<table id>/<epoch>-<transaction>-<sequence>.parquet
+//!                                                             .deletes
 //! ```
 //!
 //! A segment is written under a temporary name, fsynced, renamed, and its directory fsynced; from
@@ -9,12 +10,16 @@
 //! removed only on the coordinator's order. Its footer names the cluster's table, the columns by
 //! id, the transaction and the format's version, so that a lost catalog could be rebuilt.
 //!
+//! Rows that are deleted stay in their segment: a delete vector beside it tells which they are, and
+//! scans leave them out (`deletes`).
+//!
 //! In memory there are, under a bound, columns of row groups in a narrow form (`chunk`, `cache`);
 //! of what is not there, the columns that a query needs are read (`load`).
 
 mod bounds;
 mod cache;
 mod chunk;
+mod deletes;
 mod encoding;
 mod files;
 mod footer;
@@ -22,6 +27,7 @@ mod interval;
 mod layout;
 mod load;
 mod missing;
+mod new_file;
 mod read_file;
 mod remove;
 mod scan;

@@ -1,4 +1,4 @@
-//! Removing segments: on the coordinator's order only.
+//! Removing segments and delete vectors: on the coordinator's order only.
 
 use std::{
     collections::HashSet,
@@ -9,7 +9,7 @@ use std::{
 use kestrel_proto::{DropSegments, Result, TransactionId};
 
 use super::{
-    files::{self, SEGMENTS, SegmentName},
+    files::{self, FileName, SEGMENTS},
     store::StoreState,
 };
 use crate::io_error::io_error;
@@ -56,7 +56,7 @@ fn written_by(state: &StoreState, transaction: TransactionId) -> Result<Vec<Stri
     let mut files = all_files(state)?;
     files.retain(|file| {
         let name = Path::new(file).file_name().and_then(|name| name.to_str());
-        name.and_then(SegmentName::parse).is_some_and(|n| n.transaction == transaction)
+        name.and_then(FileName::parse).is_some_and(|n| n.transaction == transaction)
     });
     Ok(files)
 }

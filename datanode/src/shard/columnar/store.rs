@@ -15,13 +15,14 @@ use kestrel_planner::{
     operators::{SegmentTarget, ShardScan, ShardStore},
 };
 use kestrel_proto::{
-    ByteStream, DatanodeId, DropSegments, ErrorReport, Result, SqlState, message::SegmentRef,
+    ByteStream, DatanodeId, DropSegments, ErrorReport, Result, SqlState,
+    message::{DeleteRowsRequest, DeleteVector, SegmentRef},
 };
 
 use super::{
     ColumnarSettings,
     cache::{ChunkCache, FooterCache},
-    read_file, remove, scan, write,
+    deletes, read_file, remove, scan, write,
 };
 
 /// Segments as Parquet files under one data directory.
@@ -90,6 +91,15 @@ impl ColumnarStore {
             written_rows: AtomicU64::new(0),
         };
         Self { state: Arc::new(state) }
+    }
+
+    /// Writes the delete vectors of an order.
+    ///
+    /// # Errors
+    /// 40001 when a row is deleted already; XX001 when a file is not what the catalog says; 58030,
+    /// 53100.
+    pub async fn delete_rows(&self, order: DeleteRowsRequest) -> Result<Vec<DeleteVector>> {
+        self.named(deletes::delete_rows(&self.state, order).await)
     }
 
     /// Removes files. Those that are not there are no error.

@@ -1,11 +1,6 @@
 //! Writes rows into new segments.
 
-use std::{
-    fs::{self, File},
-    io::{self, Write},
-    path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
-};
+use std::{fs, io, path::Path, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::physical_plan::SendableRecordBatchStream;
@@ -21,8 +16,9 @@ use uuid::Uuid;
 
 use super::{
     encoding,
-    files::{self, SegmentName, TEMPORARY},
+    files::FileKind,
     layout,
+    new_file::{ChecksumFile, NewFile, Writer, sync_entries},
     store::{StoreState, died},
     summary::SummaryWriter,
 };
@@ -113,8 +109,7 @@ struct SegmentWriter {
 /// A segment that grows.
 struct OpenSegment {
     writer: ArrowWriter<ChecksumFile>,
-    temporary: PathBuf,
-    file: PathBuf,
+    file: NewFile,
     rows: usize,
     bytes: u64,
     summary: SummaryWriter,
@@ -158,33 +153,20 @@ impl SegmentWriter {
     }
 
     fn open(&self) -> Result<OpenSegment> {
-        let dir = self.store.data.join(files::table_dir(self.target.table_id));
-        fs::create_dir_all(&dir).map_err(|e| io_error("create", &dir, &e))?;
-        loop {
-            let name = SegmentName {
-                epoch: self.target.coordinator_epoch,
-                transaction: self.target.transaction,
-                sequence: self.store.sequence.fetch_add(1, Ordering::Relaxed),
-            };
-            let file = dir.join(name.file_name());
-            let temporary = dir.join(name.file_name() + TEMPORARY);
-            // Another process wrote for this transaction before: take the next number.
-            if file.exists() {
-                continue;
-            }
-            let created = match File::options().write(true).create_new(true).open(&temporary) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                created => created.map_err(|e| io_error("create", &temporary, &e))?,
-            };
-            let writer = ArrowWriter::try_new(
-                ChecksumFile { file: created, checksum: 0, length: 0 },
-                Arc::clone(&self.file_schema),
-                Some(encoding::properties(&self.store.settings, &self.target)),
-            )
-            .map_err(|e| write_error(&temporary, e))?;
-            let summary = SummaryWriter::new(&self.target.schema, &self.target.column_ids);
-            return Ok(OpenSegment { writer, temporary, file, rows: 0, bytes: 0, summary });
-        }
+        let writer = Writer {
+            transaction: self.target.transaction,
+            coordinator_epoch: self.target.coordinator_epoch,
+            table_id: self.target.table_id,
+        };
+        let (file, created) = NewFile::create(&self.store, writer, FileKind::Segment)?;
+        let writer = ArrowWriter::try_new(
+            created,
+            Arc::clone(&self.file_schema),
+            Some(encoding::properties(&self.store.settings, &self.target)),
+        )
+        .map_err(|e| write_error(&file.temporary, e))?;
+        let summary = SummaryWriter::new(&self.target.schema, &self.target.column_ids);
+        Ok(OpenSegment { writer, file, rows: 0, bytes: 0, summary })
     }
 
     /// Makes the growing file a segment.
@@ -199,10 +181,7 @@ impl SegmentWriter {
     fn finish(&mut self) -> Result<Vec<SegmentRef>> {
         self.seal()?;
         if !self.done.is_empty() {
-            let dir = self.store.data.join(files::table_dir(self.target.table_id));
-            sync_dir(&dir)?;
-            // The table's own entry, too: this may be its first segment.
-            sync_dir(&self.store.data.join(files::SEGMENTS))?;
+            sync_entries(&self.store.data, self.target.table_id)?;
         }
         self.complete = true;
         Ok(std::mem::take(&mut self.done))
@@ -217,7 +196,7 @@ impl Drop for SegmentWriter {
         // Nobody will refer to these; the coordinator's order to drop the transaction's files, or
         // all but the known ones, gets what cannot be removed here.
         if let Some(open) = self.current.take() {
-            let _ = fs::remove_file(open.temporary);
+            open.file.discard();
         }
         remove_all(&self.store, &self.done);
     }
@@ -226,7 +205,7 @@ impl Drop for SegmentWriter {
 impl OpenSegment {
     fn append(&mut self, batch: &RecordBatch, file_schema: &SchemaRef) -> Result<()> {
         let rows = layout::to_file(batch, file_schema)?;
-        self.writer.write(&rows).map_err(|e| write_error(&self.temporary, e))?;
+        self.writer.write(&rows).map_err(|e| write_error(&self.file.temporary, e))?;
         self.rows += batch.num_rows();
         self.bytes += batch_bytes(batch);
         self.summary.note(batch);
@@ -234,43 +213,31 @@ impl OpenSegment {
     }
 
     fn seal(self, data: &Path) -> Result<SegmentRef> {
-        let Self { writer, temporary, file, rows, bytes, summary } = self;
-        let sealed = writer.into_inner().map_err(|e| write_error(&temporary, e)).and_then(|w| {
-            let renamed = w.file.sync_all().and_then(|()| fs::rename(&temporary, &file));
-            renamed.map_err(|e| io_error("write", &temporary, &e)).map(|()| w)
-        });
-        let ChecksumFile { checksum, length, .. } = match sealed {
-            Ok(written) => written,
-            Err(error) => {
-                let _ = fs::remove_file(&temporary);
-                return Err(error);
-            }
-        };
-        let relative = file.strip_prefix(data).ok().and_then(Path::to_str);
-        let name =
-            relative.ok_or_else(|| ErrorReport::internal("a segment is outside its store"))?;
+        let Self { writer, file, rows, bytes, summary } = self;
+        let written = writer.into_inner().map_err(|e| {
+            file.discard();
+            write_error(&file.temporary, e)
+        })?;
+        let name = file.seal(data, &written)?;
+        let ChecksumFile { checksum, length, .. } = written;
         Ok(SegmentRef {
-            id: segment_id(),
+            id: file_id(),
             kind: SegmentKind::Parquet.into(),
-            file: name.to_string(),
+            file: name,
             offset: 0,
             length,
             rows: rows as u64,
             bytes,
             zone_summary: summary.finish(),
-            delete_vector: 0,
             checksum,
+            deletes: None,
         })
     }
 }
 
 /// Random, and never again; the catalog holds it as a signed number.
-fn segment_id() -> u64 {
+pub(super) fn file_id() -> u64 {
     Uuid::new_v4().as_u64_pair().0 >> 1
-}
-
-fn sync_dir(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io_error("write", dir, &e))
 }
 
 fn write_error(path: &Path, error: ParquetError) -> ErrorReport {
@@ -280,25 +247,5 @@ fn write_error(path: &Path, error: ParquetError) -> ErrorReport {
             Err(error) => ErrorReport::internal(format!("cannot encode a segment: {error}")),
         },
         error => ErrorReport::internal(format!("cannot encode a segment: {error}")),
-    }
-}
-
-/// A file that knows the checksum and the length of what was written to it.
-struct ChecksumFile {
-    file: File,
-    checksum: u32,
-    length: u64,
-}
-
-impl Write for ChecksumFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.checksum = crc32c::crc32c_append(self.checksum, &bytes[..written]);
-        self.length += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }

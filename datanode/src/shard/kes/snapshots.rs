@@ -9,8 +9,8 @@
 //! A query whose first scan is small, and whose snapshot nobody has asked for before, may need no other
 //! session: its holder begins with its first read, and exports only when a larger scan comes.
 //!
-//! A small scan that reads all that its query reads needs neither: it is one message, with BEGIN, the
-//! rows of a cursor, and COMMIT.
+//! A scan of a few rows that reads all that its query reads needs neither: it is one message, with BEGIN,
+//! the rows of a cursor, and COMMIT. If more rows come than that asks for, it begins again, with a holder.
 //!
 //! Other small scans read in the holder itself, and all do when there are no sessions left for workers, or
 //! the database exports none: so a query that has its holder never waits for another session. Half of
@@ -263,12 +263,13 @@ pub(super) fn of_import(datanode: DatanodeId, report: ErrorReport) -> ErrorRepor
     }
 }
 
-/// All rows of a query, in one message: a transaction that begins and ends with them. A cursor, other
-/// than COPY, tells the rows' types, which may have changed since another statement has told them.
-pub(super) fn read_at_once(select: &str) -> String {
+/// The first rows of a query, in one message: a transaction that begins and ends with them. A cursor,
+/// other than COPY, tells the rows' types, which may have changed since another statement has told them;
+/// of one that is asked for all rows, PostgreSQL would keep all until the last is made.
+pub(super) fn read_at_once(select: &str, rows: usize) -> String {
     format!(
         "{BEGIN_READ_ONLY}; {ALL_ROWS}; DECLARE \"kst_c\" BINARY NO SCROLL CURSOR FOR {select}; \
-         FETCH FORWARD ALL FROM \"kst_c\"; COMMIT"
+         FETCH FORWARD {rows} FROM \"kst_c\"; COMMIT"
     )
 }
 

@@ -158,7 +158,8 @@ fn queries_and_changes() {
             "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x",
             "Insert INSERT INTO t WITH x AS (SELECT 1) SELECT * FROM x",
         ),
-        ("WITH x AS (SELECT 1) DELETE FROM t", "Unsupported(\"DELETE with WITH\")"),
+        ("WITH x AS (SELECT 1) DELETE FROM t", "Delete"),
+        ("WITH x AS (SELECT 1) UPDATE t SET a = 1", "Update"),
         ("SELECT 1 AS a INTO t", "CreateTableAs t [] AS SELECT 1 AS a data=true"),
         (
             "SELECT 1 AS a INTO TEMP t UNION SELECT 2 ORDER BY 1",

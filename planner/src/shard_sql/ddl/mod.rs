@@ -83,6 +83,7 @@ pub fn statements(change: &CatalogChange, catalog: &Catalog) -> Result<Vec<Strin
         | CatalogChange::DropView(_)
         | CatalogChange::SetComment { .. }
         | CatalogChange::AddSegments { .. }
+        | CatalogChange::ReplaceVectors { .. }
         | CatalogChange::CountShardRows { .. }
         | CatalogChange::SetShardRows { .. }
         | CatalogChange::Decide(_)

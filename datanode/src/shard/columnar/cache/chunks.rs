@@ -21,11 +21,17 @@ use std::{
 use arrow::datatypes::DataType;
 use datafusion::execution::memory_pool::MemoryReservation;
 use kestrel_planner::memory::{Giver, QueryMemory};
-use kestrel_proto::{ErrorReport, Result, message::SegmentRef};
+use kestrel_proto::{
+    ErrorReport, Result,
+    message::{DeleteVector, SegmentRef},
+};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::shard::columnar::chunk::Chunk;
+
+/// In the place of a column's id: which rows are not deleted. No column has this id.
+pub(in crate::shard::columnar) const LIVE_ROWS: u32 = 0;
 
 /// Which column of which row group, in which type: that of a column may become a wider one.
 #[derive(Clone, Debug)]
@@ -38,8 +44,19 @@ pub(in crate::shard::columnar) struct ChunkKey {
 }
 
 impl ChunkKey {
-    fn parts(&self) -> (u64, usize, u32, &DataType) {
-        (self.segment.id, self.row_group, self.column_id, &self.data_type)
+    fn parts(&self) -> (u64, usize, u32, &DataType, Option<u64>) {
+        let vector = self.vector().map(|vector| vector.id);
+        (self.segment.id, self.row_group, self.column_id, &self.data_type, vector)
+    }
+
+    /// The delete vector that it is of.
+    fn vector(&self) -> Option<&DeleteVector> {
+        self.segment.deletes.as_ref().filter(|_| self.column_id == LIVE_ROWS)
+    }
+
+    fn is_of(&self, files: &HashSet<&str>) -> bool {
+        let vector = self.vector().map(|vector| vector.file.as_str());
+        vector.into_iter().chain([self.segment.file.as_str()]).any(|file| files.contains(file))
     }
 }
 
@@ -167,7 +184,7 @@ impl ChunkCache {
     pub(in crate::shard::columnar) fn forget(&self, files: &HashSet<&str>) {
         let mut gone = Vec::new();
         let mut state = self.shared.state.lock();
-        let is_gone = |key: &&ChunkKey| files.contains(key.segment.file.as_str());
+        let is_gone = |key: &&ChunkKey| key.is_of(files);
         let keys: Vec<_> = state.chunks.keys().filter(is_gone).cloned().collect();
         for key in keys {
             gone.extend(state.remove(&key));

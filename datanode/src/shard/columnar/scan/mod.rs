@@ -6,6 +6,7 @@
 //!     pruned by the files' statistics              nothing is read
 //!     conjuncts' columns from the cache            narrow, decoded
 //!       zones (8192 rows) pruned by least and greatest
+//!       deleted rows are left out                  the first mask
 //!       conjuncts on what is left, cheapest first  mask or positions; nothing is copied
 //!     output columns, if a row is left             widened where rows are left
 //!       batches
@@ -13,6 +14,7 @@
 //!
 //! Runtime filters of joins are conjuncts that may arrive later, while the scan runs.
 
+mod address;
 mod codebook;
 mod coded;
 mod conjuncts;

@@ -2,9 +2,11 @@
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
+use arrow::buffer::BooleanBuffer;
 use datafusion::error::Result;
 
 use super::{
+    address,
     conjuncts::{Conjunct, Test},
     cursor::Share,
     evaluate::{self, Evaluator, Prepared, Target},
@@ -29,6 +31,8 @@ pub(super) struct Morsel {
     piece: Arc<Piece>,
     /// Those that have not been looked at.
     rows: Range<usize>,
+    /// A bit for each row of the piece, set if it is not deleted; `None`: none is.
+    live: Option<BooleanBuffer>,
     /// The conjuncts' columns, by slot.
     chunks: Vec<Arc<Chunk>>,
     /// By conjunct.
@@ -65,6 +69,7 @@ impl Morsel {
     /// # Errors
     /// Those of reading.
     pub(super) async fn open(spec: &ScanSpec, share: Share, order: &Order) -> Result<Self> {
+        let live = spec.store.live_rows(&spec.table, &share.piece).await.map_err(to_datafusion)?;
         let chunks = read(spec, &share.piece, &spec.conjuncts.columns).await?;
         let list = &spec.conjuncts.list;
         let prepared: Vec<_> =
@@ -80,7 +85,7 @@ impl Morsel {
         });
         let is_decided = vec![false; list.len()];
         let Share { piece, rows } = share;
-        Ok(Self { piece, rows, chunks, prepared, is_decided, sequence, output: None })
+        Ok(Self { piece, rows, live, chunks, prepared, is_decided, sequence, output: None })
     }
 
     /// The next zone's rows; `None`: that was all.
@@ -112,6 +117,12 @@ impl Morsel {
             metrics.zones_pruned.add(1);
             selection.clear();
             return Ok(());
+        }
+        if let Some(live) = &self.live {
+            let live = live.slice(zone.start, zone.len());
+            if live.count_set_bits() < zone.len() {
+                selection.keep_bits(&live);
+            }
         }
         let target = Target { chunks: &self.chunks, zone };
         for at in &self.sequence {
@@ -169,11 +180,16 @@ impl Morsel {
     async fn output_chunks(&self, spec: &ScanSpec) -> Result<OutputChunks> {
         let read_already = &spec.conjuncts.columns;
         let mut missing: Vec<usize> = spec.output.iter().map(|output| output.column).collect();
-        missing.retain(|column| !read_already.contains(column));
+        let width = spec.table.schema.fields().len();
+        missing.retain(|column| *column < width && !read_already.contains(column));
         missing.sort_unstable();
         missing.dedup();
         let read = read(spec, &self.piece, &missing).await?;
         let chunk = |column: usize| {
+            if let Some(part) = column.checked_sub(width) {
+                let datanode = spec.store.datanode;
+                return address::chunk(datanode, &self.piece, part).map_err(to_datafusion);
+            }
             let place = |columns: &[usize]| columns.iter().position(|other| *other == column);
             let chunk = match place(read_already) {
                 Some(slot) => self.chunks.get(slot),

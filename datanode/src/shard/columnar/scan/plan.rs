@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::physical_plan::{ExecutionPlan, empty::EmptyExec};
-use kestrel_planner::operators::ShardScan;
+use kestrel_planner::operators::{ShardScan, addressed};
 use kestrel_proto::{
     ErrorReport, Result,
     message::{SegmentKind, SegmentRef},
@@ -28,7 +28,8 @@ pub(in crate::shard::columnar) fn plan(
     scan: &ShardScan,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let table = TableOfScan::of(scan)?;
-    let schema = table.schema.project(&scan.projection).map_err(|e| report(e.into()))?;
+    let schema = addressed(&table.schema).project(&scan.projection);
+    let schema = schema.map_err(|e| report(e.into()))?;
     let schema = Arc::new(schema);
     check_segments(&scan.segments)?;
     if scan.segments.is_empty() {

@@ -107,6 +107,8 @@ impl ScanSpec {
         let copy = self.copy(self.output.clone(), Arc::clone(&self.schema));
         let mut runtime_filters = self.runtime_filters.clone();
         let column = self.output.get(column).map(|output| output.column);
+        // Of addresses nothing is known.
+        let column = column.filter(|column| *column < self.table.schema.fields().len());
         runtime_filters.extend(column.map(|column| (column, filter)));
         let conjuncts = self.conjuncts_of(&runtime_filters);
         Self { runtime_filters, conjuncts, ..copy }

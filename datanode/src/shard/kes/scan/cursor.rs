@@ -16,7 +16,7 @@ use crate::shard::kes::{
 };
 
 /// The first FETCH asks for so many rows: how long they are is not known yet.
-const FIRST_ROWS: usize = 256;
+pub(super) const FIRST_ROWS: usize = 256;
 /// A later one for four times as many as the one before, up to so many bytes, and a batch.
 const GROWTH: usize = 4;
 const FETCH_BYTES: usize = 4 << 20;
@@ -83,20 +83,31 @@ impl Reading {
                 }
             };
             self.cursor.learn(&fetched, self.scan.chunk_limits().rows);
-            let mut chunks = Vec::new();
-            let mut finder = RowFinder::new(fetched.columns.len(), self.scan.chunk_limits());
-            // What FETCH sends is what COPY sends, but for beginning and end.
-            finder.push(COPY_SIGNATURE, &mut chunks)?;
-            finder.push(&[0; 8], &mut chunks)?;
-            finder.push(&fetched.data, &mut chunks)?;
-            finder.push(&(-1i16).to_be_bytes(), &mut chunks)?;
-            chunks.extend(finder.finish()?);
-            for chunk in chunks {
-                self.ready.push_back(self.scan.store.decode.decode(&layout, chunk).await?);
-            }
+            self.ready.extend(decode(&self.scan, &layout, &fetched).await?);
         }
         Ok(self.ready.pop_front())
     }
+}
+
+/// The rows of a FETCH.
+pub(super) async fn decode(
+    scan: &KesScan,
+    layout: &CopyLayout,
+    fetched: &RawRows,
+) -> Result<Vec<RecordBatch>> {
+    let mut chunks = Vec::new();
+    let mut finder = RowFinder::new(fetched.columns.len(), scan.chunk_limits());
+    // What FETCH sends is what COPY sends, but for beginning and end.
+    finder.push(COPY_SIGNATURE, &mut chunks)?;
+    finder.push(&[0; 8], &mut chunks)?;
+    finder.push(&fetched.data, &mut chunks)?;
+    finder.push(&(-1i16).to_be_bytes(), &mut chunks)?;
+    chunks.extend(finder.finish()?);
+    let mut batches = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        batches.push(scan.store.decode.decode(layout, chunk).await?);
+    }
+    Ok(batches)
 }
 
 impl Cursor {

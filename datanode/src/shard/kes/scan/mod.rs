@@ -30,10 +30,13 @@ use crate::{error::report, shard::filtered::filtered};
 
 /// Fewer rows than this are not worth a session of their own, nor a piece.
 const PIECE_ROWS_MIN: u64 = 50_000;
-/// So many rows, as the planner thinks, are read in the session that holds the snapshot, or in one that
-/// needs none: one round trip instead of three, which begins the transaction, too, if the query has no
-/// snapshot yet.
+/// So many rows, as the planner thinks, are read in the session that holds the snapshot: one round
+/// trip instead of three, which begins the transaction, too, if the query has no snapshot yet.
 const SMALL_ROWS_MAX: u64 = 1_000;
+
+/// So few rows, as the planner thinks, are read in one message, where that can be; it asks for more, in
+/// case the planner is wrong.
+const AT_ONCE_ROWS_MAX: u64 = cursor::FIRST_ROWS as u64 / 4;
 
 /// A table's scan: what its partitions share.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ struct KesScan {
     partitions: usize,
     /// Few rows are expected.
     is_small: bool,
+    /// And so few that one message may do.
+    is_at_once: bool,
     estimated_rows: u64,
     estimated_bytes: u64,
 }
@@ -70,14 +75,17 @@ pub(super) fn plan(store: &Arc<StoreState>, scan: &ShardScan) -> Result<Arc<dyn 
     let columns = sql.columns.clone();
     let remaining = ShardScan { filters: sql.remaining.clone(), ..scan.clone() };
     let most = scan.fetch.filter(|_| sql.pushes_fetch).map_or(u64::MAX, |rows| rows as u64);
+    let expected = scan.estimated_rows.min(most);
+    let partitions = partitions(store.target_partitions, probed, scan, &sql);
     let read = KesScan {
         store: Arc::clone(store),
         table: scan.table.clone(),
         relation,
         schema: Arc::new(schema),
         key: hash_key(scan, &there.columns),
-        partitions: partitions(store.target_partitions, probed, scan, &sql),
-        is_small: scan.estimated_rows.min(most) <= SMALL_ROWS_MAX,
+        partitions,
+        is_small: expected <= SMALL_ROWS_MAX,
+        is_at_once: expected <= AT_ONCE_ROWS_MAX && partitions == 1,
         estimated_rows: scan.estimated_rows,
         estimated_bytes: scan.estimated_bytes,
         sql,

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | the transaction has written here | a cursor in the shard transaction, one partition |
-//! | few rows are expected, and nobody else reads what they are read from | one message, a transaction of its own |
+//! | a few rows are expected, and nobody else reads what they are read from | one message, a transaction of its own |
 //! | few rows are expected, no session is free for it, or no snapshot can be exported | a cursor in the session that holds the snapshot |
 //! | else | COPY in a session of its own, with the snapshot; each partition a piece of the table |
 
@@ -22,7 +22,7 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 use super::{KesScan, cursor};
 use crate::shard::kes::{
     copy::{ChunkLimits, CopyLayout, decode_stream},
-    session::{BinaryRows, Column, CopyOut, PooledSession},
+    session::{Column, CopyOut, PooledSession},
     shared_session::SharedSession,
     snapshots::{Opener, Snapshot, begin_worker, of_import, read_at_once},
     sql::{Piece, string},
@@ -78,11 +78,15 @@ pub(super) async fn read(
     }
     let scope = match hands.snapshot {
         Some(scope) => scope,
-        None if scan.is_small && scan.partitions == 1 => {
-            pieces.note(partition, &Piece::WHOLE);
-            return at_once(scan, hands.query).await;
+        None => {
+            if scan.is_at_once
+                && let Some(rows) = at_once(&scan, hands.query).await?
+            {
+                pieces.note(partition, &Piece::WHOLE);
+                return Ok(rows);
+            }
+            SnapshotScope::Query(hands.query)
         }
-        None => SnapshotScope::Query(hands.query),
     };
     let opener = if scan.is_small { Opener::SmallScan } else { Opener::Anybody };
     let snapshot = scan.store.snapshot_to_read(scope, opener).await?;
@@ -122,18 +126,20 @@ pub(super) async fn read(
     }
 }
 
-/// One message, in a session that goes to its pool when the stream is dropped; before the end, its
-/// statement is cancelled first.
-async fn at_once(scan: Arc<KesScan>, query: QueryId) -> Result<Rows> {
-    let store = Arc::clone(&scan.store);
+/// One message. `None`: there are more rows than it asks for.
+async fn at_once(scan: &Arc<KesScan>, query: QueryId) -> Result<Option<Rows>> {
+    let store = &scan.store;
     let permit = store.snapshots.permit_without(query, &store.pool).await?;
-    let session = store.pool.get().await?.rolling_back();
-    let rows = BinaryRows::start(session, &read_at_once(&scan.sql.select(&Piece::WHOLE))).await?;
-    let layout = scan.layout(rows.columns())?;
-    let batches = decode_stream(rows, layout, scan.chunk_limits(), store.decode.clone());
-    Ok(scan.put_out(batches.inspect(move |_| {
-        let _ = &permit;
-    })))
+    let rows_max = cursor::FIRST_ROWS;
+    let sql = read_at_once(&scan.sql.select(&Piece::WHOLE), rows_max);
+    let fetched = store.pool.get().await?.rolling_back().query_raw(&sql).await?;
+    drop(permit);
+    if fetched.rows >= rows_max {
+        return Ok(None);
+    }
+    let layout = scan.layout(&fetched.columns)?;
+    let batches = cursor::decode(scan, &layout, &fetched).await?;
+    Ok(Some(scan.put_out(stream::iter(batches.into_iter().map(Ok)))))
 }
 
 fn in_holder(scan: Arc<KesScan>, snapshot: &Snapshot, piece: Piece, scope: SnapshotScope) -> Rows {

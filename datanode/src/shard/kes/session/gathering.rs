@@ -172,7 +172,7 @@ impl Reader {
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<(), Lost> {
         if self.pauses {
-            thread::sleep(PAUSE);
+            pause();
         }
         let read = loop {
             match self.socket.read(buffer) {
@@ -187,6 +187,11 @@ impl Reader {
         self.incoming.bytes().extend_from_slice(buffer.get(..read).unwrap_or_default());
         Ok(())
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the thread is no runtime's")]
+fn pause() {
+    thread::sleep(PAUSE);
 }
 
 impl Socket {

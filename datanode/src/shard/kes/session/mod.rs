@@ -20,7 +20,6 @@
 
 mod authentication;
 mod backoff;
-mod binary_rows;
 mod cancel;
 mod connector;
 mod copy_in;
@@ -39,7 +38,6 @@ mod startup;
 mod tls;
 mod wire;
 
-pub use binary_rows::BinaryRows;
 pub use cancel::CancelToken;
 pub use connector::Connector;
 pub use copy_out::CopyOut;

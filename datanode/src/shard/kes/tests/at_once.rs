@@ -99,7 +99,7 @@ async fn a_lookup_is_one_message() {
     let expected = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; \
         SET LOCAL cursor_tuple_fraction = 1.0; \
         DECLARE \"kst_c\" BINARY NO SCROLL CURSOR FOR SELECT \"a\", \"b\" FROM \"at_once\".\"t\" \
-        WHERE (\"a\" = '7'::pg_catalog.int4); FETCH FORWARD ALL FROM \"kst_c\"; COMMIT";
+        WHERE (\"a\" = '7'::pg_catalog.int4); FETCH FORWARD 256 FROM \"kst_c\"; COMMIT";
     let lookup = ShardScan { filters: vec![compare("a", 0, Operator::Eq, 7)], ..few("at_once") };
     until_unused(&store).await;
     heard.lock().clear();
@@ -181,9 +181,12 @@ async fn who_goes_early_ends_it() {
     run(&mut session, slow).await;
     let store = store(server.settings()).await;
     let plan = store.scan(&few("at_once_early")).unwrap();
-    let mut rows = plan.execute(0, context(Reads::New)).unwrap();
+    // More rows than one message asks for.
+    let query = QueryId::random();
+    let mut rows = plan.execute(0, context_of(query, Reads::New)).unwrap();
     assert!(rows.next().await.unwrap().unwrap().num_rows() > 0);
     drop(rows);
+    store.end_query(query);
     let slow = few("at_once_slow");
     let waits = tokio::time::timeout(Duration::from_millis(300), read(&store, &slow, Reads::New));
     assert!(waits.await.is_err(), "it did not sleep");

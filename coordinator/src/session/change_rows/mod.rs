@@ -1,0 +1,136 @@
+//! UPDATE and DELETE. Of tables in segments they are queries that find rows, new delete vectors, and
+//! rows that are written ([`on_segments`]); where databases hold the rows, the databases' own
+//! statements ([`on_shards`]).
+
+mod change;
+mod on_segments;
+mod on_shards;
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast;
+use kestrel_planner::{
+    access,
+    bind::{bind_query, stated_parameter_types},
+    catalog::{Found, Identity, SqlType, TableDef, find_relation, resolve_table},
+    parse::WithQueries,
+};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::{ClientSession, Outcome, Statement, facts::plannable};
+use crate::server::Parameter;
+
+pub(super) use change::Change;
+pub(super) use on_segments::PlannedChange;
+
+impl ClientSession {
+    /// UPDATE
+    pub(super) async fn update(
+        &mut self,
+        update: &WithQueries<ast::Update>,
+        statement: &Statement,
+        parameters: &[Parameter],
+    ) -> Result<Outcome> {
+        self.change_rows(Change::of_update(update)?, statement, parameters).await
+    }
+
+    /// DELETE
+    pub(super) async fn delete(
+        &mut self,
+        delete: &WithQueries<ast::Delete>,
+        statement: &Statement,
+        parameters: &[Parameter],
+    ) -> Result<Outcome> {
+        self.change_rows(Change::of_delete(delete)?, statement, parameters).await
+    }
+
+    /// The types of an UPDATE's parameters, as far as it tells.
+    pub(super) fn update_parameters(
+        &mut self,
+        update: &WithQueries<ast::Update>,
+        statement: &Statement,
+        types: &[Option<SqlType>],
+    ) -> Result<Vec<SqlType>> {
+        self.change_parameters(Change::of_update(update)?, statement, types)
+    }
+
+    /// The types of a DELETE's parameters, as far as it tells.
+    pub(super) fn delete_parameters(
+        &mut self,
+        delete: &WithQueries<ast::Delete>,
+        statement: &Statement,
+        types: &[Option<SqlType>],
+    ) -> Result<Vec<SqlType>> {
+        self.change_parameters(Change::of_delete(delete)?, statement, types)
+    }
+
+    fn change_parameters(
+        &mut self,
+        mut change: Change<'_>,
+        statement: &Statement,
+        types: &[Option<SqlType>],
+    ) -> Result<Vec<SqlType>> {
+        let view = self.transaction.view(&self.engine);
+        let table = self.changed_table(&change)?;
+        let targets = change.targets(&table)?;
+        let targets: Vec<_> = targets.iter().map(|at| table.columns[*at].sql_type).collect();
+        change.fill_defaults(&table)?;
+        let query = change.query()?;
+        let types = stated_parameter_types(&query, types, &targets);
+        let context = self.bind_context(&view, Some(statement));
+        bind_query(&plannable(&query), &context, &types)?.parameter_types()
+    }
+
+    async fn change_rows(
+        &mut self,
+        mut change: Change<'_>,
+        statement: &Statement,
+        parameters: &[Parameter],
+    ) -> Result<Outcome> {
+        self.lock_target(&change.table_name()?).await?;
+        let table = self.changed_table(&change)?;
+        if !table.is_temporary() {
+            self.check_writable(change.word())?;
+        }
+        if table.is_on_shards() {
+            return self.change_on_shards(&mut change, &table, statement, parameters).await;
+        }
+        // Before anything is read: what was waited for is to be seen.
+        self.lock_for_writing(&table).await?;
+        let planned = self.plan_row_change(&mut change, statement, parameters).await?;
+        self.change_segments(planned, statement).await
+    }
+
+    pub(super) fn changed_table(&mut self, change: &Change<'_>) -> Result<Arc<TableDef>> {
+        let name = change.table_name()?;
+        let view = self.transaction.view(&self.engine);
+        let search_path = self.search_path(&view);
+        self.check_schema(name.schema.as_ref(), &view)?;
+        if let Some(Found::View(view)) = find_relation(&view, &search_path, &name) {
+            let verb = change.word().to_lowercase();
+            let message = format!("cannot {verb} view \"{}\"", view.name);
+            return Err(ErrorReport::unsupported(message));
+        }
+        Ok(Arc::clone(resolve_table(&view, &search_path, &name)?))
+    }
+
+    /// Errors: 42501; 428C9 for a value that only a sequence may give.
+    fn check_change(&self, change: &Change<'_>, table: &TableDef, targets: &[usize]) -> Result<()> {
+        let columns = targets.iter().filter_map(|at| table.columns.get(*at));
+        let ids: Vec<_> = columns.clone().map(|column| column.id).collect();
+        let authority = self.transaction.authority(&self.engine);
+        let role = self.identity(&authority).current;
+        access::check_table(table, &ids, change.privilege(), &authority, role)?;
+        for column in columns {
+            let is_always = column.identity == Some(Identity::Always);
+            if is_always && !change.is_default(&column.name) {
+                let message = format!("column \"{}\" can only be updated to DEFAULT", column.name);
+                return Err(ErrorReport::new(SqlState::GENERATED_ALWAYS, message).detail(format!(
+                    "Column \"{}\" is an identity column defined as GENERATED ALWAYS.",
+                    column.name
+                )));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,299 @@
+//! UPDATE and DELETE of tables in segments.
+//!
+//! ```text
+//!   query: which rows, by their addresses, and what takes their place    datanodes
+//!   the rows of each segment, put together                               coordinator
+//!   new delete vectors beside the segments                               datanodes
+//!   the transaction's view: other vectors, new segments                  coordinator
+//! ```
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use datafusion::{
+    logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder},
+    sql::sqlparser::ast,
+};
+use kestrel_planner::{
+    bind::{BoundQuery, bind_query, check_no_parameters},
+    catalog::{Catalog, CatalogChange, Distribution, Segment, TableDef},
+    error::report,
+    functions,
+    operators::{Address, ChangedRows, RowChangeKind, RowChanges, row_changes},
+    plan::{PlanContext, RowChange, RowChangePlan},
+};
+use kestrel_proto::{DatanodeId, ErrorReport, Result, message::deleted_rows::Rows};
+
+use super::{
+    super::{
+        ClientSession, Outcome, Statement,
+        facts::plannable,
+        insert::mismatch,
+        partition::{Written, is_routed},
+        select::with_values,
+    },
+    change::Change,
+};
+use crate::{
+    query::{QueryEnvironment, RunningQuery, TableIngestor, canceled, until, write_vectors},
+    server::{Parameter, Session},
+};
+
+/// A change that is planned.
+pub(in super::super) struct PlannedChange {
+    pub(in super::super) plan: RowChangePlan,
+    pub(in super::super) kind: RowChangeKind,
+    pub(in super::super) table: Arc<TableDef>,
+    /// The snapshot it was planned over.
+    pub(in super::super) view: Arc<Catalog>,
+}
+
+impl ClientSession {
+    /// Plans an UPDATE or DELETE of a table in segments, for a role that may do it.
+    pub(in super::super) async fn plan_row_change(
+        &mut self,
+        change: &mut Change<'_>,
+        statement: &Statement,
+        parameters: &[Parameter],
+    ) -> Result<PlannedChange> {
+        let table = self.changed_table(change)?;
+        let targets = change.targets(&table)?;
+        self.check_change(change, &table, &targets)?;
+        change.fill_defaults(&table)?;
+        if change.reads_columns() {
+            self.bind(&change.query()?, statement, parameters)?;
+        }
+        let query = change.addressed_query(&table, &targets)?;
+        let (bound, view) = self.bind_changed(&query, &table, statement, parameters)?;
+        let query = match change.kind {
+            RowChangeKind::Delete => bound.plan,
+            RowChangeKind::Update => with_assigned(bound.plan, &table, &targets)?,
+        };
+        let formats = self.settings.formats()?;
+        let context = PlanContext { catalog: Arc::clone(&view), now: chrono::Utc::now(), formats };
+        let kind = change.kind;
+        let key = table.distribution_columns();
+        let mut assigned = targets.iter().filter_map(|at| table.columns.get(*at));
+        let row_change = RowChange {
+            table: &table,
+            kind,
+            is_joined: !change.others.is_empty(),
+            moves_rows: assigned.any(|column| key.iter().any(|k| k.id == column.id)),
+            is_routed: kind == RowChangeKind::Update && is_routed(&table, &targets, &view),
+        };
+        let plan = self.engine.planner.plan_row_change(&query, &row_change, &context).await?;
+        Ok(PlannedChange { plan, kind, table, view })
+    }
+
+    /// Binds a query of the table that is changed, with its rows' addresses.
+    fn bind_changed(
+        &mut self,
+        query: &ast::Query,
+        table: &Arc<TableDef>,
+        statement: &Statement,
+        parameters: &[Parameter],
+    ) -> Result<(BoundQuery, Arc<Catalog>)> {
+        let view = self.transaction.view(&self.engine);
+        let mut context = self.bind_context(&view, Some(statement));
+        context.changed = Some(Arc::clone(table));
+        let types: Vec<_> = parameters.iter().map(|p| Some(p.sql_type)).collect();
+        let mut bound = bind_query(&plannable(query), &context, &types)?;
+        if !parameters.is_empty() {
+            let values = parameters.iter().map(|p| (p.sql_type, p.value.clone())).collect();
+            bound.plan = with_values(std::mem::take(&mut bound.plan), values)?;
+        }
+        check_no_parameters(&bound.plan)?;
+        Ok((bound, view))
+    }
+
+    /// Runs the change; the transaction sees it at once.
+    pub(super) async fn change_segments(
+        &mut self,
+        planned: PlannedChange,
+        statement: &Statement,
+    ) -> Result<Outcome> {
+        let PlannedChange { plan, kind, table, view } = planned;
+        self.transaction.will_write(&self.engine);
+        let environment = self.environment(&view, self.cancel.clone());
+        let text = statement.sql.as_str();
+        let (mut noted, changes) = match plan {
+            RowChangePlan::Distributed(plan) => {
+                let (running, noted) = self.start(&plan, &environment, text).await?;
+                let changes = by_datanodes(running).await;
+                let written =
+                    |changes: &RowChanges| vec![(Arc::clone(&table), changes.written.clone())];
+                (noted, changes.map(|changes| (written(&changes), changes)))
+            }
+            RowChangePlan::Here(plan) => {
+                let (running, noted) = self.start(&plan, &environment, text).await?;
+                let target = (&table, &view);
+                (noted, self.change_here(running, kind, target, &environment).await)
+            }
+        };
+        let changes = changes.map_err(|error| error.in_schema(&table.schema_name));
+        let (written, changes) = noted.part(changes)?;
+        let rows = noted.part(changed_rows(&changes, kind, &table, &view))?;
+        noted.part(self.delete_rows(&table, changes.deleted).await)?;
+        noted.part(self.add_written(written).await)?;
+        noted.finish_written(rows);
+        let word = match kind {
+            RowChangeKind::Update => "UPDATE",
+            RowChangeKind::Delete => "DELETE",
+        };
+        Ok(Outcome::Done(format!("{word} {rows}")))
+    }
+
+    /// The coordinator has the rows: it sends what takes their place to the datanodes.
+    async fn change_here(
+        &self,
+        mut rows: RunningQuery,
+        kind: RowChangeKind,
+        (table, view): (&Arc<TableDef>, &Arc<Catalog>),
+        environment: &QueryEnvironment,
+    ) -> Result<(Written, RowChanges)> {
+        let mut ingestor = match kind {
+            RowChangeKind::Delete => None,
+            RowChangeKind::Update => {
+                Some(TableIngestor::start(&self.engine.cluster, view, table, environment)?)
+            }
+        };
+        let mut changes = RowChanges::default();
+        while let Some(batch) = rows.next().await {
+            let batch = changes.deleted.note(batch?)?;
+            if let Some(ingestor) = &mut ingestor
+                && batch.num_rows() > 0
+            {
+                let columns: Vec<_> = (Address::ALL.len()..batch.num_columns()).collect();
+                let new = batch.project(&columns).map_err(|e| report(e.into()))?;
+                ingestor.push(&new).await?;
+            }
+        }
+        let mut written = Written::new();
+        if let Some(ingestor) = ingestor {
+            written = ingestor.finish().await?.0;
+            changes.written = written.iter().flat_map(|(_, segments)| segments).cloned().collect();
+        }
+        Ok((written, changes))
+    }
+
+    /// Has delete vectors with these rows written, and makes them part of the transaction's view.
+    async fn delete_rows(&mut self, table: &TableDef, deleted: ChangedRows) -> Result<()> {
+        if deleted.0.is_empty() {
+            return Ok(());
+        }
+        let view = self.transaction.view(&self.engine);
+        let mut deleted = deleted.0;
+        let mut grown_of = Vec::new();
+        let itself = view.table_by_id(table.id);
+        for holder in itself.into_iter().chain(view.partitions_of(table.id)) {
+            let mut grown = Vec::new();
+            for segment in &holder.segments {
+                if let Some(rows) = deleted.remove(&(DatanodeId(segment.datanode), segment.id)) {
+                    grown.push((Arc::clone(segment), Rows::Numbers(rows.encode().into())));
+                }
+            }
+            if !grown.is_empty() {
+                grown_of.push((Arc::clone(holder), grown));
+            }
+        }
+        if !deleted.is_empty() {
+            return Err(ErrorReport::internal("rows of segments are deleted that are not there"));
+        }
+        for (holder, grown) in grown_of {
+            self.grow_vectors(&holder, grown).await?;
+        }
+        Ok(())
+    }
+
+    async fn grow_vectors(
+        &mut self,
+        table: &TableDef,
+        grown: Vec<(Arc<Segment>, Rows)>,
+    ) -> Result<()> {
+        let (cancel, deadline) = (self.cancel.clone(), self.deadline());
+        let transaction = self.transaction.id(&self.engine);
+        let written = write_vectors(&self.engine.cluster, transaction, table, grown);
+        let vectors = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(canceled("user request")),
+            () = until(deadline) => return Err(canceled("statement timeout")),
+            vectors = written => vectors?,
+        };
+        let change = CatalogChange::ReplaceVectors { table: table.id, vectors };
+        self.transaction.change(&self.engine, vec![change])
+    }
+}
+
+/// What the datanodes have done.
+async fn by_datanodes(running: RunningQuery) -> Result<RowChanges> {
+    let (batches, _) = running.collect().await?;
+    let mut changes = RowChanges::default();
+    batches.iter().try_for_each(|batch| row_changes(batch, &mut changes))?;
+    Ok(changes)
+}
+
+/// How many rows were changed; a replicated table's are counted once.
+///
+/// Errors: XX000: not all copies were changed alike, or another number of rows has come than gone.
+fn changed_rows(
+    changes: &RowChanges,
+    kind: RowChangeKind,
+    table: &TableDef,
+    view: &Catalog,
+) -> Result<u64> {
+    let counts = changes.deleted.counts();
+    let deleted: u64 = counts.values().sum();
+    let written: u64 = changes.written.iter().map(|segment| segment.rows).sum();
+    if kind == RowChangeKind::Update && written != deleted {
+        return Err(ErrorReport::internal(format!(
+            "{written} rows were written for {deleted} of table \"{}\"",
+            table.name
+        )));
+    }
+    if table.distribution != Distribution::Replicated || deleted == 0 {
+        return Ok(deleted);
+    }
+    let different: BTreeSet<_> = counts.values().copied().collect();
+    match (different.first(), different.len(), counts.len() == view.datanodes.len()) {
+        (Some(rows), 1, true) => Ok(*rows),
+        _ => Err(ErrorReport::internal(format!(
+            "the copies of table \"{}\" would be changed in different ways",
+            table.name
+        ))),
+    }
+}
+
+/// The query with values that its targets take; the other columns stay as they are.
+fn with_assigned(query: LogicalPlan, table: &TableDef, targets: &[usize]) -> Result<LogicalPlan> {
+    // A literal becomes a value of its column's type only where it stands.
+    let (input, exprs) = match query {
+        LogicalPlan::Projection(projection) => {
+            (Arc::unwrap_or_clone(projection.input), projection.expr)
+        }
+        other => {
+            let columns = other.schema().columns();
+            (other, columns.into_iter().map(Expr::Column).collect())
+        }
+    };
+    let schema = Arc::clone(input.schema());
+    let exprs = exprs.into_iter().enumerate().map(|(at, expr)| {
+        let expr = expr.unalias();
+        if let Some(part) = Address::of_position(at) {
+            return Ok(expr.alias(part.name()));
+        }
+        let position = at - Address::ALL.len();
+        let column = table.columns.get(position);
+        let column = column.ok_or_else(|| ErrorReport::internal("a row of too many columns"))?;
+        if !targets.contains(&position) {
+            return Ok(expr.alias(column.name.clone()));
+        }
+        let from = expr.get_type(&schema).map_err(report)?;
+        let assigned = functions::assign_to(expr, &from, column.sql_type)
+            .map_err(|error| mismatch(error, column, &from, "expression"))?;
+        Ok(assigned.alias(column.name.clone()))
+    });
+    let exprs = exprs.collect::<Result<Vec<_>>>()?;
+    LogicalPlanBuilder::from(input)
+        .project(exprs)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(report)
+}

@@ -1,0 +1,124 @@
+//! A file that grows under a temporary name, until it is whole and on disk.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
+
+use kestrel_proto::{ErrorReport, Result, TableId, TransactionId};
+
+use super::{
+    files::{self, FileKind, FileName, TEMPORARY},
+    store::StoreState,
+};
+use crate::io_error::io_error;
+
+/// Who writes a file, and for which table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writer {
+    pub(super) transaction: TransactionId,
+    pub(super) coordinator_epoch: u64,
+    pub(super) table_id: TableId,
+}
+
+/// Where a growing file is.
+#[derive(Debug)]
+pub(super) struct NewFile {
+    pub(super) temporary: PathBuf,
+    path: PathBuf,
+}
+
+/// A file that knows the checksum and the length of what was written to it.
+#[derive(Debug)]
+pub(super) struct ChecksumFile {
+    file: File,
+    pub(super) checksum: u32,
+    pub(super) length: u64,
+}
+
+impl NewFile {
+    /// Creates a file of a name that no other has.
+    ///
+    /// # Errors
+    /// 58030, 53100.
+    pub(super) fn create(
+        store: &StoreState,
+        writer: Writer,
+        kind: FileKind,
+    ) -> Result<(Self, ChecksumFile)> {
+        let dir = store.data.join(files::table_dir(writer.table_id));
+        fs::create_dir_all(&dir).map_err(|e| io_error("create", &dir, &e))?;
+        loop {
+            let name = FileName {
+                epoch: writer.coordinator_epoch,
+                transaction: writer.transaction,
+                sequence: store.sequence.fetch_add(1, Ordering::Relaxed),
+                kind,
+            };
+            let path = dir.join(name.file_name());
+            let temporary = dir.join(name.file_name() + TEMPORARY);
+            // Another process wrote for this transaction before: take the next number.
+            if path.exists() {
+                continue;
+            }
+            match File::options().write(true).create_new(true).open(&temporary) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(e) => return Err(io_error("create", &temporary, &e)),
+                Ok(file) => {
+                    let file = ChecksumFile { file, checksum: 0, length: 0 };
+                    return Ok((Self { temporary, path }, file));
+                }
+            }
+        }
+    }
+
+    /// Makes it durable under its name, but for its directory's entry: its name for the catalog.
+    ///
+    /// # Errors
+    /// 58030, 53100; the file is gone then.
+    pub(super) fn seal(&self, data: &Path, file: &ChecksumFile) -> Result<String> {
+        let renamed = file.file.sync_all().and_then(|()| fs::rename(&self.temporary, &self.path));
+        if let Err(error) = renamed {
+            self.discard();
+            return Err(io_error("write", &self.temporary, &error));
+        }
+        let relative = self.path.strip_prefix(data).ok().and_then(Path::to_str);
+        relative
+            .map(str::to_string)
+            .ok_or_else(|| ErrorReport::internal("a file is outside of its store"))
+    }
+
+    /// Removes what has not been sealed.
+    pub(super) fn discard(&self) {
+        // What cannot be removed here goes with the transaction's files, or at the next start.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Makes the entries of a table's files durable, and its own: these may be its first.
+///
+/// # Errors
+/// 58030.
+pub(super) fn sync_entries(data: &Path, table_id: TableId) -> Result<()> {
+    sync_dir(&data.join(files::table_dir(table_id)))?;
+    sync_dir(&data.join(files::SEGMENTS))
+}
+
+fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io_error("write", dir, &e))
+}
+
+impl Write for ChecksumFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.checksum = crc32c::crc32c_append(self.checksum, &bytes[..written]);
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

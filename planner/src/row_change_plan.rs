@@ -1,0 +1,181 @@
+//! UPDATE and DELETE of a table in segments: a query finds the rows, by their addresses, and what
+//! takes their place; an operator on top of it changes them.
+//!
+//! ```text
+//!   a table in parts                         a replicated one
+//!   Gather                                   Gather
+//!     RowChange                                RowChange        each copy, where it is
+//!       Redistribute (the new rows' keys)        the query      over all rows, on each datanode
+//!         the query
+//! ```
+
+use std::sync::Arc;
+
+use datafusion::{
+    logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder},
+    physical_plan::{
+        ExecutionPlan, aggregates::AggregateExec, scalar_subquery::ScalarSubqueryExec,
+    },
+};
+use kestrel_proto::{ErrorReport, Result};
+
+use crate::{
+    catalog::{Distribution, TableDef},
+    distribute::{Distributor, Placed, any_counts, recurs, row_change},
+    error::report,
+    locus::Locus,
+    operators::{Address, RowChangeExec, RowChangeKind},
+    plan::{Plan, PlanContext, Planner, finish, gathered, to_table},
+};
+
+/// What is to be changed.
+#[derive(Clone, Copy, Debug)]
+pub struct RowChange<'a> {
+    /// The table.
+    pub table: &'a TableDef,
+    /// What becomes of its rows.
+    pub kind: RowChangeKind,
+    /// Its rows are joined to others, so that one may be found more than once: it is changed once.
+    pub is_joined: bool,
+    /// The distribution key gets new values.
+    pub moves_rows: bool,
+    /// Only the coordinator knows where the new rows belong: in which partitions.
+    pub is_routed: bool,
+}
+
+/// How the rows are changed.
+#[derive(Clone, Debug)]
+pub enum RowChangePlan {
+    /// The datanodes do it: the result is [`crate::operators::row_change_schema`].
+    Distributed(Plan),
+    /// The coordinator has the rows, and what takes their place.
+    Here(Plan),
+}
+
+impl Planner {
+    /// Plans the change of the rows whose addresses are the first columns of `query`; for UPDATE the
+    /// table's columns stand behind them.
+    ///
+    /// # Errors
+    /// 0A000 for a replicated table whose copies could come to differ.
+    pub async fn plan_row_change(
+        &self,
+        query: &LogicalPlan,
+        change: &RowChange<'_>,
+        context: &PlanContext,
+    ) -> Result<RowChangePlan> {
+        let is_replicated = change.is_replicated();
+        let found = self.physical_plan(query, context).await?;
+        if is_replicated {
+            check_alike(&found, change)?;
+        }
+        let physical = match change.needs_first_match() {
+            true => self.physical_plan(&first_match(query, is_replicated)?, context).await?,
+            false => found,
+        };
+        let rows = finish(Arc::clone(&physical), context, &gathered)?;
+        if rows.slices.len() == 1 || change.is_routed {
+            return Ok(RowChangePlan::Here(rows));
+        }
+        if any_counts(&physical).map_err(report)? || recurs(&physical) {
+            return match is_replicated {
+                true => Err(change.refused()),
+                false => Ok(RowChangePlan::Here(rows)),
+            };
+        }
+        let plan = finish(physical, context, &|distributor, plan| change.place(distributor, plan))?;
+        Ok(RowChangePlan::Distributed(plan))
+    }
+}
+
+impl RowChange<'_> {
+    /// Rows that are found more than once must come together before they are changed, and in all
+    /// copies the same one must be taken. Where they come to their key's place, which they all have,
+    /// the operator that changes them takes the first.
+    fn needs_first_match(&self) -> bool {
+        let come_together = match self.table.distribution {
+            Distribution::Hash(_) => !self.moves_rows,
+            Distribution::Replicated | Distribution::Random => false,
+        };
+        self.kind == RowChangeKind::Update && self.is_joined && !come_together
+    }
+
+    fn is_replicated(&self) -> bool {
+        self.table.distribution == Distribution::Replicated
+    }
+
+    fn place(&self, distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
+        let rows = match (self.is_replicated(), self.kind) {
+            (true, _) => {
+                let everywhere = Distributor { everywhere: true, ..distributor.clone() };
+                let rows = everywhere.place(plan).map_err(report)?;
+                if rows.locus != Locus::Replicated {
+                    return Err(self.refused());
+                }
+                rows
+            }
+            (false, RowChangeKind::Delete) => distributor.place(plan).map_err(report)?,
+            (false, RowChangeKind::Update) => {
+                let rows = distributor.place(plan).map_err(report)?;
+                to_table(distributor, rows, self.table, Address::ALL.len())?
+            }
+        };
+        let changed: Arc<dyn ExecutionPlan> = Arc::new(RowChangeExec::new(
+            (self.table.table_id(), self.table.name.clone()),
+            self.table.arrow_schema(),
+            self.table.column_ids(),
+            self.kind,
+            Arc::clone(&rows.plan),
+        ));
+        row_change(&changed, rows).map(Placed::gather_at_root).map_err(report)
+    }
+
+    fn refused(&self) -> ErrorReport {
+        let verb = match self.kind {
+            RowChangeKind::Delete => "DELETE",
+            RowChangeKind::Update => "UPDATE",
+        };
+        let message = format!(
+            "{verb} of replicated table \"{}\" by what may differ when computed again",
+            self.table.name
+        );
+        ErrorReport::unsupported(message)
+            .detail("Each datanode changes its own copy.")
+            .hint("Store the rows or values in a temporary table first, and use that.")
+    }
+}
+
+/// Of rows with the same address, one: any, or the least where all datanodes must take the same.
+fn first_match(query: &LogicalPlan, alike: bool) -> Result<LogicalPlan> {
+    let columns: Vec<_> = query.schema().columns().into_iter().map(Expr::Column).collect();
+    let address = columns.iter().take(Address::ALL.len()).cloned().collect();
+    let order = alike.then(|| columns.iter().map(|c| c.clone().sort(true, false)).collect());
+    LogicalPlanBuilder::from(query.clone())
+        .distinct_on(address, columns, order)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(report)
+}
+
+/// Aggregates that do not care for the order of their rows; sums of floating point numbers do.
+const ORDERLESS: &[&str] = &[
+    "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "count", "grouping", "max",
+    "min", "sum",
+];
+
+/// All datanodes must find the same, each by itself. What is wrong besides aggregates shows in its
+/// locus: it is computed in one place.
+fn check_alike(plan: &Arc<dyn ExecutionPlan>, change: &RowChange<'_>) -> Result<()> {
+    // Init plans run once.
+    if let Some(with_subqueries) = plan.downcast_ref::<ScalarSubqueryExec>() {
+        return check_alike(with_subqueries.input(), change);
+    }
+    if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
+        let is_same = aggregate.aggr_expr().iter().all(|expr| {
+            ORDERLESS.contains(&expr.fun().name()) && !expr.field().data_type().is_floating()
+        });
+        if !is_same {
+            return Err(change.refused());
+        }
+    }
+    plan.children().into_iter().try_for_each(|child| check_alike(child, change))
+}

@@ -1,0 +1,138 @@
+//! Which rows of a segment: a set of their numbers, as a Roaring bitmap
+//! (<https://github.com/RoaringBitmap/RoaringFormatSpec>).
+
+use std::ops::Range;
+
+use arrow::buffer::{BooleanBuffer, MutableBuffer};
+use arrow::util::bit_util;
+use roaring::RoaringBitmap;
+
+/// A set of rows by their numbers in their segment, from 0.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RowSet(RoaringBitmap);
+
+impl RowSet {
+    /// From the portable form; `None`: the bytes are no set, or more than one.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let set = RoaringBitmap::deserialize_from(&mut rest).ok()?;
+        rest.is_empty().then_some(Self(set))
+    }
+
+    /// The portable form, in as few bytes as it can have.
+    pub fn encode(mut self) -> Vec<u8> {
+        self.0.optimize();
+        let mut bytes = Vec::with_capacity(self.0.serialized_size());
+        // Into memory nothing fails.
+        let _ = self.0.serialize_into(&mut bytes);
+        bytes
+    }
+
+    /// Adds a row; whether it was not there.
+    pub fn insert(&mut self, row: u32) -> bool {
+        self.0.insert(row)
+    }
+
+    /// Adds all rows of another set.
+    pub fn add(&mut self, other: &Self) {
+        self.0 |= &other.0;
+    }
+
+    /// Takes the rows of another set away.
+    pub fn remove(&mut self, other: &Self) {
+        self.0 -= &other.0;
+    }
+
+    /// Have the two no row in common?
+    pub fn is_disjoint(&self, other: &Self) -> bool {
+        self.0.is_disjoint(&other.0)
+    }
+
+    /// How many they are.
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// None?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The greatest number.
+    pub fn last(&self) -> Option<u32> {
+        self.0.max()
+    }
+
+    /// A bit for each row of `range`: set if it is not in the set. `None`: none is in it.
+    pub fn others_in(&self, range: Range<u32>) -> Option<BooleanBuffer> {
+        if range.is_empty() || self.0.range_cardinality(range.clone()) == 0 {
+            return None;
+        }
+        let rows = range.len();
+        let mut bits = MutableBuffer::from_len_zeroed(bit_util::ceil(rows, 8));
+        bits.as_slice_mut().fill(0xff);
+        for row in self.0.range(range.clone()) {
+            bit_util::unset_bit(bits.as_slice_mut(), (row - range.start) as usize);
+        }
+        Some(BooleanBuffer::new(bits.into(), 0, rows))
+    }
+}
+
+impl FromIterator<u32> for RowSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(rows: I) -> Self {
+        Self(rows.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_survive_their_form() {
+        let sets: [Vec<u32>; 5] = [
+            vec![],
+            vec![0],
+            (0..2_000_000).collect(),
+            (0..300_000).filter(|row| row % 3 == 0).collect(),
+            vec![7, 65_536, u32::MAX],
+        ];
+        for rows in sets {
+            let set: RowSet = rows.iter().copied().collect();
+            assert_eq!(set.len(), rows.len() as u64);
+            assert_eq!(set.last(), rows.last().copied());
+            let bytes = set.clone().encode();
+            assert_eq!(RowSet::decode(&bytes), Some(set));
+            assert_eq!(RowSet::decode(&bytes[..bytes.len() - 1]), None);
+            let longer: Vec<_> = bytes.iter().copied().chain([0]).collect();
+            assert_eq!(RowSet::decode(&longer), None);
+        }
+        // What is all runs is small, however many rows it has.
+        assert!((0..2_000_000).collect::<RowSet>().encode().len() < 1000);
+    }
+
+    #[test]
+    fn the_rows_that_are_left() {
+        let set: RowSet = [3, 9, 10, 100].into_iter().collect();
+        for range in [0..8, 8..16, 3..4, 10..101, 0..200] {
+            let bits = set.others_in(range.clone()).unwrap();
+            for (at, row) in range.clone().enumerate() {
+                assert_eq!(bits.value(at), ![3, 9, 10, 100].contains(&row), "{range:?} {row}");
+            }
+        }
+        for range in [0..3, 4..9, 101..9000, 5..5] {
+            assert_eq!(set.others_in(range.clone()), None, "{range:?}");
+        }
+    }
+
+    #[test]
+    fn sets_together() {
+        let mut set: RowSet = [1, 2, 3].into_iter().collect();
+        let other: RowSet = [3, 4].into_iter().collect();
+        assert!(!set.is_disjoint(&other));
+        set.remove(&other);
+        assert!(set.is_disjoint(&other));
+        set.add(&other);
+        assert_eq!(set, (1..5).collect());
+    }
+}
