@@ -13,12 +13,14 @@ use kestrel_planner::{
     operators::conform,
     partition::{PartitionRouter, not_of_partition},
 };
-use kestrel_proto::{ErrorReport, Result};
+use kestrel_proto::{ErrorReport, Result, batch_bytes};
 
 use super::{Cluster, Ingestor, QueryEnvironment};
 
-/// So many partitions are written at a time: each has a file open on every datanode.
-const OPEN_PARTITIONS: usize = 32;
+/// So many partitions get their rows as they come: each has a file open on every datanode.
+const OPEN_PARTITIONS: usize = 64;
+/// Rows of the others wait for company, so that segments are not small: so many bytes of all.
+const WAITING_BYTES: u64 = 64 << 20;
 
 /// Takes rows for one table, whatever holds them.
 pub struct TableIngestor {
@@ -28,12 +30,18 @@ pub struct TableIngestor {
     table: Arc<TableDef>,
     /// How a partitioned table's rows go to its partitions, and a partition's rows are told.
     routing: Option<Routing>,
-    /// By position in the routing, with when each was written last; 0 is the table itself without.
-    open: BTreeMap<usize, (u64, Ingestor)>,
-    /// Batches that were written.
-    clock: u64,
+    /// By position in the routing; 0 is the table itself without.
+    open: BTreeMap<usize, Ingestor>,
+    waiting: BTreeMap<usize, Waiting>,
     written: BTreeMap<usize, Vec<Segment>>,
     rows: u64,
+}
+
+/// Rows of a partition that is not open.
+#[derive(Default)]
+struct Waiting {
+    bytes: u64,
+    rows: Vec<RecordBatch>,
 }
 
 struct Routing {
@@ -57,7 +65,7 @@ impl TableIngestor {
         let routing = Routing::of(table, catalog)?;
         let mut open = BTreeMap::new();
         if routing.is_none() {
-            open.insert(0, (0, Ingestor::start(cluster, catalog, table, environment)?));
+            open.insert(0, Ingestor::start(cluster, catalog, table, environment)?);
         }
         Ok(Self {
             cluster: cluster.clone(),
@@ -66,7 +74,7 @@ impl TableIngestor {
             table: Arc::clone(table),
             routing,
             open,
-            clock: 0,
+            waiting: BTreeMap::new(),
             written: BTreeMap::new(),
             rows: 0,
         })
@@ -135,22 +143,33 @@ impl TableIngestor {
     }
 
     async fn write(&mut self, partition: usize, rows: RecordBatch) -> Result<()> {
-        self.clock += 1;
         let table = self.table_at(partition);
         let rows = match self.routing {
             Some(_) => conform(&rows, &table.arrow_schema(), &table.name)
                 .map_err(|error| error.in_schema(&table.schema_name))?,
             None => rows,
         };
-        if !self.open.contains_key(&partition) {
-            self.close_least_recent().await?;
-            let ingestor =
-                Ingestor::start(&self.cluster, &self.catalog, &table, &self.environment)?;
-            self.open.insert(partition, (0, ingestor));
+        if !self.open.contains_key(&partition) && self.open.len() < OPEN_PARTITIONS {
+            let ingestor = self.ingestor(&table)?;
+            self.open.insert(partition, ingestor);
         }
-        let Some((last, ingestor)) = self.open.get_mut(&partition) else { return Ok(()) };
-        *last = self.clock;
-        ingestor.push_conformed(rows).await
+        if let Some(ingestor) = self.open.get_mut(&partition) {
+            return ingestor.push_conformed(rows).await;
+        }
+        let waiting = self.waiting.entry(partition).or_default();
+        waiting.bytes += batch_bytes(&rows);
+        waiting.rows.push(rows);
+        if self.waiting.values().map(|waiting| waiting.bytes).sum::<u64>() > WAITING_BYTES {
+            let most = self.waiting.iter().max_by_key(|(_, waiting)| waiting.bytes);
+            if let Some(most) = most.map(|(partition, _)| *partition) {
+                self.write_waiting(most).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ingestor(&self, table: &Arc<TableDef>) -> Result<Ingestor> {
+        Ingestor::start(&self.cluster, &self.catalog, table, &self.environment)
     }
 
     fn table_at(&self, partition: usize) -> Arc<TableDef> {
@@ -159,23 +178,19 @@ impl TableIngestor {
         Arc::clone(found.unwrap_or(&self.table))
     }
 
-    /// Makes room for one more partition.
-    async fn close_least_recent(&mut self) -> Result<()> {
-        if self.open.len() < OPEN_PARTITIONS {
-            return Ok(());
+    /// Writes the rows of a partition that wait, and closes its files.
+    async fn write_waiting(&mut self, partition: usize) -> Result<()> {
+        let Some(waiting) = self.waiting.remove(&partition) else { return Ok(()) };
+        let mut ingestor = self.ingestor(&self.table_at(partition))?;
+        for rows in waiting.rows {
+            ingestor.push_conformed(rows).await?;
         }
-        let oldest = self.open.iter().min_by_key(|(_, (last, _))| *last).map(|(at, _)| *at);
-        if let Some(oldest) = oldest {
-            self.close(oldest).await?;
-        }
-        Ok(())
+        self.close(partition, ingestor).await
     }
 
-    async fn close(&mut self, partition: usize) -> Result<()> {
-        if let Some((_, ingestor)) = self.open.remove(&partition) {
-            let (segments, _) = ingestor.finish().await?;
-            self.written.entry(partition).or_default().extend(segments);
-        }
+    async fn close(&mut self, partition: usize, ingestor: Ingestor) -> Result<()> {
+        let (segments, _) = ingestor.finish().await?;
+        self.written.entry(partition).or_default().extend(segments);
         Ok(())
     }
 
@@ -185,9 +200,12 @@ impl TableIngestor {
     /// # Errors
     /// What broke a datanode's writing.
     pub async fn finish(mut self) -> Result<(Vec<(Arc<TableDef>, Vec<Segment>)>, u64)> {
-        let open: Vec<usize> = self.open.keys().copied().collect();
-        for partition in open {
-            self.close(partition).await?;
+        for (partition, ingestor) in std::mem::take(&mut self.open) {
+            self.close(partition, ingestor).await?;
+        }
+        let waiting: Vec<usize> = self.waiting.keys().copied().collect();
+        for partition in waiting {
+            self.write_waiting(partition).await?;
         }
         let written = std::mem::take(&mut self.written);
         let written = written.into_iter().map(|(at, segments)| (self.table_at(at), segments));
