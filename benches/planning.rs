@@ -1,6 +1,6 @@
 //! How long TPC-H's 22 queries take from their text to their slices, at the sizes of scale 1 on
-//! three datanodes, beside DataFusion's own way from text to its optimized physical plan:
-//! `cargo bench --bench planning`.
+//! three datanodes, beside DataFusion's own way from text to its optimized physical plan; and queries
+//! of a table with 1,000 partitions: `cargo bench --bench planning`.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -57,12 +57,60 @@ fn planning(criterion: &mut Criterion) {
     each(criterion.benchmark_group("planning"), |sql| {
         black_box(plan_of(sql));
     });
+    partitioned(criterion, &context, &planner, &runtime);
     let alone = datafusion_alone(&catalog).unwrap_or_else(|e| fail("DataFusion's tables", e));
     each(criterion.benchmark_group("planning by DataFusion alone"), |sql| {
         let frame = runtime.block_on(alone.sql(sql));
         let plan = frame.and_then(|frame| runtime.block_on(frame.create_physical_plan()));
         black_box(plan.unwrap_or_else(|e| panic!("{sql}: {e}")));
     });
+}
+
+/// Queries of a table with 1,000 partitions: of all, of one, of a third.
+fn partitioned(
+    criterion: &mut Criterion,
+    context: &BindContext,
+    planner: &Planner,
+    runtime: &Runtime,
+) {
+    let fail = |what: &str, error: ErrorReport| -> ! { panic!("{what}: {error}") };
+    let catalog = with_partitions(&context.catalog).unwrap_or_else(|e| fail("partitions", e));
+    let context = BindContext { catalog: Arc::new(catalog), ..context.clone() };
+    let mut group = criterion.benchmark_group("planning of 1,000 partitions");
+    for (name, condition) in [
+        ("all", "true"),
+        ("one", "k = 345678"),
+        ("a third", "k >= 333000 AND k < 666000 AND v > 5"),
+    ] {
+        let sql = format!("SELECT k, sum(v) FROM parts WHERE {condition} GROUP BY k");
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let planned = runtime.block_on(plan(black_box(&sql), &context, planner));
+                black_box(planned.unwrap_or_else(|e| fail(&sql, e)));
+            });
+        });
+    }
+    group.finish();
+}
+
+/// With a table of 1,000 partitions of 1,000 keys each, and a segment of each on every datanode.
+fn with_partitions(catalog: &Catalog) -> Result<Catalog> {
+    let sql = "CREATE TABLE parts (id int, k int, v int) DISTRIBUTED BY (id) \
+               PARTITION BY RANGE (k) (START (0) END (1000000) EVERY (1000))";
+    let statement = parse(sql)?.remove(0);
+    let StatementKind::Ddl(create) = &statement.kind else {
+        return Err(ErrorReport::internal("no DDL"));
+    };
+    let plan = ddl::plan(create, catalog, &["public".into()])?;
+    let catalog = catalog.apply(&plan.changes)?;
+    let parts = catalog.table("public", "parts").map_or(0, |table| table.id);
+    let fill = |table: u64| CatalogChange::AddSegments {
+        table,
+        segments: (0..DATANODES).map(|datanode| segment(datanode, 100_000)).collect(),
+    };
+    let partitions = catalog.partitions_of(parts).into_iter();
+    let changes: Vec<_> = partitions.map(|table| fill(table.id)).collect();
+    catalog.apply(&changes)
 }
 
 /// Measures the queries together, then each.

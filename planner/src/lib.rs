@@ -36,6 +36,7 @@ pub mod memory;
 pub mod motion;
 pub mod operators;
 pub mod parse;
+pub mod partition;
 mod pinned;
 pub mod placement;
 pub mod plan;

@@ -3,12 +3,16 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::{
+    array::{RecordBatch, RecordBatchOptions},
+    datatypes::{Schema, SchemaRef},
+};
 use chrono::{DateTime, Utc};
 use datafusion::{
+    common::{DFSchema, ScalarValue},
     config::ConfigOptions,
     execution::{SessionState, SessionStateBuilder, config::SessionConfig},
-    logical_expr::{LogicalPlan, physical_planning_context::ScalarSubqueryResults},
+    logical_expr::{ColumnarValue, LogicalPlan, physical_planning_context::ScalarSubqueryResults},
     physical_plan::{ExecutionPlan, scalar_subquery::ScalarSubqueryExec},
 };
 use kestrel_proto::{DatanodeId, ErrorReport, Result};
@@ -108,7 +112,9 @@ impl Planner {
         let physical = self.physical_plan(query, context).await?;
         let rows = finish(Arc::clone(&physical), context, &gathered)?;
         let is_here = any_counts(&physical).map_err(report)? || recurs(&physical);
-        if rows.slices.len() == 1 || is_here {
+        // Only the coordinator knows which partition takes a row.
+        let is_routed = table.partitioned_by.is_some() || table.partition_of.is_some();
+        if rows.slices.len() == 1 || is_here || is_routed {
             return Ok(InsertPlan::Ingest(rows));
         }
         let write = finish(physical, context, &|distributor, plan| {
@@ -130,11 +136,33 @@ impl Planner {
         Ok(InsertPlan::Distributed(write))
     }
 
-    pub(crate) async fn physical_plan(
-        &self,
-        query: &LogicalPlan,
-        context: &PlanContext,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    /// The value of a bound query that reads nothing: of its only output column.
+    ///
+    /// # Errors
+    /// What the expression fails with; 0A000 for one that has no value before it runs.
+    pub fn constant(&self, query: &LogicalPlan, context: &PlanContext) -> Result<ScalarValue> {
+        let state = self.state_for(context);
+        let optimized = state.optimize(query).map_err(report)?;
+        let LogicalPlan::Projection(projection) = &optimized else {
+            return Err(ErrorReport::unsupported("a subquery where a constant must stand"));
+        };
+        let [expr] = projection.expr.as_slice() else {
+            return Err(ErrorReport::internal("a constant has one column"));
+        };
+        let nothing = DFSchema::empty();
+        let expr = expr.clone().unalias();
+        let physical = state.create_physical_expr(expr, &nothing).map_err(report)?;
+        let one_row = RecordBatchOptions::new().with_row_count(Some(1));
+        let schema = Arc::new(Schema::empty());
+        let row = RecordBatch::try_new_with_options(schema, vec![], &one_row)
+            .map_err(|error| report(error.into()))?;
+        match physical.evaluate(&row).map_err(report)? {
+            ColumnarValue::Scalar(value) => Ok(value),
+            ColumnarValue::Array(values) => ScalarValue::try_from_array(&values, 0).map_err(report),
+        }
+    }
+
+    fn state_for(&self, context: &PlanContext) -> SessionState {
         let mut state = self.state.clone();
         if context.formats != SessionFormats::default() {
             context.formats.lay_into(state.config_mut().options_mut());
@@ -144,6 +172,15 @@ impl Planner {
         properties.query_execution_start_time = Some(context.now);
         // Functions of slice 0 keep these; those of other slices get the fragment's.
         properties.config_options = Some(options);
+        state
+    }
+
+    pub(crate) async fn physical_plan(
+        &self,
+        query: &LogicalPlan,
+        context: &PlanContext,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let state = self.state_for(context);
         let query = name_group_keys(query.clone()).map_err(report)?;
         let optimized = state.optimize(&query).and_then(name_join_keys).map_err(report)?;
         let planner = Arc::clone(state.query_planner());

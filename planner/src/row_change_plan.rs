@@ -39,6 +39,8 @@ pub struct RowChange<'a> {
     pub is_joined: bool,
     /// The distribution key gets new values.
     pub moves_rows: bool,
+    /// Only the coordinator knows where the new rows belong: in which partitions.
+    pub is_routed: bool,
 }
 
 /// How the rows are changed.
@@ -72,7 +74,7 @@ impl Planner {
             false => found,
         };
         let rows = finish(Arc::clone(&physical), context, &gathered)?;
-        if rows.slices.len() == 1 {
+        if rows.slices.len() == 1 || change.is_routed {
             return Ok(RowChangePlan::Here(rows));
         }
         if any_counts(&physical).map_err(report)? || recurs(&physical) {

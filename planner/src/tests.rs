@@ -178,6 +178,43 @@ impl Golden<'_> {
     }
 }
 
+/// With optimizations, a table of 1,000 partitions is planned in less than 50 ms.
+#[test]
+fn a_thousand_partitions_are_planned_quickly() {
+    let functions = FunctionRegistry::new();
+    let planner = Planner::new(&functions);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut golden =
+        Golden { catalog: with_datanodes(3), functions, planner: &planner, runtime: &runtime };
+    golden.ddl(
+        "CREATE TABLE t (id int, k int) DISTRIBUTED BY (id)
+         PARTITION BY RANGE (k) (START (0) END (1000) EVERY (1), DEFAULT PARTITION rest)",
+    );
+    for number in 1..=1000 {
+        golden.fill(&format!("t_1_prt_{number}"), 300);
+    }
+    for (condition, read) in [
+        ("", 1001),
+        ("WHERE k = 5", 1),
+        ("WHERE k >= 100 AND k < 200", 100),
+        ("WHERE k > 990", 10),
+        ("WHERE k IS NULL", 1),
+        ("WHERE k IN (1, 2, 2000)", 3),
+    ] {
+        let sql = format!("SELECT id FROM t {condition}");
+        let mut shortest = std::time::Duration::MAX;
+        for _ in 0..5 {
+            let start = std::time::Instant::now();
+            let text = golden.print(&sql, false, None);
+            shortest = shortest.min(start.elapsed());
+            let expected = format!("Partitions: {read} of 1001");
+            assert!(text.contains(&expected), "{condition}: {text}");
+        }
+        let is_quick = shortest.as_millis() < 50;
+        assert!(is_quick || cfg!(debug_assertions), "{condition}: {shortest:?}");
+    }
+}
+
 fn report(report: &ErrorReport) -> String {
     let position = report.position.map_or(String::new(), |p| format!(" @{p}"));
     let mut out = format!("ERROR {}{position}: {}\n", report.sqlstate.as_str(), report.message);

@@ -12,6 +12,7 @@ mod extended;
 mod formats;
 mod locks;
 mod notices;
+mod partitions;
 mod psql;
 mod routing;
 mod sequences;

@@ -84,6 +84,7 @@ const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[
     add_public_comment,
     add_decisions,
     add_delete_vectors,
+    add_partitions,
 ];
 
 const CREATE_VIEWS: &str = "
@@ -302,6 +303,11 @@ fn add_decisions(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 
 fn add_delete_vectors(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(ADD_DELETE_VECTORS)
+}
+
+/// Definitions of tables tell what they are partitions of. Older versions would read past that.
+fn add_partitions(_: &Transaction<'_>) -> rusqlite::Result<()> {
+    Ok(())
 }
 
 fn mock_nonce(transaction: &Transaction<'_>) -> Result<MockNonce> {

@@ -46,6 +46,8 @@ fn table(id: u64, name: &str) -> TableDef {
         on_commit: Default::default(),
         storage: Default::default(),
         shard_rows: vec![],
+        partitioned_by: None,
+        partition_of: None,
         shard_names: Default::default(),
     }
 }

@@ -198,6 +198,8 @@ mod tests {
             on_commit: Default::default(),
             storage: Default::default(),
             shard_rows: vec![],
+            partitioned_by: None,
+            partition_of: None,
             shard_names: Default::default(),
         }
     }

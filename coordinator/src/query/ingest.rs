@@ -106,11 +106,6 @@ impl Ingestor {
         Ok((segments, self.rows))
     }
 
-    /// Rows taken so far.
-    pub fn rows(&self) -> u64 {
-        self.rows
-    }
-
     async fn writer_error(&mut self) -> ErrorReport {
         while let Some(written) = self.writers.join_next().await {
             match written.map_err(lost) {

@@ -28,8 +28,8 @@ pub(super) fn check_still_so(
             continue;
         };
         if let (Some(then), Some(now)) = (base.table_by_id(*table), newest.table_by_id(*table))
-            && !Arc::ptr_eq(then, now)
-            && is_stricter(now, then)
+            && (!Arc::ptr_eq(then, now) && is_stricter(now, then)
+                || takes_other_rows(then, base, newest))
         {
             return Err(conflict(now, "altered"));
         }
@@ -65,6 +65,18 @@ fn check_role(change: &CatalogChange, base: &Catalog, newest: &Catalog) -> Resul
     Err(concurrent_update("A role was changed by another transaction meanwhile.".into()))
 }
 
+/// Does the default partition of a table take what other partitions leave, and have these changed?
+fn takes_other_rows(partition: &TableDef, base: &Catalog, newest: &Catalog) -> bool {
+    let Some(parent) = partition.parent_id().filter(|_| partition.is_default_partition()) else {
+        return false;
+    };
+    let bounds = |catalog: &Catalog| -> Vec<_> {
+        let partitions = catalog.partitions_of(parent).into_iter();
+        partitions.map(|table| (table.id, table.partition_of.clone())).collect()
+    };
+    bounds(base) != bounds(newest)
+}
+
 /// May a row that was right for `then` be wrong for `now`?
 fn is_stricter(now: &TableDef, then: &TableDef) -> bool {
     let column = now.columns.iter().any(|column| match then.column_by_id(column.id) {
@@ -77,7 +89,7 @@ fn is_stricter(now: &TableDef, then: &TableDef) -> bool {
     });
     let check = now.checks.iter().any(|check| then.checks.iter().all(|old| old.id != check.id));
     let key = now.unique_sets().any(|key| then.unique_sets().all(|old| old.id != key.id));
-    column || check || key
+    column || check || key || now.partition_of != then.partition_of
 }
 
 /// Rows that a transaction deleted are in a file that is gone.
@@ -129,6 +141,35 @@ mod tests {
         assert!(check_still_so(&changes, &base, &[], &base).is_ok());
         assert!(check_still_so(&changes, &base, &[], &newest).is_err());
         assert!(check_still_so(&changes, &Catalog::empty(), &[], &newest).is_ok());
+    }
+
+    #[test]
+    fn rows_do_not_get_into_partitions_that_take_others_now() {
+        let mut base = Catalog::empty();
+        for sql in [
+            "CREATE TABLE p (a int) DISTRIBUTED BY (a) PARTITION BY LIST (a)",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+            "CREATE TABLE rest PARTITION OF p DEFAULT",
+        ] {
+            base = after(&base, sql);
+        }
+        let added = after(&base, "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)");
+        let detached = after(&base, "ALTER TABLE p DETACH PARTITION p1");
+        for (table, newest, fits) in [
+            ("p1", &added, true),
+            ("rest", &added, false),
+            ("rest", &base, true),
+            ("p1", &detached, false),
+        ] {
+            let table = base.table("public", table).unwrap();
+            let changes = [CatalogChange::AddSegments { table: table.id, segments: vec![] }];
+            assert_eq!(
+                check_still_so(&changes, &base, &[], newest).is_ok(),
+                fits,
+                "{}",
+                table.name
+            );
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
     bind::{bind_constant, bind_query},
-    catalog::{Catalog, Found, Segment, TableDef, find_relation, resolve_table, sequence_of},
+    catalog::{Catalog, Found, TableDef, find_relation, resolve_table, sequence_of},
     error::report,
     functions::SessionFormats,
     operators::conform,
@@ -31,11 +31,12 @@ use super::{
     copy_to::{forced, named_columns},
     insert::{SerialColumn, default_expr, serial_columns},
     own_query::own_query,
+    partition::Written,
     sequences::Sequences,
 };
 use crate::{
     copy::{BinaryReader, CopyBatch, CopyReader, CopyRows, Forced, Header, RecordFormat, Records},
-    query::Ingestor,
+    query::TableIngestor,
 };
 
 /// A message may be much longer: the rows of so much of it are made at once.
@@ -44,9 +45,6 @@ const PIECE_BYTES: usize = 1 << 20;
 /// What a COPY has written: the session makes it part of its transaction.
 #[derive(Clone, Default)]
 pub(super) struct CopyResult(Arc<Mutex<Option<Written>>>);
-
-/// The segments that a table got.
-type Written = (Arc<TableDef>, Vec<Segment>);
 
 impl CopyResult {
     /// Takes it out, if there is one.
@@ -103,7 +101,7 @@ impl ClientSession {
         let defaults = self.defaults(&table, &positions, &view).await?;
         self.prepare_writing(&table, &view).await?;
         let environment = self.environment(&view, cancel);
-        let ingestor = Ingestor::start(&self.engine.cluster, &view, &table, &environment)?;
+        let ingestor = TableIngestor::start(&self.engine.cluster, &view, &table, &environment)?;
         let query = CopyRowsQuery {
             engine: Arc::clone(&self.engine),
             context: self.bind_context(&view, None),
@@ -178,7 +176,7 @@ struct CopyFrom {
     serials: Vec<SerialColumn>,
     view: Arc<Catalog>,
     reader: CopyReader,
-    ingestor: Option<Ingestor>,
+    ingestor: Option<TableIngestor>,
     result: CopyResult,
     query: CopyRowsQuery,
     /// WHERE
@@ -259,13 +257,16 @@ impl CopyFrom {
                 return Err(error.in_schema(&self.table.schema_name));
             }
         };
+        let Some(ingestor) = &mut self.ingestor else {
+            return Err(ErrorReport::internal("rows came after the end of COPY"));
+        };
+        if let Some((row, error)) = ingestor.check(&conformed)? {
+            return Err(error.context(at(row)));
+        }
         if let Some((row, error)) = self.query.check(&batch).await? {
             return Err(error.context(at(row)));
         }
-        match &mut self.ingestor {
-            Some(ingestor) => ingestor.push_conformed(conformed).await,
-            None => Err(ErrorReport::internal("rows came after the end of COPY")),
-        }
+        ingestor.push_conformed(conformed).await
     }
 
     /// The first row that the table does not take, and what is wrong with it.
@@ -337,8 +338,8 @@ impl CopyIn for CopyFrom {
         let Some(ingestor) = self.ingestor.take() else {
             return Err(ErrorReport::internal("COPY ended twice"));
         };
-        let (segments, count) = ingestor.finish().await?;
-        *self.result.0.lock() = Some((Arc::clone(&self.table), segments));
+        let (written, count) = ingestor.finish().await?;
+        *self.result.0.lock() = Some(written);
         Ok(format!("COPY {count}"))
     }
 

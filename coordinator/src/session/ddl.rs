@@ -1,6 +1,6 @@
 //! Statements that change the catalog.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
@@ -32,11 +32,21 @@ impl ClientSession {
         plan.notices.into_iter().for_each(|notice| notices.send(notice));
         self.sequences.absorb(&mut plan.changes)?;
         let mut with_conditions = Vec::new();
+        let mut missing: BTreeMap<u64, BTreeMap<u32, String>> = BTreeMap::new();
         for change in &mut plan.changes {
             match change {
                 CatalogChange::AlterTable { before, after } => {
                     self.check_defaults(after, Some(before), &view)?;
                     self.fill_missing(before, after, &view).await?;
+                    // Partitions have in new columns what their table says.
+                    if let Some(of_table) = after.parent_id().and_then(|id| missing.get(&id)) {
+                        let is_new = |id: &u32| before.column_by_id(*id).is_none();
+                        let new = of_table.iter().filter(|(id, _)| is_new(id));
+                        after.missing_values.extend(new.map(|(id, v)| (*id, v.clone())));
+                    }
+                    if after.partitioned_by.is_some() {
+                        missing.insert(after.id, after.missing_values.clone());
+                    }
                     if before.checks != after.checks {
                         with_conditions.push(after.id);
                     }
@@ -62,7 +72,7 @@ impl ClientSession {
         let (search_path, identity) = (self.search_path(view), self.identity(view));
         let statement = ddl::with_named_owners(statement, view, identity);
         access::check_statement(&statement, view, &search_path, identity.current)?;
-        let plan = ddl::plan(&statement, view, &search_path)?;
+        let plan = self.plan_with_bounds(&statement, view, &search_path)?;
         // Before anything is told or looked at; once more when the changes are made.
         access::check_changes(&plan.changes, view, identity.current)?;
         self.check_writable(&plan.tag)?;

@@ -25,10 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession, NoticeSender, Outcome, Statement, facts::plannable, identity_columns,
-    own_query::own_query,
+    own_query::own_query, partition::Written,
 };
 use crate::{
-    query::{Ingestor, RunningQuery},
+    query::{RunningQuery, TableIngestor},
     server::Parameter,
 };
 
@@ -201,13 +201,13 @@ impl ClientSession {
             InsertPlan::Ingest(plan) => {
                 let (running, noted) = self.start(&plan, &environment, text).await?;
                 let cluster = &self.engine.cluster;
-                let ingestor = Ingestor::start(cluster, view, table, &environment);
+                let ingestor = TableIngestor::start(cluster, view, table, &environment);
                 (noted, self.ingest(running, ingestor, (table, &serials), view).await)
             }
         };
         let written = written.map_err(|error| error.in_schema(&table.schema_name));
-        let (segments, rows) = noted.part(written)?;
-        noted.part(self.add_segments(table, segments).await)?;
+        let (written, rows) = noted.part(written)?;
+        noted.part(self.add_written(written).await)?;
         noted.finish_written(rows);
         Ok(rows)
     }
@@ -246,16 +246,27 @@ impl ClientSession {
     async fn ingest(
         &self,
         mut rows: RunningQuery,
-        ingestor: Result<Ingestor>,
+        ingestor: Result<TableIngestor>,
         (table, serials): (&TableDef, &[SerialColumn]),
         view: &Catalog,
-    ) -> Result<(Vec<Segment>, u64)> {
+    ) -> Result<(Written, u64)> {
         let mut ingestor = ingestor?;
         while let Some(batch) = rows.next().await {
             let batch = Self::with_serials(&self.sequences, batch?, table, serials, view).await?;
             ingestor.push(&batch).await?;
         }
         ingestor.finish().await
+    }
+
+    /// The same for each table that got some. Partitions are locked like tables that a statement names.
+    pub(super) async fn add_written(&mut self, written: Written) -> Result<()> {
+        for (table, segments) in written {
+            if table.partition_of.is_some() {
+                self.lock_for_writing(&table).await?;
+            }
+            self.add_segments(&table, segments).await?;
+        }
+        Ok(())
     }
 
     /// Makes new segments part of the transaction's view; 23514 if a row breaks a CHECK, 23505 if
@@ -333,13 +344,13 @@ fn check_column_count(given: usize, named: usize) -> Result<()> {
 /// The datanodes write: the result is their segments.
 async fn distributed(
     running: RunningQuery,
-    table: &TableDef,
+    table: &Arc<TableDef>,
     view: &Catalog,
-) -> Result<(Vec<Segment>, u64)> {
+) -> Result<(Written, u64)> {
     let (batches, _) = running.collect().await?;
     let segments = batches.iter().map(written_segments).collect::<Result<Vec<_>>>()?.concat();
     let rows = rows_of(&segments, table, view);
-    Ok((segments, rows))
+    Ok((vec![(Arc::clone(table), segments)], rows))
 }
 
 /// Rows of new segments; a replicated table's are counted once.

@@ -204,7 +204,48 @@ fn locked_by(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMod
         | CatalogChange::SetDatanodes { .. }
         | CatalogChange::RegisterDatanode { .. } => None,
     };
-    changes.iter().filter_map(lock).collect()
+    let own: Vec<_> = changes.iter().filter_map(lock).collect();
+    let mut locks = around_partitions(changes, view);
+    locks.retain(|lock| !own.contains(lock));
+    locks.extend(own);
+    // As writers do: the table before its partitions.
+    let is_partition = |tag: &LockTag| match tag {
+        LockTag::Table(id) => view.table_by_id(*id).is_some_and(|t| t.partition_of.is_some()),
+        _ => false,
+    };
+    locks.sort_by_key(|(tag, _)| is_partition(tag));
+    locks
+}
+
+/// Who writes into a partitioned table has found out which partitions there are, and which rows its
+/// default partition takes: what changes that waits for them, and they for it.
+fn around_partitions(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMode)> {
+    let mut locks = Vec::new();
+    for change in changes {
+        let parents = match change {
+            CatalogChange::CreateTable(table) => [table.parent_id(), None],
+            CatalogChange::DropTable(id) => {
+                [view.table_by_id(*id).and_then(|table| table.parent_id()), None]
+            }
+            CatalogChange::AlterTable { before, after }
+                if before.partition_of != after.partition_of =>
+            {
+                [before.parent_id(), after.parent_id()]
+            }
+            _ => continue,
+        };
+        for parent in parents.into_iter().flatten() {
+            let default = view.default_partition(parent).map(|table| table.id);
+            let known = view.table_by_id(parent).map(|table| table.id);
+            for id in known.into_iter().chain(default) {
+                let lock = (LockTag::Table(id), LockMode::AccessExclusive);
+                if !locks.contains(&lock) {
+                    locks.push(lock);
+                }
+            }
+        }
+    }
+    locks
 }
 
 #[cfg(test)]
@@ -227,7 +268,13 @@ mod tests {
     fn statements_lock_the_tables_that_they_change() {
         let create = "CREATE TABLE t (a int, b int) DISTRIBUTED BY (a)";
         let empty = Catalog::empty();
-        let catalog = empty.apply(&plan(&empty, create).changes).unwrap();
+        let mut catalog = empty.apply(&plan(&empty, create).changes).unwrap();
+        for sql in [
+            "CREATE TABLE p (a int) DISTRIBUTED BY (a) PARTITION BY LIST (a)",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
+        ] {
+            catalog = catalog.apply(&plan(&catalog, sql).changes).unwrap();
+        }
         for (sql, expected) in [
             ("DROP TABLE t", "AccessExclusiveLock"),
             ("TRUNCATE t", "AccessExclusiveLock"),
@@ -235,6 +282,9 @@ mod tests {
             ("ALTER TABLE t ADD COLUMN c int", "AccessExclusiveLock"),
             ("CREATE INDEX i ON t (b)", "ShareLock"),
             ("COMMENT ON COLUMN t.a IS 'x'", "ShareUpdateExclusiveLock"),
+            ("CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)", "AccessExclusiveLock"),
+            ("DROP TABLE p1", "AccessExclusiveLock AccessExclusiveLock"),
+            ("DROP TABLE p", "AccessExclusiveLock AccessExclusiveLock"),
             ("COMMENT ON SCHEMA public IS 'x'", ""),
             ("CREATE TABLE u (a int) DISTRIBUTED BY (a)", ""),
         ] {

@@ -21,6 +21,7 @@ mod lock;
 mod maintenance;
 mod outcome;
 mod own_query;
+mod partition;
 mod prepare;
 mod privileges;
 mod role;
@@ -259,7 +260,7 @@ impl Session for ClientSession {
     async fn copied(&mut self) -> Result<()> {
         let written = self.copied.take();
         match written {
-            Some((table, segments)) => self.add_segments(&table, segments).await,
+            Some(written) => self.add_written(written).await,
             None => Ok(()),
         }
     }

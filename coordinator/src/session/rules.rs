@@ -173,13 +173,10 @@ impl ClientSession {
     pub(super) async fn check_rows(&mut self, check: &RowCheck) -> Result<()> {
         let view = self.transaction.newest_view(&self.engine).await?;
         let find = |id: u64| view.table_by_id(id).map(Arc::clone);
-        let (RowCheck::NotNull { table, .. }
-        | RowCheck::Check { table, .. }
-        | RowCheck::Unique { table, .. }) = check;
-        if let Some(table) = find(*table) {
+        if let Some(table) = find(check.table()) {
             self.transaction.note_checked(&self.engine, table);
         }
-        let on_shards = find(*table).is_some_and(|table| table.is_on_shards());
+        let on_shards = find(check.table()).is_some_and(|table| table.is_on_shards());
         match check {
             // The databases have refused what breaks it.
             RowCheck::NotNull { .. } | RowCheck::Unique { .. } if on_shards => Ok(()),
@@ -198,6 +195,10 @@ impl ClientSession {
                     None => Ok(()),
                 }
             }
+            RowCheck::Partition { table, is_new } => match find(*table) {
+                Some(table) => self.check_partition(&table, *is_new, &view).await,
+                None => Ok(()),
+            },
             RowCheck::Check { table, check } => {
                 let Some(table) = find(*table) else { return Ok(()) };
                 let Some(check) = table.checks.iter().find(|c| c.id == *check) else {

@@ -30,6 +30,8 @@ pub(super) enum Value {
     /// int2vector, oid[], …
     Ints(Vec<i64>),
     Texts(Vec<String>),
+    /// `None`: NULL
+    OptionalTexts(Vec<Option<String>>),
     /// As PostgreSQL prints a value of the column's type.
     Printed(&'static str),
 }
@@ -184,6 +186,9 @@ fn list<'a>(element: &DataType, values: impl Iterator<Item = &'a Value>) -> Opti
                 match value {
                     Value::Null => builder.append_null(),
                     Value::Texts(texts) => builder.append_value(texts.iter().map(Some)),
+                    Value::OptionalTexts(texts) => {
+                        builder.append_value(texts.iter().map(Option::as_ref))
+                    }
                     _ => return None,
                 }
             }
@@ -247,7 +252,11 @@ impl Value {
     /// As `text` shows it; '' for NULL and for lists.
     pub(super) fn to_text(&self) -> String {
         match self {
-            Self::Null | Self::Timestamp(_) | Self::Ints(_) | Self::Texts(_) => String::new(),
+            Self::Null
+            | Self::Timestamp(_)
+            | Self::Ints(_)
+            | Self::Texts(_)
+            | Self::OptionalTexts(_) => String::new(),
             Self::Bool(b) => b.to_string(),
             Self::Int(i) => i.to_string(),
             Self::Float(f) => f.to_string(),

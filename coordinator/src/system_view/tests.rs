@@ -116,6 +116,8 @@ fn table_t() -> TableDef {
         on_commit: Default::default(),
         storage: Default::default(),
         shard_rows: vec![],
+        partitioned_by: None,
+        partition_of: None,
         shard_names: Default::default(),
     }
 }
@@ -145,6 +147,8 @@ fn table_order() -> TableDef {
         on_commit: Default::default(),
         storage: Default::default(),
         shard_rows: vec![],
+        partitioned_by: None,
+        partition_of: None,
         shard_names: Default::default(),
     }
 }

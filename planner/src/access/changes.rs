@@ -59,6 +59,7 @@ impl Check<'_> {
             }
             CatalogChange::CreateTable(table) => {
                 self.created.insert(table.id);
+                table.parent_id().map_or(Ok(()), |parent| self.must_own(parent))?;
                 self.create_in(&table.schema_name)
             }
             CatalogChange::CreateSequence(sequence) => {
@@ -72,10 +73,12 @@ impl Check<'_> {
             CatalogChange::CreateView(view) => self.create_view(view),
             CatalogChange::DropTable(id) | CatalogChange::DropView(id) => self.drop_relation(*id),
             CatalogChange::SetComment { object, .. } => self.comment(*object),
-            CatalogChange::RemoveAllSegments { table } => match self.created.contains(table) {
-                true => Ok(()),
-                false => self.actor.must_have(*table, ObjectKind::Table, Privilege::Truncate),
-            },
+            CatalogChange::RemoveAllSegments { table } => {
+                match self.created.contains(table) || self.is_emptied_with_its_table(*table) {
+                    true => Ok(()),
+                    false => self.actor.must_have(*table, ObjectKind::Table, Privilege::Truncate),
+                }
+            }
             CatalogChange::SetOwner { object, owner } => self.set_owner(*object, *owner),
             CatalogChange::AddSegments { .. }
             | CatalogChange::ReplaceVectors { .. }
@@ -94,6 +97,13 @@ impl Check<'_> {
             | CatalogChange::Decide(_)
             | CatalogChange::Forget(_) => Ok(()),
         }
+    }
+
+    /// Who may empty a table may empty its partitions along with it.
+    fn is_emptied_with_its_table(&self, partition: u64) -> bool {
+        let parent = self.actor.catalog.table_by_id(partition).and_then(|table| table.parent_id());
+        let empties = |parent: u64| CatalogChange::RemoveAllSegments { table: parent };
+        parent.is_some_and(|parent| self.changes.contains(&empties(parent)))
     }
 
     fn must_own(&self, object: u64) -> Result<()> {
@@ -123,6 +133,10 @@ impl Check<'_> {
             return Ok(());
         }
         self.must_own(before.id)?;
+        if before.partition_of != after.partition_of {
+            let mut parents = [before, after].into_iter().filter_map(|table| table.parent_id());
+            parents.try_for_each(|parent| self.must_own(parent))?;
+        }
         let is_moved = before.schema_name != after.schema_name;
         // A new index needs a place, too, also that of a key, and so does a new name.
         let is_new = |key: &KeyDef| before.index_keys().all(|old| old.id != key.id);
@@ -193,7 +207,9 @@ impl Check<'_> {
             (None, Some(view)) => &view.schema_name,
             (None, None) => return Ok(()),
         };
+        let parent = catalog.table_by_id(id).and_then(|table| table.parent_id());
         let goes_along = self.changes.iter().any(|change| match change {
+            CatalogChange::DropTable(other) if parent == Some(*other) => true,
             CatalogChange::DropTable(other) | CatalogChange::DropView(other) => {
                 view.is_some_and(|view| view.uses(*other))
             }

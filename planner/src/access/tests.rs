@@ -49,6 +49,8 @@ fn table() -> TableDef {
         on_commit: Default::default(),
         storage: Default::default(),
         shard_rows: vec![],
+        partitioned_by: None,
+        partition_of: None,
         shard_names: Default::default(),
     }
 }

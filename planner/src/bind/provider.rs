@@ -305,8 +305,11 @@ impl ContextProvider for Provider<'_> {
             Relation::Table(table) => {
                 self.note(&name, table.id);
                 match self.context.changed_table(name.schema(), name.table()) {
-                    Some(changed) => Arc::new(ShardTable::with_addresses(Arc::clone(changed))),
-                    None => Arc::new(ShardTable::new(table)),
+                    Some(changed) => Arc::new(ShardTable::with_addresses(
+                        Arc::clone(changed),
+                        &self.context.catalog,
+                    )),
+                    None => Arc::new(ShardTable::new(table, &self.context.catalog)),
                 }
             }
             Relation::View(view) => {

@@ -94,6 +94,16 @@ const FUNCTIONS: &[(&str, &[Column])] = &[
         &[named("key", "jsonb_object_keys"), named("value", "kestrel_jsonb_value_texts")],
     ),
     ("jsonb_object_keys", &[column("jsonb_object_keys")]),
+    ("pg_partition_ancestors", &[named("relid", "kestrel_partition_ancestors")]),
+    (
+        "pg_partition_tree",
+        &[
+            named("relid", "kestrel_partition_names"),
+            named("parentrelid", "kestrel_partition_parents"),
+            cast_to("isleaf", "kestrel_partition_leaves", DataType::Boolean),
+            cast_to("level", "kestrel_partition_levels", DataType::Integer(None)),
+        ],
+    ),
     ("regexp_matches", &[column("regexp_matches")]),
     ("regexp_split_to_table", &[column("regexp_split_to_array")]),
     ("string_to_table", &[column("string_to_array")]),

@@ -9,18 +9,23 @@ use datafusion::{
     common::{DFSchema, tree_node::TreeNode},
     error::Result,
     logical_expr::{Expr, TableProviderFilterPushDown, TableType},
+    physical_expr::PhysicalExpr,
     physical_plan::ExecutionPlan,
 };
 
 use crate::{
-    catalog::TableDef,
-    operators::{ShardScanExec, addressed},
+    catalog::{Catalog, TableDef},
+    error::to_datafusion,
+    operators::{PartitionCount, ShardScanExec, addressed},
+    partition::pruned,
 };
 
 /// A table; scanning it makes a [`ShardScanExec`].
 #[derive(Debug)]
 pub struct ShardTable {
     table: Arc<TableDef>,
+    /// What has its rows, if it is partitioned.
+    partitions: Vec<Arc<TableDef>>,
     schema: SchemaRef,
 }
 
@@ -29,15 +34,37 @@ pub const CHANGED_TABLE: &str = "kestrel changed table";
 
 impl ShardTable {
     /// Of one snapshot's table.
-    pub fn new(table: Arc<TableDef>) -> Self {
+    pub fn new(table: Arc<TableDef>, catalog: &Catalog) -> Self {
+        let partitions = match table.partitioned_by {
+            Some(_) => catalog.partitions_of(table.id).into_iter().cloned().collect(),
+            None => Vec::new(),
+        };
         let schema = table.arrow_schema();
-        Self { table, schema }
+        Self { table, partitions, schema }
     }
 
     /// The same with its rows' addresses.
-    pub fn with_addresses(table: Arc<TableDef>) -> Self {
-        let schema = addressed(&table.arrow_schema());
-        Self { table, schema }
+    pub fn with_addresses(table: Arc<TableDef>, catalog: &Catalog) -> Self {
+        let plain = Self::new(table, catalog);
+        Self { schema: addressed(&plain.schema), ..plain }
+    }
+
+    /// What a scan with these filters reads: of a partitioned table, the segments of the partitions
+    /// that can have such rows, as if they were its own.
+    fn read(
+        &self,
+        filters: &[Arc<dyn PhysicalExpr>],
+    ) -> Result<(Arc<TableDef>, Option<PartitionCount>)> {
+        if self.table.partitioned_by.is_none() {
+            return Ok((Arc::clone(&self.table), None));
+        }
+        let kept = pruned(&self.table, &self.partitions, filters).map_err(to_datafusion)?;
+        let kept = self.partitions.iter().zip(kept).filter(|(_, kept)| *kept);
+        let kept: Vec<_> = kept.map(|(partition, _)| partition).collect();
+        let count = PartitionCount { read: kept.len(), all: self.partitions.len() };
+        let segments = kept.iter().flat_map(|partition| &partition.segments).cloned().collect();
+        let table = TableDef { segments, ..self.table.as_ref().clone() };
+        Ok((Arc::new(table), Some(count)))
     }
 
     /// The table.
@@ -86,8 +113,9 @@ impl TableProvider for ShardTable {
             .collect::<Result<Vec<_>>>()?;
         let projection =
             projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
-        let table = Arc::clone(&self.table);
-        Ok(Arc::new(ShardScanExec::try_new(table, projection, filters, limit)?))
+        let (table, partitions) = self.read(&filters)?;
+        let scan = ShardScanExec::try_new(table, projection, filters, limit)?;
+        Ok(Arc::new(scan.with_partitions(partitions)))
     }
 }
 

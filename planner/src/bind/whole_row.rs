@@ -173,7 +173,7 @@ fn is_of_rows(name: &ObjectName) -> bool {
     let name = name.0.last().and_then(|part| part.as_ident()).map(fold_ident);
     name.is_some_and(|name| {
         name.starts_with("json") && (name.contains("_each") || name.contains("_to_record"))
-            || name == "aclexplode"
+            || ["aclexplode", "pg_partition_tree"].contains(&name.as_str())
     })
 }
 

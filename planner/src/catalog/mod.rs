@@ -10,6 +10,7 @@ mod decision;
 mod distribution;
 mod element;
 mod membership;
+mod partition;
 mod privilege;
 mod resolve;
 mod role;
@@ -33,6 +34,9 @@ pub use element::Element;
 pub use membership::{
     DATABASE_OWNER_ID, Membership, READ_ALL_DATA_ID, READ_ALL_SETTINGS_ID, READ_ALL_STATS_ID,
     RoleSettings, SIGNAL_BACKEND_ID, WRITE_ALL_DATA_ID,
+};
+pub use partition::{
+    BoundValue, PartitionBound, PartitionOf, PartitionStrategy, PartitionedBy, RangeEnd, ends_text,
 };
 pub use privilege::{COLUMN_PRIVILEGES, ObjectKind, Privilege, Privileges};
 pub use resolve::{

@@ -7,7 +7,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use kestrel_proto::{DatanodeId, ShardRelation, TableId};
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, OnCommit, Segment, SqlType};
+use super::{Distribution, OnCommit, PartitionOf, PartitionedBy, Segment, SqlType};
 use crate::parse::quote;
 
 /// The key in a scanned field's metadata under which the value stands that files without the
@@ -55,6 +55,12 @@ pub struct TableDef {
     /// How many rows the databases hold, as far as is known; one entry per datanode at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shard_rows: Vec<ShardRows>,
+    /// PARTITION BY: its partitions hold its rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitioned_by: Option<PartitionedBy>,
+    /// Of which table it is a partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_of: Option<PartitionOf>,
     /// By column id, names in the databases of columns that go by another name here: in a view,
     /// which knows the table as it was. Never in the catalog.
     #[serde(skip)]

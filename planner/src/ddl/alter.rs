@@ -3,9 +3,15 @@
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
-    DdlPlan, RowCheck, access::owner_id, alter_column, check, columns::Context,
-    create_table::check_clauses, foreign_key, index, keys, missing::not_a_user_table,
+    DdlPlan, RowCheck,
+    access::owner_id,
+    alter_column, check,
+    columns::Context,
+    create_table::check_clauses,
+    foreign_key, index, keys,
+    missing::not_a_user_table,
     names::RelationNames,
+    partition::{self, BoundValues},
 };
 use crate::{
     catalog::{
@@ -28,6 +34,7 @@ pub(super) fn alter(
     alter: &AlterTable,
     catalog: &Catalog,
     search_path: &[String],
+    values: BoundValues<'_>,
 ) -> Result<DdlPlan> {
     let mut plan = DdlPlan::new(if alter.is_view { "ALTER VIEW" } else { "ALTER TABLE" });
     let name = &alter.name;
@@ -37,6 +44,10 @@ pub(super) fn alter(
             return Err(ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
         Some(Found::Table(table)) => {
+            if let [AlterAction::Partition(action)] = alter.actions.as_slice() {
+                partition::alter(&mut plan, action, table, (catalog, search_path), values)?;
+                return Ok(plan);
+            }
             let mut altered = Altered::new(table, catalog, search_path);
             for action in &alter.actions {
                 altered.act(action)?;
@@ -147,6 +158,7 @@ fn action_name(action: &AlterAction) -> &'static str {
         AlterAction::AlterIdentity { .. } => "ALTER COLUMN ... SET",
         AlterAction::DropIdentity { .. } => "ALTER COLUMN ... DROP IDENTITY",
         AlterAction::SetType { .. } => "ALTER COLUMN ... SET DATA TYPE",
+        AlterAction::Partition(_) => "PARTITION",
     }
 }
 
@@ -249,6 +261,7 @@ impl<'a> Altered<'a> {
             AlterAction::SetSchema(new) => self.set_schema(&schema, new),
             // A change of its own.
             AlterAction::Owner(_) => Ok(()),
+            AlterAction::Partition(_) => Err(ErrorReport::internal("partitions stand alone")),
             AlterAction::RenameColumn { from, to } => self.rename_column(from, to),
             AlterAction::RenameConstraint { from, to } => self.rename_constraint(from, to),
             AlterAction::Add { if_not_exists, elements } => self.add(elements, *if_not_exists),

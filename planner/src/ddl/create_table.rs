@@ -8,6 +8,7 @@ use super::{
     distribution_key::Declared,
     foreign_key, keys,
     names::{RelationNames, already_exists},
+    partition::{self, BoundValues},
     storage,
 };
 use crate::{
@@ -22,7 +23,11 @@ pub(super) fn create_table(
     table: &CreateTable,
     catalog: &Catalog,
     search_path: &[String],
+    values: BoundValues<'_>,
 ) -> Result<DdlPlan> {
+    if let Some(of) = &table.partition_of {
+        return partition::create_partition(table, of, (catalog, search_path), values);
+    }
     let mut plan = DdlPlan::new("CREATE TABLE");
     let Some(schema) = target_schema(table, catalog, search_path, &mut plan.notices)? else {
         return Ok(plan);
@@ -76,7 +81,12 @@ pub(super) fn create_table(
         let sequence = SequenceDef { id: next_oid(), owned_by, ..sequence };
         plan.changes.push(CatalogChange::CreateSequence(sequence));
     }
+    let partitions = match &table.partition_by {
+        Some(by) => partition::declare(by, &mut definition, &mut names, &mut next_oid, values)?,
+        None => Vec::new(),
+    };
     plan.changes.push(CatalogChange::CreateTable(definition));
+    plan.changes.extend(partitions.into_iter().map(CatalogChange::CreateTable));
     Ok(plan)
 }
 
@@ -104,6 +114,8 @@ pub(super) fn table_def(
         on_commit: Default::default(),
         storage: catalog.new_storage(schema),
         shard_rows: Vec::new(),
+        partitioned_by: None,
+        partition_of: None,
         shard_names: Default::default(),
     }
 }

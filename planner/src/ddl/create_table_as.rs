@@ -29,6 +29,11 @@ pub fn create_table_as(
         return Ok(plan);
     };
     check_clauses(table, &mut plan.notices)?;
+    if table.partition_by.is_some() {
+        let message = "cannot create a partitioned table using CREATE TABLE AS SELECT";
+        return Err(ErrorReport::unsupported(message)
+            .hint("Use CREATE TABLE ... PARTITION BY, then INSERT INTO ... SELECT."));
+    }
     if let Some(extra) = statement.column_names.get(columns.len()) {
         let message = "too many column names were specified";
         let error = ErrorReport::new(SqlState::SYNTAX_ERROR, message);

@@ -27,6 +27,7 @@ mod index;
 mod keys;
 mod missing;
 mod names;
+mod partition;
 mod rename;
 mod role;
 mod role_settings;
@@ -42,12 +43,14 @@ use kestrel_proto::{ErrorReport, Result};
 pub use access::{Identity, plan_access, with_named_owners};
 pub use create_table_as::create_table_as;
 pub use create_view::create_view;
+pub use partition::BoundValues;
 pub use role::{CheckedSetting, RoleContext, plan_role};
 pub use view_text::view_text;
 
 use crate::{
     catalog::{Catalog, CatalogChange, TableDef},
     parse::DdlStatement,
+    partition::plain_value,
 };
 
 /// What a DDL statement does.
@@ -87,6 +90,29 @@ pub enum RowCheck {
         /// The index's OID.
         key: u64,
     },
+    /// No row that another partition takes, or none.
+    Partition {
+        /// The partition.
+        table: u64,
+        /// It becomes one. Otherwise it is the default partition, and another is new.
+        is_new: bool,
+    },
+}
+
+impl RowCheck {
+    /// The table.
+    pub fn table(&self) -> u64 {
+        match self {
+            Self::NotNull { table, .. }
+            | Self::Check { table, .. }
+            | Self::Unique { table, .. }
+            | Self::Partition { table, .. } => *table,
+        }
+    }
+
+    fn is_of_partition(&self) -> bool {
+        matches!(self, Self::Partition { .. })
+    }
 }
 
 impl DdlPlan {
@@ -104,25 +130,51 @@ impl DdlPlan {
     }
 }
 
-/// Plans a statement against one snapshot. Names without a schema are looked up along
-/// `search_path`.
+/// Plans a statement against one snapshot, with nothing but plain values in partitions' bounds: see
+/// [`plan_with`].
 ///
-/// Errors: 42P01, 42P06, 42P07, 3F000, 42701, 42703, 2BP01 for what exists and does not; 42P16 for
-/// keys that do not fit together; 42501 and 42939 for the system's own names; 0A000 for what
-/// Kestrel does not have.
+/// Errors: as [`plan_with`]'s.
 pub fn plan(
     statement: &DdlStatement,
     catalog: &Catalog,
     search_path: &[String],
 ) -> Result<DdlPlan> {
+    plan_with(statement, catalog, search_path, &plain_value)
+}
+
+/// Plans a statement against one snapshot. Names without a schema are looked up along
+/// `search_path`; `values` computes what stands in partitions' bounds.
+///
+/// Errors: 42P01, 42P06, 42P07, 3F000, 42701, 42703, 2BP01 for what exists and does not; 42P16 for
+/// keys that do not fit together; 42501 and 42939 for the system's own names; 0A000 for what
+/// Kestrel does not have.
+pub fn plan_with(
+    statement: &DdlStatement,
+    catalog: &Catalog,
+    search_path: &[String],
+    values: BoundValues<'_>,
+) -> Result<DdlPlan> {
+    let mut plan = planned(statement, catalog, search_path, values)?;
+    partition::spread(&mut plan, catalog)?;
+    Ok(plan)
+}
+
+fn planned(
+    statement: &DdlStatement,
+    catalog: &Catalog,
+    search_path: &[String],
+    values: BoundValues<'_>,
+) -> Result<DdlPlan> {
     match statement {
-        DdlStatement::CreateTable(table) => create_table::create_table(table, catalog, search_path),
+        DdlStatement::CreateTable(table) => {
+            create_table::create_table(table, catalog, search_path, values)
+        }
         DdlStatement::DropTable(drop) => drop_table::drop_table(drop, catalog, search_path),
         DdlStatement::Truncate(truncate) => truncate::truncate(truncate, catalog, search_path),
         DdlStatement::CreateSchema(create) => create_schema::create_schema(create, catalog),
         DdlStatement::DropSchema(drop) => drop_schema::drop_schema(drop, catalog, search_path),
         DdlStatement::AlterSchema(alter) => alter_schema::alter_schema(alter, catalog),
-        DdlStatement::AlterTable(alter) => alter::alter(alter, catalog, search_path),
+        DdlStatement::AlterTable(alter) => alter::alter(alter, catalog, search_path, values),
         DdlStatement::DropView(drop) => drop_view::drop_view(drop, catalog, search_path),
         DdlStatement::CreateIndex(create) => index::create_index(create, catalog, search_path),
         DdlStatement::DropIndex(drop) => index::drop_index(drop, catalog, search_path),

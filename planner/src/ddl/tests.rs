@@ -139,7 +139,14 @@ fn print_table(table: &TableDef) -> String {
         let kind = if index.is_unique { "unique index" } else { "index" };
         ids(kind, &index.key.name, index.key.id, &index.key.columns, "");
     }
-    out + &format!("    {}\n", table.distributed_clause())
+    writeln!(out, "    {}", table.distributed_clause()).unwrap();
+    if let Some(key) = table.partition_key() {
+        writeln!(out, "    PARTITION BY {key}").unwrap();
+    }
+    if let Some(of) = &table.partition_of {
+        writeln!(out, "    {}", of.bound.text()).unwrap();
+    }
+    out
 }
 
 fn print_catalog(catalog: &Catalog) -> String {

@@ -29,7 +29,7 @@ use super::{Cost, ExplainNode};
 use crate::{
     distribute::Placed,
     motion::Motion,
-    operators::{RowChangeExec, RowChangeKind, SegmentWriteExec, ShardScanExec},
+    operators::{PartitionCount, RowChangeExec, RowChangeKind, SegmentWriteExec, ShardScanExec},
     shard_sql::{Capabilities, Piece, Relation, ScanSql},
 };
 
@@ -156,6 +156,9 @@ pub(super) fn properties(placed: &Placed) -> Vec<(&'static str, String)> {
             Motion::Gather { merge: None, .. } | Motion::Spread | Motion::Broadcast => {}
         }
     } else if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
+        if let Some(PartitionCount { read, all }) = scan.partitions() {
+            lines.push(("Partitions", format!("{read} of {all}")));
+        }
         if !scan.filters().is_empty() {
             let all: Vec<_> = scan.filters().iter().map(sql).collect();
             lines.push(("Filter", format!("({})", all.join(" AND "))));

@@ -28,7 +28,17 @@ pub struct ShardScanExec {
     /// Conjuncts over all of the table's columns.
     filters: Vec<Arc<dyn PhysicalExpr>>,
     fetch: Option<usize>,
+    partitions: Option<PartitionCount>,
     properties: Arc<PlanProperties>,
+}
+
+/// Of a partitioned table, how many partitions a scan reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionCount {
+    /// Those whose segments are in the scan.
+    pub read: usize,
+    /// All there are.
+    pub all: usize,
 }
 
 /// How many of a plan's operators read tables that databases hold.
@@ -56,7 +66,18 @@ impl ShardScanExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Ok(Self { table, projection, filters, fetch, properties: Arc::new(properties) })
+        let properties = Arc::new(properties);
+        Ok(Self { table, projection, filters, fetch, partitions: None, properties })
+    }
+
+    /// The same, of a table that is partitioned.
+    pub fn with_partitions(self, partitions: Option<PartitionCount>) -> Self {
+        Self { partitions, ..self }
+    }
+
+    /// How many of its table's partitions it reads; `None`: the table is not partitioned.
+    pub fn partitions(&self) -> Option<PartitionCount> {
+        self.partitions
     }
 
     /// The table.

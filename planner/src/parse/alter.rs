@@ -8,6 +8,7 @@ use super::{
     cursor::Cursor,
     ddl::{DdlStatement, cascade, role},
     name::{Identifier, QualifiedName},
+    partition::{self, PartitionAction},
     sequence::{self, SequenceOptions},
     statement::StatementKind,
     stored_expr,
@@ -111,6 +112,8 @@ pub enum AlterAction {
         /// IF EXISTS
         if_exists: bool,
     },
+    /// ATTACH PARTITION, and what else is done with partitions
+    Partition(PartitionAction),
     /// ALTER COLUMN … TYPE
     SetType {
         /// The column.
@@ -148,8 +151,8 @@ pub struct AlterSchema {
 
 /// First words of PostgreSQL's and Greenplum's other actions.
 const UNSUPPORTED: &[&str] = &[
-    "ATTACH", "CLUSTER", "DETACH", "DISABLE", "ENABLE", "EXCHANGE", "EXPAND", "FORCE", "INHERIT",
-    "NO", "NOT", "OF", "REPLICA", "RESET", "SET", "SPLIT", "TRUNCATE", "VALIDATE",
+    "CLUSTER", "DISABLE", "ENABLE", "EXPAND", "FORCE", "INHERIT", "NO", "NOT", "OF", "REPLICA",
+    "RESET", "SET", "SPLIT", "VALIDATE",
 ];
 
 pub(super) fn alter_table(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
@@ -172,7 +175,7 @@ fn alter(cursor: &mut Cursor<'_>, is_view: bool) -> Result<StatementKind> {
     for mut part in cursor.split_commas() {
         let start = part.clone();
         let alone = alone(&mut part)?;
-        // RENAME and SET SCHEMA stand alone.
+        // RENAME, SET SCHEMA and what is done with partitions stand alone.
         if stands_alone || alone.is_some() && !actions.is_empty() {
             return start.fail();
         }
@@ -194,10 +197,13 @@ fn alter(cursor: &mut Cursor<'_>, is_view: bool) -> Result<StatementKind> {
     Ok(StatementKind::Ddl(DdlStatement::AlterTable(alter)))
 }
 
-/// RENAME and SET SCHEMA.
+/// RENAME, SET SCHEMA, and the actions on partitions.
 fn alone(part: &mut Cursor<'_>) -> Result<Option<AlterAction>> {
     if part.eat("SET SCHEMA") {
         return part.identifier().map(AlterAction::SetSchema).map(Some);
+    }
+    if let Some(action) = partition::action(part)? {
+        return Ok(Some(AlterAction::Partition(action)));
     }
     if part.eat("RENAME CONSTRAINT") {
         let from = part.identifier()?;

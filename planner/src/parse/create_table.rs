@@ -8,6 +8,7 @@ use super::{
     cursor::Cursor,
     ddl::DdlStatement,
     name::{Identifier, QualifiedName},
+    partition::{self, PartitionBy, PartitionClause, PartitionOfClause},
     statement::StatementKind,
     table_element::{self, TableElement},
 };
@@ -30,6 +31,10 @@ pub struct CreateTable {
     pub elements: Vec<TableElement>,
     /// DISTRIBUTED …
     pub distributed: Option<DistributedBy>,
+    /// PARTITION BY
+    pub partition_by: Option<Box<PartitionBy>>,
+    /// PARTITION OF
+    pub partition_of: Option<Box<PartitionOfClause>>,
     /// WITH (…): names, in lower case, and where they stand.
     pub storage_parameters: Vec<Identifier>,
     /// TABLESPACE
@@ -82,6 +87,8 @@ impl CreateTable {
             on_commit: None,
             elements: Vec::new(),
             distributed: None,
+            partition_by: None,
+            partition_of: None,
             storage_parameters: Vec::new(),
             tablespace: None,
             access_method: None,
@@ -111,11 +118,13 @@ pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     if unlogged {
         table.refuse("CREATE UNLOGGED TABLE", Some("Leave UNLOGGED out."), persistence);
     }
-    if cursor.is_word("OF") || cursor.are_words("PARTITION OF") {
-        let what =
-            if cursor.is_word("OF") { "CREATE TABLE OF" } else { "CREATE TABLE PARTITION OF" };
-        table.refuse(what, None, cursor.position());
+    if cursor.is_word("OF") {
+        table.refuse("CREATE TABLE OF", None, cursor.position());
         skip_rest(cursor);
+        return Ok(StatementKind::Ddl(DdlStatement::CreateTable(Box::new(table))));
+    }
+    if cursor.eat("PARTITION OF") {
+        partition_of(cursor, &mut table)?;
         return Ok(StatementKind::Ddl(DdlStatement::CreateTable(Box::new(table))));
     }
     let has_list = cursor.token() == Some(&Token::LParen);
@@ -132,8 +141,6 @@ pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
 /// Everything behind the column list. PostgreSQL wants an order; here any will do, as long as no
 /// clause stands twice.
 fn clauses(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
-    const PARTITION_HINT: &str = "Leave PARTITION BY out: queries skip the parts of a table that \
-                                  they do not need by the values in them.";
     let mut seen = Vec::new();
     loop {
         let (position, start) = (cursor.position(), cursor.clone());
@@ -159,11 +166,13 @@ fn clauses(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
                 cursor.parenthesized()?;
                 table.refuse("INHERITS", None, position);
             }
-            "PARTITION" => {
-                cursor.expect("PARTITION BY")?;
-                table.refuse("PARTITION BY", Some(PARTITION_HINT), position);
-                skip_partition_by(cursor);
-            }
+            "PARTITION" => match partition::partition_by(cursor)? {
+                PartitionClause::By(by) => table.partition_by = Some(Box::new(by)),
+                PartitionClause::Unsupported(what, hint) => {
+                    table.refuse(what, Some(hint), position);
+                    skip_partition_by(cursor);
+                }
+            },
             "ON" => {
                 cursor.expect("ON COMMIT")?;
                 let actions = [
@@ -185,7 +194,21 @@ fn clauses(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
     }
 }
 
-/// Reads over PostgreSQL's and Greenplum's forms of PARTITION BY and SUBPARTITION BY.
+/// What follows PARTITION OF.
+fn partition_of(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
+    let parent = cursor.name()?;
+    let position = cursor.position();
+    if cursor.token() == Some(&Token::LParen) {
+        cursor.parenthesized()?;
+        let hint = "A partition has its table's columns and constraints. Alter it afterwards.";
+        table.refuse("column options of a partition", Some(hint), position);
+    }
+    let bound = partition::bound(cursor)?;
+    table.partition_of = Some(Box::new(PartitionOfClause { parent, bound }));
+    clauses(cursor, table)
+}
+
+/// Reads over what is left of forms of PARTITION BY that Kestrel does not have.
 fn skip_partition_by(cursor: &mut Cursor<'_>) {
     while !cursor.at_end() && !cursor.is_word("DISTRIBUTED") && !cursor.is_word("AS") {
         // A column list may be followed by storage clauses of the partitioned table.

@@ -34,6 +34,7 @@ mod nesting;
 #[cfg(test)]
 mod object_tests;
 mod overriding;
+mod partition;
 mod prepare;
 mod role;
 mod role_settings;
@@ -78,6 +79,10 @@ pub use lock::LockStatement;
 pub use maintenance::{Maintenance, MaintenanceTarget};
 pub use name::{DATABASE, Identifier, QualifiedName, fold, fold_ident, quote};
 pub use overriding::{Overriding, overriding};
+pub use partition::{
+    BoundClause, PartEdge, PartitionAction, PartitionBy, PartitionOfClause, PartitionPart,
+    WhichPartition, WrittenBound, WrittenEnd,
+};
 pub use prepare::{DiscardTarget, Execute, Prepare};
 pub use role::{Password, RoleName, RoleOptions, RoleStatement, Secret};
 pub use role_settings::{RoleSetting, SettingChange};

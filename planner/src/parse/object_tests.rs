@@ -72,6 +72,7 @@ fn action(action: &AlterAction) -> String {
             format!("rename constraint {} to {}", from.name, to.name)
         }
         AlterAction::SetSchema(schema) => format!("schema {}", schema.name),
+        AlterAction::Partition(action) => format!("partition {action:?}"),
         AlterAction::Owner(owner) => format!("owner {}", owner.name),
         AlterAction::Add { if_not_exists, elements } => {
             let kinds = elements.elements.iter().map(|element| match element {

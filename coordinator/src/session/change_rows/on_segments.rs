@@ -15,7 +15,7 @@ use datafusion::{
 };
 use kestrel_planner::{
     bind::{BoundQuery, bind_query, check_no_parameters},
-    catalog::{Catalog, CatalogChange, Distribution, TableDef},
+    catalog::{Catalog, CatalogChange, Distribution, Segment, TableDef},
     error::report,
     functions,
     operators::{Address, ChangedRows, RowChangeKind, RowChanges, row_changes},
@@ -25,12 +25,16 @@ use kestrel_proto::{DatanodeId, ErrorReport, Result, message::deleted_rows::Rows
 
 use super::{
     super::{
-        ClientSession, Outcome, Statement, facts::plannable, insert::mismatch, select::with_values,
+        ClientSession, Outcome, Statement,
+        facts::plannable,
+        insert::mismatch,
+        partition::{Written, is_routed},
+        select::with_values,
     },
     change::Change,
 };
 use crate::{
-    query::{Ingestor, QueryEnvironment, RunningQuery, canceled, until, write_vectors},
+    query::{QueryEnvironment, RunningQuery, TableIngestor, canceled, until, write_vectors},
     server::{Parameter, Session},
 };
 
@@ -74,6 +78,7 @@ impl ClientSession {
             kind,
             is_joined: !change.others.is_empty(),
             moves_rows: assigned.any(|column| key.iter().any(|k| k.id == column.id)),
+            is_routed: kind == RowChangeKind::Update && is_routed(&table, &targets, &view),
         };
         let plan = self.engine.planner.plan_row_change(&query, &row_change, &context).await?;
         Ok(PlannedChange { plan, kind, table, view })
@@ -113,19 +118,22 @@ impl ClientSession {
         let (mut noted, changes) = match plan {
             RowChangePlan::Distributed(plan) => {
                 let (running, noted) = self.start(&plan, &environment, text).await?;
-                (noted, by_datanodes(running).await)
+                let changes = by_datanodes(running).await;
+                let written =
+                    |changes: &RowChanges| vec![(Arc::clone(&table), changes.written.clone())];
+                (noted, changes.map(|changes| (written(&changes), changes)))
             }
             RowChangePlan::Here(plan) => {
                 let (running, noted) = self.start(&plan, &environment, text).await?;
-                let target = (&table, view.as_ref());
+                let target = (&table, &view);
                 (noted, self.change_here(running, kind, target, &environment).await)
             }
         };
         let changes = changes.map_err(|error| error.in_schema(&table.schema_name));
-        let changes = noted.part(changes)?;
+        let (written, changes) = noted.part(changes)?;
         let rows = noted.part(changed_rows(&changes, kind, &table, &view))?;
         noted.part(self.delete_rows(&table, changes.deleted).await)?;
-        noted.part(self.add_segments(&table, changes.written).await)?;
+        noted.part(self.add_written(written).await)?;
         noted.finish_written(rows);
         let word = match kind {
             RowChangeKind::Update => "UPDATE",
@@ -139,13 +147,13 @@ impl ClientSession {
         &self,
         mut rows: RunningQuery,
         kind: RowChangeKind,
-        (table, view): (&Arc<TableDef>, &Catalog),
+        (table, view): (&Arc<TableDef>, &Arc<Catalog>),
         environment: &QueryEnvironment,
-    ) -> Result<RowChanges> {
+    ) -> Result<(Written, RowChanges)> {
         let mut ingestor = match kind {
             RowChangeKind::Delete => None,
             RowChangeKind::Update => {
-                Some(Ingestor::start(&self.engine.cluster, view, table, environment)?)
+                Some(TableIngestor::start(&self.engine.cluster, view, table, environment)?)
             }
         };
         let mut changes = RowChanges::default();
@@ -159,10 +167,12 @@ impl ClientSession {
                 ingestor.push(&new).await?;
             }
         }
+        let mut written = Written::new();
         if let Some(ingestor) = ingestor {
-            changes.written = ingestor.finish().await?.0;
+            written = ingestor.finish().await?.0;
+            changes.written = written.iter().flat_map(|(_, segments)| segments).cloned().collect();
         }
-        Ok(changes)
+        Ok((written, changes))
     }
 
     /// Has delete vectors with these rows written, and makes them part of the transaction's view.
@@ -171,17 +181,34 @@ impl ClientSession {
             return Ok(());
         }
         let view = self.transaction.view(&self.engine);
-        let segments = view.table_by_id(table.id).map_or(&[][..], |table| &table.segments);
         let mut deleted = deleted.0;
-        let mut grown = Vec::with_capacity(deleted.len());
-        for segment in segments {
-            if let Some(rows) = deleted.remove(&(DatanodeId(segment.datanode), segment.id)) {
-                grown.push((Arc::clone(segment), Rows::Numbers(rows.encode().into())));
+        let mut grown_of = Vec::new();
+        let itself = view.table_by_id(table.id);
+        for holder in itself.into_iter().chain(view.partitions_of(table.id)) {
+            let mut grown = Vec::new();
+            for segment in &holder.segments {
+                if let Some(rows) = deleted.remove(&(DatanodeId(segment.datanode), segment.id)) {
+                    grown.push((Arc::clone(segment), Rows::Numbers(rows.encode().into())));
+                }
+            }
+            if !grown.is_empty() {
+                grown_of.push((Arc::clone(holder), grown));
             }
         }
         if !deleted.is_empty() {
             return Err(ErrorReport::internal("rows of segments are deleted that are not there"));
         }
+        for (holder, grown) in grown_of {
+            self.grow_vectors(&holder, grown).await?;
+        }
+        Ok(())
+    }
+
+    async fn grow_vectors(
+        &mut self,
+        table: &TableDef,
+        grown: Vec<(Arc<Segment>, Rows)>,
+    ) -> Result<()> {
         let (cancel, deadline) = (self.cancel.clone(), self.deadline());
         let transaction = self.transaction.id(&self.engine);
         let written = write_vectors(&self.engine.cluster, transaction, table, grown);

@@ -13,7 +13,7 @@ use super::{
 
 pub(super) const FUNCTIONS: &[Function] = &[
     strict("pg_get_constraintdef", (1, 2), TEXT, constraint_definition),
-    // Defaults are kept as SQL text.
+    // Defaults and bounds are kept as SQL text.
     strict("pg_get_expr", (2, 3), TEXT, |_, arguments| {
         Ok(string(arguments, 0).map(str::to_string).into())
     }),
@@ -24,7 +24,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     lenient("pg_get_functiondef", (1, 1), TEXT, nothing),
     strict("pg_get_indexdef", (1, 3), TEXT, index_definition),
     lenient("pg_get_partition_constraintdef", (1, 1), TEXT, nothing),
-    lenient("pg_get_partkeydef", (1, 1), TEXT, nothing),
     lenient("pg_get_ruledef", (1, 2), TEXT, nothing),
     lenient("pg_get_statisticsobjdef", (1, 1), TEXT, nothing),
     lenient("pg_get_statisticsobjdef_columns", (1, 1), TEXT, nothing),

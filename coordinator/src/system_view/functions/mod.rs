@@ -9,6 +9,7 @@ mod acl;
 mod advisory;
 mod definitions;
 mod objects;
+mod partitions;
 mod privileges;
 mod sequences;
 mod session;
@@ -51,6 +52,7 @@ const FUNCTIONS: &[&[Function]] = &[
     advisory::FUNCTIONS,
     definitions::FUNCTIONS,
     objects::FUNCTIONS,
+    partitions::FUNCTIONS,
     privileges::FUNCTIONS,
     sequences::FUNCTIONS,
     session::FUNCTIONS,

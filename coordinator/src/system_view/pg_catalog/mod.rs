@@ -15,6 +15,7 @@ pub(super) mod pg_index;
 pub(super) mod pg_indexes;
 pub(super) mod pg_locks;
 pub(super) mod pg_namespace;
+pub(super) mod pg_partition;
 pub(super) mod pg_prepared_statements;
 pub(super) mod pg_rewrite;
 pub(super) mod pg_roles;

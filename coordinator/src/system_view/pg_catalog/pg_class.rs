@@ -19,7 +19,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
         "oid, relname, relnamespace, relowner, relam, relfilenode, relpages, reltuples, \
          relhasindex, relpersistence, relkind, relnatts, relchecks, relhasrules, \
-         relispopulated, relreplident, relacl",
+         relhassubclass, relispopulated, relreplident, relispartition, relacl, relpartbound",
     );
     for relation in context.relations().iter() {
         let shape = Shape::of(&context.catalog, relation);
@@ -39,9 +39,12 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             shape.checks,
             // A view is a rule that says what to select.
             matches!(relation.kind, RelationKind::View(_)),
+            shape.kind == "p",
             true,
             shape.replica_identity,
+            shape.bound.is_some(),
             acl(context, relation),
+            shape.bound,
         ]);
     }
     rows
@@ -63,6 +66,8 @@ struct Shape {
     has_index: bool,
     rows: f64,
     replica_identity: &'static str,
+    /// Of a partition.
+    bound: Option<String>,
 }
 
 impl Shape {
@@ -78,8 +83,18 @@ impl Shape {
             // Never counted.
             rows: -1.0,
             replica_identity: "n",
+            bound: None,
         };
         match &relation.kind {
+            RelationKind::Table(table) if table.partitioned_by.is_some() => Self {
+                kind: "p",
+                columns: table.columns.len(),
+                checks: table.checks.len(),
+                is_stored: false,
+                has_index: indexes(table).next().is_some(),
+                replica_identity: "d",
+                ..nothing
+            },
             RelationKind::Table(table) => Self {
                 kind: "r",
                 columns: table.columns.len(),
@@ -88,13 +103,14 @@ impl Shape {
                 has_index: indexes(table).next().is_some(),
                 rows: rows(table),
                 replica_identity: "d",
+                bound: table.partition_of.as_ref().map(|of| of.bound.text()),
                 ..nothing
             },
             RelationKind::View(view) => {
                 Self { kind: "v", columns: view.columns.len(), is_stored: false, ..nothing }
             }
             RelationKind::Index(table, key) => Self {
-                kind: "i",
+                kind: if table.partitioned_by.is_some() { "I" } else { "i" },
                 columns: key.columns.len(),
                 access_method: BTREE_OID,
                 rows: rows(table),

@@ -68,6 +68,12 @@ pub(super) fn table_dir(table: TableId) -> PathBuf {
     Path::new(SEGMENTS).join(table.0.to_string())
 }
 
+/// The table in whose directory a segment is; `None`: its name is none of a segment.
+pub(super) fn table_of(file: &str) -> Option<TableId> {
+    let mut parts = Path::new(file).strip_prefix(SEGMENTS).ok()?.components();
+    parts.next()?.as_os_str().to_str()?.parse().ok().map(TableId)
+}
+
 /// The path of a file that the catalog names.
 ///
 /// # Errors
@@ -104,6 +110,18 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(FileName::parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_segments_name_tells_its_table() {
+        for (file, table) in [
+            ("segments/7/1-2-3.parquet", Some(TableId(7))),
+            ("segments/x/1-2-3.parquet", None),
+            ("segments", None),
+            ("datanode.json", None),
+        ] {
+            assert_eq!(table_of(file), table, "{file}");
         }
     }
 

@@ -18,7 +18,7 @@ use crate::io_error::io_error;
 #[derive(Clone, Debug)]
 pub(super) struct SegmentFile {
     pub(super) store: Arc<StoreState>,
-    /// The table whose segment it is.
+    /// The table whose segment it is, as its name says.
     pub(super) table_id: TableId,
     /// Its name, for errors.
     pub(super) table: Arc<str>,

@@ -8,7 +8,8 @@ use kestrel_planner::operators::ShardScan;
 use kestrel_proto::{ErrorReport, Result, TableId, message::SegmentRef};
 
 use super::{
-    cache::ChunkKey, layout, load::Piece, missing, segment_file::SegmentFile, store::StoreState,
+    cache::ChunkKey, files, layout, load::Piece, missing, segment_file::SegmentFile,
+    store::StoreState,
 };
 
 /// A table as a query sees it. Cloning shares it.
@@ -65,11 +66,11 @@ impl TableOfScan {
         missing::value(&self.name, field, value)
     }
 
-    /// One of its files.
+    /// One of its files. Those of a partitioned table are its partitions'.
     pub(super) fn file(&self, store: &Arc<StoreState>, segment: &Arc<SegmentRef>) -> SegmentFile {
         SegmentFile {
             store: Arc::clone(store),
-            table_id: self.id,
+            table_id: files::table_of(&segment.file).unwrap_or(self.id),
             table: Arc::clone(&self.name),
             segment: Arc::clone(segment),
         }

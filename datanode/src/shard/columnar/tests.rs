@@ -491,8 +491,12 @@ async fn damage_is_found_and_named() {
     let fixture = Fixture::small();
     let rows = vec![Ok(rows_of(&schema, 0, 100))];
     let mut segments = write(&fixture.store, &target(&schema, 1), rows).await.unwrap();
-    let other = ShardScan { table_id: TableId(43), ..scan(&schema, &segments) };
-    let error = run(fixture.reopened().scan(&other).unwrap()).await.unwrap_err();
+    let mut other = segments.clone();
+    other[0].file = other[0].file.replace("/42/", "/43/");
+    let place = fixture.dir.path().join(&other[0].file);
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::copy(fixture.dir.path().join(&segments[0].file), place).unwrap();
+    let error = run(fixture.reopened().scan(&scan(&schema, &other)).unwrap()).await.unwrap_err();
     assert_eq!(error.detail.as_deref(), Some("It is a segment of another table."));
     segments[0].rows = 99;
     let error = run(fixture.reopened().scan(&scan(&schema, &segments)).unwrap()).await;

@@ -54,6 +54,8 @@ pub fn plan_access(
         }
         AccessStatement::DropOwned { roles, cascade } => {
             owned::drop(roles, *cascade, (catalog, search_path), identity, &mut plan)?;
+            // Partitions of others go with their table.
+            super::partition::spread(&mut plan, catalog)?;
         }
     }
     Ok(plan)

@@ -1,0 +1,241 @@
+//! Rows that were born here, on their way to a table or, if it is partitioned, to its partitions.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{
+    array::{RecordBatch, UInt32Array},
+    compute::take_record_batch,
+    datatypes::{Schema, SchemaRef},
+};
+use kestrel_planner::{
+    catalog::{Catalog, Segment, TableDef},
+    error::report,
+    operators::conform,
+    partition::{PartitionRouter, not_of_partition},
+};
+use kestrel_proto::{ErrorReport, Result, batch_bytes};
+
+use super::{Cluster, Ingestor, QueryEnvironment};
+
+/// So many partitions get their rows as they come: each has a file open on every datanode.
+const OPEN_PARTITIONS: usize = 64;
+/// Rows of the others wait for company, so that segments are not small: so many bytes of all.
+const WAITING_BYTES: u64 = 64 << 20;
+
+/// Takes rows for one table, whatever holds them.
+pub struct TableIngestor {
+    cluster: Cluster,
+    catalog: Arc<Catalog>,
+    environment: QueryEnvironment,
+    table: Arc<TableDef>,
+    /// How a partitioned table's rows go to its partitions, and a partition's rows are told.
+    routing: Option<Routing>,
+    /// By position in the routing; 0 is the table itself without.
+    open: BTreeMap<usize, Ingestor>,
+    waiting: BTreeMap<usize, Waiting>,
+    written: BTreeMap<usize, Vec<Segment>>,
+    rows: u64,
+}
+
+/// Rows of a partition that is not open.
+#[derive(Default)]
+struct Waiting {
+    bytes: u64,
+    rows: Vec<RecordBatch>,
+}
+
+struct Routing {
+    router: PartitionRouter,
+    partitions: Vec<Arc<TableDef>>,
+    /// The partition that the rows are for; `None`: the partitioned table.
+    only: Option<usize>,
+}
+
+impl TableIngestor {
+    /// Prepares to take rows for the transaction of this environment.
+    ///
+    /// # Errors
+    /// XX000: a bound of a partition is damaged; those of [`Ingestor::start`].
+    pub fn start(
+        cluster: &Cluster,
+        catalog: &Arc<Catalog>,
+        table: &Arc<TableDef>,
+        environment: &QueryEnvironment,
+    ) -> Result<Self> {
+        let routing = Routing::of(table, catalog)?;
+        let mut open = BTreeMap::new();
+        if routing.is_none() {
+            open.insert(0, Ingestor::start(cluster, catalog, table, environment)?);
+        }
+        Ok(Self {
+            cluster: cluster.clone(),
+            catalog: Arc::clone(catalog),
+            environment: environment.clone(),
+            table: Arc::clone(table),
+            routing,
+            open,
+            waiting: BTreeMap::new(),
+            written: BTreeMap::new(),
+            rows: 0,
+        })
+    }
+
+    /// Routes a batch of all the table's columns; waits when the datanodes are slower.
+    ///
+    /// # Errors
+    /// 23502, 22001, 23514: a row that the table does not take; or what broke a datanode's writing.
+    pub async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        if self.routing.is_none() {
+            let conformed = conform(batch, &self.table.arrow_schema(), &self.table.name)?;
+            return self.push_conformed(conformed).await;
+        }
+        // NULL where none may be is the partition's to refuse.
+        let batch = conform(batch, &nullable(&self.table), &self.table.name)?;
+        self.check(&batch)?.map_or(Ok(()), |(_, error)| Err(error))?;
+        self.push_conformed(batch).await
+    }
+
+    /// The first row of a batch of all the table's columns that no partition takes, and what is wrong
+    /// with it: 23514.
+    ///
+    /// # Errors
+    /// XX000 for columns of other types.
+    pub fn check(&self, batch: &RecordBatch) -> Result<Option<(usize, ErrorReport)>> {
+        let Some(Routing { router, partitions, only }) = &self.routing else { return Ok(None) };
+        let routed = router.route(batch)?;
+        let is_wrong = |partition: &Option<usize>| match only {
+            Some(only) => *partition != Some(*only),
+            None => partition.is_none(),
+        };
+        let Some(row) = routed.iter().position(is_wrong) else { return Ok(None) };
+        let error = match only {
+            Some(only) => not_of_partition(&partitions[*only], batch, row),
+            None => router.not_found(batch, row),
+        };
+        Ok(Some((row, error.in_schema(&self.table.schema_name))))
+    }
+
+    /// Routes rows with values as the table takes them, all of which have a partition: as
+    /// [`conform`] gives them, and [`Self::check`] lets them pass.
+    ///
+    /// # Errors
+    /// 23502; what broke a datanode's writing.
+    pub async fn push_conformed(&mut self, batch: RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        let Some(routing) = &self.routing else { return self.write(0, batch).await };
+        if let Some(only) = routing.only {
+            return self.write(only, batch).await;
+        }
+        let mut rows: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for (row, partition) in routing.router.route(&batch)?.into_iter().enumerate() {
+            let partition = partition.ok_or_else(|| routing.router.not_found(&batch, row))?;
+            rows.entry(partition).or_default().push(row as u32);
+        }
+        for (partition, rows) in rows {
+            let part = match rows.len() == batch.num_rows() {
+                true => batch.clone(),
+                false => take_record_batch(&batch, &UInt32Array::from(rows))
+                    .map_err(|error| report(error.into()))?,
+            };
+            self.write(partition, part).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, partition: usize, rows: RecordBatch) -> Result<()> {
+        let table = self.table_at(partition);
+        let rows = match self.routing {
+            Some(_) => conform(&rows, &table.arrow_schema(), &table.name)
+                .map_err(|error| error.in_schema(&table.schema_name))?,
+            None => rows,
+        };
+        if !self.open.contains_key(&partition) && self.open.len() < OPEN_PARTITIONS {
+            let ingestor = self.ingestor(&table)?;
+            self.open.insert(partition, ingestor);
+        }
+        if let Some(ingestor) = self.open.get_mut(&partition) {
+            return ingestor.push_conformed(rows).await;
+        }
+        let waiting = self.waiting.entry(partition).or_default();
+        waiting.bytes += batch_bytes(&rows);
+        waiting.rows.push(rows);
+        if self.waiting.values().map(|waiting| waiting.bytes).sum::<u64>() > WAITING_BYTES {
+            let most = self.waiting.iter().max_by_key(|(_, waiting)| waiting.bytes);
+            if let Some(most) = most.map(|(partition, _)| *partition) {
+                self.write_waiting(most).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ingestor(&self, table: &Arc<TableDef>) -> Result<Ingestor> {
+        Ingestor::start(&self.cluster, &self.catalog, table, &self.environment)
+    }
+
+    fn table_at(&self, partition: usize) -> Arc<TableDef> {
+        let partitions = self.routing.as_ref().map(|routing| &routing.partitions);
+        let found = partitions.and_then(|partitions| partitions.get(partition));
+        Arc::clone(found.unwrap_or(&self.table))
+    }
+
+    /// Writes the rows of a partition that wait, and closes its files.
+    async fn write_waiting(&mut self, partition: usize) -> Result<()> {
+        let Some(waiting) = self.waiting.remove(&partition) else { return Ok(()) };
+        let mut ingestor = self.ingestor(&self.table_at(partition))?;
+        for rows in waiting.rows {
+            ingestor.push_conformed(rows).await?;
+        }
+        self.close(partition, ingestor).await
+    }
+
+    async fn close(&mut self, partition: usize, ingestor: Ingestor) -> Result<()> {
+        let (segments, _) = ingestor.finish().await?;
+        self.written.entry(partition).or_default().extend(segments);
+        Ok(())
+    }
+
+    /// All rows have come: the segments that hold them, durable, by the tables whose they are; and how
+    /// many rows they were.
+    ///
+    /// # Errors
+    /// What broke a datanode's writing.
+    pub async fn finish(mut self) -> Result<(Vec<(Arc<TableDef>, Vec<Segment>)>, u64)> {
+        for (partition, ingestor) in std::mem::take(&mut self.open) {
+            self.close(partition, ingestor).await?;
+        }
+        let waiting: Vec<usize> = self.waiting.keys().copied().collect();
+        for partition in waiting {
+            self.write_waiting(partition).await?;
+        }
+        let written = std::mem::take(&mut self.written);
+        let written = written.into_iter().map(|(at, segments)| (self.table_at(at), segments));
+        Ok((written.collect(), self.rows))
+    }
+}
+
+impl Routing {
+    /// `None`: the table is not partitioned, and no partition.
+    fn of(table: &Arc<TableDef>, catalog: &Catalog) -> Result<Option<Self>> {
+        if table.partitioned_by.is_none() && table.partition_of.is_none() {
+            return Ok(None);
+        }
+        let lost = || ErrorReport::internal("a partition's table is not in the catalog");
+        let parent = catalog.partition_root(table.id).ok_or_else(lost)?;
+        let partitions: Vec<_> = catalog.partitions_of(parent.id).into_iter().cloned().collect();
+        let router = PartitionRouter::new(parent, &partitions)?;
+        let only = match table.partition_of {
+            Some(_) => {
+                let at = partitions.iter().position(|partition| partition.id == table.id);
+                Some(at.ok_or_else(lost)?)
+            }
+            None => None,
+        };
+        Ok(Some(Self { router, partitions, only }))
+    }
+}
+
+/// The table's columns, any of which may be NULL.
+fn nullable(table: &TableDef) -> SchemaRef {
+    let fields = table.columns.iter().map(|column| column.sql_type.field(&column.name, true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}

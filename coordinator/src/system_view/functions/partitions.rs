@@ -1,0 +1,81 @@
+//! Partitioned tables (utils/adt/partitionfuncs.c): the columns of `pg_partition_tree`'s rows, one
+//! function each, which the binder takes apart.
+
+use std::sync::Arc;
+
+use kestrel_planner::catalog::TableDef;
+use kestrel_proto::Result;
+
+use super::{
+    super::{SystemViewContext, relation::RelationKind, rows::Value},
+    Function, Returns, TEXT, objects, strict,
+};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    strict("kestrel_partition_ancestors", (1, 1), Returns::Texts, |c, a| {
+        let Some(table) = partitioned(c, a)? else { return Ok(Value::Texts(vec![])) };
+        let parent = parent(c, &table);
+        let names = [Some(table), parent].into_iter().flatten().map(|table| name(c, &table));
+        Ok(Value::Texts(names.collect()))
+    }),
+    strict("kestrel_partition_leaves", (1, 1), Returns::Texts, |c, a| {
+        let of = |node: &Node| if node.table.partitioned_by.is_some() { "f" } else { "t" };
+        Ok(Value::Texts(tree(c, a)?.iter().map(|node| of(node).to_string()).collect()))
+    }),
+    strict("kestrel_partition_levels", (1, 1), Returns::Ints, |c, a| {
+        Ok(Value::Ints(tree(c, a)?.iter().map(|node| node.level).collect()))
+    }),
+    strict("kestrel_partition_names", (1, 1), Returns::Texts, |c, a| {
+        Ok(Value::Texts(tree(c, a)?.iter().map(|node| name(c, &node.table)).collect()))
+    }),
+    strict("kestrel_partition_parents", (1, 1), Returns::Texts, |c, a| {
+        let parents = tree(c, a)?;
+        let parents = parents.iter().map(|node| parent(c, &node.table));
+        let names = parents.map(|parent| parent.map(|parent| name(c, &parent)));
+        Ok(Value::OptionalTexts(names.collect()))
+    }),
+    strict("pg_get_partkeydef", (1, 1), TEXT, |c, a| {
+        Ok(table(c, a)?.and_then(|table| table.partition_key()).into())
+    }),
+    strict("pg_partition_root", (1, 1), TEXT, |c, a| {
+        let root = partitioned(c, a)?.map(|table| parent(c, &table).unwrap_or(table));
+        Ok(root.map(|root| name(c, &root)).into())
+    }),
+];
+
+/// A row of `pg_partition_tree`.
+struct Node {
+    table: Arc<TableDef>,
+    level: i64,
+}
+
+fn table(context: &SystemViewContext, arguments: &[Value]) -> Result<Option<Arc<TableDef>>> {
+    let found = objects::relation(context, arguments, 0)?;
+    Ok(match found.map(|relation| &relation.kind) {
+        Some(RelationKind::Table(table)) => Some(Arc::clone(table)),
+        _ => None,
+    })
+}
+
+/// The table, if it is partitioned or a partition.
+fn partitioned(context: &SystemViewContext, arguments: &[Value]) -> Result<Option<Arc<TableDef>>> {
+    let found = table(context, arguments)?;
+    Ok(found.filter(|table| table.partitioned_by.is_some() || table.partition_of.is_some()))
+}
+
+fn parent(context: &SystemViewContext, table: &TableDef) -> Option<Arc<TableDef>> {
+    context.catalog.table_by_id(table.parent_id()?).cloned()
+}
+
+fn tree(context: &SystemViewContext, arguments: &[Value]) -> Result<Vec<Node>> {
+    let Some(root) = partitioned(context, arguments)? else { return Ok(Vec::new()) };
+    let partitions = context.catalog.partitions_of(root.id).into_iter();
+    let below = partitions.map(|table| Node { table: Arc::clone(table), level: 1 }).collect();
+    let tree: Vec<Vec<Node>> = vec![vec![Node { table: root, level: 0 }], below];
+    Ok(tree.into_iter().flatten().collect())
+}
+
+fn name(context: &SystemViewContext, table: &TableDef) -> String {
+    let relation = context.relations().get(table.id.cast_signed());
+    relation.map_or_else(String::new, |relation| objects::relation_name(context, relation))
+}

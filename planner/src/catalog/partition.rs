@@ -1,0 +1,191 @@
+//! Partitioned tables: one that is partitioned has no rows of its own, its partitions have them. They
+//! are tables of their own with the same columns, under the same ids, and the same distribution.
+
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use kestrel_proto::Result;
+use serde::{Deserialize, Serialize};
+
+use super::{Catalog, ColumnDef, TableDef};
+use crate::{
+    codec::{decode_value, encode_value},
+    parse::quote,
+};
+
+/// PARTITION BY
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionedBy {
+    /// How bounds divide the rows.
+    pub strategy: PartitionStrategy,
+    /// The partition key: column ids, in order.
+    pub columns: Vec<u32>,
+}
+
+/// How bounds divide the rows of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PartitionStrategy {
+    /// From a value, inclusive, to another, exclusive
+    Range,
+    /// Some values
+    List,
+}
+
+/// What a partition is of, and which rows it takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionOf {
+    /// The partitioned table.
+    pub parent: u64,
+    /// Its rows.
+    pub bound: PartitionBound,
+}
+
+/// Which rows a partition takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PartitionBound {
+    /// FROM … TO …: one end per column of the key
+    Range {
+        /// Inclusive.
+        from: Vec<RangeEnd>,
+        /// Exclusive.
+        to: Vec<RangeEnd>,
+    },
+    /// IN (…); `None`: NULL
+    List(Vec<Option<BoundValue>>),
+    /// DEFAULT: what no other partition takes
+    Default,
+}
+
+/// One column of one end of a range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RangeEnd {
+    /// MINVALUE: less than all values
+    MinValue,
+    /// A value
+    Value(BoundValue),
+    /// MAXVALUE: greater than all values
+    MaxValue,
+}
+
+/// A value in a bound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundValue {
+    /// [`encode_value`], in the type of its column.
+    pub value: String,
+    /// As SQL: `10`, `'2024-01-01'`.
+    pub text: String,
+}
+
+impl PartitionStrategy {
+    /// `RANGE`
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Range => "RANGE",
+            Self::List => "LIST",
+        }
+    }
+
+    /// As in `pg_partitioned_table.partstrat`.
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::Range => "r",
+            Self::List => "l",
+        }
+    }
+}
+
+impl BoundValue {
+    /// Of a value that is not NULL.
+    pub fn new(value: &ScalarValue, text: String) -> Result<Self> {
+        Ok(Self { value: encode_value(value)?, text })
+    }
+
+    /// The value.
+    pub fn decoded(&self) -> Result<ScalarValue> {
+        decode_value(&self.value)
+    }
+}
+
+impl RangeEnd {
+    /// As SQL.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::MinValue => "MINVALUE",
+            Self::Value(value) => &value.text,
+            Self::MaxValue => "MAXVALUE",
+        }
+    }
+}
+
+impl PartitionBound {
+    /// As PostgreSQL prints it: `FOR VALUES FROM (1) TO (10)`, `FOR VALUES IN ('a', NULL)`, `DEFAULT`.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Range { from, to } => {
+                format!("FOR VALUES FROM {} TO {}", ends_text(from), ends_text(to))
+            }
+            Self::List(values) => {
+                let texts = values.iter().map(|v| v.as_ref().map_or("NULL", |v| &v.text));
+                format!("FOR VALUES IN ({})", texts.collect::<Vec<_>>().join(", "))
+            }
+            Self::Default => "DEFAULT".into(),
+        }
+    }
+}
+
+/// `(1, MAXVALUE)`
+pub fn ends_text(ends: &[RangeEnd]) -> String {
+    format!("({})", ends.iter().map(RangeEnd::text).collect::<Vec<_>>().join(", "))
+}
+
+impl TableDef {
+    /// The columns of the partition key; none of a table that is not partitioned.
+    pub fn partition_columns(&self) -> Vec<&ColumnDef> {
+        let ids = self.partitioned_by.iter().flat_map(|by| &by.columns);
+        ids.filter_map(|id| self.column_by_id(*id)).collect()
+    }
+
+    /// The clause that declares the partition key, without its first words: `RANGE (a, b)`.
+    pub fn partition_key(&self) -> Option<String> {
+        let by = self.partitioned_by.as_ref()?;
+        let names: Vec<_> = self.partition_columns().iter().map(|c| quote(&c.name)).collect();
+        Some(format!("{} ({})", by.strategy.word(), names.join(", ")))
+    }
+
+    /// The table that it is a partition of.
+    pub fn parent_id(&self) -> Option<u64> {
+        self.partition_of.as_ref().map(|of| of.parent)
+    }
+
+    /// Takes it the rows that no other partition takes?
+    pub fn is_default_partition(&self) -> bool {
+        self.partition_of.as_ref().is_some_and(|of| of.bound == PartitionBound::Default)
+    }
+}
+
+impl Catalog {
+    /// The partitions of a table, older ones first.
+    pub fn partitions_of(&self, parent: u64) -> Vec<&Arc<TableDef>> {
+        let is_of = |table: &&Arc<TableDef>| table.parent_id() == Some(parent);
+        let mut partitions: Vec<_> = self.tables.values().filter(is_of).collect();
+        partitions.sort_unstable_by_key(|table| table.id);
+        partitions
+    }
+
+    /// A table's partition for the rows that no other takes.
+    pub fn default_partition(&self, parent: u64) -> Option<&Arc<TableDef>> {
+        let is_it = |table: &&Arc<TableDef>| {
+            table.parent_id() == Some(parent) && table.is_default_partition()
+        };
+        self.tables.values().find(is_it)
+    }
+
+    /// The table, or that which it is a partition of.
+    pub fn partition_root(&self, id: u64) -> Option<&Arc<TableDef>> {
+        let table = self.table_by_id(id)?;
+        match table.parent_id() {
+            Some(parent) => self.table_by_id(parent),
+            None => Some(table),
+        }
+    }
+}
