@@ -104,6 +104,7 @@ impl<'a> Spread<'a> {
         self.row_checks = others;
         let mut changes = Vec::new();
         for partition in self.catalog.partitions_of(after.id) {
+            check_views(partition, before, after, self.catalog)?;
             let mut new = partition.without_segments();
             follow_columns(&mut new, before, after);
             let checks = self.follow_checks(&mut new, before, after);
@@ -239,6 +240,34 @@ fn follow_columns(partition: &mut TableDef, before: &TableDef, after: &TableDef)
     partition.last_column_id = partition.last_column_id.max(after.last_column_id);
     let gone = |id: &u32| before.column_by_id(*id).is_some() && after.column_by_id(*id).is_none();
     partition.missing_values.retain(|id, _| !gone(id));
+}
+
+/// A view of a partition that needs a column which goes, or gets another type, goes first.
+fn check_views(
+    partition: &TableDef,
+    before: &TableDef,
+    after: &TableDef,
+    catalog: &Catalog,
+) -> Result<()> {
+    for old in &before.columns {
+        let verb = match after.column_by_id(old.id) {
+            None => "drop",
+            Some(new) if new.sql_type != old.sql_type => "alter type of",
+            Some(_) => continue,
+        };
+        let mut views = catalog.views.values();
+        let Some(view) = views.find(|view| view.uses_column(partition.id, old.id)) else {
+            continue;
+        };
+        let (column, table) = (&old.name, &partition.name);
+        let message = format!(
+            "cannot {verb} column {column} of table {table} because other objects depend on it"
+        );
+        return Err(ErrorReport::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+            .detail(format!("view {} depends on column {column} of table {table}", view.name))
+            .hint("Drop the view first."));
+    }
+    Ok(())
 }
 
 /// The columns of the partition key stay as they are.
