@@ -1,6 +1,6 @@
 //! TPC-H lineitem between a shard's database and the datanode: binary COPY data, one row in each
 //! message as PostgreSQL sends them, to record batches, and back. Rows a second:
-//! `cargo bench --bench kes_copy`.
+//! `cargo bench --bench kes_copy`. And the same rows as text from a client to record batches.
 
 use std::{hint::black_box, sync::Arc, thread};
 
@@ -12,11 +12,16 @@ use arrow::{
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::{StreamExt, stream};
+use kestrel::tpch::Table;
+use kestrel_coordinator::copy::{CopyReader, CopyRows, Forced, Header, RecordFormat, Records};
 use kestrel_datanode::shard::kes::copy::{
     ChunkLimits, CopyEncoder, CopyLayout, DecodePool, RowChunk, RowFinder, decode_chunk,
     decode_stream,
 };
-use kestrel_planner::catalog::SqlType;
+use kestrel_planner::{
+    catalog::{ColumnDef, SqlType},
+    functions::SessionFormats,
+};
 use tpchgen::generators::LineItemGenerator;
 use tpchgen_arrow::LineItemArrow;
 
@@ -40,6 +45,8 @@ const TYPES: [SqlType; 16] = [
     SqlType::Char(10),
     SqlType::Varchar(Some(44)),
 ];
+/// What a client sends at a time.
+const PIECE_BYTES: usize = 256 << 10;
 /// The columns that Q6 reads.
 const Q6: [usize; 4] = [4, 5, 6, 10];
 
@@ -100,6 +107,59 @@ fn bench(criterion: &mut Criterion, name: &str, layout: &CopyLayout, rows: &Reco
     group.finish();
 }
 
+fn client_text(criterion: &mut Criterion) {
+    let mut text = Vec::new();
+    let table = Table::named("lineitem").unwrap_or_else(|| panic!("TPC-H has no lineitem"));
+    table.copy_text(SCALE, &mut |chunk| {
+        text.extend_from_slice(&chunk.text);
+        true
+    });
+    let rows = text.iter().filter(|byte| **byte == b'\n').count();
+    let mut group = criterion.benchmark_group("lineitem of a client");
+    group.throughput(Throughput::Elements(rows as u64));
+    group.sample_size(20);
+    group.bench_function("read text", |b| b.iter(|| read(text_reader(), black_box(&text))));
+    group.finish();
+}
+
+fn text_reader() -> CopyReader {
+    let columns: Vec<_> = (1..).zip(TYPES).map(|(id, sql_type)| column(id, sql_type)).collect();
+    let forced = vec![Forced::default(); columns.len()];
+    let format = RecordFormat {
+        csv: false,
+        delimiter: b'\t',
+        null: "\\N".into(),
+        quote: b'"',
+        escape: b'"',
+    };
+    let rows = CopyRows::new("lineitem", columns, forced, "\\N", SessionFormats::default());
+    CopyReader::records(Records::new("lineitem", format), rows, Header::None)
+}
+
+fn column(id: u32, sql_type: SqlType) -> ColumnDef {
+    ColumnDef {
+        id,
+        name: format!("c{id}"),
+        sql_type,
+        not_null: true,
+        default: None,
+        identity: None,
+    }
+}
+
+fn read(mut reader: CopyReader, text: &[u8]) -> Vec<RecordBatch> {
+    let mut batches = Vec::new();
+    for piece in text.chunks(PIECE_BYTES) {
+        reader.push(piece).unwrap_or_else(|e| panic!("{e}"));
+        if reader.is_full() {
+            batches.extend(reader.take().unwrap_or_else(|e| panic!("{e}")));
+        }
+    }
+    reader.finish().unwrap_or_else(|e| panic!("{e}"));
+    batches.extend(reader.take().unwrap_or_else(|e| panic!("{e}")));
+    batches.into_iter().map(|batch| batch.rows).collect()
+}
+
 fn chunks(layout: &CopyLayout, payloads: &[Bytes]) -> Vec<RowChunk> {
     let columns = layout.schema().fields().len();
     let (mut finder, mut chunks) = (RowFinder::new(columns, ChunkLimits::default()), Vec::new());
@@ -153,5 +213,5 @@ fn lineitem() -> RecordBatch {
     RecordBatch::try_new(schema, columns).unwrap_or_else(|e| panic!("{e}"))
 }
 
-criterion_group!(benches, kes_copy);
+criterion_group!(benches, kes_copy, client_text);
 criterion_main!(benches);

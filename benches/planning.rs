@@ -12,7 +12,7 @@ use criterion::{
 use datafusion::{datasource::MemTable, prelude::SessionContext};
 use kestrel::tpch::{Layout, QUERIES, create_statements};
 use kestrel_planner::{
-    bind::{BindContext, Source, SystemRelations, bind_query},
+    bind::{BindContext, NoSessionFunctions, Source, SystemRelations, bind_query},
     catalog::{Catalog, CatalogChange, DatanodeDef, Segment, SequenceDef},
     ddl,
     functions::{FunctionRegistry, SessionFormats},
@@ -46,7 +46,7 @@ fn planning(criterion: &mut Criterion) {
         catalog: Arc::clone(&catalog),
         search_path: vec!["public".into()],
         functions: Arc::clone(&functions),
-        session_functions: Arc::default(),
+        session_functions: Arc::new(NoSessionFunctions),
         system_relations: Arc::new(NoSystemRelations),
         changed: None,
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use crate::backup::{BackupArguments, RestoreArguments, run_backup, run_restore};
 use crate::config::{CoordinatorSettings, DatanodeProcessSettings};
 use crate::coordinator::run_coordinator;
 use crate::datanode::run_datanode;
@@ -45,6 +46,10 @@ enum Command {
     Tpch(TpchCommand),
     /// Show the datanodes of a cluster
     Status(StatusArguments),
+    /// Copy a running cluster's catalog and segments into a directory
+    Backup(BackupArguments),
+    /// Make data directories of a backup
+    Restore(RestoreArguments),
 }
 
 impl Command {
@@ -52,7 +57,11 @@ impl Command {
     fn default_log_filter(&self) -> &'static str {
         match self {
             Self::Up(_) | Self::Coordinator(_) | Self::Datanode(_) => "info",
-            Self::Demo(_) | Self::Tpch(_) | Self::Status(_) => "warn",
+            Self::Demo(_)
+            | Self::Tpch(_)
+            | Self::Status(_)
+            | Self::Backup(_)
+            | Self::Restore(_) => "warn",
         }
     }
 }
@@ -138,6 +147,8 @@ async fn execute(command: Command) -> Result<()> {
         Command::Datanode(settings) => run_datanode(*settings, &mut shutdown).await,
         Command::Tpch(command) => shutdown.unless_requested(run_command(command)).await,
         Command::Status(arguments) => shutdown.unless_requested(run_status(arguments)).await,
+        Command::Backup(arguments) => shutdown.unless_requested(run_backup(arguments)).await,
+        Command::Restore(arguments) => shutdown.unless_requested(run_restore(arguments)).await,
     }
 }
 
@@ -174,6 +185,14 @@ mod tests {
             "kestrel tpch queries --scale 1 --json",
             "kestrel tpch answers --directory d",
             "kestrel status --url host=/tmp",
+            "kestrel backup b --url host=/tmp --keep 7",
+            "kestrel backup b --list",
+            "kestrel backup b --verify --backup 20261127T203301Z",
+            "kestrel restore b --directory d",
+            "kestrel restore b --directory d --backup 20261127T203301Z --coordinator",
+            "kestrel restore b --directory d --datanode dn2 --incomplete",
+            "kestrel restore b --directory d --datanode dn2 --coordinator-data c",
+            "kestrel restore b --directory d --datanode dn2 --backup 20261127T203301Z",
         ] {
             assert!(matches!(parsed(line), Ok(Parsed::Command(_))), "{line}");
         }
@@ -205,6 +224,12 @@ mod tests {
             ("kestrel tpch run", "--scale <SCALE>"),
             ("kestrel tpch load --scale 1 --layout round", "invalid value 'round'"),
             ("kestrel tpch queries 23", "23 is not in 1..=22"),
+            ("kestrel backup", "<DIR>"),
+            ("kestrel backup b --keep 0", "'0' is no number from 1"),
+            ("kestrel backup b --list --verify", "cannot be used with"),
+            ("kestrel restore b", "--directory <DIRECTORY>"),
+            ("kestrel restore b --directory d --coordinator", "--backup <NAME>"),
+            ("kestrel restore b --directory d --incomplete", "--datanode <NAME>"),
         ] {
             let Err(error) = parsed(line) else { panic!("accepted: {line}") };
             assert_eq!(error.exit_status(), 2, "{line}");

@@ -135,6 +135,20 @@ impl Client {
         Ok(chunks.try_fold(Vec::new(), add).await?)
     }
 
+    /// Gives the COPY data that a statement sends to `take`, piece by piece, until it takes no more.
+    pub async fn copy_out_to<E: From<ClientError>>(
+        &self,
+        sql: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let pieces = self.postgres.copy_out(sql).await.map_err(ClientError::from)?;
+        let mut pieces = pin!(pieces);
+        while let Some(piece) = pieces.try_next().await.map_err(ClientError::from)? {
+            take(&piece)?;
+        }
+        Ok(())
+    }
+
     /// Whether the connection has ended.
     pub fn is_closed(&self) -> bool {
         self.postgres.is_closed()

@@ -1,5 +1,6 @@
 //! The parts of the `kestrel` command, as a library for its tests and benches.
 
+mod backup;
 pub mod cli;
 pub mod client;
 mod clients;

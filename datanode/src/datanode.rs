@@ -22,9 +22,10 @@ use kestrel_planner::{
     operators::{SegmentTarget, ShardStore},
 };
 use kestrel_proto::{
-    BatchStream, COORDINATOR, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport,
-    ExchangeRequest, Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts,
-    ShardResults, ShardRows, ShardStatements, SnapshotScope, TransactionEnd, TransactionId,
+    BatchStream, ByteStream, COORDINATOR, Datanode, DatanodeHealth, DatanodeId, DropSegments,
+    ErrorReport, ExchangeRequest, Ingest, IngestStream, PreparedTransaction, QueryId, Result,
+    ShardFacts, ShardResults, ShardRows, ShardStatements, SnapshotScope, TransactionEnd,
+    TransactionId,
     message::{DeleteRowsRequest, DeleteVector, FragmentDescription, FragmentReport, SegmentRef},
     metrics::Family,
 };
@@ -310,6 +311,10 @@ impl Datanode for LocalDatanode {
 
     async fn drop_segments(&self, order: DropSegments) -> Result<()> {
         self.store.columnar.drop_segments(order).await
+    }
+
+    async fn read_file(&self, file: String) -> Result<ByteStream> {
+        self.store.columnar.read_file(file).await
     }
 
     async fn health(&self) -> Result<DatanodeHealth> {

@@ -24,7 +24,7 @@ pub mod service;
 pub mod shard;
 mod turns;
 
-pub use data_dir::ReservedDir;
+pub use data_dir::{ReservedDir, RestoredDir, check_directory};
 pub use datanode::{DatanodeSettings, LocalDatanode};
 pub use fragment::{FragmentDecoder, PlanDecoder};
 pub use turns::Turns;

@@ -66,7 +66,7 @@ pub enum InsertPlan {
     Ingest(Plan),
 }
 
-/// Plans queries. Cheap to share; holds DataFusion's configuration and the functions.
+/// Plans queries. Cheap to share; holds DataFusion's configuration and rules.
 pub struct Planner {
     state: SessionState,
 }
@@ -80,13 +80,12 @@ impl Planner {
         // It compares nullability, which its own rules change: more may be NULL than is.
         options.execution.skip_physical_aggregate_schema_check = true;
         options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+        // A bound query has its functions in it. Of all that rules look up by name there is only
+        // DISTINCT ON's: each statement has a copy of the state, with all that is registered.
+        let looked_up = functions.aggregate("first_value").into_iter().collect();
         let state = SessionStateBuilder::new()
             .with_config(SessionConfig::from(options))
-            .with_default_features()
-            .with_scalar_functions(functions.scalars())
-            .with_aggregate_functions(functions.aggregates())
-            .with_window_functions(functions.windows())
-            .with_expr_planners(functions.expr_planners().to_vec())
+            .with_aggregate_functions(looked_up)
             // The initial plan as it is: the optimized one drops limits and freezes join modes.
             .with_physical_optimizer_rules(Vec::new())
             .build();

@@ -33,6 +33,10 @@ pub const RULES: &[Rule] = &[
         description: "Enables scans to leave out filters that keep most rows.",
     },
     Rule {
+        name: "dense_aggregate",
+        description: "Enables aggregation without hashing by integers that lie close together.",
+    },
+    Rule {
         name: "direct_aggregate",
         description: "Enables aggregation without hashing where there are few groups.",
     },

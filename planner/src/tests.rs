@@ -12,7 +12,7 @@ use datadriven::TestCase;
 use kestrel_proto::{ErrorReport, Result};
 
 use crate::{
-    bind::{BindContext, Source, SystemRelations, bind_query, locate},
+    bind::{BindContext, NoSessionFunctions, Source, SystemRelations, bind_query, locate},
     catalog::{Catalog, CatalogChange, DatanodeDef, Distribution, Segment, SequenceDef},
     ddl,
     explain::{self, ExplainOptions, SentSql},
@@ -157,7 +157,7 @@ impl Golden<'_> {
             catalog: Arc::clone(&catalog),
             search_path: vec!["public".into()],
             functions: Arc::clone(&self.functions),
-            session_functions: Arc::default(),
+            session_functions: Arc::new(NoSessionFunctions),
             system_relations: Arc::new(NoSystemRelations),
             changed: None,
         };

@@ -1,10 +1,12 @@
 //! What a datanode does for others. In one process this is the datanode itself; across processes
 //! it is a client that speaks gRPC.
 
+use std::pin::Pin;
+
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{Stream, future::BoxFuture};
 
 use crate::{
     BatchStream, DatanodeId, ErrorReport, ExchangeRequest, PreparedTransaction, QueryId,
@@ -59,6 +61,15 @@ pub trait Datanode: Send + Sync {
     /// Removes segments and delete vectors: of an aborted transaction, or older than every running
     /// query.
     async fn drop_segments(&self, order: DropSegments) -> Result<()>;
+
+    /// The bytes of a file that the catalog names, from beginning to end. Nobody has compared them
+    /// with their checksum.
+    ///
+    /// # Errors
+    /// 58P01 when that is no segment's name; XX001 when the file is not there; 58030.
+    async fn read_file(&self, _file: String) -> Result<ByteStream> {
+        Err(ErrorReport::unsupported(format!("datanode \"{}\" has no files", self.id())))
+    }
 
     /// How it is.
     async fn health(&self) -> Result<DatanodeHealth>;
@@ -135,6 +146,9 @@ fn no_database(id: DatanodeId) -> ErrorReport {
     let message = format!("datanode \"{id}\" has no database beside it: it is no kes shard");
     ErrorReport::unsupported(message)
 }
+
+/// Bytes, in pieces. Dropping it ends the reading.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
 
 /// The rows of one [`Datanode::ingest`]; an error in it aborts the ingest.
 pub type IngestStream = BatchStream;

@@ -24,7 +24,7 @@ mod size;
 pub mod sqlstate;
 
 pub use bucket_map::{BUCKET_COUNT, BucketMap};
-pub use datanode::{Datanode, DatanodeHealth, DropSegments, Ingest, IngestStream};
+pub use datanode::{ByteStream, Datanode, DatanodeHealth, DropSegments, Ingest, IngestStream};
 pub use error::{ErrorObject, ErrorReport, Result, Severity};
 pub use exchange::{BatchStream, ExchangeRequest};
 pub use id::{COORDINATOR, DatanodeId, MotionId, QueryId, SliceId, TableId, TransactionId};

@@ -4,13 +4,15 @@ use std::{path::Path, sync::Arc};
 
 use chrono::Utc;
 use kestrel_coordinator::catalog::CatalogHandle;
-use kestrel_datanode::{DatanodeSettings, LocalDatanode, PlanDecoder, Turns, exchange::Peers};
+use kestrel_datanode::{
+    DatanodeSettings, LocalDatanode, PlanDecoder, Turns, check_directory, exchange::Peers,
+};
 use kestrel_planner::{
     catalog::{CatalogChange, DatanodeDef},
     functions::FunctionRegistry,
     memory::QueryMemory,
 };
-use kestrel_proto::{DatanodeId, ErrorReport, Result, SqlState};
+use kestrel_proto::{DatanodeId, Result};
 use tokio::runtime::Handle;
 
 use super::{ClusterOptions, Shards};
@@ -25,6 +27,7 @@ pub(super) async fn open_datanodes(
     runtime: &Handle,
 ) -> Result<Vec<Arc<LocalDatanode>>> {
     let known = catalog.snapshot().datanodes.clone();
+    check_directories(&options.data, &known)?;
     let count = shards.count;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = QueryMemory::new(shards.memory.datanodes);
@@ -45,7 +48,6 @@ pub(super) async fn open_datanodes(
         let decoder = Arc::clone(&decoder) as _;
         let handle = runtime.clone();
         let datanode = LocalDatanode::open(settings, Arc::clone(&peers), decoder, handle)?;
-        check_uuid(&known, id, &datanode.uuid().to_string(), &directory)?;
         definitions.push(DatanodeDef {
             id: id.0,
             name: id.name(),
@@ -76,15 +78,15 @@ fn changes(known: &[DatanodeDef], opened: Vec<DatanodeDef>) -> Vec<CatalogChange
         .collect()
 }
 
-fn check_uuid(known: &[DatanodeDef], id: DatanodeId, uuid: &str, directory: &Path) -> Result<()> {
-    match known.iter().find(|datanode| datanode.id == id.0) {
-        Some(datanode) if !datanode.uuid.is_empty() && datanode.uuid != uuid => {
-            Err(ErrorReport::new(
-                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("\"{}\" holds another datanode than {id}", directory.display()),
-            )
-            .hint("Put back the directory that was there when the cluster stopped."))
-        }
-        _ => Ok(()),
+/// Datanodes that the cluster knows have their directories here: a lost one is refused before a new,
+/// empty one takes its place.
+///
+/// # Errors
+/// 55000.
+pub(super) fn check_directories(data: &Path, known: &[DatanodeDef]) -> Result<()> {
+    for datanode in known.iter().filter(|datanode| !datanode.uuid.is_empty()) {
+        let id = DatanodeId(datanode.id);
+        check_directory(&data.join(id.name()), id, &datanode.uuid)?;
     }
+    Ok(())
 }

@@ -283,7 +283,7 @@ fn query_cluster(
     };
     Ok(query::Cluster {
         datanodes,
-        state: slice_zero_state(&memory, functions, &options.data)?,
+        state: slice_zero_state(&memory, &options.data)?,
         memory,
         functions: Arc::clone(functions),
         runtime: fragments.handle(),
@@ -350,11 +350,7 @@ fn child_commands(
 
 /// One partition: slice 0 only receives what the datanodes have prepared. What finds no memory here,
 /// and rows that cursors keep, go to a directory beside the catalog.
-fn slice_zero_state(
-    memory: &QueryMemory,
-    functions: &FunctionRegistry,
-    data: &Path,
-) -> Result<SessionState> {
+fn slice_zero_state(memory: &QueryMemory, data: &Path) -> Result<Arc<SessionState>> {
     let spilled = data.join("spilled");
     match fs::remove_dir_all(&spilled) {
         // What a crash has left is of no use.
@@ -371,15 +367,12 @@ fn slice_zero_state(
         .map_err(kestrel_planner::error::report)?;
     let mut config = SessionConfig::new().with_target_partitions(1);
     config.options_mut().optimizer.join_reordering = false;
-    Ok(SessionStateBuilder::new()
+    // Without functions: a plan has its own in it, and every query would copy all of these.
+    let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
-        .with_physical_optimizer_rules(physical_rules())
-        // Only ours: a decoded plan asks here first, and DataFusion's `avg` is another one.
-        .with_scalar_functions(functions.scalars())
-        .with_aggregate_functions(functions.aggregates())
-        .with_window_functions(functions.windows())
-        .build())
+        .with_physical_optimizer_rules(physical_rules());
+    Ok(Arc::new(state.build()))
 }
 
 #[cfg(test)]

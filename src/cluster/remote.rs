@@ -16,7 +16,7 @@ use kestrel_proto::{
 use tokio::{net::TcpListener, runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClusterOptions, Shards};
+use super::{ClusterOptions, DatanodePlacement, Shards, local::check_directories};
 use crate::shards::ShardKind;
 
 /// Between two looks whether all datanodes have come.
@@ -41,6 +41,9 @@ impl Remote {
     ) -> Result<Self> {
         let known = catalog.snapshot().datanodes.clone();
         let count = shards.count;
+        if let DatanodePlacement::Processes { .. } = options.placement {
+            check_directories(&options.data, &known)?;
+        }
         if known.is_empty() {
             let datanodes = (0..count).map(|id| expected(id, shards.kind)).collect();
             let change = CatalogChange::SetDatanodes { datanodes, bucket_map_version: 1 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use kestrel_planner::{
-    bind::{BindContext, Source, SystemRelations, bind_query},
+    bind::{BindContext, NoSessionFunctions, Source, SystemRelations, bind_query},
     catalog::{Catalog, CatalogChange, DatanodeDef, SequenceDef, TableDef},
     ddl,
     functions::{FunctionRegistry, SessionFormats},
@@ -68,7 +68,7 @@ impl Planned {
             catalog: Arc::clone(&self.catalog),
             search_path: vec!["public".into()],
             functions: Arc::clone(&self.functions),
-            session_functions: Arc::default(),
+            session_functions: Arc::new(NoSessionFunctions),
             system_relations: Arc::new(NoSystemRelations),
             changed: None,
         };

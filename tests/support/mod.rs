@@ -13,7 +13,7 @@ use kestrel::postgres::{Programs, TempPostgres};
 
 pub(crate) use cluster::{TestCluster, in_processes, options, own_processes};
 pub(crate) use network::Network;
-pub(crate) use process::{Ended, Kestrel, run_kestrel};
+pub(crate) use process::{Ended, Kestrel, run_kestrel, spawn_kestrel};
 pub(crate) use proxy::{Fault, FaultProxy};
 pub(crate) use session::{Answer, Failure, Session};
 pub(crate) use shards::{ShardServers, SuiteShards};

@@ -31,6 +31,8 @@ pub(crate) struct Kestrel {
 pub(crate) struct Ended {
     pub(crate) status: Option<i32>,
     pub(crate) stderr: String,
+    /// Its standard output, as far as nobody else has read it.
+    pub(crate) stdout: String,
 }
 
 impl Kestrel {
@@ -85,7 +87,12 @@ impl Kestrel {
         let status = status.unwrap_or_else(|_| panic!("it does not stop on SIG{signal}")).unwrap();
         let mut stderr = String::new();
         self.stderr.read_to_string(&mut stderr).await.unwrap();
-        ended(status, stderr)
+        ended(status, stderr, String::new())
+    }
+
+    /// Where clients connect.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 }
 
@@ -93,11 +100,17 @@ impl Kestrel {
 pub(crate) async fn run_kestrel(arguments: &[&str]) -> Ended {
     let output = timeout(PATIENCE, kestrel().args(arguments).output()).await;
     let output = output.unwrap_or_else(|_| panic!("kestrel {arguments:?} does not end")).unwrap();
-    ended(output.status, String::from_utf8_lossy(&output.stderr).into_owned())
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    ended(output.status, text(&output.stderr), text(&output.stdout))
 }
 
-fn ended(status: ExitStatus, stderr: String) -> Ended {
-    Ended { status: status.code(), stderr }
+/// Starts `kestrel` with these arguments; killed when it is dropped.
+pub(crate) fn spawn_kestrel(arguments: &[&str]) -> Child {
+    kestrel().args(arguments).spawn().unwrap()
+}
+
+fn ended(status: ExitStatus, stderr: String, stdout: String) -> Ended {
+    Ended { status: status.code(), stderr, stdout }
 }
 
 fn kestrel() -> Command {

@@ -20,7 +20,7 @@ use super::{
 use crate::access::{MockNonce, RULE_FILE};
 
 /// The file in the data directory.
-pub(super) const CATALOG_FILE: &str = "catalog.db";
+pub const CATALOG_FILE: &str = "catalog.db";
 
 /// Marks an SQLite file as Kestrel's catalog: "KSTL".
 const APPLICATION_ID: i32 = 0x4b53_544c;
@@ -29,7 +29,7 @@ const APPLICATION_ID: i32 = 0x4b53_544c;
 const FORMAT: i32 = 1 + UPGRADES.len() as i32;
 
 /// Only the owner reads what passwords are checked against.
-const MODE_OF_FILES: u32 = 0o600;
+pub(super) const MODE_OF_FILES: u32 = 0o600;
 const MODE_OF_DIRECTORY: u32 = 0o700;
 
 /// One row of `cluster`; the change log; and one row per object: schemas, tables, sequences and
@@ -211,6 +211,21 @@ fn check_empty(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether this is a catalog, and of this version's format: it is only read.
+///
+/// # Errors
+/// 55000.
+pub(super) fn check_current(connection: &Connection, file: &Path) -> Result<()> {
+    let application_id = pragma(connection, file, "application_id")?;
+    let format = pragma(connection, file, "user_version")?;
+    if (application_id, format) == (APPLICATION_ID, FORMAT) {
+        return Ok(());
+    }
+    let message = format!("\"{}\" is no catalog of this version of Kestrel", file.display());
+    Err(ErrorReport::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .hint("Use the version of Kestrel that wrote it."))
 }
 
 fn check_format(dir: &Path, application_id: i32, format: i32) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The catalog for async code.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fs::File, path::PathBuf, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{Catalog, CatalogChange, SequenceDef, SequenceState};
@@ -83,6 +83,12 @@ impl CatalogHandle {
     /// See [`CatalogStore::sequence_standing`]; as [`Self::next_values_here`].
     pub fn sequence_standing_here(&self, sequence: &SequenceDef) -> Result<SequenceStanding> {
         self.store.sequence_standing(sequence)
+    }
+
+    /// See [`CatalogStore::copy`].
+    pub async fn copy(&self) -> Result<File> {
+        let store = Arc::clone(&self.store);
+        run(move || store.copy()).await
     }
 
     /// See [`CatalogStore::changes_since`].

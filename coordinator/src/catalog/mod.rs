@@ -7,6 +7,7 @@
 //! <data>/catalog.db       SQLite, WAL, synchronous=FULL; application id "KSTL"
 //! <data>/catalog.db-wal   commits not yet folded into catalog.db
 //! <data>/catalog.db-shm   SQLite's index of the WAL; rebuilt after a crash
+//! <data>/catalog.db-copy- a copy that is being made for a backup
 //! ```
 //!
 //! The tables of `catalog.db` are in `format.rs`. A commit is one SQLite transaction: an entry of
@@ -16,6 +17,7 @@
 //! Readers take [`CatalogStore::snapshot`] and never wait for a writer. Async code goes through
 //! [`CatalogHandle`], which keeps the disk off the runtime's threads.
 
+mod copy;
 mod error;
 mod format;
 mod handle;
@@ -26,6 +28,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use copy::{CatalogCopy, detach};
+pub use format::CATALOG_FILE;
 pub use handle::CatalogHandle;
 pub use rows::LogEntry;
 pub use sequences::SequenceStanding;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,6 +17,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use uuid::Uuid;
 
 use super::{
+    copy::remove_unfinished,
     error::sqlite_error,
     format,
     lock::DirectoryLock,
@@ -38,6 +39,7 @@ const TRANSACTION_BITS: u32 = 40;
 pub struct CatalogStore {
     // Declared before the lock, so that the database is closed before another process may open it.
     pub(super) writer: Mutex<Writer>,
+    pub(super) directory: PathBuf,
     published: RwLock<Arc<Catalog>>,
     cluster_id: Uuid,
     epoch: u64,
@@ -64,10 +66,12 @@ impl CatalogStore {
     pub fn open(dir: &Path) -> Result<Self> {
         format::prepare_directory(dir)?;
         let lock = DirectoryLock::acquire(dir)?;
+        remove_unfinished(dir)?;
         let opened = format::open(dir)?;
         let connection = opened.connection;
         let store = Self {
             writer: Mutex::new(Writer { connection, leases: BTreeMap::new(), failed: None }),
+            directory: dir.to_path_buf(),
             published: RwLock::new(Arc::new(opened.catalog)),
             cluster_id: opened.cluster_id,
             epoch: opened.epoch,

@@ -5,9 +5,10 @@ use std::{future::Future, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use kestrel_proto::{
-    BatchStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport, ExchangeRequest,
-    Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts, ShardResults,
-    ShardRows, ShardStatements, SnapshotScope, SqlState, TransactionEnd, TransactionId,
+    BatchStream, ByteStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport,
+    ExchangeRequest, Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts,
+    ShardResults, ShardRows, ShardStatements, SnapshotScope, SqlState, TransactionEnd,
+    TransactionId,
     message::{DeleteRowsRequest, DeleteVector, FragmentDescription, FragmentReport, SegmentRef},
     rpc::{Caller, RemoteDatanode},
 };
@@ -239,6 +240,10 @@ impl Datanode for Member {
             self.note_unheard(Order::Drop(order), error);
         }
         heard
+    }
+
+    async fn read_file(&self, file: String) -> Result<ByteStream> {
+        self.while_usable(self.remote.read_file(file)).await
     }
 
     async fn health(&self) -> Result<DatanodeHealth> {

@@ -177,11 +177,17 @@ fn admitted<'a>(
         .hint(hint));
     }
     if !known.uuid.is_empty() && known.uuid != request.uuid {
+        // A directory that belongs to no cluster was made by this start.
+        let is_new = request.cluster_id.is_empty();
+        let what = if is_new { "this one is new" } else { "this is another one's" };
         return Err(refused(format!(
             "the directory of datanode \"{name}\" is not the one with its data"
         ))
-        .detail(format!("The cluster knows it as {}; this is {}.", known.uuid, request.uuid))
-        .hint("Start it with the directory that it had before."));
+        .detail(format!("The cluster knows it as {}; {what}: {}.", known.uuid, request.uuid))
+        .hint(format!(
+            "Start it with the directory that it had before. If that has been lost or wiped, \
+             restore it from a backup: kestrel restore BACKUP --datanode {name} --directory DIRECTORY."
+        )));
     }
     Ok(known)
 }

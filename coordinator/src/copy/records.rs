@@ -1,10 +1,13 @@
-//! Records and values of COPY's text and csv formats (PostgreSQL's
-//! `src/backend/commands/copyfromparse.c`).
+//! Records of COPY's text and csv formats (PostgreSQL's `src/backend/commands/copyfromparse.c`).
 
 use kestrel_planner::wire_binary::utf8;
 use kestrel_proto::{ErrorReport, Result};
+use memchr::{memchr2, memchr3};
 
-use super::place::{at_line, bad_format, too_long};
+use super::{
+    place::{at_line, bad_format, too_long},
+    values::{ValueCutter, Values},
+};
 
 /// The longest record (PostgreSQL's MaxAllocSize).
 pub(super) const MAX_RECORD_BYTES: usize = 0x3fff_ffff;
@@ -30,8 +33,8 @@ pub struct Record<'a> {
     pub line: u64,
     /// As it came.
     pub text: &'a str,
-    /// `None`: the null text, not quoted.
-    pub values: Vec<Option<String>>,
+    /// What it says.
+    pub values: Values<'a>,
 }
 
 /// Cuts bytes into records.
@@ -43,8 +46,11 @@ pub struct Records {
     /// Up to here the buffer has been searched for the end of the record.
     searched: usize,
     quoted: bool,
-    /// Of text: `\.` is in what has been searched of the record.
+    /// Of text: a backslash is in what has been searched of the record …
+    has_escape: bool,
+    /// … and a `\.`
     has_mark: bool,
+    values: ValueCutter,
     /// Of the last record: lines are counted from 1.
     line: u64,
     ended: bool,
@@ -60,7 +66,9 @@ impl Records {
             buffer: Vec::new(),
             searched: 0,
             quoted: false,
+            has_escape: false,
             has_mark: false,
+            values: ValueCutter::default(),
             line: 0,
             ended: false,
             max_bytes: MAX_RECORD_BYTES,
@@ -80,14 +88,16 @@ impl Records {
             // What is behind the end mark is not looked at, so it needs no place.
             return Ok(());
         }
-        self.buffer.extend_from_slice(bytes);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.extend_from_slice(bytes);
         let mut start = 0;
-        while let Some(end) = self.find_end() {
-            let line = self.buffer[start..end].to_vec();
+        while let Some(end) = self.find_end(&buffer) {
+            let line = &buffer[start..end];
             start = end + 1;
-            self.take(&line, &mut record)?;
+            self.take(line, &mut record)?;
         }
-        self.buffer.drain(..start);
+        buffer.drain(..start);
+        self.buffer = buffer;
         self.searched -= start;
         if self.buffer.len() > self.max_bytes {
             let error = too_long(self.max_bytes, self.buffer.len() - self.max_bytes);
@@ -128,26 +138,33 @@ impl Records {
     }
 
     /// The position of the newline that ends the next record.
-    fn find_end(&mut self) -> Option<usize> {
-        while self.searched < self.buffer.len() {
-            let byte = self.buffer[self.searched];
-            if self.format.csv {
-                if byte == self.format.escape
-                    && self.format.escape != self.format.quote
-                    && self.quoted
-                {
+    fn find_end(&mut self, buffer: &[u8]) -> Option<usize> {
+        let RecordFormat { csv, quote, escape, .. } = self.format;
+        loop {
+            let rest = buffer.get(self.searched..).unwrap_or_default();
+            let found = match csv {
+                true => memchr3(b'\n', quote, escape, rest),
+                false => memchr2(b'\n', b'\\', rest),
+            };
+            let Some(found) = found else {
+                self.searched = buffer.len();
+                return None;
+            };
+            self.searched += found;
+            let byte = buffer[self.searched];
+            if csv {
+                if byte == escape && escape != quote && self.quoted {
                     // What is escaped may not have come yet.
-                    if self.searched + 1 >= self.buffer.len() {
-                        return None;
-                    }
+                    buffer.get(self.searched + 1)?;
                     self.searched += 2;
                     continue;
                 }
-                if byte == self.format.quote {
+                if byte == quote {
                     self.quoted = !self.quoted;
                 }
             } else if byte == b'\\' {
-                self.has_mark |= *self.buffer.get(self.searched + 1)? == b'.';
+                self.has_escape = true;
+                self.has_mark |= *buffer.get(self.searched + 1)? == b'.';
                 self.searched += 2;
                 continue;
             }
@@ -156,7 +173,6 @@ impl Records {
                 return Some(self.searched - 1);
             }
         }
-        None
     }
 
     fn take(
@@ -166,6 +182,7 @@ impl Records {
     ) -> Result<()> {
         self.count_lines(line);
         let has_mark = std::mem::take(&mut self.has_mark);
+        let has_escape = std::mem::take(&mut self.has_escape);
         let mut line = line.strip_suffix(b"\r").unwrap_or(line);
         if self.ended || line == b"\\." {
             self.ended = true;
@@ -180,60 +197,15 @@ impl Records {
             line = &line[..mark];
         }
         let text = utf8(line).map_err(|error| self.here(error, None))?;
-        let values = match self.format.csv {
-            true => self.csv(text),
-            false => self.text(text).map_err(|error| self.here(error, Some(text)))?,
+        let values = match (self.format.csv, has_escape) {
+            (true, _) => Ok(self.values.csv(text, &self.format)),
+            (false, true) => self.values.escaped_text(text, &self.format),
+            (false, false) => Ok(self.values.plain_text(text, &self.format)),
         };
-        record(Record { line: self.line, text, values })
-    }
-
-    fn text(&self, line: &str) -> Result<Vec<Option<String>>> {
-        let mut values = Vec::new();
-        let mut rest = line;
-        loop {
-            let end = text_value_end(rest, self.format.delimiter);
-            let raw = &rest[..end];
-            let value = if raw == self.format.null { None } else { Some(unescape(raw)?) };
-            values.push(value);
-            if end == rest.len() {
-                return Ok(values);
-            }
-            rest = &rest[end + 1..];
+        match values {
+            Ok(values) => record(Record { line: self.line, text, values }),
+            Err(error) => Err(self.here(error, Some(text))),
         }
-    }
-
-    fn csv(&self, line: &str) -> Vec<Option<String>> {
-        let (quote, escape) = (self.format.quote, self.format.escape);
-        let mut values = Vec::new();
-        let mut value = Vec::new();
-        let (mut quoted, mut was_quoted) = (false, false);
-        let bytes = line.as_bytes();
-        let mut at = 0;
-        let mut close = |value: &mut Vec<u8>, was_quoted: &mut bool| {
-            let text = String::from_utf8_lossy(value).into_owned();
-            let is_null = !*was_quoted && text == self.format.null;
-            values.push((!is_null).then_some(text));
-            value.clear();
-            *was_quoted = false;
-        };
-        while at < bytes.len() {
-            let byte = bytes[at];
-            let next = bytes.get(at + 1).copied();
-            if quoted && byte == escape && (next == Some(quote) || next == Some(escape)) {
-                value.extend(next);
-                at += 1;
-            } else if byte == quote {
-                quoted = !quoted;
-                was_quoted = true;
-            } else if byte == self.format.delimiter && !quoted {
-                close(&mut value, &mut was_quoted);
-            } else {
-                value.push(byte);
-            }
-            at += 1;
-        }
-        close(&mut value, &mut was_quoted);
-        values
     }
 }
 
@@ -247,68 +219,6 @@ fn end_mark(line: &[u8]) -> Option<usize> {
         }
         at += 2;
     }
-}
-
-fn text_value_end(text: &str, delimiter: u8) -> usize {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' => at += 2,
-            byte if byte == delimiter => return at,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
-}
-
-/// `\t`, `\n`, octal and hexadecimal escapes; any other escaped character stands for itself.
-///
-/// # Errors
-/// 22021: the bytes that it stands for are no text.
-fn unescape(raw: &str) -> Result<String> {
-    if !raw.contains('\\') {
-        return Ok(raw.to_string());
-    }
-    let bytes = raw.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        if bytes[at] != b'\\' || at + 1 == bytes.len() {
-            out.push(bytes[at]);
-            at += 1;
-            continue;
-        }
-        at += 1;
-        let escaped = bytes[at];
-        let (digits, radix, from) = match escaped {
-            b'0'..=b'7' => (3, 8, at),
-            b'x' => (2, 16, at + 1),
-            _ => (0, 0, at),
-        };
-        let run = bytes[from.min(bytes.len())..].iter().take(digits);
-        let run: String =
-            run.map(|b| *b as char).take_while(|c| c.is_digit(radix.max(2))).collect();
-        match (digits > 0).then(|| u32::from_str_radix(&run, radix)) {
-            Some(Ok(code)) => {
-                out.push(code as u8);
-                at = from + run.len();
-            }
-            _ => {
-                out.push(match escaped {
-                    b'b' => 8,
-                    b'f' => 12,
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'v' => 11,
-                    other => other,
-                });
-                at += 1;
-            }
-        }
-    }
-    utf8(&out).map(str::to_string)
 }
 
 #[cfg(test)]
@@ -329,7 +239,8 @@ mod tests {
             let mut records = Records::new("t", format(csv));
             let mut seen = Vec::new();
             let mut note = |record: Record<'_>| {
-                seen.push((record.line, record.values));
+                let values = record.values.iter().map(|value| value.map(str::to_string));
+                seen.push((record.line, values.collect::<Vec<_>>()));
                 Ok(())
             };
             records.push(&input.as_bytes()[..cut], &mut note).unwrap();
@@ -348,6 +259,15 @@ mod tests {
         check(false, "1\ta\n2\t\\N\n", &[(1, &[Some("1"), Some("a")]), (2, &[Some("2"), None])]);
         check(false, "a\\tb\\\\\\x41\\101\n\\.\nrest\n", &[(1, &[Some("a\tb\\AA")])]);
         check(false, "x\\\ny\r\n", &[(1, &[Some("x\ny")])]);
+        check(
+            false,
+            "\t\t\n\\N\té\t\\é\n\n",
+            &[
+                (1, &[Some(""), Some(""), Some("")]),
+                (2, &[None, Some("é"), Some("é")]),
+                (3, &[Some("")]),
+            ],
+        );
         // What is before an end mark counts, and a backslash that is escaped makes none.
         check(false, "1\\\\.\na\\.\nrest\n", &[(1, &[Some("1\\.")]), (2, &[Some("a")])]);
     }
@@ -364,6 +284,7 @@ mod tests {
             "a\n\"b\nc\"\nd\n",
             &[(1, &[Some("a")]), (3, &[Some("b\nc")]), (4, &[Some("d")])],
         );
+        check(true, "é\"\"a,a\",\"b\"\"\n", &[(1, &[Some("éa"), Some("a,b")])]);
     }
 
     #[test]

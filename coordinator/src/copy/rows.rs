@@ -76,10 +76,10 @@ impl CopyRows {
             }
             std::cmp::Ordering::Greater => "extra data after last expected column".into(),
             std::cmp::Ordering::Equal => {
-                let values = self.values.iter_mut().zip(&record.values);
+                let values = self.values.iter_mut().zip(record.values.iter());
                 for (at, (builder, value)) in values.enumerate() {
                     let forced = self.forced.get(at).copied().unwrap_or_default();
-                    builder.append_option(match value.as_deref() {
+                    builder.append_option(match value {
                         None if forced.not_null => Some(self.null.as_str()),
                         Some(value) if forced.null && value == self.null => None,
                         value => value,
@@ -106,7 +106,7 @@ impl CopyRows {
         }
         for (at, (name, column)) in record.values.iter().zip(&self.columns).enumerate() {
             let got = match name {
-                Some(name) if *name == column.name => continue,
+                Some(name) if name == column.name => continue,
                 Some(name) => format!("\"{name}\""),
                 None => format!("null value (\"{}\")", self.null),
             };

@@ -32,7 +32,7 @@ pub struct Cluster {
     /// Known on both sides.
     pub functions: Arc<FunctionRegistry>,
     /// Runs slice 0: one partition, the coordinator's memory pool.
-    pub state: SessionState,
+    pub state: Arc<SessionState>,
     /// That pool, and what each query has of it.
     pub memory: QueryMemory,
     /// The runtime that queries run on; not the one that answers clients.
@@ -105,7 +105,7 @@ pub struct QueryEnvironment {
     pub collect_metrics: bool,
     /// Bytes that it may hold in each process; 0: whatever there is.
     pub memory_limit_bytes: u64,
-    /// What scans of databases read; settled when the query runs.
+    /// What scans of databases read; settled when the query runs. `None`: no two scans read.
     pub snapshot: Option<SnapshotScope>,
     /// In a block: what they read in all of its statements.
     pub block: Option<BlockSnapshot>,
@@ -171,7 +171,7 @@ mod tests {
         let cluster = Cluster {
             datanodes: Vec::new(),
             functions: FunctionRegistry::new(),
-            state: SessionStateBuilder::new().build(),
+            state: Arc::new(SessionStateBuilder::new().build()),
             memory: QueryMemory::new(1 << 20),
             runtime: Handle::current(),
             epoch: 1,

@@ -11,19 +11,27 @@ use kestrel_planner::{
     motion::{HashKey, Motion, Router},
     operators::conform,
 };
-use kestrel_proto::{Datanode, ErrorReport, Ingest, Result};
-use tokio::{sync::mpsc, task::JoinSet};
+use kestrel_proto::{Datanode, ErrorReport, Ingest, Result, batch_bytes};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinSet,
+};
 
 use super::{Cluster, QueryEnvironment};
 
-/// Batches on their way to one datanode.
-const BATCHES_IN_FLIGHT: usize = 2;
+/// Bytes of rows on their way to one datanode, at most: while its disk stalls, the others go on for
+/// so long, and it has something to do while they stall.
+const BYTES_IN_FLIGHT: usize = 8 << 20;
+/// And at least, where that is more than …
+const BYTES_IN_FLIGHT_MIN: usize = 1 << 20;
+/// … its part of what is on its way to all.
+const BYTES_IN_FLIGHT_TO_ALL: usize = 64 << 20;
 
 /// Takes rows for one table.
 pub struct Ingestor {
     table: Arc<TableDef>,
     router: Router,
-    streams: Vec<mpsc::Sender<Result<RecordBatch>>>,
+    streams: Vec<RowSender>,
     writers: JoinSet<Result<Vec<Segment>>>,
     rows: u64,
 }
@@ -39,11 +47,13 @@ impl Ingestor {
         let transaction = environment.transaction;
         let receivers = catalog.datanode_ids();
         let motion = motion_to(catalog, table)?;
+        let part = BYTES_IN_FLIGHT_TO_ALL / receivers.len().max(1);
+        let bytes_in_flight = part.clamp(BYTES_IN_FLIGHT_MIN, BYTES_IN_FLIGHT);
         let mut streams = Vec::with_capacity(receivers.len());
         let mut writers = JoinSet::new();
         for id in &receivers {
-            let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
-            streams.push(sender);
+            let (stream, receiver) = RowSender::new(bytes_in_flight);
+            streams.push(stream);
             let datanode = Arc::clone(cluster.datanode(*id)?);
             let ingest = Ingest {
                 transaction,
@@ -68,10 +78,18 @@ impl Ingestor {
     /// 23502, 22001: a row that the table does not take; or what broke a datanode's writing.
     pub async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         let batch = conform(batch, &self.table.arrow_schema(), &self.table.name)?;
+        self.push_conformed(batch).await
+    }
+
+    /// Routes rows as the table takes them, as [`conform`] gives them.
+    ///
+    /// # Errors
+    /// What broke a datanode's writing.
+    pub async fn push_conformed(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
         for (receiver, rows) in self.router.route(batch)?.into_iter().enumerate() {
             let Some(rows) = rows else { continue };
-            if self.streams[receiver].send(Ok(rows)).await.is_err() {
+            if !self.streams[receiver].send(rows).await {
                 return Err(self.writer_error().await);
             }
         }
@@ -104,13 +122,44 @@ impl Ingestor {
     }
 }
 
+/// Rows on their way to one datanode.
+struct RowSender {
+    /// Bounded by `room`.
+    rows: mpsc::UnboundedSender<InFlight>,
+    /// In bytes.
+    room: Arc<Semaphore>,
+    room_bytes: usize,
+}
+
+struct InFlight {
+    rows: RecordBatch,
+    _room: OwnedSemaphorePermit,
+}
+
+impl RowSender {
+    fn new(room_bytes: usize) -> (Self, mpsc::UnboundedReceiver<InFlight>) {
+        let (rows, receiver) = mpsc::unbounded_channel();
+        (Self { rows, room: Arc::new(Semaphore::new(room_bytes)), room_bytes }, receiver)
+    }
+
+    /// Waits for room; a batch that is larger than all room waits for all. Are they taken?
+    async fn send(&self, rows: RecordBatch) -> bool {
+        // Rows without columns take room, too.
+        let bytes = (batch_bytes(&rows) as usize).clamp(1 << 10, self.room_bytes) as u32;
+        let Ok(room) = Arc::clone(&self.room).acquire_many_owned(bytes).await else { return false };
+        self.rows.send(InFlight { rows, _room: room }).is_ok()
+    }
+}
+
 async fn write(
     datanode: Arc<dyn Datanode>,
     ingest: Ingest,
-    rows: mpsc::Receiver<Result<RecordBatch>>,
+    rows: mpsc::UnboundedReceiver<InFlight>,
 ) -> Result<Vec<Segment>> {
     let id = datanode.id();
-    let rows = stream::unfold(rows, async |mut rows| rows.recv().await.map(|b| (b, rows)));
+    let rows = stream::unfold(rows, async |mut rows| {
+        rows.recv().await.map(|taken| (Ok(taken.rows), rows))
+    });
     let written = datanode.ingest(ingest, Box::pin(rows)).await;
     let segments = written.map_err(|error| error.on_datanode(id.name()))?;
     Ok(segments.into_iter().map(|segment| Segment::from_message(id, segment)).collect())

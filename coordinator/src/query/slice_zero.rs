@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::{
-    execution::{TaskContext, runtime_env::RuntimeEnvBuilder},
+    execution::{TaskContext, runtime_env::RuntimeEnv},
     physical_plan::{SendableRecordBatchStream, execute_stream},
     physical_planner::DefaultPhysicalPlanner,
 };
@@ -41,19 +41,18 @@ pub(super) fn start(
         transaction: environment.transaction,
         coordinator_epoch: cluster.epoch,
     };
-    let context = TaskContext::from(&cluster.state);
+    let context = TaskContext::from(cluster.state.as_ref());
     let mut config = context.session_config().clone().with_extension(Arc::new(hands));
     if !environment.options.is_empty() {
         environment.formats()?.lay_into(config.options_mut());
     }
-    let memory = cluster.memory.of(environment.id, environment.memory_limit_bytes);
-    let resources = RuntimeEnvBuilder::from_runtime_env(&context.runtime_env())
-        .with_memory_pool(memory)
-        .build_arc()
-        .map_err(report)?;
-    let context = Arc::new(context.with_session_config(config).with_runtime(resources));
+    let memory_pool = cluster.memory.of(environment.id, environment.memory_limit_bytes);
+    let resources = RuntimeEnv { memory_pool, ..cluster.state.runtime_env().as_ref().clone() };
+    let context = context.with_session_config(config).with_runtime(Arc::new(resources));
+    let context = Arc::new(context);
     let optimize = |plan| {
-        DefaultPhysicalPlanner::default().optimize_physical_plan(plan, &cluster.state, |_, _| {})
+        let state = cluster.state.as_ref();
+        DefaultPhysicalPlanner::default().optimize_physical_plan(plan, state, |_, _| {})
     };
     let plan = optimized(Arc::clone(&plan.slices[0].plan), optimize).map_err(report)?;
     execute_stream(plan, context).map_err(report)

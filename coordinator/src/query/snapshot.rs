@@ -23,7 +23,8 @@ pub(super) struct Settled {
     pub(super) opened: Option<Arc<OpenSnapshots>>,
 }
 
-/// Settles what a query reads; `None`: it is settled, or it reads no database.
+/// Settles what a query reads; `None`: it is settled, it reads no database, or it has one scan on one
+/// datanode, which reads what is there when it begins.
 pub(super) async fn settle(
     cluster: &Cluster,
     plan: &Plan,
@@ -53,8 +54,8 @@ pub(super) async fn settle(
     let pass = cluster.shards.latch.snapshot(&datanodes, wait);
     let pass = unless_interrupted(environment, pass).await?;
     if datanodes.len() == 1 && plan.init.is_empty() {
-        // Its scan opens it.
-        return settled(scope, None);
+        // Whichever scan comes first opens it.
+        return if scans(plan) == 1 { Ok(None) } else { settled(scope, None) };
     }
     let open_on = Mutex::new(datanodes.clone());
     let opened = OpenSnapshots { cluster: cluster.clone(), scope, open_on };
@@ -172,6 +173,11 @@ async fn unless_interrupted<T>(
         () = until(environment.deadline) => Err(canceled("statement timeout")),
         done = work => done,
     }
+}
+
+/// How many scans of databases the plan has, but for its init plans.
+fn scans(plan: &Plan) -> usize {
+    plan.slices.iter().map(|slice| database_scans(&slice.plan)).sum()
 }
 
 /// Where the plan, with its init plans, reads databases.

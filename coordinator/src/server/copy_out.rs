@@ -1,8 +1,9 @@
-//! `COPY … TO STDOUT`: rows to the client as COPY data, in either protocol.
+//! `COPY … TO STDOUT` and `BACKUP`: rows and bytes to the client as COPY data, in either protocol.
 
 use futures::StreamExt;
 use kestrel_planner::functions::SessionFormats;
-use pgwire::messages::copy::{CopyDone, CopyOutResponse};
+use kestrel_proto::ByteStream;
+use pgwire::messages::copy::{CopyData, CopyDone, CopyOutResponse};
 
 use super::clients::Running;
 use super::connection::{Connection, FLUSH_BYTES};
@@ -41,4 +42,21 @@ pub(super) async fn copy_out(
     encoder.end(connection.output());
     connection.put(&CopyDone::new());
     Ok(format!("COPY {sent}"))
+}
+
+/// Sends all bytes; the command tag. A slow client slows the reading.
+pub(super) async fn bytes_out(
+    connection: &mut Connection,
+    running: &Running,
+    mut bytes: ByteStream,
+) -> Result<String, Failure> {
+    connection.put(&CopyOutResponse::new(1, 0, Vec::new()));
+    while let Some(piece) = connection.attend(running, bytes.next()).await? {
+        connection.put(&CopyData::new(piece?));
+        if connection.is_full() {
+            connection.flush(running).await?;
+        }
+    }
+    connection.put(&CopyDone::new());
+    Ok("BACKUP".to_string())
 }

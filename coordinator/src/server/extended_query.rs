@@ -16,7 +16,7 @@ use super::backend::{Description, Session};
 use super::clients::Running;
 use super::conversation::Conversation;
 use super::copy::copy_in;
-use super::copy_out::copy_out;
+use super::copy_out::{bytes_out, copy_out};
 use super::decode::{decode_parameters, parameter_type};
 use super::encode::{Format, RowEncoder};
 use super::error_response::protocol_violation;
@@ -58,7 +58,7 @@ impl<S: Session> Conversation<S> {
             }
         };
         let prepared = PreparedStatement {
-            statement,
+            statement: statement.map(Arc::new),
             sql: message.query,
             description,
             declared: message.type_oids,
@@ -76,7 +76,7 @@ impl<S: Session> Conversation<S> {
         let style = self.session.text_style();
         let name = message.statement_name.as_deref().unwrap_or_default();
         let statement = self.session.prepared_statements().get(name)?.statement.clone();
-        self.check_usable(statement.as_ref())?;
+        self.check_usable(statement.as_deref())?;
         let prepared = self.session.prepared_statements().get(name)?;
         let expected = &prepared.description.parameters;
         if message.parameters.len() != expected.len() {
@@ -137,7 +137,7 @@ impl<S: Session> Conversation<S> {
             }
         };
         if fields.is_some() {
-            self.check_usable(statement.as_ref())?;
+            self.check_usable(statement.as_deref())?;
         }
         if let Some(oids) = oids {
             self.connection.put(&ParameterDescription::new(oids));
@@ -176,7 +176,7 @@ impl<S: Session> Conversation<S> {
         let taken = self.session.portals().take(&name);
         let (number, mut portal) = taken.ok_or_else(|| unknown_portal(&name))?;
         self.client.begins(&portal.traits.sql);
-        if let Err(report) = self.check_usable(portal.statement.as_ref()) {
+        if let Err(report) = self.check_usable(portal.statement.as_deref()) {
             // It can go on when the error is undone.
             self.session.portals().put_back(name, (number, portal));
             return Err(report.into());
@@ -237,6 +237,7 @@ impl<S: Session> Conversation<S> {
                 let style = self.session.text_style();
                 Some(copy_out(&mut self.connection, &running, copy, style).await?)
             }
+            Outcome::Bytes(bytes) => Some(bytes_out(&mut self.connection, &running, bytes).await?),
             Outcome::Empty => None,
         };
         portal.state = PortalState::Finished;

@@ -25,7 +25,7 @@ pub struct Portals<S> {
 #[derive(Debug)]
 pub struct Portal<S> {
     /// `None`: the empty statement.
-    pub statement: Option<S>,
+    pub statement: Option<Arc<S>>,
     /// The values of `$1`, ….
     pub parameters: Vec<Parameter>,
     /// The columns of its rows; `None`: it returns no rows.

@@ -1,6 +1,6 @@
 //! A session's prepared statements.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::SqlType;
@@ -12,17 +12,18 @@ use crate::session::OutputField;
 /// `unknown`: a type that is to be found out.
 const UNKNOWN_OID: u32 = 705;
 
-/// A session's prepared statements by name; the unnamed one stands under the empty name.
-#[derive(Debug)]
+/// A session's prepared statements by name; the unnamed one stands under the empty name. A clone
+/// costs nothing, and has them as they were.
+#[derive(Clone, Debug)]
 pub struct PreparedStatements<S> {
-    by_name: HashMap<String, PreparedStatement<S>>,
+    by_name: Arc<HashMap<String, Arc<PreparedStatement<S>>>>,
 }
 
 /// A statement that was parsed once, to be run more than once.
 #[derive(Clone, Debug)]
 pub struct PreparedStatement<S> {
     /// The statement; `None`: the empty one.
-    pub statement: Option<S>,
+    pub statement: Option<Arc<S>>,
     /// The text it was parsed from.
     pub sql: String,
     /// Its parameters and columns, as they were when it was prepared.
@@ -50,7 +51,7 @@ impl<S> PreparedStatement<S> {
 
 impl<S> Default for PreparedStatements<S> {
     fn default() -> Self {
-        Self { by_name: HashMap::new() }
+        Self { by_name: Arc::default() }
     }
 }
 
@@ -59,7 +60,7 @@ impl<S> PreparedStatements<S> {
     ///
     /// # Errors
     /// 26000: there is none.
-    pub fn get(&self, name: &str) -> Result<&PreparedStatement<S>> {
+    pub fn get(&self, name: &str) -> Result<&Arc<PreparedStatement<S>>> {
         self.by_name.get(name).ok_or_else(|| Self::unknown(name))
     }
 
@@ -74,24 +75,24 @@ impl<S> PreparedStatements<S> {
                 format!("prepared statement \"{name}\" already exists"),
             ));
         }
-        self.by_name.insert(name.to_string(), statement);
+        Arc::make_mut(&mut self.by_name).insert(name.to_string(), Arc::new(statement));
         Ok(())
     }
 
     /// Forgets a statement; whether there was one (Close of an unknown name is no error,
     /// DEALLOCATE's is [`PreparedStatements::unknown`]).
     pub fn remove(&mut self, name: &str) -> bool {
-        self.by_name.remove(name).is_some()
+        self.by_name.contains_key(name) && Arc::make_mut(&mut self.by_name).remove(name).is_some()
     }
 
     /// Forgets them all (DEALLOCATE ALL, DISCARD ALL).
     pub fn clear(&mut self) {
-        self.by_name.clear();
+        self.by_name = Arc::default();
     }
 
     /// All of them, by name, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &PreparedStatement<S>)> {
-        self.by_name.iter().map(|(name, statement)| (name.as_str(), statement))
+        self.by_name.iter().map(|(name, statement)| (name.as_str(), statement.as_ref()))
     }
 
     /// The error for a name that is not there (26000).
@@ -117,5 +118,33 @@ pub fn check_unchanged(described: Option<&[OutputField]>, fields: &[OutputField]
         // Drivers that see the routine prepare the statement again by themselves.
         _ => Err(ErrorReport::unsupported("cached plan must not change result type")
             .routine("RevalidateCachedQuery")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_has_them_as_they_were() {
+        let prepared = || PreparedStatement {
+            statement: None,
+            sql: "SELECT 1".into(),
+            description: Description::default(),
+            declared: Vec::new(),
+            prepared_at: DateTime::UNIX_EPOCH,
+            from_sql: true,
+        };
+        let names = |statements: &PreparedStatements<String>| -> String {
+            statements.iter().map(|(name, _)| name).collect()
+        };
+        let mut statements = PreparedStatements::default();
+        statements.insert("a", prepared()).unwrap();
+        let before = statements.clone();
+        statements.insert("b", prepared()).unwrap();
+        assert_eq!((statements.remove("a"), statements.remove("a")), (true, false));
+        assert_eq!([names(&before), names(&statements)], ["a", "b"]);
+        statements.clear();
+        assert_eq!([names(&before), names(&statements)], ["a", ""]);
     }
 }

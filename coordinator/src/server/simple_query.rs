@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::Session;
 use super::conversation::Conversation;
 use super::copy::copy_in;
-use super::copy_out::copy_out;
+use super::copy_out::{bytes_out, copy_out};
 use super::encode::RowEncoder;
 use super::failure::Failure;
 use super::rows::{command_tag, row_description, send};
@@ -59,6 +59,9 @@ impl<S: Session> Conversation<S> {
             Outcome::CopyOut(copy) => {
                 let style = self.session.text_style();
                 copy_out(&mut self.connection, &running, copy, style).await.map(Some)
+            }
+            Outcome::Bytes(bytes) => {
+                bytes_out(&mut self.connection, &running, bytes).await.map(Some)
             }
             Outcome::Empty => Ok(None),
         }

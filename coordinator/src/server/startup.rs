@@ -119,6 +119,8 @@ pub(super) fn put_welcome(connection: &mut Connection, client: &Registered) {
 #[derive(Debug, Default)]
 pub(super) struct ReportedParameters {
     told: BTreeMap<&'static str, String>,
+    /// What differed from the defaults then; `None`: it was told nothing yet.
+    differing: Option<Vec<(&'static str, String)>>,
 }
 
 impl ReportedParameters {
@@ -129,16 +131,19 @@ impl ReportedParameters {
         user: &str,
         differing: Vec<(&'static str, String)>,
     ) {
+        if self.differing.as_ref() == Some(&differing) {
+            return;
+        }
         let mut current: BTreeMap<&'static str, String> = BTreeMap::new();
         current.extend(PARAMETERS.iter().map(|(name, value)| (*name, value.to_string())));
         current.insert("session_authorization", user.to_string());
-        current.extend(differing);
+        current.extend(differing.iter().cloned());
         for (name, value) in &current {
             if self.told.get(name) != Some(value) {
                 connection.put(&ParameterStatus::new(name.to_string(), value.clone()));
             }
         }
-        self.told = current;
+        (self.told, self.differing) = (current, Some(differing));
     }
 }
 

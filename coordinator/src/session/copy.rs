@@ -252,15 +252,18 @@ impl CopyFrom {
         let schema = self.table.arrow_schema();
         let line = |row: usize| lines.as_ref().and_then(|lines| lines.get(row).copied());
         let at = |row: usize| places.context(line(row).unwrap_or(row));
-        if let Err(error) = conform(&batch, &schema, &self.table.name) {
-            let error = self.locate(&batch, at, error);
-            return Err(error.in_schema(&self.table.schema_name));
-        }
+        let conformed = match conform(&batch, &schema, &self.table.name) {
+            Ok(conformed) => conformed,
+            Err(error) => {
+                let error = self.locate(&batch, at, error);
+                return Err(error.in_schema(&self.table.schema_name));
+            }
+        };
         if let Some((row, error)) = self.query.check(&batch).await? {
             return Err(error.context(at(row)));
         }
         match &mut self.ingestor {
-            Some(ingestor) => ingestor.push(&batch).await,
+            Some(ingestor) => ingestor.push_conformed(conformed).await,
             None => Err(ErrorReport::internal("rows came after the end of COPY")),
         }
     }

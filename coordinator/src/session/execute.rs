@@ -71,6 +71,7 @@ impl ClientSession {
             StatementKind::Discard(target) => self.discard(*target).await,
             StatementKind::Analyze(command) => self.analyze(command, notices).await,
             StatementKind::Vacuum(command) => self.vacuum(command, notices).await,
+            StatementKind::Backup(statement) => self.backup(statement).await,
             StatementKind::Set(_)
             | StatementKind::Show(_)
             | StatementKind::Reset(_)

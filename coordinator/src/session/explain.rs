@@ -40,7 +40,7 @@ impl ClientSession {
             _ => None,
         };
         let (statement, parameters) = match &executed {
-            Some(executed) => (&executed.statement, executed.parameters.as_slice()),
+            Some(executed) => (executed.statement.as_ref(), executed.parameters.as_slice()),
             None => (explain.statement.as_ref(), parameters),
         };
         let started = Instant::now();

@@ -1,6 +1,6 @@
 //! What system views and session functions see of a session.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use chrono::Utc;
@@ -9,6 +9,7 @@ use kestrel_planner::{
     access::{check_schema, check_sequence},
     bind::{BindContext, Source, SystemRelations, name_outputs},
     catalog::{Catalog, Privilege, SequenceDef, is_temporary_schema},
+    ddl::Identity,
 };
 use kestrel_proto::{Datanode, ErrorReport, SqlState};
 use tokio::{
@@ -26,10 +27,10 @@ use crate::{
     catalog::SequenceStanding,
     cluster::Member,
     engine::{LockOwner, LockScope, WaitLimits},
-    server::{Activity, Clients, DATABASE, SERVER_VERSION},
+    server::{Activity, Clients, DATABASE, PreparedStatements, SERVER_VERSION},
     system_view::{
         AdvisoryLock, CursorFacts, PreparedFacts, SessionControl, SessionFacts, SystemViewContext,
-        functions, rewrite, sequence_row, system_view,
+        functions::SystemFunctions, lazy, rewrite, sequence_row, system_view,
     },
 };
 
@@ -63,14 +64,13 @@ impl SystemRelations for Views {
 /// A query of the system catalogs in a form that the binder takes; any other as it is.
 pub(super) fn plannable(query: &ast::Query) -> ast::Query {
     let mut statement = ast::Statement::Query(Box::new(query.clone()));
-    if !rewrite::concerns_catalogs(&statement) {
-        return query.clone();
+    if rewrite::concerns_catalogs(&statement) {
+        if let ast::Statement::Query(query) = &mut statement {
+            // What is rewritten would be called otherwise.
+            name_outputs(query);
+        }
+        rewrite::rewrite(&mut statement);
     }
-    if let ast::Statement::Query(query) = &mut statement {
-        // What is rewritten would be called otherwise.
-        name_outputs(query);
-    }
-    rewrite::rewrite(&mut statement);
     match statement {
         ast::Statement::Query(query) => *query,
         _ => query.clone(),
@@ -87,21 +87,27 @@ impl ClientSession {
         let source = statement
             .map(|statement| Source { sql: statement.sql.clone(), offset: statement.offset })
             .unwrap_or_default();
-        let context = Arc::new(self.view_context(catalog, &source.sql));
-        let role = self.identity(catalog).current;
+        let identity = self.identity(catalog);
+        let role = identity.current;
+        let context = Arc::new(self.view_context(catalog, identity, &source.sql));
         BindContext {
             source,
             catalog: Arc::clone(catalog),
-            search_path: self.search_path(catalog),
+            search_path: context.session.search_path.clone(),
             functions: Arc::clone(&self.engine.cluster.functions),
-            session_functions: Arc::new(functions::functions(&context)),
+            session_functions: Arc::new(SystemFunctions(Arc::clone(&context))),
             system_relations: Arc::new(Views { context, role }),
             changed: None,
         }
     }
 
-    fn view_context(&self, catalog: &Arc<Catalog>, statement: &str) -> SystemViewContext {
-        let identity = self.identity(catalog);
+    /// What a statement can ask for is looked up when it does, but for what would be other then.
+    fn view_context(
+        &self,
+        catalog: &Arc<Catalog>,
+        identity: Identity,
+        statement: &str,
+    ) -> SystemViewContext {
         let facts = SessionFacts {
             backend_pid: self.startup.process_id,
             user: role_name(catalog, identity.current, &self.login.name),
@@ -113,24 +119,29 @@ impl ClientSession {
             session_start: self.started_at,
             transaction_start: self.started_at,
             search_path: self.search_path(catalog),
-            settings: self.settings.facts(),
             server_version: SERVER_VERSION.into(),
             transaction_id: None,
             query: statement.to_string(),
             server_start: self.engine.started_at,
         };
         let mut context = SystemViewContext::new(Arc::clone(catalog), facts, Utc::now());
-        let members = &self.engine.cluster.members;
-        let state = |member: &Arc<Member>| (member.id().0, member.state().as_str().to_string());
-        context.datanode_states = members.iter().map(state).collect();
-        context.in_doubt = self.engine.cluster.shards.in_doubt();
+        let settings = self.settings.now();
+        context.settings = lazy(move || settings.facts());
+        let members = self.engine.cluster.members.clone();
+        let state = |member: &Arc<Member>| (member.id().0, member.state().as_str());
+        context.datanode_states = lazy(move || members.iter().map(state).collect());
+        let shards = Arc::clone(&self.engine.cluster.shards);
+        context.in_doubt = lazy(move || shards.in_doubt());
         let queries = self.engine.queries.clone();
-        context.queries = LazyLock::new(Box::new(move || queries.records()));
+        context.queries = lazy(move || queries.records());
         let locks = self.engine.locks.clone();
-        context.locks = LazyLock::new(Box::new(move || locks.facts()));
-        context.activities = self.activities();
+        context.locks = lazy(move || locks.facts());
+        let (clients, process_id) = (Arc::clone(&self.engine.clients), self.startup.process_id);
+        let application_name = context.session.application_name.clone();
+        context.activities = lazy(move || activities(&clients, process_id, application_name));
         context.cursors = self.cursors();
-        context.prepared_statements = self.prepared_facts();
+        let prepared = self.prepared.clone();
+        context.prepared_statements = lazy(move || prepared_facts(&prepared));
         context.control = Some(Arc::new(Control {
             settings: self.settings.clone(),
             login: self.login.clone(),
@@ -144,32 +155,6 @@ impl ClientSession {
             is_read_only: self.settings.is_read_only(),
         }));
         context
-    }
-
-    /// What all clients are doing. Of itself this session knows the newest.
-    fn activities(&self) -> Vec<Activity> {
-        let mut activities = self.engine.clients.activities();
-        let own = activities.iter_mut().find(|a| a.process_id == self.startup.process_id);
-        if let Some(own) = own {
-            own.application_name = self.settings.get("application_name").unwrap_or_default();
-        }
-        activities
-    }
-
-    /// The prepared statements of this session; the unnamed one is not shown.
-    fn prepared_facts(&self) -> Vec<PreparedFacts> {
-        let named = self.prepared.iter().filter(|(name, _)| !name.is_empty());
-        let mut facts: Vec<_> = named
-            .map(|(name, prepared)| PreparedFacts {
-                name: name.to_string(),
-                statement: prepared.sql.clone(),
-                prepared_at: prepared.prepared_at,
-                parameter_types: prepared.description.parameters.clone(),
-                from_sql: prepared.from_sql,
-            })
-            .collect();
-        facts.sort_by(|a, b| a.name.cmp(&b.name));
-        facts
     }
 
     /// The cursors of this session; the unnamed portal is none.
@@ -188,6 +173,31 @@ impl ClientSession {
         cursors.sort_by(|a, b| a.name.cmp(&b.name));
         cursors
     }
+}
+
+/// What all clients are doing. Of itself a session knows the newest `application_name`.
+fn activities(clients: &Clients, own: i32, application_name: String) -> Vec<Activity> {
+    let mut activities = clients.activities();
+    if let Some(own) = activities.iter_mut().find(|activity| activity.process_id == own) {
+        own.application_name = application_name;
+    }
+    activities
+}
+
+/// The prepared statements of a session; the unnamed one is not shown.
+fn prepared_facts(prepared: &PreparedStatements<Statement>) -> Vec<PreparedFacts> {
+    let named = prepared.iter().filter(|(name, _)| !name.is_empty());
+    let mut facts: Vec<_> = named
+        .map(|(name, prepared)| PreparedFacts {
+            name: name.to_string(),
+            statement: prepared.sql.clone(),
+            prepared_at: prepared.prepared_at,
+            parameter_types: prepared.description.parameters.clone(),
+            from_sql: prepared.from_sql,
+        })
+        .collect();
+    facts.sort_by(|a, b| a.name.cmp(&b.name));
+    facts
 }
 
 /// What the functions of a statement may do to sessions.

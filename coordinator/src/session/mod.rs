@@ -1,6 +1,7 @@
 //! One client's session: statements in, outcomes out.
 
 mod analyze;
+mod backup;
 mod block;
 mod change_rows;
 mod commit;
@@ -61,7 +62,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engine::{Engine, LockOwner},
+    engine::{Engine, LockOwner, Pin},
     server::{
         Backend, Description, Format, IdleLimit, Parameter, Portals, PreparedStatements,
         ServeOptions, Session, StartupInfo, TransactionStatus, serve,
@@ -152,6 +153,7 @@ impl Backend for EngineBackend {
             started_at: Utc::now(),
             batch_failed: false,
             copied: copy::CopyResult::default(),
+            backup_pin: None,
         };
         session.take_role();
         Ok(session)
@@ -196,6 +198,8 @@ pub struct ClientSession {
     started_at: DateTime<Utc>,
     batch_failed: bool,
     copied: copy::CopyResult,
+    /// Keeps the files that a backup copies.
+    backup_pin: Option<Pin>,
 }
 
 #[async_trait]
@@ -339,6 +343,10 @@ impl Session for ClientSession {
         self.rollback().await;
         self.locks.end_session();
         self.end_temporary().await;
+        if self.backup_pin.take().is_some() {
+            // It has kept what others have dropped meanwhile.
+            self.engine.collect_garbage().await;
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a statement gives back to the client's protocol handler.
 
 use kestrel_planner::catalog::SqlType;
-use kestrel_proto::{BatchStream, ErrorReport, Result, Severity};
+use kestrel_proto::{BatchStream, ByteStream, ErrorReport, Result, Severity};
 use tokio::sync::mpsc;
 
 use crate::copy::CopyForm;
@@ -37,6 +37,8 @@ pub enum Outcome {
     CopyIn(Box<dyn CopyIn>),
     /// `COPY … TO STDOUT`: rows follow, as COPY data.
     CopyOut(CopyOut),
+    /// `BACKUP`: a file's bytes follow, as binary COPY data without columns.
+    Bytes(ByteStream),
     /// The statement was empty.
     Empty,
 }

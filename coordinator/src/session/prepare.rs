@@ -1,6 +1,6 @@
 //! PREPARE and EXECUTE.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use chrono::Utc;
 use datafusion::{
@@ -23,9 +23,9 @@ use crate::server::{Parameter, PreparedStatement, Session, check_unchanged, para
 
 /// A prepared statement with its parameters' values.
 pub(super) struct Executed {
-    pub(super) statement: Statement,
+    pub(super) statement: Arc<Statement>,
     pub(super) parameters: Vec<Parameter>,
-    prepared: PreparedStatement<Statement>,
+    prepared: Arc<PreparedStatement<Statement>>,
 }
 
 impl ClientSession {
@@ -47,7 +47,7 @@ impl ClientSession {
             *parameter = declared.unwrap_or(*parameter);
         }
         let prepared = PreparedStatement {
-            statement: Some(prepare.statement.clone()),
+            statement: Some(Arc::new(prepare.statement.clone())),
             sql: statement.sql.clone(),
             description,
             prepared_at: Utc::now(),
@@ -92,7 +92,7 @@ impl ClientSession {
         parameters: &[Parameter],
         cancel: CancellationToken,
     ) -> Result<Executed> {
-        let prepared = self.prepared.get(&execute.name)?.clone();
+        let prepared = Arc::clone(self.prepared.get(&execute.name)?);
         let expected = prepared.description.parameters.clone();
         // Nor does PostgreSQL look at arguments where it expects none.
         if !expected.is_empty() && execute.arguments.len() != expected.len() {
@@ -106,11 +106,11 @@ impl ClientSession {
         }
         let inner = match &prepared.statement {
             // Only a client's protocol can prepare an EXECUTE; it could be of itself.
-            Some(Statement { kind: StatementKind::Execute(_), .. }) => {
+            Some(inner) if matches!(inner.kind, StatementKind::Execute(_)) => {
                 return Err(ErrorReport::unsupported("EXECUTE of an EXECUTE is not supported"));
             }
-            Some(inner) => inner.clone(),
-            None => empty(),
+            Some(inner) => Arc::clone(inner),
+            None => Arc::new(empty()),
         };
         let arguments = (execute.arguments.as_slice(), expected.as_slice());
         let parameters = self.arguments(arguments, statement, parameters, cancel).await?;

@@ -12,7 +12,10 @@ use kestrel_planner::{
 };
 use kestrel_proto::Result;
 
-use super::{ClientSession, NoticeSender, Outcome, Statement, insert::SerialColumn, serial::found};
+use super::{
+    ClientSession, NoticeSender, Outcome, Statement, facts::plannable, insert::SerialColumn,
+    serial::found,
+};
 use crate::engine::LockMode;
 
 impl ClientSession {
@@ -45,7 +48,10 @@ impl ClientSession {
         if bound.relations.is_empty() {
             return Ok(());
         }
-        let columns = || read_columns(query, &self.bind_context(view, Some(statement)), types);
+        let columns = || {
+            let context = self.bind_context(view, Some(statement));
+            read_columns(&plannable(query), &context, types)
+        };
         let authority = self.transaction.authority(&self.engine);
         let role = self.identity(&authority).current;
         access::check_reads(&bound.relations, &authority, role, &columns)

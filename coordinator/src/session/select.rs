@@ -43,7 +43,7 @@ impl ClientSession {
     ) -> Result<(BoundQuery, Arc<Catalog>)> {
         let (bound, view) = self.bind_unchecked(query, statement, parameters)?;
         let types: Vec<_> = parameters.iter().map(|p| Some(p.sql_type)).collect();
-        self.check_reads((&plannable(query), &bound), statement, &types, &view)?;
+        self.check_reads((query, &bound), statement, &types, &view)?;
         Ok((bound, view))
     }
 

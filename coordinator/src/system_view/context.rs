@@ -19,11 +19,13 @@ use crate::{
     shards::InDoubt,
 };
 
-/// Queries, looked up when a view first shows them: most statements show none.
-pub type Queries = LazyLock<Vec<QueryRecord>, Box<dyn FnOnce() -> Vec<QueryRecord> + Send>>;
+/// What is looked up when a view or function first asks for it: most statements ask for none of it.
+pub type Lazy<T> = LazyLock<T, Box<dyn FnOnce() -> T + Send>>;
 
-/// Locks, looked up in the same way.
-pub type HeldLocks = LazyLock<Vec<LockFacts>, Box<dyn FnOnce() -> Vec<LockFacts> + Send>>;
+/// What this looks up, later.
+pub fn lazy<T>(look_up: impl FnOnce() -> T + Send + 'static) -> Lazy<T> {
+    LazyLock::new(Box::new(look_up))
+}
 
 /// What a statement's system views and functions are computed from.
 #[derive(Debug)]
@@ -34,20 +36,22 @@ pub struct SystemViewContext {
     pub session: SessionFacts,
     /// The statement's time.
     pub now: DateTime<Utc>,
+    /// All settings as they were before the statement, in the order of `SHOW ALL`.
+    pub settings: Lazy<Vec<SettingFacts>>,
     /// The queries that run, and the last ones that ran.
-    pub queries: Queries,
+    pub queries: Lazy<Vec<QueryRecord>>,
     /// What sessions have locked, and wait for.
-    pub locks: HeldLocks,
+    pub locks: Lazy<Vec<LockFacts>>,
     /// `down`, … by datanode id; who is not in it is `up`.
-    pub datanode_states: BTreeMap<u32, String>,
+    pub datanode_states: Lazy<BTreeMap<u32, &'static str>>,
     /// What is prepared in the databases of datanodes.
-    pub in_doubt: Vec<InDoubt>,
+    pub in_doubt: Lazy<Vec<InDoubt>>,
     /// What all clients are doing.
-    pub activities: Vec<Activity>,
+    pub activities: Lazy<Vec<Activity>>,
     /// The session's cursors.
     pub cursors: Vec<CursorFacts>,
-    /// The session's prepared statements.
-    pub prepared_statements: Vec<PreparedFacts>,
+    /// The session's prepared statements, as they were before the statement.
+    pub prepared_statements: Lazy<Vec<PreparedFacts>>,
     /// What functions do; `None`: nothing.
     pub control: Option<Arc<dyn SessionControl>>,
     relations: OnceLock<Relations>,
@@ -132,7 +136,7 @@ pub struct CursorFacts {
     pub created_at: DateTime<Utc>,
 }
 
-/// A session, as it shows in `pg_stat_activity`, `pg_settings` and the session functions.
+/// A session, as it shows in `pg_stat_activity` and the session functions.
 #[derive(Clone, Debug, Default)]
 pub struct SessionFacts {
     /// The number its client cancels it by.
@@ -156,8 +160,6 @@ pub struct SessionFacts {
     /// The schemas that unqualified names are looked up in, in order, `pg_catalog` left out unless
     /// named: `"$user"` resolved or dropped.
     pub search_path: Vec<String>,
-    /// All settings, in the order of `SHOW ALL`.
-    pub settings: Vec<SettingFacts>,
     /// `server_version`: `15.0 (Kestrel 0.1.0)`
     pub server_version: String,
     /// The number of the session's transaction, if it has one.
@@ -210,13 +212,14 @@ impl SystemViewContext {
             catalog,
             session,
             now,
-            queries: LazyLock::new(Box::new(Vec::new)),
-            locks: LazyLock::new(Box::new(Vec::new)),
-            datanode_states: BTreeMap::new(),
-            in_doubt: Vec::new(),
-            activities: Vec::new(),
+            settings: lazy(Vec::new),
+            queries: lazy(Vec::new),
+            locks: lazy(Vec::new),
+            datanode_states: lazy(BTreeMap::new),
+            in_doubt: lazy(Vec::new),
+            activities: lazy(Vec::new),
             cursors: Vec::new(),
-            prepared_statements: Vec::new(),
+            prepared_statements: lazy(Vec::new),
             control: None,
             relations: OnceLock::new(),
         }

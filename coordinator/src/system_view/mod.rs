@@ -30,7 +30,10 @@ mod rows;
 mod tests;
 mod types;
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use arrow::{
     array::{ArrayRef, BooleanArray, Int64Array, RecordBatch},
@@ -45,8 +48,8 @@ use kestrel_proto::Result;
 
 use crate::catalog::SequenceStanding;
 pub use context::{
-    AdvisoryLock, CursorFacts, HeldLocks, PreparedFacts, Queries, SessionControl, SessionFacts,
-    SettingFacts, SystemViewContext,
+    AdvisoryLock, CursorFacts, Lazy, PreparedFacts, SessionControl, SessionFacts, SettingFacts,
+    SystemViewContext, lazy,
 };
 use definition::{DEFINITIONS, Definition};
 use rows::Rows;
@@ -187,9 +190,12 @@ pub fn system_views() -> impl Iterator<Item = SystemView> {
     DEFINITIONS.iter().map(SystemView::of)
 }
 
-/// The system relation of this schema and name.
+/// The system relation of this schema and name. Every name in a statement is looked for here.
 pub fn system_view(schema: &str, name: &str) -> Option<SystemView> {
-    DEFINITIONS.iter().find(|d| d.schema == schema && d.name == name).map(SystemView::of)
+    static BY_NAME: LazyLock<HashMap<(&str, &str), SystemView>> = LazyLock::new(|| {
+        system_views().map(|view| ((view.schema_name(), view.name()), view)).collect()
+    });
+    BY_NAME.get(&(schema, name)).copied()
 }
 
 impl SystemView {

@@ -1,7 +1,8 @@
 //! The system views over a small schema.
 
 use std::{
-    sync::{Arc, LazyLock},
+    collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,6 +12,7 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 use chrono::DateTime;
+use kestrel_planner::bind::SessionFunctions;
 use kestrel_planner::catalog::{
     Catalog, CatalogChange, CheckDef, ColumnDef, DATABASE_OID, DatanodeDef, DefaultAclDef,
     Distribution, KeyDef, NamedRelation, ObjectKind, RoleDef, RoleSettings, SchemaDef, Segment,
@@ -210,15 +212,18 @@ pub(super) fn context() -> Arc<SystemViewContext> {
     context_of(catalog())
 }
 
-fn session() -> SessionFacts {
-    let setting = |name: &str, value: &str| SettingFacts {
+fn setting(name: &str, value: &str) -> SettingFacts {
+    SettingFacts {
         name: name.into(),
         value: value.into(),
         setting: value.into(),
         reset_value: value.into(),
         boot_value: value.into(),
         ..SettingFacts::default()
-    };
+    }
+}
+
+fn session() -> SessionFacts {
     SessionFacts {
         backend_pid: 42,
         user: "kestrel".into(),
@@ -226,7 +231,6 @@ fn session() -> SessionFacts {
         database: "kestrel".into(),
         application_name: "psql".into(),
         search_path: vec!["public".into()],
-        settings: vec![setting("server_version_num", "150000"), setting("TimeZone", "UTC")],
         server_version: "15.0 (Kestrel 0.1.0)".into(),
         query: "SELECT 1".into(),
         ..SessionFacts::default()
@@ -236,8 +240,10 @@ fn session() -> SessionFacts {
 fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
     let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     let mut context = SystemViewContext::new(Arc::new(catalog), session(), now);
-    context.datanode_states.insert(1, "down".into());
-    context.in_doubt.push(InDoubt {
+    let settings = vec![setting("server_version_num", "150000"), setting("TimeZone", "UTC")];
+    context.settings = lazy(move || settings);
+    context.datanode_states = lazy(|| BTreeMap::from([(1, "down")]));
+    let in_doubt = InDoubt {
         datanode: DatanodeId(1),
         prepared: PreparedTransaction {
             transaction: TransactionId(77),
@@ -245,8 +251,9 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
             age: Duration::from_secs(2),
         },
         is_decided: true,
-    });
-    context.activities.push(Activity {
+    };
+    context.in_doubt = lazy(move || vec![in_doubt]);
+    let activity = Activity {
         process_id: 42,
         user: "kestrel".into(),
         application_name: "psql".into(),
@@ -257,14 +264,15 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         state_change: now,
         state: ActivityState::Active,
         query: "SELECT 1".into(),
-    });
+    };
+    context.activities = lazy(move || vec![activity]);
     let lock =
         |tag, process_id, mode, waiting_since| LockFacts { tag, process_id, mode, waiting_since };
     let locks = vec![
         lock(LockTag::Table(16386), 41, LockMode::Share, None),
         lock(LockTag::Ddl, 42, LockMode::Exclusive, Some(now)),
     ];
-    context.locks = LazyLock::new(Box::new(move || locks));
+    context.locks = lazy(move || locks);
     context.cursors.push(CursorFacts {
         name: "c".into(),
         statement: "DECLARE c CURSOR FOR SELECT 1".into(),
@@ -273,13 +281,14 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         is_scrollable: true,
         created_at: now,
     });
-    context.prepared_statements.push(PreparedFacts {
+    let prepared = PreparedFacts {
         name: "p".into(),
         statement: "PREPARE p AS SELECT $1 + 1.5, $2".into(),
         prepared_at: now,
         parameter_types: vec![SqlType::Numeric(38, 10), SqlType::Text],
         from_sql: true,
-    });
+    };
+    context.prepared_statements = lazy(move || vec![prepared]);
     let query = QueryRecord {
         id: QueryId(Uuid::nil()),
         session_pid: 43,
@@ -293,8 +302,20 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         bytes_moved: 16,
         text: "SELECT 1".into(),
     };
-    context.queries = LazyLock::new(Box::new(move || vec![query]));
+    context.queries = lazy(move || vec![query]);
     Arc::new(context)
+}
+
+#[test]
+fn a_function_is_the_same_however_often_a_statement_names_it() {
+    let [one, other] = [context(), context()].map(functions::SystemFunctions);
+    for name in functions::function_names() {
+        let function = one.function(name);
+        assert_eq!(function.as_ref().map(|function| function.name()), Some(name));
+        assert_eq!(function, one.function(name), "{name}");
+        assert_ne!(function, other.function(name), "{name}");
+    }
+    assert_eq!(one.function("VERSION"), None);
 }
 
 /// The rows as psql prints them, NULL as `~`.

@@ -1,15 +1,19 @@
 //! From a fragment's bytes to its report.
 
-use std::{any::Any, future::pending, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    collections::HashMap,
+    future::pending,
+    panic::AssertUnwindSafe,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use datafusion::{
     config::ConfigOptions,
-    execution::{
-        TaskContext,
-        memory_pool::MemoryPool,
-        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
-    },
+    execution::{TaskContext, memory_pool::MemoryPool, runtime_env::RuntimeEnv},
+    physical_optimizer::PhysicalOptimizerRule,
     physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream},
     prelude::SessionConfig,
 };
@@ -202,14 +206,18 @@ impl FragmentRunner {
         };
         let config = with_settings(self.config.clone(), &fragment.options)?;
         let config = config.with_extension(Arc::new(hands));
-        let resources = RuntimeEnvBuilder::from_runtime_env(&self.resources)
-            .with_memory_pool(memory)
-            .build_arc()
-            .map_err(report_of)?;
-        Ok(TaskContext::default()
-            .with_session_config(config)
-            .with_runtime(resources)
-            .with_task_id(format!("{}/{}", id.query, id.slice.0)))
+        let resources = RuntimeEnv { memory_pool: memory, ..self.resources.as_ref().clone() };
+        // The decoder finds the functions, and a plan has its own in it.
+        Ok(TaskContext::new(
+            Some(format!("{}/{}", id.query, id.slice.0)),
+            id.query.to_string(),
+            config,
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            Arc::new(resources),
+        ))
     }
 }
 
@@ -271,8 +279,10 @@ pub(super) fn optimize(
     plan: Arc<dyn ExecutionPlan>,
     options: &ConfigOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    static RULES: LazyLock<Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>> =
+        LazyLock::new(physical_rules);
     let optimize = |plan| {
-        let plan = physical_rules().into_iter().try_fold(plan, |plan, rule| {
+        let plan = RULES.iter().try_fold(plan, |plan, rule| {
             rule.optimize(plan, options).map_err(|error| error.context(rule.name()))
         })?;
         rules::apply(plan, options)

@@ -1,6 +1,7 @@
 //! Kestrel's own physical rules on a datanode: they come after DataFusion's.
 //!
-//! [`crate::runtime_filter`] filters scans by the keys of joins; [`direct_aggregate`] takes aggregates over a scan together with their arithmetic;
+//! [`crate::runtime_filter`] filters scans by the keys of joins; [`direct_aggregate`] takes
+//! aggregates over a scan together with their arithmetic, those of few groups and those of dense keys;
 //! [`narrow`] computes in 64 bits what is left of arithmetic on numerics whose values cannot need
 //! more. Both rest on [`ranges`]: what values can come out of an operator.
 
@@ -33,6 +34,7 @@ type Apply = fn(Arc<dyn ExecutionPlan>, FindScan) -> Result<Arc<dyn ExecutionPla
 const RULES: &[Rule] = &[
     Rule { name: "runtime_filters", apply: filter_joins },
     Rule { name: "direct_aggregate", apply: direct_aggregate::apply },
+    Rule { name: "dense_aggregate", apply: direct_aggregate::apply_dense },
     Rule { name: "narrow_decimals", apply: narrow::apply },
 ];
 

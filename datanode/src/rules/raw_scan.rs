@@ -27,11 +27,23 @@ pub(crate) trait RawScan: ExecutionPlan {
     /// Whether a column has so few different strings that each is sure to find a code.
     fn has_few_strings(&self, column: usize) -> bool;
 
+    /// Rows of all execution partitions together.
+    fn row_count(&self) -> RowCount;
+
     /// A copy with the columns in these forms; one entry per column.
     ///
     /// # Errors
     /// XX000: a column has no such form.
     fn with_raw(&self, raw: &[Option<Raw>]) -> Result<RawOutput>;
+}
+
+/// How many rows come out of a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowCount {
+    /// Never more.
+    pub(crate) most: u64,
+    /// So many pass the filters, as the planner thinks.
+    pub(crate) expected: u64,
 }
 
 /// How a rule recognizes a scan.
@@ -49,6 +61,10 @@ impl RawScan for ColumnarScanExec {
 
     fn has_few_strings(&self, column: usize) -> bool {
         self.has_few_strings(column)
+    }
+
+    fn row_count(&self) -> RowCount {
+        RowCount { most: self.most_rows(), expected: self.estimated_rows() }
     }
 
     fn with_raw(&self, raw: &[Option<Raw>]) -> Result<RawOutput> {

@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use arrow::ipc::convert::fb_to_schema;
-use futures::{Stream, future::BoxFuture};
+use futures::{Stream, StreamExt, future::BoxFuture};
 use kestrel_proto::{
     Datanode as _, DropSegments, ErrorReport, Ingest, PreparedTransaction, QueryId, Result,
     ShardRelation, ShardResults, ShardRows, ShardStatements, SnapshotScope, TableId,
@@ -11,9 +11,10 @@ use kestrel_proto::{
     message::{
         DeleteRowsReply, DeleteRowsRequest, DescribeRequest, Done, DropSegmentsRequest,
         EndQueryRequest, EndTransactionReply, EndTransactionRequest, ExchangeControl, ExecuteReply,
-        ExecuteRequest, FragmentDescription, FragmentReport, HealthReply, HealthRequest,
+        ExecuteRequest, FilePiece, FragmentDescription, FragmentReport, HealthReply, HealthRequest,
         IngestHeader, IngestReply, PreparedReply, PreparedRequest, QueryShardReply,
-        QueryShardRequest, RunRequest, ShardFactsReply, ShardFactsRequest, SnapshotRequest,
+        QueryShardRequest, ReadFileRequest, RunRequest, ShardFactsReply, ShardFactsRequest,
+        SnapshotRequest,
         datanode_server::{Datanode, DatanodeServer},
         drop_segments_request::Order,
     },
@@ -88,6 +89,7 @@ impl Service {
 #[tonic::async_trait]
 impl Datanode for Service {
     type ExchangeStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send>>;
+    type ReadFileStream = Pin<Box<dyn Stream<Item = Result<FilePiece, Status>> + Send>>;
 
     async fn run(&self, request: Request<RunRequest>) -> Result<Response<FragmentReport>, Status> {
         self.answer(self.datanode.run(request.into_inner().fragment)).await
@@ -163,6 +165,23 @@ impl Datanode for Service {
             Ok(Done {})
         };
         self.answer(drop).await
+    }
+
+    async fn read_file(
+        &self,
+        request: Request<ReadFileRequest>,
+    ) -> Result<Response<Self::ReadFileStream>, Status> {
+        let read = async {
+            let request = request.into_inner();
+            self.datanode.heard_from(request.coordinator_epoch)?;
+            self.datanode.read_file(request.file).await
+        };
+        let pieces = self.answer(read).await?.into_inner();
+        let name = self.datanode.id().name();
+        Ok(Response::new(Box::pin(pieces.map(move |piece| {
+            let piece = piece.map(|bytes| FilePiece { bytes });
+            piece.map_err(|report| to_status(&report.on_datanode(name.clone())))
+        }))))
     }
 
     async fn health(

@@ -31,11 +31,11 @@ pub(crate) use column_names::top_level_names;
 pub use locate::{locate, output_place};
 pub use origin::{Origin, origins};
 pub use parameters::stated_parameter_types;
-pub use provider::{BindContext, Source, SystemRelations};
+pub use provider::{BindContext, NoSessionFunctions, SessionFunctions, Source, SystemRelations};
 pub use read_columns::{ReadColumns, read_columns};
 pub use table_source::{CHANGED_TABLE, ShardTable};
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::FieldRef;
 use datafusion::{
@@ -56,6 +56,9 @@ use crate::{
     functions,
 };
 use provider::{Names, Provider};
+
+/// What DataFusion's SQL planner is told besides [`parser_options`]: nothing.
+static OPTIONS: LazyLock<ConfigOptions> = LazyLock::new(ConfigOptions::default);
 
 /// A query whose names are known and whose types are PostgreSQL's.
 #[derive(Clone, Debug)]
@@ -148,8 +151,7 @@ fn bind_names(
     set_returning::set_returning_functions(&mut query)?;
     using::merged_columns(&mut query, names)?;
     functions::postgresql_syntax(&mut query, &|name| names.context.wants_typed_literals(name));
-    let options = ConfigOptions::default();
-    let provider = Provider::new(names, &options);
+    let provider = Provider::new(names, &OPTIONS);
     let plan = {
         let planner = SqlToRel::new_with_options(&provider, parser_options());
         let planned = |query: &ast::Query| {
@@ -186,8 +188,7 @@ fn ambiguous_name(error: &DataFusionError) -> Option<String> {
 
 /// Binds an expression that refers to no column: a DEFAULT.
 pub fn bind_constant(expr: ast::Expr, context: &BindContext) -> Result<Expr> {
-    let options = ConfigOptions::default();
-    let provider = Provider::new(Names::of_statement(context), &options);
+    let provider = Provider::new(Names::of_statement(context), &OPTIONS);
     let planner = SqlToRel::new_with_options(&provider, parser_options());
     let schema = DFSchema::empty();
     let expr = planner.sql_to_expr(expr, &schema, &mut PlannerContext::new()).map_err(report)?;

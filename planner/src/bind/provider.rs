@@ -45,7 +45,7 @@ pub struct BindContext {
     /// Functions known everywhere.
     pub functions: Arc<FunctionRegistry>,
     /// Functions that only the coordinator has (`current_user`, `pg_table_is_visible`).
-    pub session_functions: Arc<Vec<Arc<ScalarUDF>>>,
+    pub session_functions: Arc<dyn SessionFunctions>,
     /// Relations the coordinator makes up from the catalog.
     pub system_relations: Arc<dyn SystemRelations>,
     /// What [`CHANGED_TABLE`] stands for.
@@ -77,6 +77,21 @@ impl Source {
         let before = self.sql.split_inclusive('\n').take(line).map(|l| l.chars().count());
         let place = before.sum::<usize>() + usize::try_from(place.column).ok()?;
         u32::try_from(self.offset + place).ok()
+    }
+}
+
+/// Functions of one statement. Most statements name none of them, so each is made when it is named.
+pub trait SessionFunctions: Send + Sync {
+    /// The function of exactly this name. However often it is made, it is equal to itself.
+    fn function(&self, name: &str) -> Option<Arc<ScalarUDF>>;
+}
+
+/// No functions but those known everywhere.
+pub struct NoSessionFunctions;
+
+impl SessionFunctions for NoSessionFunctions {
+    fn function(&self, _: &str) -> Option<Arc<ScalarUDF>> {
+        None
     }
 }
 
@@ -113,8 +128,7 @@ pub enum Relation {
 impl BindContext {
     /// Must an integer literal have its type when this function is called?
     pub(super) fn wants_typed_literals(&self, name: &str) -> bool {
-        !self.session_functions.iter().any(|f| f.name() == name)
-            && self.functions.wants_typed_literals(name)
+        self.functions.wants_typed_literals(name) && self.session_functions.function(name).is_none()
     }
 
     /// What a name means. System relations come first, as `pg_catalog` does in PostgreSQL.
@@ -338,11 +352,11 @@ impl ContextProvider for Provider<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        let of_session = self.context.session_functions.iter().find(|f| f.name() == name);
+        let of_session = || self.context.session_functions.function(name);
         let functions = &self.context.functions;
         // What both have is complete among the functions that are known everywhere.
         let of_rows = if is_row_function(name) { functions.scalar(name) } else { None };
-        let known = of_rows.or(of_session.cloned()).or_else(|| functions.scalar(name));
+        let known = of_rows.or_else(of_session).or_else(|| functions.scalar(name));
         let other_kind = || {
             functions.higher_order(name).is_some()
                 || functions.aggregate(name).is_some()

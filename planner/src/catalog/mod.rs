@@ -14,6 +14,7 @@ mod privilege;
 mod resolve;
 mod role;
 mod segment;
+mod segment_files;
 mod sequence;
 mod sequence_default;
 mod snapshot;
@@ -41,6 +42,7 @@ pub use resolve::{
 pub(crate) use resolve::{RelationKind, relation_kind};
 pub use role::{INITIAL_ROLE, INITIAL_ROLE_ID, RoleDef, Verifier};
 pub use segment::{DeleteVector, ReplacedVector, Segment};
+pub use segment_files::SegmentFile;
 pub use sequence::{SequenceDef, SequenceState, largest, smallest};
 pub use sequence_default::sequence_of;
 pub(crate) use sequence_default::{default_of, rename_sequence};

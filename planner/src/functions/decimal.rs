@@ -154,9 +154,51 @@ fn approximate((value, scale): (i128, i8)) -> f64 {
     value as f64 / 10f64.powi(i32::from(scale))
 }
 
+/// The most digits that certainly fit into 64 bits.
+const SHORT_DIGITS: usize = 18;
+
+/// Reads `[-]digits` of at most 18 digits, which nearly all integers are; `None`: another text.
+pub(crate) fn short_integer(text: &str) -> Option<i64> {
+    short(text).filter(|(_, point)| point.is_none()).map(|(value, _)| value)
+}
+
+/// Reads a short number that needs no rounding.
+fn parse_short(text: &str, scale: i8) -> Option<i128> {
+    let (value, fraction) = short(text)?;
+    let zeros = usize::try_from(scale).ok()?.checked_sub(fraction.unwrap_or(0))?;
+    i128::from(value).checked_mul(*POWERS.get(zeros)?).filter(|value| fits(*value))
+}
+
+/// Reads `[-]digits[.digits]`: the digits as a number, and if there is a point, how many are behind
+/// it.
+fn short(text: &str) -> Option<(i64, Option<usize>)> {
+    let (is_negative, digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.len() > SHORT_DIGITS {
+        return None;
+    }
+    let (mut value, mut point) = (0, None);
+    for (at, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => value = value * 10 + i64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(digits.len() - at - 1),
+            _ => return None,
+        }
+    }
+    if digits.len() == usize::from(point.is_some()) {
+        return None;
+    }
+    Some((if is_negative { -value } else { value }, point))
+}
+
 /// Reads a decimal number of PostgreSQL's form (`[+-]digits[.digits][e[+-]digits]`), rounded half
 /// away from zero to `scale`; `Err(false)`: not a number, `Err(true)`: more than 38 digits.
 pub(crate) fn parse(text: &str, scale: i8) -> Result<i128, bool> {
+    if let Some(value) = parse_short(text, scale) {
+        return Ok(value);
+    }
     let text = text.trim_ascii();
     let (negative, digits) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),
@@ -272,8 +314,29 @@ mod tests {
             ("", 2, Err(false)),
             (".", 2, Err(false)),
             ("125", -1, Ok(13)),
+            ("-0.07", 2, Ok(-7)),
+            ("-.5", 1, Ok(-5)),
+            ("-", 2, Err(false)),
+            ("-.", 2, Err(false)),
+            // As many digits as are read at once, and one more.
+            ("999999999999999999", 2, Ok(99_999_999_999_999_999_900)),
+            ("-9999999999999999.99", 2, Ok(-999_999_999_999_999_999)),
+            ("999999999999999999", 38, Err(true)),
         ] {
             assert_eq!(parse(text, scale), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("-12", Some(-12)),
+            ("999999999999999999", Some(999_999_999_999_999_999)),
+            ("1000000000000000000", None),
+            ("+1", None),
+            ("1.", None),
+            ("1 ", None),
+            ("-", None),
+            ("", None),
+        ] {
+            assert_eq!(short_integer(text), expected, "{text}");
         }
         for (value, scale, expected) in
             [(150, 2, "1.50"), (-5, 3, "-0.005"), (0, 2, "0.00"), (7, 0, "7"), (7, -2, "700")]

@@ -80,19 +80,22 @@ impl FunctionRegistry {
 
     /// All scalar functions, to be registered one after the other: ours come last and win their
     /// names and aliases.
-    pub fn scalars(&self) -> Vec<Arc<ScalarUDF>> {
+    #[cfg(test)]
+    pub(crate) fn scalars(&self) -> Vec<Arc<ScalarUDF>> {
         let all = SessionStateDefaults::default_scalar_functions().into_iter();
         all.chain(super::scalar_functions()).collect()
     }
 
     /// All aggregate functions, likewise.
-    pub fn aggregates(&self) -> Vec<Arc<AggregateUDF>> {
+    #[cfg(test)]
+    pub(crate) fn aggregates(&self) -> Vec<Arc<AggregateUDF>> {
         let all = SessionStateDefaults::default_aggregate_functions().into_iter();
         all.chain(super::aggregate_functions()).collect()
     }
 
     /// All window functions, likewise.
-    pub fn windows(&self) -> Vec<Arc<WindowUDF>> {
+    #[cfg(test)]
+    pub(crate) fn windows(&self) -> Vec<Arc<WindowUDF>> {
         let all = SessionStateDefaults::default_window_functions().into_iter();
         all.chain(super::window_functions()).collect()
     }

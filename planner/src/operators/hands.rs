@@ -119,7 +119,7 @@ pub struct Hands {
     pub datanode: DatanodeId,
     /// The query.
     pub query: QueryId,
-    /// The snapshot of a database that scans read.
+    /// The snapshot of a database that scans read; `None`: at most one scan of the query does.
     pub snapshot: Option<SnapshotScope>,
     /// The transaction has written into the database, and scans are to see that: they read in its
     /// shard transaction, which is lost if it is not there (40001).

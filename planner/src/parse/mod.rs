@@ -9,6 +9,7 @@
 
 mod access;
 mod alter;
+mod backup;
 mod between;
 mod build;
 mod comment;
@@ -55,6 +56,7 @@ use kestrel_proto::Result;
 
 pub use access::AccessStatement;
 pub use alter::{AlterAction, AlterIndex, AlterSchema, AlterTable};
+pub use backup::BackupStatement;
 pub(crate) use build::select_query;
 pub use comment::{Comment, CommentTarget};
 pub use copy::{CopyDirection, CopyStatement, CopyTarget};

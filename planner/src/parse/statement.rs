@@ -5,6 +5,7 @@ use kestrel_proto::ErrorReport;
 
 use super::{
     access::AccessStatement,
+    backup::BackupStatement,
     copy::CopyStatement,
     create_table_as::CreateTableAs,
     ddl::DdlStatement,
@@ -114,6 +115,8 @@ pub enum StatementKind {
     Analyze(Maintenance),
     /// VACUUM
     Vacuum(Maintenance),
+    /// BACKUP
+    Backup(BackupStatement),
     /// There is nothing to do: the command tag to answer with (`UNLISTEN`).
     Nothing(&'static str),
     /// PostgreSQL has it, Kestrel does not: what to name in the 0A000 (`CREATE TRIGGER`).

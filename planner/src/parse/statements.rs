@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::{
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{
-    access, alter, comment, copy,
+    access, alter, backup, comment, copy,
     create_table::{self, CreateTable},
     create_table_as::{CreateTableAs, TableRows},
     cursor::Cursor,
@@ -104,6 +104,7 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("ANALYZE", maintenance::analyze),
     ("ANALYSE", maintenance::analyze),
     ("VACUUM", maintenance::vacuum),
+    ("BACKUP", backup::backup),
 ];
 
 /// Statements with nothing to do, and their command tags: Kestrel sends no notification and has no

@@ -15,7 +15,7 @@ pub use datetime::{
 };
 pub use input::{Input, malformed};
 pub use numeric::{NumericReader, Received, read_shown};
-pub use numeric_digits::put_numeric;
+pub use numeric_digits::{put_numeric, sent_numeric};
 pub use text::utf8;
 
 /// What `jsonb_send` begins with (jsonb.c).

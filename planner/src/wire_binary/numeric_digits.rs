@@ -7,17 +7,29 @@ use super::numeric::NEGATIVE;
 
 /// Digits of base 10000: of 39 of base 10, and three zeros that align them.
 const DIGITS_MAX: usize = 11;
+/// What stands before the digits.
+const HEAD_BYTES: usize = 8;
 /// The base.
 const BASE: u64 = 10_000;
 
 /// Appends `value` units of 10^-scale: the count of digits, the first one's power of 10000, the
 /// sign, how many decimal digits are shown behind the point, and the digits, 16 bits each.
 pub fn put_numeric(out: &mut impl BufMut, value: i128, scale: i8) {
+    out.put_slice(sent_numeric(value, scale).as_ref());
+}
+
+/// What [`put_numeric`] appends.
+pub fn sent_numeric(value: i128, scale: i8) -> SentNumeric {
     let mut digits = Digits { digits: [0; DIGITS_MAX], first: DIGITS_MAX };
     // The power of 10000 of the last digit, and how many zeros align the value to it.
     let exponent = (-i16::from(scale)).div_euclid(4);
-    let zeros = (-i16::from(scale)).rem_euclid(4).unsigned_abs();
-    digits.put(value.unsigned_abs(), u32::from(zeros));
+    let zeros = (-i16::from(scale)).rem_euclid(4);
+    let absolute = value.unsigned_abs();
+    // Division is ten times faster in 64 bits.
+    match u64::try_from(absolute) {
+        Ok(absolute) => digits.put(absolute, zeros),
+        Err(_) => digits.put_long(absolute, zeros),
+    }
     let mut shown = digits.digits.get(digits.first..).unwrap_or_default();
     let weight = exponent + shown.len() as i16 - 1;
     while let [front @ .., 0] = shown {
@@ -26,8 +38,27 @@ pub fn put_numeric(out: &mut impl BufMut, value: i128, scale: i8) {
     let weight = if shown.is_empty() { 0 } else { weight };
     let sign = if value < 0 { NEGATIVE } else { 0 };
     let head = [shown.len() as u16, weight as u16, sign, u16::from(scale.max(0).unsigned_abs())];
-    for word in head.iter().chain(shown) {
-        out.put_u16(*word);
+    let mut sent = SentNumeric {
+        bytes: [0; HEAD_BYTES + 2 * DIGITS_MAX],
+        length: HEAD_BYTES + 2 * shown.len(),
+    };
+    let (places, _) = sent.bytes.as_chunks_mut::<2>();
+    for (place, word) in places.iter_mut().zip(head.iter().chain(shown)) {
+        *place = word.to_be_bytes();
+    }
+    sent
+}
+
+/// A number in binary format.
+#[derive(Clone, Copy, Debug)]
+pub struct SentNumeric {
+    bytes: [u8; HEAD_BYTES + 2 * DIGITS_MAX],
+    length: usize,
+}
+
+impl AsRef<[u8]> for SentNumeric {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
@@ -40,33 +71,43 @@ struct Digits {
 
 impl Digits {
     /// Puts those of a value times 10^zeros.
-    fn put(&mut self, absolute: u128, zeros: u32) {
-        let power = 10u64.pow(zeros);
+    fn put(&mut self, absolute: u64, zeros: i16) {
         // The last digit alone takes the zeros, so that the value need not be multiplied.
-        let mut rest = absolute;
-        if zeros > 0 && rest != 0 {
-            let below = u128::from(BASE / power);
-            self.push((rest % below) as u64 * power);
-            rest /= below;
-        }
-        // Division is ten times faster in 64 bits.
-        while rest > u128::from(u64::MAX) {
-            self.push((rest % u128::from(BASE)) as u64);
-            rest /= u128::from(BASE);
-        }
-        let mut rest = rest as u64;
+        let mut rest = match zeros {
+            _ if absolute == 0 => return,
+            1 => self.push(absolute, 1_000, 10),
+            2 => self.push(absolute, 100, 100),
+            3 => self.push(absolute, 10, 1_000),
+            _ => absolute,
+        };
         while rest != 0 {
-            self.push(rest % BASE);
-            rest /= BASE;
+            rest = self.push(rest, BASE, 1);
         }
     }
 
-    fn push(&mut self, digit: u64) {
+    fn put_long(&mut self, absolute: u128, zeros: i16) {
+        let power = 10u64.pow(u32::from(zeros.unsigned_abs()));
+        let mut rest = absolute;
+        let mut below = u128::from(BASE / power);
+        let mut factor = power;
+        while rest > u128::from(u64::MAX) {
+            self.push((rest % below) as u64, BASE, factor);
+            rest /= below;
+            (below, factor) = (u128::from(BASE), 1);
+        }
+        self.put(rest as u64, 0);
+    }
+
+    /// Puts a value's last digit, which is what is below `below`, times `factor`; gives the rest of
+    /// the value.
+    #[inline]
+    fn push(&mut self, value: u64, below: u64, factor: u64) -> u64 {
         if let Some(first) = self.first.checked_sub(1)
             && let Some(place) = self.digits.get_mut(first)
         {
-            (*place, self.first) = (digit as u16, first);
+            (*place, self.first) = ((value % below * factor) as u16, first);
         }
+        value / below
     }
 }
 

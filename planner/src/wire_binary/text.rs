@@ -8,12 +8,14 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 /// # Errors
 /// 22021, with the bytes of the first character that is wrong.
 pub fn utf8(bytes: &[u8]) -> Result<&str> {
-    let zero = bytes.iter().position(|byte| *byte == 0);
-    let wrong = match (std::str::from_utf8(bytes), zero) {
-        (Ok(text), None) => return Ok(text),
-        (Ok(_), Some(at)) => at,
-        (Err(error), zero) => zero.map_or(error.valid_up_to(), |at| at.min(error.valid_up_to())),
-    };
+    let text = std::str::from_utf8(bytes);
+    if let Ok(text) = text
+        && !bytes.contains(&0)
+    {
+        return Ok(text);
+    }
+    let zero = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let wrong = text.map_or_else(|error| error.valid_up_to().min(zero), |_| zero);
     let rest = bytes.get(wrong..).unwrap_or_default();
     let length = match rest.first() {
         Some(0xc0..=0xdf) => 2,

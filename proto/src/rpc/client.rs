@@ -5,6 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use arrow::ipc::convert::IpcSchemaEncoder;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
 use parking_lot::RwLock;
 use prost::Message;
 use tokio::runtime::Handle;
@@ -19,14 +20,15 @@ use super::{
     status::{from_coordinator, from_status, lost},
 };
 use crate::{
-    BatchStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport, ExchangeRequest,
-    Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts, ShardRelation,
-    ShardResults, ShardRows, ShardStatements, SnapshotScope, TransactionEnd, TransactionId,
+    BatchStream, ByteStream, Datanode, DatanodeHealth, DatanodeId, DropSegments, ErrorReport,
+    ExchangeRequest, Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts,
+    ShardRelation, ShardResults, ShardRows, ShardStatements, SnapshotScope, TransactionEnd,
+    TransactionId,
     message::{
         DeleteRowsRequest, DeleteVector, DescribeRequest, DropSegmentsRequest, EndQueryRequest,
         EndTransactionRequest, FileList, FragmentDescription, FragmentReport, HealthRequest,
-        IngestHeader, PreparedRequest, QueryShardRequest, RegisterReply, RegisterRequest,
-        RunRequest, SegmentRef, ShardFactsRequest, SnapshotRequest,
+        IngestHeader, PreparedRequest, QueryShardRequest, ReadFileRequest, RegisterReply,
+        RegisterRequest, RunRequest, SegmentRef, ShardFactsRequest, SnapshotRequest,
         datanode_client::DatanodeClient, drop_segments_request::Order,
     },
 };
@@ -201,6 +203,17 @@ impl Datanode for RemoteDatanode {
         let call = client.drop_segments(request);
         within(self.caller.settings.drop_timeout, call).await.map_err(|s| self.report(&s))?;
         Ok(())
+    }
+
+    /// The connection's keep-alive bounds it. Not more than a stream's window is on its way at a time.
+    async fn read_file(&self, file: String) -> Result<ByteStream> {
+        let mut client = self.link()?.work.clone();
+        let request = ReadFileRequest { file, coordinator_epoch: self.epoch };
+        let pieces = client.read_file(request).await.map_err(|status| self.report(&status))?;
+        let id = self.id;
+        Ok(Box::pin(pieces.into_inner().map(move |piece| {
+            piece.map(|piece| piece.bytes).map_err(|status| from_status(id, &status))
+        })))
     }
 
     async fn health(&self) -> Result<DatanodeHealth> {

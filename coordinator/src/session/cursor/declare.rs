@@ -50,7 +50,7 @@ impl ClientSession {
         }
         let format = if declare.binary { Format::Binary } else { Format::Text };
         let portal = Portal {
-            statement: Some(declare.query.clone()),
+            statement: Some(Arc::new(declare.query.clone())),
             parameters: parameters.to_vec(),
             formats: vec![format; fields.len()],
             fields: Some(fields),
@@ -77,7 +77,9 @@ impl ClientSession {
         let portal = self.portals.get(name).ok_or_else(|| unknown_cursor(name))?;
         let (statement, parameters) = match (&portal.state, &portal.statement) {
             (PortalState::Open { .. }, _) => return Ok(()),
-            (PortalState::Bound, Some(statement)) => (statement.clone(), portal.parameters.clone()),
+            (PortalState::Bound, Some(statement)) => {
+                (Arc::clone(statement), portal.parameters.clone())
+            }
             _ => return Err(cannot_be_run(name)),
         };
         let StatementKind::Query(query) = &statement.kind else {

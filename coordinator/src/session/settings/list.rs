@@ -78,7 +78,14 @@ pub(super) fn settings() -> &'static [Setting] {
 
 /// The setting of this name in any case.
 pub(super) fn find(name: &str) -> Option<&'static Setting> {
-    settings().iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
+    let settings = settings();
+    let found = settings.binary_search_by(|other| lower_case(other.name).cmp(lower_case(name)));
+    found.ok().map(|at| &settings[at])
+}
+
+/// What the table is sorted by.
+fn lower_case(name: &str) -> impl Iterator<Item = u8> + '_ {
+    name.bytes().map(|byte| byte.to_ascii_lowercase())
 }
 
 pub(super) fn read_line(line: &'static str) -> Option<Setting> {

@@ -1,6 +1,7 @@
 //! A session's settings: SET, SHOW, RESET. Which there are: `settings.tsv`; `docs/settings.md` lists
 //! the same for people.
 
+mod facts;
 mod list;
 mod right;
 mod startup;
@@ -20,15 +21,15 @@ use kestrel_planner::{
     rule_switches::{RULES, Rule},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
-use parking_lot::Mutex;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
-use self::list::{Kind, Setting, find, settings};
+pub(super) use self::facts::SettingsNow;
+use self::list::{Setting, find};
 pub(super) use self::right::{check_may_set, check_rank};
 use super::Silences;
 use crate::{
     query::Priority,
     server::{IdleLimit, PARAMETERS},
-    system_view::SettingFacts,
 };
 
 /// Settings of the transaction that runs, and those that they have their values from when it begins.
@@ -47,13 +48,13 @@ const RESERVED_PREFIX: &str = "kestrel";
 /// The values a session has set. Clones are the same settings: `set_config` has one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
-    values: Arc<Mutex<Values>>,
+    values: Arc<Mutex<Arc<Values>>>,
 }
 
 /// Values by name, each as it is kept.
 type Map = BTreeMap<String, String>;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Values {
     set: Map,
     /// SET LOCAL: until the transaction ends.
@@ -82,6 +83,11 @@ impl Values {
     fn changing(&mut self) -> &mut Map {
         self.before.get_or_insert_with(|| self.set.clone());
         &mut self.set
+    }
+
+    /// Whether the transaction has set anything.
+    fn has_changed(&self) -> bool {
+        self.before.is_some() || !self.local.is_empty()
     }
 
     fn check_ceiling(&self, name: &str, value: &str) -> Result<()> {
@@ -132,39 +138,6 @@ impl Values {
         let known = self.custom.get(name)?;
         Some(self.found(known).map_or("", |(value, _)| value).to_string())
     }
-
-    fn fact(&self, setting: &Setting) -> SettingFacts {
-        let (value, source) = self.get(setting);
-        let (mut min, mut max, mut unit, mut words) = (None, None, None, None);
-        match &setting.kind {
-            Kind::Integer { min: from, max: to, unit: of } => {
-                (min, max, unit) = (Some(from.to_string()), Some(to.to_string()), of.name());
-            }
-            Kind::Real { min: from, max: to } => {
-                (min, max) = (Some(from.to_string()), Some(format!("{to:e}")));
-            }
-            Kind::OneOf(all) => words = Some(all.iter().map(|word| word.to_string()).collect()),
-            Kind::Text | Kind::Bool | Kind::Zone | Kind::DateStyle | Kind::Encoding => {}
-        }
-        let reset = self.startup.get(setting.name).map_or(setting.default, String::as_str);
-        SettingFacts {
-            name: setting.name.into(),
-            value: setting.shown(&value),
-            setting: value,
-            unit,
-            reset_value: reset.to_string(),
-            boot_value: setting.default.into(),
-            description: setting.description.into(),
-            category: setting.category,
-            context: setting.context.as_str(),
-            type_name: setting.kind.type_name(),
-            source: source.as_str(),
-            min,
-            max,
-            words,
-            is_hidden: ROLES.contains(&setting.name),
-        }
-    }
 }
 
 /// Where a value is from.
@@ -210,7 +183,7 @@ impl Settings {
             return self.set_local(name, values);
         }
         let (name, value) = self.checked(name, values)?;
-        let mut values = self.values.lock();
+        let mut values = self.change();
         values.check_ceiling(&name, &value)?;
         values.note_custom(&name);
         values.local.remove(&name);
@@ -220,13 +193,16 @@ impl Settings {
 
     /// The server says what the value is.
     pub(super) fn fix(&self, name: &'static str, value: String) {
-        self.values.lock().fixed.insert(name.to_string(), value);
+        // The same for each statement.
+        if self.values.lock().fixed.get(name) != Some(&value) {
+            self.change().fixed.insert(name.to_string(), value);
+        }
     }
 
     /// SET LOCAL: until the transaction ends.
     pub(super) fn set_local(&self, name: &str, values: &[String]) -> Result<()> {
         let (name, value) = self.checked(name, values)?;
-        let mut values = self.values.lock();
+        let mut values = self.change();
         values.check_ceiling(&name, &value)?;
         values.note_custom(&name);
         values.local.insert(name, value);
@@ -237,7 +213,7 @@ impl Settings {
     pub(super) fn limit_query_memory(&self, bytes: u64) {
         let kilobytes = bytes >> 10;
         if kilobytes > 0 {
-            let mut values = self.values.lock();
+            let mut values = self.change();
             values.ceilings.insert(QUERY_MEMORY, kilobytes);
             values.startup.insert(QUERY_MEMORY.to_string(), kilobytes.to_string());
         }
@@ -263,18 +239,22 @@ impl Settings {
 
     /// The transaction has committed: what it has set stays.
     pub(super) fn commit(&self) {
-        let mut values = self.values.lock();
-        values.before = None;
-        values.local.clear();
+        if self.values.lock().has_changed() {
+            let mut values = self.change();
+            values.before = None;
+            values.local.clear();
+        }
     }
 
     /// The transaction has been undone, and what it has set with it.
     pub(super) fn rollback(&self) {
-        let mut values = self.values.lock();
-        if let Some(before) = values.before.take() {
-            values.set = before;
+        if self.values.lock().has_changed() {
+            let mut values = self.change();
+            if let Some(before) = values.before.take() {
+                values.set = before;
+            }
+            values.local.clear();
         }
-        values.local.clear();
     }
 
     /// What is set now, to go back to.
@@ -285,7 +265,7 @@ impl Settings {
 
     /// Goes back to what was set then.
     pub(super) fn go_back(&self, so_far: &SetSoFar) {
-        let mut values = self.values.lock();
+        let mut values = self.change();
         if values.set != so_far.set {
             so_far.set.clone_into(values.changing());
         }
@@ -301,12 +281,12 @@ impl Settings {
     /// The transaction that begins is what another one was.
     pub(super) fn set_transaction_modes(&self, modes: Vec<(&'static str, String)>) {
         let modes = modes.into_iter().map(|(name, value)| (name.to_string(), value));
-        self.values.lock().local.extend(modes);
+        self.change().local.extend(modes);
     }
 
     /// RESET.
     pub(super) fn reset(&self, name: &str) -> Result<()> {
-        let mut values = self.values.lock();
+        let mut values = self.change();
         let name = match find(name) {
             Some(setting) => setting.name.to_string(),
             None => {
@@ -322,21 +302,21 @@ impl Settings {
     /// RESET ALL. What the transaction is stays, and who the session is.
     pub(super) fn reset_all(&self) {
         let is_role = |name: &String| ROLES.contains(&name.as_str());
-        let mut values = self.values.lock();
+        let mut values = self.change();
         values.changing().retain(|name, _| is_role(name));
         values.local.retain(|name, _| is_role(name) || is_of_transaction(name));
     }
 
     /// DISCARD ALL: the roles, too.
     pub(super) fn discard(&self) {
-        let mut values = self.values.lock();
+        let mut values = self.change();
         values.changing().clear();
         values.local.retain(|name, _| is_of_transaction(name));
     }
 
     /// What was set up to now is what RESET goes back to.
     fn keep_as_defaults(&self) {
-        let mut values = self.values.lock();
+        let mut values = self.change();
         let set = std::mem::take(&mut values.set);
         values.startup.extend(set);
         values.before = None;
@@ -374,8 +354,8 @@ impl Settings {
         let values = self.values.lock();
         let option = |name: &'a str| {
             let setting = find(name)?;
-            let (value, _) = values.get(setting);
-            (value != setting.default).then(|| (setting.name.to_string(), value))
+            let (value, _) = values.found(setting.name)?;
+            (value != setting.default).then(|| (setting.name.to_string(), value.to_string()))
         };
         names.filter_map(option).collect()
     }
@@ -384,8 +364,9 @@ impl Settings {
     pub(super) fn reported(&self) -> Vec<(&'static str, String)> {
         let values = self.values.lock();
         let differing = |(name, told): &(&'static str, &str)| {
-            let (value, _) = values.get(find(name)?);
-            (value != *told).then_some((*name, value))
+            let setting = find(name)?;
+            let value = values.found(setting.name).map_or(setting.default, |(value, _)| value);
+            (value != *told).then(|| (*name, value.to_string()))
         };
         PARAMETERS.iter().filter_map(differing).collect()
     }
@@ -454,16 +435,14 @@ impl Settings {
         self.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
-    /// As `pg_settings` and SHOW ALL show them; users' own, which those do not show, at the end.
-    pub(super) fn facts(&self) -> Vec<SettingFacts> {
-        let values = self.values.lock();
-        let mut facts: Vec<_> = settings().iter().map(|setting| values.fact(setting)).collect();
-        facts.extend(values.custom.iter().map(|name| {
-            let value = values.get_custom(name).unwrap_or_default();
-            let (name, setting) = (name.clone(), value.clone());
-            SettingFacts { name, value, setting, is_hidden: true, ..SettingFacts::default() }
-        }));
-        facts
+    /// As they are now, whatever is set afterwards.
+    pub(super) fn now(&self) -> SettingsNow {
+        SettingsNow(Arc::clone(&self.values.lock()))
+    }
+
+    /// To be changed; for those who have looked at them before, they stay as they were.
+    fn change(&self) -> MappedMutexGuard<'_, Values> {
+        MutexGuard::map(self.values.lock(), Arc::make_mut)
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
-    FORMAT_SETTINGS, OF_TRANSACTION, PARAMETERS, RULES, Settings, find,
-    list::{Effect, read_line},
-    settings, startup,
+    FORMAT_SETTINGS, OF_TRANSACTION, PARAMETERS, RULES, Settings, SettingsNow, find,
+    list::{Effect, read_line, settings},
+    startup,
 };
 
 const DOCUMENTATION: &str = include_str!("../../../../docs/settings.md");
@@ -33,6 +33,10 @@ fn the_table_is_read_and_sorted() {
         };
         assert_eq!(default.as_deref(), Ok(setting.default), "{}", setting.name);
     }
+    for setting in settings() {
+        assert_eq!(find(&setting.name.to_uppercase()), Some(setting));
+    }
+    assert_eq!((find(""), find("zz"), find("work_me")), (None, None, None));
     for (own, from) in OF_TRANSACTION {
         assert!(find(own).is_some() && find(from).is_some(), "{own}");
     }
@@ -233,6 +237,31 @@ fn own_settings_live_as_long_as_the_session() {
     settings.reset("my.var").unwrap();
     assert_eq!(settings.show("my.var").as_deref(), Ok(""));
     assert!(settings.facts().iter().any(|fact| fact.name == "my.var" && fact.is_hidden));
+}
+
+/// A statement sees settings as they were before it, whatever it sets itself.
+#[test]
+fn who_has_looked_at_settings_sees_them_as_they_were() {
+    let settings = Settings::default();
+    let value = |now: SettingsNow, name: &str| {
+        now.facts().into_iter().find(|fact| fact.name == name).map(|fact| fact.value)
+    };
+    set(&settings, "work_mem", "64MB").unwrap();
+    let before = settings.now();
+    set(&settings, "work_mem", "8MB").unwrap();
+    settings.set_local("my.var", &["a".into()]).unwrap();
+    settings.fix("is_superuser", "off".into());
+    let during = settings.now();
+    settings.rollback();
+    for (name, now, then, at_last) in [
+        ("work_mem", Some("64MB"), Some("8MB"), Some("4MB")),
+        ("my.var", None, Some("a"), Some("")),
+        ("is_superuser", Some("on"), Some("off"), Some("off")),
+    ] {
+        assert_eq!(value(before.clone(), name).as_deref(), now, "{name}");
+        assert_eq!(value(during.clone(), name).as_deref(), then, "{name}");
+        assert_eq!(value(settings.now(), name).as_deref(), at_last, "{name}");
+    }
 }
 
 #[test]

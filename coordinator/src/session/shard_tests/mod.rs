@@ -211,9 +211,6 @@ impl Fixture {
         let state = SessionStateBuilder::new()
             .with_config(SessionConfig::new().with_target_partitions(1))
             .with_physical_optimizer_rules(physical_rules())
-            .with_scalar_functions(functions.scalars())
-            .with_aggregate_functions(functions.aggregates())
-            .with_window_functions(functions.windows())
             .build();
         let troubles = Troubles::default();
         let recorder = |id| {
@@ -223,7 +220,7 @@ impl Fixture {
         let cluster = Cluster {
             datanodes: (0..datanodes).map(recorder).collect(),
             functions,
-            state,
+            state: Arc::new(state),
             memory: QueryMemory::new(64 << 20),
             runtime: Handle::current(),
             epoch: catalog.epoch(),

@@ -34,7 +34,7 @@ use datafusion::{
         TypeSignature, Volatility,
     },
 };
-use kestrel_planner::catalog::SqlType;
+use kestrel_planner::{bind::SessionFunctions, catalog::SqlType};
 use kestrel_proto::{ErrorReport, Result};
 
 pub(super) use objects::{REG_OID, REG_TEXT};
@@ -60,9 +60,15 @@ const FUNCTIONS: &[&[Function]] = &[
 ];
 
 /// The functions, for a statement of this context.
-pub fn functions(context: &Arc<SystemViewContext>) -> Vec<Arc<ScalarUDF>> {
-    let all = FUNCTIONS.iter().copied().flatten();
-    all.map(|f| Arc::new(ScalarUDF::from(SystemFunction::new(f, Arc::clone(context))))).collect()
+pub struct SystemFunctions(pub(crate) Arc<SystemViewContext>);
+
+impl SessionFunctions for SystemFunctions {
+    fn function(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        let function =
+            FUNCTIONS.iter().copied().flatten().find(|function| function.name == name)?;
+        let function = SystemFunction::new(function, Arc::clone(&self.0));
+        Some(Arc::new(ScalarUDF::from(function)))
+    }
 }
 
 /// Their names.

@@ -31,7 +31,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(if name.eq_ignore_ascii_case("utf8") { UTF8.into() } else { (-1).into() })
     }),
     strict("pg_client_encoding", (0, 0), NAME, |c, _| {
-        let found = c.session.settings.iter().find(|setting| setting.name == "client_encoding");
+        let found = c.settings.iter().find(|setting| setting.name == "client_encoding");
         Ok(found.map_or("UTF8".into(), |setting| (&setting.value).into()))
     }),
     strict("pg_conf_load_time", (0, 0), TIMESTAMPTZ, |c, _| Ok(c.session.server_start.into())),
@@ -78,7 +78,7 @@ fn schemas(context: &SystemViewContext, with_implicit: bool) -> Vec<String> {
 
 fn current_setting(context: &SystemViewContext, arguments: &[Value]) -> Result<Value> {
     let name = string(arguments, 0).unwrap_or_default();
-    let found = context.session.settings.iter().find(|s| s.name.eq_ignore_ascii_case(name));
+    let found = context.settings.iter().find(|s| s.name.eq_ignore_ascii_case(name));
     match found {
         Some(setting) => Ok((&setting.value).into()),
         None if arguments.get(1) == Some(&Value::Bool(true)) => Ok(Value::Null),

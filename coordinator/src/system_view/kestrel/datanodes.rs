@@ -19,7 +19,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
         out.push(row![
             &datanode.name,
             &datanode.address,
-            state.map_or_else(|| "up".to_string(), Clone::clone),
+            state.copied().unwrap_or("up"),
             &datanode.shard_kind,
             buckets,
             rows,

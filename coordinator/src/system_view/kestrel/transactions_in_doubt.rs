@@ -8,7 +8,7 @@ use super::super::{
 
 pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut out = Rows::new("transaction_id, coordinator_epoch, datanode, age_ms, outcome");
-    for doubt in &context.in_doubt {
+    for doubt in context.in_doubt.iter() {
         out.push(row![
             doubt.prepared.transaction.0,
             doubt.prepared.epoch,

@@ -10,7 +10,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
         "name, statement, prepare_time, parameter_types, from_sql, generic_plans, custom_plans",
     );
-    for prepared in &context.prepared_statements {
+    for prepared in context.prepared_statements.iter() {
         let parameters = prepared.parameter_types.iter();
         let parameters = parameters.map(|t| types::format(i64::from(t.oid()), Some(-1)));
         rows.push(row![

@@ -10,7 +10,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
         "name, setting, unit, category, short_desc, context, vartype, source, min_val, max_val, \
          enumvals, boot_val, reset_val, pending_restart",
     );
-    for setting in context.session.settings.iter().filter(|setting| !setting.is_hidden) {
+    for setting in context.settings.iter().filter(|setting| !setting.is_hidden) {
         rows.push(row![
             &setting.name,
             &setting.setting,

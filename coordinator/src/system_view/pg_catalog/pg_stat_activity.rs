@@ -18,7 +18,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     );
     let waits = waits(context);
     let actor = context.actor();
-    for activity in &context.activities {
+    for activity in context.activities.iter() {
         let wait = waits.get(&activity.process_id);
         let role = context.catalog.roles.get(&activity.user).map(|role| role.id);
         // Of others' sessions most is hidden.

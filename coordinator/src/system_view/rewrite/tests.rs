@@ -11,10 +11,13 @@ use datafusion::{
         sqlparser::{ast, dialect::PostgreSqlDialect, parser::Parser},
     },
 };
-use kestrel_planner::bind::name_outputs;
+use kestrel_planner::bind::{SessionFunctions, name_outputs};
 
 use super::{
-    super::{functions::functions, system_views, tests},
+    super::{
+        functions::{SystemFunctions, function_names},
+        system_views, tests,
+    },
     *,
 };
 
@@ -32,7 +35,8 @@ fn session() -> SessionContext {
         }
         catalog.register_schema(schema, Arc::new(provider)).unwrap();
     }
-    for function in functions(&context) {
+    let functions = SystemFunctions(context);
+    for function in function_names().filter_map(|name| functions.function(name)) {
         session.register_udf(function.as_ref().clone());
     }
     session

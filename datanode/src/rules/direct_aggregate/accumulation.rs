@@ -183,13 +183,13 @@ impl Accumulation {
 }
 
 /// All bits of rows that are not NULL, none of the others.
-fn valid_bits(nulls: &NullBuffer, at: usize, rows: usize) -> impl Iterator<Item = i64> {
+pub(super) fn valid_bits(nulls: &NullBuffer, at: usize, rows: usize) -> impl Iterator<Item = i64> {
     let valid = nulls.inner().slice(at, rows);
     (0..rows).map(move |row| -i64::from(valid.value(row)))
 }
 
 /// The values, with `identity` in the place of those under NULL.
-fn masked<'a>(
+pub(super) fn masked<'a>(
     values: &'a [i64],
     mask: &[i64],
     identity: i64,

@@ -10,18 +10,20 @@ use datafusion::{
     physical_plan::{
         ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
         ReplaceChildrenOptions, SendableRecordBatchStream,
+        aggregates::AggregateExec,
         execution_plan::CardinalityEffect,
         metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet},
     },
 };
 
 use super::{
+    dense::{DenseRun, Finish, Rounds},
     spec::{Spec, Table, TableKind},
     states::Codebooks,
     stream::Work,
 };
 
-/// Gives what the partial aggregate would, from a scan's columns as they are in memory.
+/// Gives what the partial aggregate would, or the only one, from a scan's columns as they are in memory.
 #[derive(Debug)]
 pub(super) struct DirectAggregateExec {
     spec: Arc<Spec>,
@@ -30,6 +32,10 @@ pub(super) struct DirectAggregateExec {
     codebooks: Arc<Codebooks>,
     /// The aggregate that it replaces, down to the scan.
     ordinary: Arc<dyn ExecutionPlan>,
+    /// Makes results of the states, where the aggregate that it replaces has no other phase.
+    finish: Option<Arc<Finish>>,
+    /// Where dense execution partitions meet.
+    rounds: Rounds,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -40,7 +46,21 @@ impl DirectAggregateExec {
         codebooks: Arc<Codebooks>,
         ordinary: Arc<dyn ExecutionPlan>,
     ) -> Self {
-        Self { spec, input, codebooks, ordinary, metrics: ExecutionPlanMetricsSet::new() }
+        let rounds = Rounds::new(input.properties().output_partitioning().partition_count());
+        let metrics = ExecutionPlanMetricsSet::new();
+        Self { spec, input, codebooks, ordinary, finish: None, rounds, metrics }
+    }
+
+    /// Whether each group has a place beforehand.
+    pub(super) fn is_dense(&self) -> bool {
+        self.spec.dense.is_some()
+    }
+
+    /// One that gives the results of an aggregate in one phase. Dense, in one execution partition: so
+    /// that each group comes once.
+    pub(super) fn finishing(self, ordinary: &AggregateExec, finish: Finish) -> Self {
+        let (ordinary, finish) = (Arc::new(ordinary.clone()), Some(Arc::new(finish)));
+        Self { ordinary, finish, ..self }
     }
 
     fn names(&self, columns: impl IntoIterator<Item = usize>) -> Vec<String> {
@@ -70,7 +90,14 @@ impl DisplayAs for DirectAggregateExec {
             f,
             "DirectAggregateExec: gby=[{keys}], tables=[{}], states={states}",
             tables.join(", ")
-        )
+        )?;
+        if self.is_dense() {
+            f.write_str(", dense")?;
+        }
+        match self.finish {
+            Some(_) => f.write_str(", results"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -108,7 +135,8 @@ impl ExecutionPlan for DirectAggregateExec {
             return Err(DataFusionError::Internal("a direct aggregate's input is gone".into()));
         };
         let (codebooks, ordinary) = (Arc::clone(&self.codebooks), Arc::clone(&self.ordinary));
-        Ok(Arc::new(Self::new(Arc::clone(&self.spec), input, codebooks, ordinary)))
+        let copy = Self::new(Arc::clone(&self.spec), input, codebooks, ordinary);
+        Ok(Arc::new(Self { finish: self.finish.clone(), ..copy }))
     }
 
     fn with_new_children(
@@ -134,7 +162,14 @@ impl ExecutionPlan for DirectAggregateExec {
             memory: consumer.register(context.memory_pool()),
             context,
         };
-        Ok(work.into_states(self.schema()))
+        Ok(match self.spec.dense {
+            None => work.into_states(self.schema()),
+            Some(dense) => {
+                let gather = self.rounds.open(partition);
+                let run = DenseRun::new(work, dense, gather, self.finish.clone());
+                run.into_groups(self.schema())
+            }
+        })
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -10,9 +10,13 @@
 //! its keys' codes, a [`super::narrow::Machine`] does the arithmetic, [`tables`] keep sums, least
 //! and greatest values by group. [`states`] makes of that what the aggregate above merges. When there
 //! are too many groups, the groups so far are given out, and the ordinary aggregate goes on ([`rest`]).
+//!
+//! Where there are many groups, but of one integer whose values lie close together, each value has a
+//! place of its own: [`dense`].
 
 mod accumulation;
 mod columns;
+mod dense;
 mod exec;
 mod groups;
 mod rest;
@@ -34,7 +38,11 @@ use datafusion::{
     },
 };
 
-use self::{exec::DirectAggregateExec, spec::Shape};
+use self::{
+    dense::Finish,
+    exec::DirectAggregateExec,
+    spec::{Form, Shape},
+};
 use super::{
     ranges::ranges,
     raw_scan::{FindScan, RawScan},
@@ -43,13 +51,29 @@ use super::{
 /// Projections between an aggregate and its scan that are looked through.
 const MAX_PROJECTIONS: usize = 3;
 
-/// Replaces the aggregates that can be.
+/// Replaces the aggregates of few groups.
 pub(super) fn apply(
     plan: Arc<dyn ExecutionPlan>,
     scans: FindScan,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    apply_form(plan, Form::Few, scans)
+}
+
+/// Replaces the aggregates by one integer whose values lie close together.
+pub(super) fn apply_dense(
+    plan: Arc<dyn ExecutionPlan>,
+    scans: FindScan,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    apply_form(plan, Form::Dense, scans)
+}
+
+fn apply_form(
+    plan: Arc<dyn ExecutionPlan>,
+    form: Form,
+    scans: FindScan,
+) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|plan| {
-        Ok(match replaced(&plan, scans)? {
+        Ok(match replaced(&plan, form, scans)? {
             Some(direct) => Transformed::yes(direct),
             None => Transformed::no(plan),
         })
@@ -59,12 +83,19 @@ pub(super) fn apply(
 
 fn replaced(
     plan: &Arc<dyn ExecutionPlan>,
+    form: Form,
     scans: FindScan,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(aggregate) = plan.downcast_ref::<AggregateExec>() else { return Ok(None) };
     match aggregate.mode() {
-        AggregateMode::Partial => direct(aggregate, scans),
-        AggregateMode::Single => in_two_phases(aggregate, scans),
+        AggregateMode::Partial => {
+            Ok(direct(aggregate, form, scans)?.map(|direct| Arc::new(direct) as _))
+        }
+        AggregateMode::Single => in_one_phase(aggregate, form, scans),
+        // Of one execution partition there is nothing to split.
+        AggregateMode::SinglePartitioned if has_one_partition(aggregate.input()) => {
+            in_one_phase(aggregate, form, scans)
+        }
         AggregateMode::SinglePartitioned
         | AggregateMode::Final
         | AggregateMode::FinalPartitioned
@@ -72,9 +103,15 @@ fn replaced(
     }
 }
 
-/// The direct aggregate gives states, and one group several times: they are merged.
-fn in_two_phases(
+fn has_one_partition(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.properties().output_partitioning().partition_count() == 1
+}
+
+/// The direct aggregate of few groups gives states, and one group several times: they are merged. The
+/// dense one has each group once, and finishes them itself.
+fn in_one_phase(
     aggregate: &AggregateExec,
+    form: Form,
     scans: FindScan,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let phase = |mode, groups: PhysicalGroupBy, input| {
@@ -90,27 +127,36 @@ fn in_two_phases(
     let groups = aggregate.group_expr();
     let input = Arc::clone(aggregate.input());
     let partial = phase(AggregateMode::Partial, groups.clone(), input)?;
-    let Some(direct) = direct(&partial, scans)? else { return Ok(None) };
-    let merged = phase(AggregateMode::Final, groups.as_final(), direct)?;
+    let Some(direct) = direct(&partial, form, scans)? else { return Ok(None) };
+    if direct.is_dense()
+        && has_one_partition(aggregate.input())
+        && let Some(finish) = Finish::of(&partial, aggregate)
+    {
+        return Ok(Some(Arc::new(direct.finishing(aggregate, finish))));
+    }
+    let merged = phase(AggregateMode::Final, groups.as_final(), Arc::new(direct))?;
     let is_same = merged.schema() == aggregate.schema();
     Ok(is_same.then(|| Arc::new(merged) as _))
 }
 
-fn direct(aggregate: &AggregateExec, scans: FindScan) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+fn direct(
+    aggregate: &AggregateExec,
+    form: Form,
+    scans: FindScan,
+) -> Result<Option<DirectAggregateExec>> {
     if *aggregate.input_order_mode() != InputOrderMode::Linear {
         return Ok(None);
     }
     let Some(below) = below(aggregate.input(), scans) else { return Ok(None) };
     let Below { projections, leaf, scan, is_cooperative } = below;
-    let shape = Shape { aggregate, projections, scan, ranges: ranges(leaf, &[], scans) };
+    let shape = Shape { aggregate, projections, scan, ranges: ranges(leaf, &[], scans), form };
     let Some(spec) = shape.spec()? else { return Ok(None) };
     let (mut raw, codebooks) = scan.with_raw(&spec.raw)?;
     if is_cooperative {
         raw = Arc::new(CooperativeExec::new(raw));
     }
     let ordinary = Arc::new(aggregate.clone());
-    let direct = DirectAggregateExec::new(Arc::new(spec), raw, codebooks.into(), ordinary);
-    Ok(Some(Arc::new(direct)))
+    Ok(Some(DirectAggregateExec::new(Arc::new(spec), raw, codebooks.into(), ordinary)))
 }
 
 /// What is below an aggregate.

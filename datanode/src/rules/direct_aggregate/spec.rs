@@ -18,7 +18,10 @@ use datafusion::{
 };
 use kestrel_planner::functions::PlainAggregate;
 
-use super::groups::{MAX_GROUPS, MAX_KEYS};
+use super::{
+    dense::Dense,
+    groups::{MAX_GROUPS, MAX_KEYS},
+};
 use crate::rules::{
     narrow::{Columns, Operand, Program, Range, compile},
     ranges::{NARROW_PRECISION, Ranges},
@@ -29,6 +32,8 @@ use crate::rules::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Spec {
     pub(super) keys: Vec<Key>,
+    /// The only key has a place for each of its values; `None`: groups get places when they come.
+    pub(super) dense: Option<Dense>,
     /// All arithmetic, each step once.
     pub(super) program: Program,
     /// Each thing that is kept of a group, once.
@@ -87,6 +92,15 @@ pub(super) enum State {
     Count(usize),
 }
 
+/// How groups are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// By the codes of some keys: there are few groups.
+    Few,
+    /// By one integer whose values lie close together.
+    Dense,
+}
+
 /// An aggregate over projections over a scan.
 pub(super) struct Shape<'a> {
     pub(super) aggregate: &'a AggregateExec,
@@ -94,6 +108,7 @@ pub(super) struct Shape<'a> {
     pub(super) projections: Vec<&'a [ProjectionExpr]>,
     pub(super) scan: &'a dyn RawScan,
     pub(super) ranges: Ranges,
+    pub(super) form: Form,
 }
 
 impl Shape<'_> {
@@ -101,7 +116,10 @@ impl Shape<'_> {
     pub(super) fn spec(&self) -> Result<Option<Spec>> {
         let groups = self.aggregate.group_expr();
         let is_plain = groups.is_single()
-            && groups.expr().len() <= MAX_KEYS
+            && match self.form {
+                Form::Few => groups.expr().len() <= MAX_KEYS,
+                Form::Dense => groups.expr().len() == 1,
+            }
             && self.aggregate.limit_options().is_none()
             && self.aggregate.filter_expr().iter().all(Option::is_none);
         if !is_plain {
@@ -112,6 +130,7 @@ impl Shape<'_> {
             shape: self,
             spec: Spec {
                 keys: Vec::new(),
+                dense: None,
                 program: Program::default(),
                 tables: Vec::new(),
                 nulls: vec![Vec::new()],
@@ -164,6 +183,9 @@ impl Builder<'_> {
     fn key(&mut self, key: &Arc<dyn PhysicalExpr>) -> Option<Key> {
         let column = key.downcast_ref::<Column>()?.index();
         let data_type = self.data_type(column)?.clone();
+        if self.shape.form == Form::Dense && !is_integer(&data_type) {
+            return None;
+        }
         let form = match data_type {
             DataType::Utf8View if self.shape.scan.has_few_strings(column) => {
                 self.ask(column, Raw::Codes)?;
@@ -172,9 +194,10 @@ impl Builder<'_> {
             DataType::Boolean => KeyForm::Booleans,
             data_type if is_integer(&data_type) => {
                 let range = (*self.shape.ranges.get(column)?)?;
-                let values = i128::from(range.greatest) - i128::from(range.least) + 1;
-                if values > MAX_GROUPS as i128 {
-                    return None;
+                match self.shape.form {
+                    Form::Few if range.values() > MAX_GROUPS as u128 => return None,
+                    Form::Few => {}
+                    Form::Dense => self.spec.dense = Some(self.dense(range)?),
                 }
                 self.ask(column, Raw::Integers)?;
                 KeyForm::Integers { least: range.least }
@@ -182,6 +205,12 @@ impl Builder<'_> {
             _ => return None,
         };
         Some(Key { column, form })
+    }
+
+    fn dense(&self, range: Range) -> Option<Dense> {
+        let scan = self.shape.scan;
+        let partitions = scan.properties().output_partitioning().partition_count();
+        Dense::of(range, scan.row_count(), partitions)
     }
 
     /// Adds the states of an aggregate function.

@@ -39,6 +39,25 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// The ordinary aggregate over this batch and those that follow it.
+    pub(super) fn ordinary_over(
+        &mut self,
+        batch: RecordBatch,
+    ) -> Result<SendableRecordBatchStream> {
+        self.memory.free();
+        let schema = self.input.schema();
+        let input = std::mem::replace(&mut self.input, nothing(&schema));
+        let rows = stream::iter([Ok(batch)]).chain(input);
+        let rows = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
+        let forms = (self.spec.raw.clone(), Arc::clone(&self.codebooks));
+        rest::run(&self.ordinary, rows, forms, Arc::clone(&self.context))
+    }
+
+    /// All rows have been read: what reads them goes.
+    pub(super) fn let_input_go(&mut self) {
+        self.input = nothing(&self.input.schema());
+    }
+
     /// The states of all groups; one group may come several times.
     pub(super) fn into_states(self, schema: SchemaRef) -> SendableRecordBatchStream {
         let accumulation = Accumulation::new(&self.spec);
@@ -89,7 +108,7 @@ impl Run {
                 Some((batch, from)) => self.add(batch, from)?,
                 None => {
                     self.ended = true;
-                    self.work.input = nothing(&self.work.input.schema());
+                    self.work.let_input_go();
                     self.states()?
                 }
             };
@@ -112,7 +131,8 @@ impl Run {
             self.clearings += 1;
             self.unread = Some((batch, row));
         } else {
-            self.hand_over(batch.slice(row, batch.num_rows() - row))?;
+            let rest = batch.slice(row, batch.num_rows() - row);
+            self.rest = Some(self.work.ordinary_over(rest)?);
         }
         Ok(states)
     }
@@ -125,19 +145,6 @@ impl Run {
             .transpose();
         timer.done();
         states
-    }
-
-    /// Lets the ordinary aggregate go on with this batch.
-    fn hand_over(&mut self, batch: RecordBatch) -> Result<()> {
-        self.work.memory.free();
-        let schema = self.work.input.schema();
-        let input = std::mem::replace(&mut self.work.input, nothing(&schema));
-        let rows = stream::iter([Ok(batch)]).chain(input);
-        let rows = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
-        let forms = (self.work.spec.raw.clone(), Arc::clone(&self.work.codebooks));
-        let context = Arc::clone(&self.work.context);
-        self.rest = Some(rest::run(&self.work.ordinary, rows, forms, context)?);
-        Ok(())
     }
 
     fn given(&self, states: RecordBatch) -> RecordBatch {

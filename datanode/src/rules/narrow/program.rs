@@ -31,6 +31,11 @@ impl Range {
         if least <= greatest { Self { least, greatest } } else { self }
     }
 
+    /// How many values there are.
+    pub(crate) fn values(self) -> u128 {
+        u128::from(self.greatest.abs_diff(self.least)) + 1
+    }
+
     /// The largest distance from 0.
     pub(crate) fn magnitude(self) -> u64 {
         self.least.unsigned_abs().max(self.greatest.unsigned_abs())

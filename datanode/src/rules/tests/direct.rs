@@ -27,7 +27,7 @@ fn one() -> super::Expr {
 }
 
 /// Every function over every kind of argument.
-fn all_functions(schema: &Schema) -> Vec<AggregateExprBuilder> {
+pub(super) fn all_functions(schema: &Schema) -> Vec<AggregateExprBuilder> {
     let column = |name: &str| col(name, schema).unwrap();
     let mut functions = vec![function("count", one(), schema)];
     for name in ["flag", "done", "price", "n"] {

@@ -1,5 +1,6 @@
 //! Every rule against the plan that it was given: the rows must be the same.
 
+mod dense;
 mod direct;
 mod narrow;
 mod plans;

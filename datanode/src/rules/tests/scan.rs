@@ -27,7 +27,7 @@ use futures::stream;
 use parking_lot::Mutex;
 
 use super::Random;
-use crate::rules::raw_scan::{Codebook, Raw, RawOutput, RawScan};
+use crate::rules::raw_scan::{Codebook, Raw, RawOutput, RawScan, RowCount};
 
 #[derive(Debug)]
 pub(super) struct TestScan {
@@ -178,6 +178,11 @@ impl RawScan for TestScan {
 
     fn has_few_strings(&self, _: usize) -> bool {
         true
+    }
+
+    fn row_count(&self) -> RowCount {
+        let rows = self.partitions.iter().flatten().map(|batch| batch.num_rows() as u64).sum();
+        RowCount { most: rows, expected: rows }
     }
 
     fn with_raw(&self, raw: &[Option<Raw>]) -> Result<RawOutput> {

@@ -28,6 +28,7 @@ mod layout;
 mod load;
 mod missing;
 mod new_file;
+mod read_file;
 mod remove;
 mod scan;
 mod segment_file;

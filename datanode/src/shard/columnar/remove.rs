@@ -62,9 +62,17 @@ fn written_by(state: &StoreState, transaction: TransactionId) -> Result<Vec<Stri
 }
 
 fn all_but(state: &StoreState, keep: &[String]) -> Result<Vec<String>> {
-    let keep: HashSet<_> = keep.iter().map(String::as_str).collect();
+    let mut keep: HashSet<_> = keep.iter().map(String::as_str).collect();
+    let known = keep.len();
     let mut files = all_files(state)?;
-    files.retain(|file| !keep.contains(file.as_str()));
+    files.retain(|file| !keep.remove(file.as_str()));
+    if let Some(first) = keep.iter().min() {
+        let (datanode, missing) = (state.datanode, keep.len());
+        tracing::error!(
+            %datanode, missing, known, first,
+            "files of segments are missing: queries that need them fail until they are restored"
+        );
+    }
     Ok(files)
 }
 

@@ -15,14 +15,14 @@ use kestrel_planner::{
     operators::{SegmentTarget, ShardScan, ShardStore},
 };
 use kestrel_proto::{
-    DatanodeId, DropSegments, ErrorReport, Result, SqlState,
+    ByteStream, DatanodeId, DropSegments, ErrorReport, Result, SqlState,
     message::{DeleteRowsRequest, DeleteVector, SegmentRef},
 };
 
 use super::{
     ColumnarSettings,
     cache::{ChunkCache, FooterCache},
-    deletes, remove, scan, write,
+    deletes, read_file, remove, scan, write,
 };
 
 /// Segments as Parquet files under one data directory.
@@ -110,6 +110,16 @@ impl ColumnarStore {
         let state = Arc::clone(&self.state);
         let removed = tokio::task::spawn_blocking(move || remove::remove(&state, &order)).await;
         self.named(removed.unwrap_or_else(|e| Err(died(&e))))
+    }
+
+    /// The bytes of a file that the catalog names.
+    ///
+    /// # Errors
+    /// XX001 when it is not there; 58030.
+    pub async fn read_file(&self, file: String) -> Result<ByteStream> {
+        let state = Arc::clone(&self.state);
+        let opened = tokio::task::spawn_blocking(move || read_file::open(&state, &file)).await;
+        self.named(opened.unwrap_or_else(|e| Err(died(&e))))
     }
 
     /// What it has done.

@@ -2,7 +2,8 @@
 //! which holds the shard.
 //!
 //! ```text
-//!   scans   without own writes    snapshots: a holder exports, workers COPY pieces of the table
+//!   scans   without own writes    snapshots: a holder exports, workers COPY pieces of the table;
+//!                                 one message, for a query that reads few rows with one scan
 //!           with own writes       a cursor in the shard transaction
 //!   writes                        COPY, or statements, in the shard transaction
 //!   ends                          COMMIT; or PREPARE TRANSACTION, later COMMIT PREPARED by name

@@ -9,7 +9,10 @@
 //! A query whose first scan is small, and whose snapshot nobody has asked for before, may need no other
 //! session: its holder begins with its first read, and exports only when a larger scan comes.
 //!
-//! Small scans read in the holder itself, and all do when there are no sessions left for workers, or
+//! A small scan that reads all that its query reads needs neither: it is one message, with BEGIN, the
+//! rows of a cursor, and COMMIT.
+//!
+//! Other small scans read in the holder itself, and all do when there are no sessions left for workers, or
 //! the database exports none: so a query that has its holder never waits for another session. Half of
 //! the sessions can be holders, so that who has one finds another to write in.
 
@@ -75,6 +78,11 @@ impl Snapshot {
     }
 }
 
+/// 57014
+fn has_ended() -> ErrorReport {
+    ErrorReport::new(SqlState::QUERY_CANCELED, "the query has ended")
+}
+
 fn exported_nothing() -> ErrorReport {
     ErrorReport::internal("a shard's database has exported no snapshot")
 }
@@ -114,8 +122,7 @@ impl Snapshots {
         let place = {
             let mut open = self.open.lock();
             if matches!(scope, SnapshotScope::Query(query) if open.ended.contains(&query)) {
-                let message = "the query has ended";
-                return Err(ErrorReport::new(SqlState::QUERY_CANCELED, message));
+                return Err(has_ended());
             }
             let snapshot = Arc::clone(open.by_scope.entry(scope).or_default());
             Place { of: self, scope, snapshot }
@@ -179,6 +186,21 @@ impl Snapshots {
         Ok(Arc::new(Snapshot { holder, exported, export, _permit: permit }))
     }
 
+    /// For a query that reads once and holds no snapshot: the right to a session that a holder has.
+    ///
+    /// # Errors
+    /// 57014: it has ended. 53300: all have others.
+    pub(super) async fn permit_without(
+        &self,
+        query: QueryId,
+        pool: &Pool,
+    ) -> Result<OwnedSemaphorePermit> {
+        if self.open.lock().ended.contains(&query) {
+            return Err(has_ended());
+        }
+        self.permit(pool).await
+    }
+
     async fn permit(&self, pool: &Pool) -> Result<OwnedSemaphorePermit> {
         let (datanode, settings) = (pool.connector().datanode(), pool.connector().settings());
         let acquired = Arc::clone(&self.permits).acquire_owned();
@@ -239,6 +261,15 @@ pub(super) fn of_import(datanode: DatanodeId, report: ErrorReport) -> ErrorRepor
         }
         _ => report,
     }
+}
+
+/// All rows of a query, in one message: a transaction that begins and ends with them. A cursor, other
+/// than COPY, tells the rows' types, which may have changed since another statement has told them.
+pub(super) fn read_at_once(select: &str) -> String {
+    format!(
+        "{BEGIN_READ_ONLY}; {ALL_ROWS}; DECLARE \"kst_c\" BINARY NO SCROLL CURSOR FOR {select}; \
+         FETCH FORWARD ALL FROM \"kst_c\"; COMMIT"
+    )
 }
 
 /// How a session begins that reads from an exported snapshot.

@@ -3,7 +3,7 @@
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::interval_input;
+use super::{interval_input, iso_datetime};
 use crate::functions::{
     civil::{self, Civil, DAY, SECOND, days_from_civil, month_length},
     formats::DateOrder,
@@ -104,6 +104,9 @@ fn out_of_range(type_name: &str, text: &str) -> ErrorReport {
 }
 
 fn parse(text: &str, order: DateOrder) -> Parsed<Parts<'_>> {
+    if let Some((date, time)) = iso_datetime::date_and_time(text) {
+        return Ok(Parts { date: Some(date), time, ..Parts::default() });
+    }
     let mut parts = Parts::default();
     let words = text.split_ascii_whitespace().flat_map(split_at_t);
     let mut calendar = Calendar::default();

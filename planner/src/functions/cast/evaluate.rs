@@ -155,8 +155,9 @@ fn parse<T: ArrowPrimitiveType>(
     text: &StringViewArray,
     f: impl Fn(&str) -> Made<T::Native>,
 ) -> Result<ArrayRef> {
-    let values: Made<PrimitiveArray<T>> = text.iter().map(|t| t.map(&f).transpose()).collect();
-    Ok(Arc::new(values.map_err(to_datafusion)?))
+    let values = text.iter().map(|t| t.map_or_else(|| Ok(T::Native::default()), &f));
+    let values = values.collect::<Made<Vec<T::Native>>>().map_err(to_datafusion)?;
+    Ok(Arc::new(PrimitiveArray::<T>::try_new(values.into(), text.nulls().cloned())?))
 }
 
 fn integers<T>(
@@ -344,6 +345,10 @@ fn print<T: ArrowPrimitiveType>(
 /// Texts in at most `n` characters; `char(n)` is held without its trailing blanks.
 fn cut(texts: &StringViewArray, n: u32, to: SqlType, kind: CastKind) -> Result<ArrayRef> {
     let blank_padded = matches!(to, SqlType::Char(_));
+    let fits = |text: &str| text.len() <= n as usize && !(blank_padded && text.ends_with(' '));
+    if texts.iter().flatten().all(fits) {
+        return Ok(Arc::new(texts.clone()));
+    }
     let mut result = StringViewBuilder::with_capacity(texts.len());
     for text in texts {
         let Some(text) = text else {

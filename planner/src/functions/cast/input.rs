@@ -21,16 +21,16 @@ fn out_of_range(type_name: &str, text: &str) -> ErrorReport {
 
 /// An integer between `min` and `max` (`pg_strtoint32`).
 pub(crate) fn integer(text: &str, type_name: &str, min: i64, max: i64) -> Result<i64> {
+    let in_range = |value: &i64| (min..=max).contains(value);
+    if let Some(value) = decimal::short_integer(text) {
+        return Some(value).filter(in_range).ok_or_else(|| out_of_range(type_name, text));
+    }
     let trimmed = text.trim_ascii();
     let digits = trimmed.strip_prefix(['+', '-']).unwrap_or(trimmed);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(invalid(type_name, text));
     }
-    trimmed
-        .parse::<i64>()
-        .ok()
-        .filter(|v| (min..=max).contains(v))
-        .ok_or_else(|| out_of_range(type_name, text))
+    trimmed.parse::<i64>().ok().filter(in_range).ok_or_else(|| out_of_range(type_name, text))
 }
 
 /// A double (`float8in_internal`): decimal notation, `NaN`, `Infinity`.

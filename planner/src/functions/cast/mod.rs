@@ -11,6 +11,7 @@ mod evaluate;
 mod input;
 mod interval_input;
 mod interval_output;
+mod iso_datetime;
 mod number;
 mod numeric;
 pub mod output;

@@ -84,6 +84,16 @@ impl ColumnarScanExec {
         distinct.is_some_and(|distinct| distinct <= usize::from(u16::MAX))
     }
 
+    /// Rows of the segments: never more come out.
+    pub(crate) fn most_rows(&self) -> u64 {
+        self.spec.segments.iter().fold(0, |rows, segment| rows.saturating_add(segment.rows))
+    }
+
+    /// Rows that come out, as the planner thinks.
+    pub(crate) fn estimated_rows(&self) -> u64 {
+        self.spec.estimated_rows
+    }
+
     /// A copy whose output has, in the place of these columns, what they are in memory, and of each
     /// column its codebook.
     ///

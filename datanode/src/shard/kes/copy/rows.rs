@@ -10,7 +10,8 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 /// A row is not longer than this (PostgreSQL's MaxAllocSize).
 const ROW_BYTES_MAX: usize = 0x3fff_ffff;
-/// So many bytes at most are taken at a time: they are read again soon, from the processor's cache.
+/// Of data after a row that was cut so many bytes at most are taken at a time: they are read again soon,
+/// from the processor's cache.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// How much a chunk has: the first limit ends it.
@@ -72,9 +73,7 @@ pub struct RowFinder {
     limits: ChunkLimits,
     state: State,
     /// What has come and is not in a column.
-    data: Vec<u8>,
-    /// What stands before it in `data` has been looked at.
-    at: usize,
+    kept: Vec<u8>,
     columns: Vec<Fields>,
     /// So many rows are whole.
     rows: usize,
@@ -102,8 +101,7 @@ impl RowFinder {
         Self {
             limits,
             state: State::Header,
-            data: Vec::new(),
-            at: 0,
+            kept: Vec::new(),
             columns: (0..columns).map(|_| Fields::default()).collect(),
             rows: 0,
             bytes: 0,
@@ -117,14 +115,31 @@ impl RowFinder {
     /// # Errors
     /// 08P01: it is not of the format, or a row has not as many fields as there are columns. 54000:
     /// a row is too long.
-    pub fn push(&mut self, mut bytes: &[u8], chunks: &mut Vec<RowChunk>) -> Result<()> {
+    pub fn push(&mut self, bytes: &[u8], chunks: &mut Vec<RowChunk>) -> Result<()> {
+        let mut kept = std::mem::take(&mut self.kept);
+        let pushed = self.push_after(&mut kept, bytes, chunks);
+        self.kept = kept;
+        pushed
+    }
+
+    fn push_after(
+        &mut self,
+        kept: &mut Vec<u8>,
+        mut bytes: &[u8],
+        chunks: &mut Vec<RowChunk>,
+    ) -> Result<()> {
+        // Rows that come whole, as a server sends them, are taken from where they are.
+        if kept.is_empty() {
+            let looked_at = self.look(bytes, chunks)?;
+            kept.extend_from_slice(bytes.get(looked_at..).unwrap_or_default());
+            return Ok(());
+        }
         while !bytes.is_empty() {
             let (piece, rest) = bytes.split_at(bytes.len().min(PIECE_BYTES));
-            self.data.extend_from_slice(piece);
+            kept.extend_from_slice(piece);
             bytes = rest;
-            self.look(chunks)?;
-            self.data.drain(..self.at);
-            self.at = 0;
+            let looked_at = self.look(kept, chunks)?;
+            kept.drain(..looked_at);
         }
         Ok(())
     }
@@ -142,56 +157,60 @@ impl RowFinder {
         }
     }
 
-    fn look(&mut self, chunks: &mut Vec<RowChunk>) -> Result<()> {
+    /// Takes what it can from the beginning of `data`: so many bytes.
+    fn look(&mut self, data: &[u8], chunks: &mut Vec<RowChunk>) -> Result<usize> {
+        let mut at = 0;
         loop {
+            let rest = data.get(at..).unwrap_or_default();
             match self.state {
-                State::Header => match read_copy_header(&self.data).map_err(malformed)? {
+                State::Header => match read_copy_header(rest).map_err(malformed)? {
                     CopyHeader::Whole { bytes, extension_bytes } => {
-                        self.data.drain(..bytes);
+                        at += bytes;
                         self.state = State::Extension(extension_bytes);
                     }
-                    CopyHeader::Part(_) => return Ok(()),
+                    CopyHeader::Part(_) => return Ok(at),
                 },
                 State::Extension(left) => {
-                    let skipped = left.min(self.data.len());
-                    self.data.drain(..skipped);
+                    let skipped = left.min(rest.len());
+                    at += skipped;
                     if skipped < left {
                         self.state = State::Extension(left - skipped);
-                        return Ok(());
+                        return Ok(at);
                     }
                     self.state = State::Rows;
                 }
-                State::Rows => match self.find_row()? {
-                    Found::Row => {
-                        if self.rows >= self.limits.rows || self.bytes >= self.limits.bytes {
-                            chunks.push(self.cut());
+                State::Rows => {
+                    let (found, bytes) = self.find_row(rest)?;
+                    at += bytes;
+                    match found {
+                        Found::Row => {
+                            if self.rows >= self.limits.rows || self.bytes >= self.limits.bytes {
+                                chunks.push(self.cut());
+                            }
                         }
+                        Found::Part => return Ok(at),
+                        Found::EndMark => self.state = State::Ended,
                     }
-                    Found::Part => return Ok(()),
-                    Found::EndMark => self.state = State::Ended,
-                },
-                State::Ended if self.at == self.data.len() => return Ok(()),
+                }
+                State::Ended if rest.is_empty() => return Ok(at),
                 State::Ended => return Err(malformed("received COPY data after the end mark")),
             }
         }
     }
 
-    /// Goes on with a row until its end, or the end of the data.
-    fn find_row(&mut self) -> Result<Found> {
-        let data = self.data.as_slice();
-        let mut at = self.at;
+    /// Goes on with a row until its end, or the end of the data; how many bytes of it are taken.
+    fn find_row(&mut self, data: &[u8]) -> Result<(Found, usize)> {
+        let mut at = 0;
         let found = match self.found {
             Some(found) => found,
             None => {
-                let Some((count, _)) = data.get(at..).and_then(|rest| rest.split_first_chunk())
-                else {
-                    return Ok(Found::Part);
+                let Some((count, _)) = data.split_first_chunk() else {
+                    return Ok((Found::Part, at));
                 };
                 let count = i16::from_be_bytes(*count);
                 at += 2;
                 if count == -1 {
-                    self.at = at;
-                    return Ok(Found::EndMark);
+                    return Ok((Found::EndMark, at));
                 }
                 if usize::try_from(count) != Ok(self.columns.len()) {
                     let columns = self.columns.len();
@@ -205,8 +224,8 @@ impl RowFinder {
         for (number, column) in self.columns.iter_mut().enumerate().skip(found) {
             let rest = data.get(at..).unwrap_or_default();
             let Some((len, rest)) = rest.split_first_chunk() else {
-                (self.at, self.found) = (at, Some(number));
-                return Ok(Found::Part);
+                self.found = Some(number);
+                return Ok((Found::Part, at));
             };
             let len = i32::from_be_bytes(*len);
             let bytes = match usize::try_from(len) {
@@ -215,18 +234,19 @@ impl RowFinder {
                 Err(_) => return Err(malformed(format!("invalid field size {len}"))),
             };
             let Some(bytes) = rest.get(..bytes) else {
-                (self.at, self.found) = (at, Some(number));
-                return check_length(self.row_bytes + bytes);
+                self.found = Some(number);
+                check_length(self.row_bytes + bytes)?;
+                return Ok((Found::Part, at));
             };
             column.fields.push(Field { start: column.data.len() as u32, len });
             column.data.extend_from_slice(bytes);
             self.row_bytes += bytes.len();
             at += 4 + bytes.len();
         }
-        (self.at, self.found) = (at, None);
+        self.found = None;
         self.rows += 1;
         self.bytes += std::mem::take(&mut self.row_bytes);
-        Ok(Found::Row)
+        Ok((Found::Row, at))
     }
 
     /// Makes a chunk of the whole rows. No row must have begun.
@@ -255,9 +275,9 @@ enum Found {
 }
 
 /// A row may be so long, and the rest of it has yet to come.
-fn check_length(bytes: usize) -> Result<Found> {
+fn check_length(bytes: usize) -> Result<()> {
     match bytes <= ROW_BYTES_MAX {
-        true => Ok(Found::Part),
+        true => Ok(()),
         false => Err(ErrorReport::new(
             SqlState::PROGRAM_LIMIT_EXCEEDED,
             format!("a row of {bytes} bytes is too long"),

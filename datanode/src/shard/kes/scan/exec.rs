@@ -27,7 +27,8 @@ use crate::{error::to_datafusion, shard::kes::sql::Piece};
 
 /// Batches of a partition in memory at a time: one that is read, two that are decoded.
 const BATCHES_HELD: u64 = 3;
-/// What a partition may hold without asking for memory.
+/// What a partition may hold without asking for memory; besides, what the thread of a long COPY has read
+/// ahead, 2 MB at most.
 const HELD_BYTES_MIN: u64 = 1 << 20;
 
 /// Reads a table of the database, each partition a piece of it.

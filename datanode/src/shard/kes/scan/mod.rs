@@ -30,8 +30,9 @@ use crate::{error::report, shard::filtered::filtered};
 
 /// Fewer rows than this are not worth a session of their own, nor a piece.
 const PIECE_ROWS_MIN: u64 = 50_000;
-/// So many rows, as the planner thinks, are read in the session that holds the snapshot: one round
-/// trip instead of three, which begins the transaction, too, if the query has no snapshot yet.
+/// So many rows, as the planner thinks, are read in the session that holds the snapshot, or in one that
+/// needs none: one round trip instead of three, which begins the transaction, too, if the query has no
+/// snapshot yet.
 const SMALL_ROWS_MAX: u64 = 1_000;
 
 /// A table's scan: what its partitions share.

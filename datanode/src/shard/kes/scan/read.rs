@@ -3,6 +3,7 @@
 //! | | |
 //! |---|---|
 //! | the transaction has written here | a cursor in the shard transaction, one partition |
+//! | few rows are expected, and nobody else reads what they are read from | one message, a transaction of its own |
 //! | few rows are expected, no session is free for it, or no snapshot can be exported | a cursor in the session that holds the snapshot |
 //! | else | COPY in a session of its own, with the snapshot; each partition a piece of the table |
 
@@ -14,16 +15,16 @@ use arrow::{
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use kestrel_planner::{catalog::SqlType, operators::Hands};
-use kestrel_proto::{ErrorReport, Result, ShardIsolation, SnapshotScope, SqlState};
+use kestrel_proto::{ErrorReport, QueryId, Result, ShardIsolation, SnapshotScope, SqlState};
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 
 use super::{KesScan, cursor};
 use crate::shard::kes::{
     copy::{ChunkLimits, CopyLayout, decode_stream},
-    session::{Column, CopyOut, PooledSession},
+    session::{BinaryRows, Column, CopyOut, PooledSession},
     shared_session::SharedSession,
-    snapshots::{Opener, Snapshot, begin_worker, of_import},
+    snapshots::{Opener, Snapshot, begin_worker, of_import, read_at_once},
     sql::{Piece, string},
 };
 
@@ -75,7 +76,14 @@ pub(super) async fn read(
         pieces.note(partition, &Piece::WHOLE);
         return Ok(cursor::rows(scan, session, Piece::WHOLE, cursor::AtEnd::Close));
     }
-    let scope = hands.snapshot.unwrap_or(SnapshotScope::Query(hands.query));
+    let scope = match hands.snapshot {
+        Some(scope) => scope,
+        None if scan.is_small && scan.partitions == 1 => {
+            pieces.note(partition, &Piece::WHOLE);
+            return at_once(scan, hands.query).await;
+        }
+        None => SnapshotScope::Query(hands.query),
+    };
     let opener = if scan.is_small { Opener::SmallScan } else { Opener::Anybody };
     let snapshot = scan.store.snapshot_to_read(scope, opener).await?;
     let piece = match (scan.partitions, partition) {
@@ -112,6 +120,20 @@ pub(super) async fn read(
         }
         Err(error) => Err(error),
     }
+}
+
+/// One message, in a session that goes to its pool when the stream is dropped; before the end, its
+/// statement is cancelled first.
+async fn at_once(scan: Arc<KesScan>, query: QueryId) -> Result<Rows> {
+    let store = Arc::clone(&scan.store);
+    let permit = store.snapshots.permit_without(query, &store.pool).await?;
+    let session = store.pool.get().await?.rolling_back();
+    let rows = BinaryRows::start(session, &read_at_once(&scan.sql.select(&Piece::WHOLE))).await?;
+    let layout = scan.layout(rows.columns())?;
+    let batches = decode_stream(rows, layout, scan.chunk_limits(), store.decode.clone());
+    Ok(scan.put_out(batches.inspect(move |_| {
+        let _ = &permit;
+    })))
 }
 
 fn in_holder(scan: Arc<KesScan>, snapshot: &Snapshot, piece: Piece, scope: SnapshotScope) -> Rows {

@@ -17,9 +17,9 @@ use postgres_protocol::{
 
 use super::{
     connector::{Connector, Opened},
+    frames::Incoming,
     report::{self, Lost},
     settings::{Password, SslMode, name},
-    wire::Incoming,
 };
 
 /// Answers the server until it is content.

@@ -16,7 +16,7 @@ use super::{
     report,
     settings::{Address, KesSettings, name},
     tls,
-    wire::{Transport, Wire},
+    wire::{Connection, Wire},
 };
 
 /// Knows where a shard's database is and how to get there.
@@ -57,21 +57,21 @@ impl Connector {
     pub(super) async fn open(&self) -> Result<Opened> {
         let address = &self.settings.address;
         let failed = |error: io::Error| self.unreachable(&error);
-        let (transport, is_private): (Box<dyn Transport>, bool) = match address {
+        let (connection, is_private) = match address {
             Address::Unix(directory, port) => {
                 let path = directory.join(format!(".s.PGSQL.{port}"));
-                (Box::new(UnixStream::connect(path).await.map_err(failed)?), true)
+                (Connection::Unix(UnixStream::connect(path).await.map_err(failed)?), true)
             }
             Address::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(failed)?;
                 self.keep_alive(&stream).map_err(failed)?;
                 match &self.tls {
-                    None => (Box::new(stream), false),
+                    None => (Connection::Tcp(stream), false),
                     Some(tls) => (self.encrypt(stream, host, tls).await?, true),
                 }
             }
         };
-        let wire = Wire::new(transport, self.settings.message_bytes_max);
+        let wire = Wire::new(connection, self.settings.message_bytes_max);
         Ok(Opened { wire, is_private })
     }
 
@@ -100,7 +100,7 @@ impl Connector {
         mut stream: TcpStream,
         host: &str,
         tls: &TlsConnector,
-    ) -> Result<Box<dyn Transport>> {
+    ) -> Result<Connection> {
         let failed = |error: io::Error| self.unreachable(&error);
         let mut request = BytesMut::new();
         frontend::ssl_request(&mut request);
@@ -127,7 +127,7 @@ impl Connector {
             }
             _ => self.unreachable(&error),
         })?;
-        Ok(Box::new(stream))
+        Ok(Connection::Other(Box::new(stream)))
     }
 
     fn unreachable(&self, error: &io::Error) -> ErrorReport {

@@ -15,11 +15,14 @@ use super::{
     session::{Answer, Session},
 };
 
+/// A COPY that has sent so much is long: a thread of its own pays.
+const LONG_BYTES: usize = 256 << 10;
+
 /// The payload of a COPY: pieces of one or more whole `CopyData` messages, which are whole rows from
 /// PostgreSQL's `COPY` (the binary header and trailer are in messages of their own or with a row).
-/// The bytes are where they were received.
 ///
-/// Nothing is read unless it is polled: a slow reader holds up the server. The stream ends after
+/// A slow reader holds up the server: nothing is read unless it is polled, but for a few reads ahead of
+/// a thread that takes over in a long COPY. The stream ends after
 /// `ReadyForQuery`; what fails in the middle is its last item. Dropping it early leaves the session
 /// busy, see [`Session::settle`].
 ///
@@ -29,6 +32,8 @@ pub struct CopyOut<S> {
     tag: Option<String>,
     failed: Option<ErrorReport>,
     is_done: bool,
+    /// Of the payload so far; `None`: a thread reads the rest.
+    bytes: Option<usize>,
 }
 
 impl Session {
@@ -48,7 +53,7 @@ impl<S: DerefMut<Target = Session> + Unpin> CopyOut<S> {
     /// The server's; 0A000 when the statement is no such COPY.
     pub async fn start(mut session: S, sql: &str) -> Result<Self> {
         begin(&mut session, sql).await?;
-        Ok(Self { session, tag: None, failed: None, is_done: false })
+        Ok(Self { session, tag: None, failed: None, is_done: false, bytes: Some(0) })
     }
 
     /// The command tag, once the stream has ended.
@@ -70,7 +75,10 @@ impl<S: DerefMut<Target = Session> + Unpin> CopyOut<S> {
     fn take(&mut self, answer: Answer) -> Option<Option<Result<Bytes>>> {
         match answer {
             // After an error they are of no use.
-            Answer::CopyData(data) => return self.failed.is_none().then_some(Some(Ok(data))),
+            Answer::CopyData(data) => {
+                self.bytes = self.bytes.map(|bytes| bytes + data.len());
+                return self.failed.is_none().then_some(Some(Ok(data)));
+            }
             Answer::CopyDone => {}
             Answer::Complete(tag) => self.tag = Some(tag),
             Answer::Failed(report) => {
@@ -112,6 +120,13 @@ impl<S: DerefMut<Target = Session> + Unpin> Stream for CopyOut<S> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         while !self.is_done {
+            if self.bytes.is_some_and(|bytes| bytes >= LONG_BYTES) {
+                self.bytes = None;
+                if let Err(report) = self.session.gather() {
+                    self.is_done = true;
+                    return Poll::Ready(Some(Err(report)));
+                }
+            }
             let item = match ready!(self.session.poll_answer(cx)) {
                 Ok(answer) => self.take(answer),
                 Err(report) => {

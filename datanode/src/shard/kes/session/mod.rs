@@ -6,6 +6,9 @@
 //!                        query, query_raw, copy_out, copy_in, settle               unix socket)
 //! ```
 //!
+//! Of a COPY TO STDOUT that turns out to be long, a thread reads the rest (`gathering`), so that the
+//! server need not wake anybody for each 8 kB that it sends. What comes encrypted, tasks read.
+//!
 //! Only simple queries are sent: some versions of KingbaseES answer the extended protocol's `Parse`
 //! with 08P01, and the drivers that there are cannot COPY without it.
 //!
@@ -17,10 +20,13 @@
 
 mod authentication;
 mod backoff;
+mod binary_rows;
 mod cancel;
 mod connector;
 mod copy_in;
 mod copy_out;
+mod frames;
+mod gathering;
 mod notices;
 mod pool;
 mod query;
@@ -33,6 +39,7 @@ mod startup;
 mod tls;
 mod wire;
 
+pub use binary_rows::BinaryRows;
 pub use cancel::CancelToken;
 pub use connector::Connector;
 pub use copy_out::CopyOut;

@@ -19,9 +19,10 @@ use tokio::runtime::Handle;
 use super::{
     cancel::CancelToken,
     connector::Connector,
+    frames::Incoming,
     notices::Notices,
     report::{self, Lost},
-    wire::{Incoming, Wire},
+    wire::{Connection, Wire},
 };
 
 /// Parameters that a server may report; PostgreSQL reports some fifteen.
@@ -114,7 +115,7 @@ impl Session {
 
     /// Moves it elsewhere; what stays is closed.
     pub(super) fn take(&mut self) -> Self {
-        let nowhere = Wire::new(Box::new(tokio::io::empty()), 0);
+        let nowhere = Wire::new(Connection::nowhere(), 0);
         let mut closed = Self::starting(Arc::clone(&self.connector), nowhere);
         closed.phase = Phase::Closed;
         std::mem::replace(self, closed)
@@ -207,6 +208,17 @@ impl Session {
         written.map_err(|error| ErrorReport::internal(error.to_string()))?;
         self.phase = Phase::Busy { wants_copy_data: false };
         self.flush().await
+    }
+
+    /// The rest of a COPY's answers is read by a thread, if one can.
+    ///
+    /// # Errors
+    /// 58K01: the session is closed then.
+    pub(super) fn gather(&mut self) -> Result<()> {
+        self.wire.gather().map_err(|lost| {
+            self.phase = Phase::Closed;
+            self.lost(&lost)
+        })
     }
 
     /// Writes what is to be written.

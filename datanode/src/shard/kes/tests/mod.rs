@@ -1,5 +1,6 @@
 //! The store, tried on a PostgreSQL 15.
 
+mod at_once;
 mod describe;
 mod loss;
 mod probe;

@@ -49,7 +49,7 @@ const TYPES: &[(SqlType, &str, &str)] = &[
     (SqlType::Jsonb, "jsonb", "'{\"a\": 1}'"),
 ];
 
-fn compare(column: &str, at: usize, op: Operator, value: i32) -> Arc<dyn PhysicalExpr> {
+pub(super) fn compare(column: &str, at: usize, op: Operator, value: i32) -> Arc<dyn PhysicalExpr> {
     Arc::new(BinaryExpr::new(Arc::new(Column::new(column, at)), op, lit(value)))
 }
 
@@ -81,7 +81,10 @@ async fn every_type_is_read_by_copy_and_by_cursor() {
     let many = scan("types", &columns);
     let few = ShardScan { estimated_rows: 2, ..many.clone() };
     let copied = read(&store, &many, Reads::New).await.unwrap();
-    let fetched = read(&store, &few, Reads::New).await.unwrap();
+    let at_once = read(&store, &few, Reads::New).await.unwrap();
+    assert_eq!(copied, at_once);
+    let scope = SnapshotScope::Query(QueryId::random());
+    let fetched = read(&store, &few, Reads::Snapshot(scope)).await.unwrap();
     assert_eq!(copied, fetched);
     assert_eq!(copied.num_rows(), 2);
     for (column, (sql_type, ..)) in copied.columns().iter().zip(TYPES) {

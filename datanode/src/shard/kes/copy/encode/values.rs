@@ -14,7 +14,7 @@ use arrow::{
     },
 };
 use kestrel_planner::wire_binary::{
-    JSONB_VERSION, MICROS_PER_DAY, put_numeric, sent_date, sent_timestamp,
+    JSONB_VERSION, MICROS_PER_DAY, sent_date, sent_numeric, sent_timestamp,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -95,13 +95,7 @@ impl<'a> Values<'a> {
             Self::Float4(values) => put_fixed(out, values[row].to_be_bytes()),
             Self::Float8(values) => put_fixed(out, values[row].to_be_bytes()),
             Self::Numeric(values, scale) => {
-                let start = out.len();
-                put_length(out, 0)?;
-                put_numeric(out, values[row], *scale);
-                let length = (out.len() - start - 4) as u32;
-                if let Some(place) = out.get_mut(start..start + 4) {
-                    place.copy_from_slice(&length.to_be_bytes());
-                }
+                put_bytes(out, sent_numeric(values[row], *scale).as_ref())?;
             }
             Self::Boolean(values) => put_fixed(out, [u8::from(values.value(row))]),
             Self::Text(values) => put_bytes(out, values.value(row).as_bytes())?,
@@ -134,10 +128,14 @@ fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef) -> Option<&ScalarBuffer<T:
     array.as_primitive_opt::<T>().map(|array| array.values())
 }
 
+/// At most 8 bytes, and the length, appended at once.
 #[inline]
 fn put_fixed<const N: usize>(out: &mut Vec<u8>, value: [u8; N]) {
-    out.extend_from_slice(&(N as u32).to_be_bytes());
-    out.extend_from_slice(&value);
+    let mut bytes = [0; 12];
+    let (length, rest) = bytes.split_at_mut(4);
+    length.copy_from_slice(&(N as u32).to_be_bytes());
+    rest[..N].copy_from_slice(&value);
+    out.extend_from_slice(&bytes[..4 + N]);
 }
 
 #[inline]

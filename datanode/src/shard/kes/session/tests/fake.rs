@@ -12,8 +12,10 @@ use tokio::{
 
 use super::{
     super::{
-        Address, Connector, KesSettings, Password, Session, SslMode, authentication::authenticate,
-        connector::Opened, wire::Wire,
+        Address, Connector, KesSettings, Password, Session, SslMode,
+        authentication::authenticate,
+        connector::Opened,
+        wire::{Connection, Wire},
     },
     connect,
 };
@@ -131,7 +133,8 @@ fn scripted(script: Vec<u8>) -> (Arc<Connector>, Wire) {
     let settings = settings(Address::new("/nowhere", 1));
     let connector = Arc::new(Connector::new(settings, DatanodeId(0)).unwrap());
     let transport = tokio::io::join(Cursor::new(script), tokio::io::sink());
-    let wire = Wire::new(Box::new(transport), connector.settings().message_bytes_max);
+    let wire =
+        Wire::new(Connection::Other(Box::new(transport)), connector.settings().message_bytes_max);
     (connector, wire)
 }
 

@@ -4,6 +4,7 @@ mod authentication;
 mod cancel;
 mod copy;
 mod fake;
+mod gathering;
 mod loss;
 mod pool;
 pub(in crate::shard::kes) mod postgres;

@@ -5,7 +5,10 @@
 //!   <data>/lock             locked while a process uses the directory
 //!   <data>/segments/        see `shard`
 //!   <data>/tmp/             what queries spill; emptied at start
+//!   <data>/restoring.json   what datanode.json will be when all files have been put there
 //! ```
+
+mod restored;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -17,7 +20,12 @@ use kestrel_proto::{DatanodeId, ErrorReport, Result, SqlState};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use restored::RestoredDir;
+
 use crate::io_error::io_error;
+
+/// Whose the directory is.
+const IDENTITY_FILE: &str = "datanode.json";
 
 /// The form of the directory; a greater one is another Kestrel's.
 const FORMAT: u32 = 1;
@@ -54,11 +62,11 @@ impl ReservedDir {
     /// Takes the directory; creates it when it is not there.
     ///
     /// # Errors
-    /// 55000 when it is in use; XX001 when `datanode.json` cannot be read; 58030, 53100.
+    /// 55000 when it is in use, or has lost its segments; XX001 when `datanode.json` cannot be read;
+    /// 58030, 53100.
     pub fn open(path: &Path) -> Result<Self> {
-        for dir in [path.to_path_buf(), path.join("segments"), path.join("tmp")] {
-            fs::create_dir_all(&dir).map_err(|e| io_error("create", &dir, &e))?;
-        }
+        check_whole(path)?;
+        make_directories(path)?;
         let lock = lock(path)?;
         let identity = match read_identity(path)? {
             Some(identity) => identity,
@@ -126,6 +134,58 @@ impl DataDir {
     }
 }
 
+/// Whether the directory of a datanode that the cluster knows by this UUID is there: for those who
+/// start the datanode, before anything is written.
+///
+/// # Errors
+/// 55000 when it is lost, has lost its segments, or is another datanode's; XX001, 58030.
+pub fn check_directory(path: &Path, id: DatanodeId, uuid: &str) -> Result<()> {
+    check_whole(path)?;
+    match read_identity(path)? {
+        Some(identity) if identity.datanode_uuid == uuid => Ok(()),
+        Some(identity) if !identity.cluster_id.is_empty() => {
+            let message = format!("\"{}\" holds another datanode than {id}", path.display());
+            Err(ErrorReport::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                .hint("Put back the directory that was there when the cluster stopped."))
+        }
+        Some(_) | None => Err(lost(path, "has been lost or wiped")
+            .detail(format!("It held {id} of the cluster, with all rows of that datanode."))),
+    }
+}
+
+/// A directory that was a datanode's, and is not any more what it was.
+fn lost(path: &Path, what: &str) -> ErrorReport {
+    let message = format!("data directory \"{}\" {what}", path.display());
+    ErrorReport::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).hint(
+        "Put it back as it was, or restore it from a backup: kestrel restore BACKUP --datanode NAME \
+         --directory DIRECTORY (with --coordinator-data while the coordinator does not run).",
+    )
+}
+
+/// A datanode without its segments is not started as if it had none.
+fn check_whole(path: &Path) -> Result<()> {
+    if path.join(restored::UNFINISHED).exists() {
+        return Err(not_ours(
+            path,
+            "is being restored, or its restore has been interrupted",
+            "Run kestrel restore again, with the same options.",
+        ));
+    }
+    match read_identity(path)? {
+        Some(identity) if !identity.cluster_id.is_empty() && !path.join("segments").is_dir() => {
+            Err(lost(path, "has lost its directory of segments"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn make_directories(path: &Path) -> Result<()> {
+    for dir in [path.to_path_buf(), path.join("segments"), path.join("tmp")] {
+        fs::create_dir_all(&dir).map_err(|e| io_error("create", &dir, &e))?;
+    }
+    Ok(())
+}
+
 fn lock(path: &Path) -> Result<File> {
     let file = path.join("lock");
     let lock = File::options()
@@ -146,11 +206,14 @@ fn lock(path: &Path) -> Result<File> {
 }
 
 fn read_identity(path: &Path) -> Result<Option<Identity>> {
-    let file = path.join("datanode.json");
-    let text = match fs::read(&file) {
+    read_identity_file(&path.join(IDENTITY_FILE))
+}
+
+fn read_identity_file(file: &Path) -> Result<Option<Identity>> {
+    let text = match fs::read(file) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(io_error("read", &file, &e)),
+        Err(e) => return Err(io_error("read", file, &e)),
     };
     let damaged = |detail: String| {
         ErrorReport::new(SqlState::DATA_CORRUPTED, format!("\"{}\" is damaged", file.display()))
@@ -189,7 +252,7 @@ impl Identity {
 
     fn uuid(&self, path: &Path) -> Result<Uuid> {
         Uuid::parse_str(&self.datanode_uuid).map_err(|e| {
-            let file = path.join("datanode.json");
+            let file = path.join(IDENTITY_FILE);
             let message = format!("\"{}\" is damaged", file.display());
             ErrorReport::new(SqlState::DATA_CORRUPTED, message)
                 .detail(format!("The datanode's UUID is none: {e}."))
@@ -198,9 +261,13 @@ impl Identity {
 }
 
 fn write_identity(path: &Path, identity: &Identity) -> Result<()> {
+    write_identity_file(path, IDENTITY_FILE, identity)
+}
+
+fn write_identity_file(path: &Path, name: &str, identity: &Identity) -> Result<()> {
     let text = serde_json::to_vec_pretty(identity)
         .map_err(|e| ErrorReport::internal(format!("cannot encode datanode.json: {e}")))?;
-    let (temporary, file) = (path.join("datanode.json.tmp"), path.join("datanode.json"));
+    let (temporary, file) = (path.join(format!("{name}.tmp")), path.join(name));
     let written = File::create(&temporary).and_then(|mut f| {
         f.write_all(&text)?;
         f.sync_all()?;
@@ -247,5 +314,30 @@ mod tests {
 
         fs::write(path.join("datanode.json"), "{").unwrap();
         assert_eq!(open(cluster, id).unwrap_err().sqlstate, SqlState::DATA_CORRUPTED);
+    }
+
+    #[test]
+    fn a_directory_that_has_lost_something_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cluster, id) = (Uuid::new_v4(), DatanodeId(1));
+        let path = dir.path().join("dn2");
+        let uuid = ReservedDir::open(&path).unwrap().claim(cluster, id).unwrap().uuid().to_string();
+        check_directory(&path, id, &uuid).unwrap();
+        let another = check_directory(&path, id, &Uuid::new_v4().to_string()).unwrap_err();
+        assert!(another.message.ends_with("holds another datanode than dn2"), "{another}");
+        fs::remove_dir(path.join("segments")).unwrap();
+        let opened = ReservedDir::open(&path).unwrap_err();
+        for error in [check_directory(&path, id, &uuid).unwrap_err(), opened] {
+            assert_eq!(error.sqlstate, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+            assert!(error.message.ends_with("has lost its directory of segments"), "{error}");
+        }
+        assert!(!path.join("segments").exists());
+        fs::remove_dir_all(&path).unwrap();
+        for _ in 0..2 {
+            let error = check_directory(&path, id, &uuid).unwrap_err();
+            assert!(error.message.ends_with("has been lost or wiped"), "{error}");
+            // A datanode that was started in the meantime has made another one of its own.
+            ReservedDir::open(&path).unwrap();
+        }
     }
 }
