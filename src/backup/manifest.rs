@@ -113,7 +113,7 @@ impl DatanodeFiles {
         let tables = catalog.tables.values().filter(|table| !table.is_temporary());
         for segment in tables.flat_map(|table| &table.segments) {
             let of_node = files.entry(segment.datanode).or_default();
-            of_node.extend(segment.stored_files().map(StoredFile::from));
+            of_node.extend(segment.files().map(StoredFile::from));
         }
         let of_datanode = |id| {
             let mut files = files.remove(&id).unwrap_or_default();

@@ -114,7 +114,7 @@ fn table_names(catalog: &Catalog) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     for table in catalog.tables.values() {
         let name = format!("{}.{}", table.schema_name, table.name);
-        for file in table.segments.iter().flat_map(|segment| segment.stored_files()) {
+        for file in table.segments.iter().flat_map(|segment| segment.files()) {
             if let Some(directory) = Path::new(file.name).parent().and_then(Path::to_str) {
                 names.insert(directory.to_string(), name.clone());
             }

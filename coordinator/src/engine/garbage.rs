@@ -50,7 +50,7 @@ impl Garbage {
                 CatalogChange::DropTable(table) | CatalogChange::RemoveAllSegments { table } => {
                     let old = old(table).iter().map(Arc::as_ref);
                     let segments = old.chain(added.remove(table).unwrap_or_default());
-                    gone.extend(segments.flat_map(|s| s.files().map(|f| (s.datanode, f.as_str()))));
+                    gone.extend(segments.flat_map(files));
                     let vectors = vectors.remove(table).unwrap_or_default();
                     gone.extend(vectors.into_iter().map(|((node, _), file)| (node, file)));
                 }
@@ -72,7 +72,10 @@ impl Garbage {
         for change in changes {
             match change {
                 CatalogChange::AddSegments { segments, .. } => self.note_files(
-                    segments.iter().map(|s| (DatanodeId(s.datanode), s.file.clone())),
+                    segments
+                        .iter()
+                        .flat_map(files)
+                        .map(|(node, file)| (DatanodeId(node), file.to_string())),
                     0,
                 ),
                 CatalogChange::ReplaceVectors { vectors, .. } => self.note_files(

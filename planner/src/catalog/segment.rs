@@ -112,11 +112,6 @@ impl Segment {
     pub fn vector_id(&self) -> Option<u64> {
         self.deletes.as_ref().map(|deletes| deletes.id)
     }
-
-    /// Its files.
-    pub fn files(&self) -> impl Iterator<Item = &String> {
-        std::iter::once(&self.file).chain(self.deletes.as_ref().map(|deletes| &deletes.file))
-    }
 }
 
 impl DeleteVector {

@@ -1,4 +1,4 @@
-//! The files of a segment, as they must be: the one place that knows them all.
+//! The files of a segment: the one place that knows them all.
 
 use super::Segment;
 
@@ -14,24 +14,11 @@ pub struct SegmentFile<'a> {
 }
 
 impl Segment {
-    /// Every file that the segment needs. Whoever copies a segment copies all of these.
-    pub fn stored_files(&self) -> impl Iterator<Item = SegmentFile<'_>> {
-        // All fields, so that a new one is asked whether it stands for another file.
-        let Self {
-            datanode: _,
-            id: _,
-            kind: _,
-            file,
-            offset: _,
-            length,
-            rows: _,
-            bytes: _,
-            zone_summary: _,
-            checksum,
-            deletes,
-        } = self;
-        let rows = SegmentFile { name: file, length: *length, checksum: *checksum };
-        let deletes = deletes.as_ref().map(|deletes| SegmentFile {
+    /// Every file that the segment needs. Whoever keeps, removes or copies a segment does so with all
+    /// of these.
+    pub fn files(&self) -> impl Iterator<Item = SegmentFile<'_>> {
+        let rows = SegmentFile { name: &self.file, length: self.length, checksum: self.checksum };
+        let deletes = self.deletes.as_ref().map(|deletes| SegmentFile {
             name: &deletes.file,
             length: deletes.length,
             checksum: deletes.checksum,

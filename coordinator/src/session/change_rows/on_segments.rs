@@ -276,7 +276,7 @@ fn with_assigned(query: LogicalPlan, table: &TableDef, targets: &[usize]) -> Res
     };
     let schema = Arc::clone(input.schema());
     let exprs = exprs.into_iter().enumerate().map(|(at, expr)| {
-        let expr = expr.unalias();
+        let expr = without_aliases(expr);
         if let Some(part) = Address::of_position(at) {
             return Ok(expr.alias(part.name()));
         }
@@ -296,4 +296,11 @@ fn with_assigned(query: LogicalPlan, table: &TableDef, targets: &[usize]) -> Res
         .project(exprs)
         .and_then(LogicalPlanBuilder::build)
         .map_err(report)
+}
+
+fn without_aliases(mut expr: Expr) -> Expr {
+    while let Expr::Alias(alias) = expr {
+        expr = *alias.expr;
+    }
+    expr
 }
