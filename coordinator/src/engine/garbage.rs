@@ -101,6 +101,11 @@ impl Garbage {
     }
 }
 
+/// All files of a segment, with their datanode.
+fn files(segment: &Segment) -> impl Iterator<Item = (u32, &str)> {
+    segment.files().map(|file| (segment.datanode, file.name))
+}
+
 #[cfg(test)]
 mod tests {
     use kestrel_planner::catalog::{DeleteVector, Distribution, ReplacedVector, TableDef};
