@@ -154,7 +154,8 @@ fn first_match(query: &LogicalPlan, alike: bool) -> Result<LogicalPlan> {
         .map_err(report)
 }
 
-/// Aggregates that do not care for the order of their rows; sums of floating point numbers do.
+/// Aggregates that do not care for the order of their rows; sums of floating point numbers do. In
+/// small letters: `sum` has a capital one.
 const ORDERLESS: &[&str] = &[
     "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "count", "grouping", "max",
     "min", "sum",
@@ -169,7 +170,8 @@ fn check_alike(plan: &Arc<dyn ExecutionPlan>, change: &RowChange<'_>) -> Result<
     }
     if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
         let is_same = aggregate.aggr_expr().iter().all(|expr| {
-            ORDERLESS.contains(&expr.fun().name()) && !expr.field().data_type().is_floating()
+            let name = expr.fun().name().to_ascii_lowercase();
+            ORDERLESS.contains(&name.as_str()) && !expr.field().data_type().is_floating()
         });
         if !is_same {
             return Err(change.refused());
