@@ -202,7 +202,7 @@ fn is_default_privileges(expr: &Expr) -> bool {
 }
 
 /// Functions that give rows, and the queries that stand for them. What they tell about is not
-/// there: partitions, text search, options of foreign tables.
+/// there: text search, options of foreign tables.
 const ROWS: &[(&str, &str)] = &[
     (
         "pg_get_keywords",
@@ -212,11 +212,6 @@ const ROWS: &[(&str, &str)] = &[
     (
         "pg_options_to_table",
         "SELECT NULL::text AS option_name, NULL::text AS option_value WHERE false",
-    ),
-    (
-        "pg_partition_tree",
-        "SELECT NULL::bigint AS relid, NULL::bigint AS parentrelid, NULL::boolean AS isleaf, \
-         NULL::int AS level WHERE false",
     ),
     (
         "ts_token_type",

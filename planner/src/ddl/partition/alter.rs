@@ -98,22 +98,17 @@ fn check_partitioned(action: &PartitionAction, parent: &TableDef) -> Result<()> 
     if parent.partitioned_by.is_some() {
         return Ok(());
     }
-    let word = match action {
-        PartitionAction::Attach { .. } => "ATTACH PARTITION",
-        PartitionAction::Detach(_) => "DETACH PARTITION",
+    let sqlstate = match action {
+        PartitionAction::Attach { .. } | PartitionAction::Detach(_) => {
+            SqlState::INVALID_OBJECT_DEFINITION
+        }
         PartitionAction::Add(_)
         | PartitionAction::Drop { .. }
         | PartitionAction::Truncate(_)
         | PartitionAction::Rename { .. }
-        | PartitionAction::Exchange { .. } => {
-            let message = format!("table \"{}\" is not partitioned", parent.name);
-            return Err(ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message));
-        }
+        | PartitionAction::Exchange { .. } => SqlState::WRONG_OBJECT_TYPE,
     };
-    let name = &parent.name;
-    let message = format!("ALTER action {word} cannot be performed on relation \"{name}\"");
-    Err(ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message)
-        .detail("This operation is not supported for tables."))
+    Err(ErrorReport::new(sqlstate, format!("table \"{}\" is not partitioned", parent.name)))
 }
 
 struct Alter<'a> {

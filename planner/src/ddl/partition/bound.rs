@@ -32,7 +32,7 @@ pub(super) fn of_clause(
                 if ends.len() != columns.len() {
                     let message =
                         format!("{word} must specify exactly one value per partitioning column");
-                    return Err(invalid(message));
+                    return Err(unlike_key(message));
                 }
             }
             let (from, to) = (ends(from, &columns, values)?, ends(to, &columns, values)?);
@@ -44,10 +44,15 @@ pub(super) fn of_clause(
                 Some(PartitionStrategy::Range) | None => "range",
             };
             let message = format!("invalid bound specification for a {kind} partition");
-            return Err(invalid(message).position(clause.position));
+            return Err(unlike_key(message).position(clause.position));
         }
     };
     Ok(bound)
+}
+
+/// 42P16: a bound of another form than the partition key's.
+fn unlike_key(message: String) -> ErrorReport {
+    ErrorReport::new(SqlState::INVALID_TABLE_DEFINITION, message)
 }
 
 /// Of the values of a list, each once.

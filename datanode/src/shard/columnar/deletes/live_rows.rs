@@ -14,6 +14,7 @@ use super::file::VectorFile;
 use crate::shard::columnar::{
     cache::{ChunkKey, LIVE_ROWS},
     chunk::Chunk,
+    files,
     load::Piece,
     store::StoreState,
     table::TableOfScan,
@@ -38,7 +39,8 @@ impl StoreState {
         };
         let file = VectorFile {
             store: Arc::clone(self),
-            table_id: table.id,
+            // Of a partitioned table: the partition.
+            table_id: files::table_of(&piece.segment.file).unwrap_or(table.id),
             table: Arc::clone(&table.name),
             segment: piece.segment.id,
         };
