@@ -15,8 +15,9 @@ use chrono::DateTime;
 use kestrel_planner::bind::SessionFunctions;
 use kestrel_planner::catalog::{
     Catalog, CatalogChange, CheckDef, ColumnDef, DATABASE_OID, DatanodeDef, DefaultAclDef,
-    Distribution, KeyDef, NamedRelation, ObjectKind, RoleDef, RoleSettings, SchemaDef, Segment,
-    SequenceDef, SqlType, TableDef, ViewColumn, ViewDef, ViewRelation, default_acl,
+    Distribution, KeyDef, NamedRelation, ObjectKind, PartitionBound, PartitionOf,
+    PartitionStrategy, PartitionedBy, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef,
+    SqlType, TableDef, ViewColumn, ViewDef, ViewRelation, default_acl,
 };
 use kestrel_proto::{DatanodeId, PreparedTransaction, QueryId, TransactionId};
 use uuid::Uuid;
@@ -212,6 +213,18 @@ fn furnished() -> Catalog {
     catalog().apply(&changes).unwrap()
 }
 
+/// A partitioned table, and its partition.
+fn partitioned() -> [CatalogChange; 2] {
+    let key = PartitionedBy { strategy: PartitionStrategy::List, columns: vec![1] };
+    let rest = PartitionOf { parent: 16403, bound: PartitionBound::Default };
+    let table = |id, name: &str| TableDef { id, name: name.into(), ..table_order() };
+    [
+        TableDef { partitioned_by: Some(key), ..table(16403, "parts") },
+        TableDef { partition_of: Some(rest), ..table(16404, "rest") },
+    ]
+    .map(CatalogChange::CreateTable)
+}
+
 pub(super) fn context() -> Arc<SystemViewContext> {
     context_of(catalog())
 }
@@ -343,7 +356,7 @@ pub(super) fn text(batch: &RecordBatch) -> Vec<Vec<String>> {
 
 #[test]
 fn every_view_has_rows_of_its_types() {
-    let context = context_of(furnished());
+    let context = context_of(furnished().apply(&partitioned()).unwrap());
     for view in system_views() {
         let batch = view.batch(&context).unwrap();
         assert_eq!(batch.schema(), view.arrow_schema());
