@@ -248,6 +248,8 @@ fn a_catalog_without_roles_gets_the_first_one() {
          ALTER TABLE sequences ADD COLUMN last_value INTEGER NOT NULL DEFAULT 0; \
          DROP TABLE access; DROP TABLE default_acls; DROP TABLE role_settings; \
          DROP TABLE decisions; \
+         ALTER TABLE segments DROP COLUMN deletes; \
+         ALTER TABLE segments ADD COLUMN delete_vector INTEGER NOT NULL DEFAULT 0; \
          PRAGMA user_version = 2",
     );
     let store = CatalogStore::open(dir.path()).unwrap();
