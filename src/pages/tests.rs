@@ -192,7 +192,8 @@ async fn what_runs_is_counted() {
         assert!(rows.is_none_or(|rows| answer.rows.len() == rows), "{sql}: {:?}", answer.rows);
     }
     for (sql, sqlstate) in [
-        ("SELECT 1 / (a - 3) FROM t", "22012"),
+        // Another datanode could return rows before this one fails, if it had any.
+        ("SELECT 1 / (a - 3) FROM t WHERE a = 3", "22012"),
         ("EXPLAIN ANALYZE SELECT 1 / (a - 3) FROM t", "22012"),
         ("INSERT INTO u SELECT 1 / (a - 3), b FROM t", "22012"),
         ("SELECT nothing", "42703"),
