@@ -69,6 +69,19 @@ const CASES: &[Case] = &[
             "\"u_a_check\" CHECK (a > 0)",
         ],
     ),
+    (
+        &["-c", "\\d+ parts.sales"],
+        &[
+            "Partitioned table \"parts.sales\"",
+            "day | date | | | | plain |",
+            "Partition key: RANGE (day)",
+            "Partitions: parts.january FOR VALUES FROM ('2024-01-01') TO ('2024-02-01')",
+        ],
+    ),
+    (
+        &["-c", "\\d parts.january"],
+        &["Partition of: parts.sales FOR VALUES FROM ('2024-01-01') TO ('2024-02-01')"],
+    ),
     (&["-c", "\\di s.*"], &["s | u_a_idx | index | kestrel | u", "(1 row)"]),
     (&["-c", "SELECT * FROM v"], &["2 | none", "(1 row)"]),
     (&["-c", "\\l"], &["List of databases", "kestrel | kestrel | UTF8"]),
@@ -101,6 +114,10 @@ async fn its_commands_work_and_tell_the_truth() {
             "CREATE TABLE s.u (a int CHECK (a > 0)) DISTRIBUTED RANDOMLY",
             "CREATE INDEX ON s.u (a)",
             "COMMENT ON TABLE s.u IS 'nobody''s'",
+            "CREATE SCHEMA parts",
+            "CREATE TABLE parts.sales (id int, day date) PARTITION BY RANGE (day)",
+            "CREATE TABLE parts.january PARTITION OF parts.sales \
+             FOR VALUES FROM ('2024-01-01') TO ('2024-02-01')",
             "CREATE VIEW v AS SELECT id, name FROM t WHERE id > 1",
             "COMMENT ON COLUMN v.id IS 'its number'",
             "INSERT INTO t VALUES (1, 'a', 1.5, '2020-01-01 00:00:00+00')",

@@ -12,11 +12,11 @@ use super::{
 };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    strict("kestrel_partition_ancestors", (1, 1), Returns::Texts, |c, a| {
-        let Some(table) = partitioned(c, a)? else { return Ok(Value::Texts(vec![])) };
-        let parent = parent(c, &table);
-        let names = [Some(table), parent].into_iter().flatten().map(|table| name(c, &table));
-        Ok(Value::Texts(names.collect()))
+    // Numbers: psql compares them with OIDs of pg_constraint.
+    strict("kestrel_partition_ancestors", (1, 1), Returns::Ints, |c, a| {
+        let Some(table) = partitioned(c, a)? else { return Ok(Value::Ints(vec![])) };
+        let ids = [Some(table.id), table.parent_id()].into_iter().flatten();
+        Ok(Value::Ints(ids.map(u64::cast_signed).collect()))
     }),
     strict("kestrel_partition_leaves", (1, 1), Returns::Texts, |c, a| {
         let of = |node: &Node| if node.table.partitioned_by.is_some() { "f" } else { "t" };

@@ -39,9 +39,9 @@ impl VisitorMut for Reg {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let SetExpr::SetOperation { .. } = *query.body {
-            let mut selects = vec![];
-            branches(&mut query.body, &mut selects);
-            unite(selects);
+            let mut rows = vec![];
+            branches(&mut query.body, &mut rows);
+            unite(rows);
         }
         ControlFlow::Continue(())
     }
@@ -99,31 +99,43 @@ pub(super) fn looked_up(function: &Function) -> Option<String> {
     name.strip_prefix("to_").filter(|kind| kind.starts_with("reg")).map(String::from)
 }
 
-/// The SELECTs of a UNION and its like.
-fn branches<'a>(body: &'a mut SetExpr, out: &mut Vec<&'a mut Select>) {
+/// What a SELECT or a line of VALUES gives; `None`: `*`, which is no expression.
+type Row<'a> = Vec<Option<&'a mut Expr>>;
+
+/// The rows of a UNION and its like.
+fn branches<'a>(body: &'a mut SetExpr, out: &mut Vec<Row<'a>>) {
     match body {
         SetExpr::SetOperation { left, right, .. } => {
             branches(left, out);
             branches(right, out);
         }
-        SetExpr::Select(select) => out.push(select),
+        SetExpr::Select(select) => out.push(select.projection.iter_mut().map(shown).collect()),
+        SetExpr::Values(values) => {
+            out.extend(
+                values.rows.iter_mut().map(|row| row.content.iter_mut().map(Some).collect()),
+            );
+        }
         SetExpr::Query(query) => branches(&mut query.body, out),
         _ => {}
     }
 }
 
-/// `SELECT classid … UNION SELECT 'pg_class'::regclass …`: what is a number in one SELECT is one in
-/// all of them.
-fn unite(mut selects: Vec<&mut Select>) {
-    let width = selects.iter().map(|select| select.projection.len()).min().unwrap_or(0);
+fn shown(item: &mut SelectItem) -> Option<&mut Expr> {
+    match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+        _ => None,
+    }
+}
+
+/// `SELECT classid … UNION SELECT 'pg_class'::regclass …`: what is a number in one row is one in all
+/// of them.
+fn unite(mut rows: Vec<Row<'_>>) {
+    let width = rows.iter().map(Vec::len).min().unwrap_or(0);
     for position in 0..width {
-        let shown = selects.iter_mut().filter_map(|s| match s.projection.get_mut(position) {
-            Some(SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. }) => Some(e),
-            _ => None,
-        });
-        let shown: Vec<&mut Expr> = shown.collect();
-        if shown.iter().any(|expr| !is_named(expr)) {
-            shown.into_iter().for_each(number);
+        let column = rows.iter_mut().filter_map(|row| row.get_mut(position)?.as_deref_mut());
+        let column: Vec<&mut Expr> = column.collect();
+        if column.iter().any(|expr| !is_named(expr)) {
+            column.into_iter().for_each(number);
         }
     }
 }

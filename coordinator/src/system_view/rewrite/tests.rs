@@ -136,6 +136,11 @@ const REWRITTEN: &[(&str, &str)] = &[
              SELECT kestrel_reg_oid('regclass', 'pg_am') AS c FROM pg_catalog.pg_am",
     ),
     (
+        "SELECT conrelid FROM pg_constraint UNION ALL VALUES ('pg_am'::regclass)",
+        "SELECT conrelid FROM pg_catalog.pg_constraint UNION ALL \
+             VALUES (kestrel_reg_oid('regclass', 'pg_am'))",
+    ),
+    (
         "SELECT CASE WHEN a THEN acldefault('r', b) ELSE '{}' END AS acl FROM pg_am",
         "SELECT CASE WHEN a THEN acldefault('r', b) ELSE ARRAY[] END AS acl \
              FROM pg_catalog.pg_am",
