@@ -324,10 +324,10 @@ impl ClientSession {
 
 fn refuse_unsupported(insert: &ast::Insert) -> Result<()> {
     if insert.on.is_some() {
-        return Err(ErrorReport::unsupported("INSERT … ON CONFLICT"));
+        return Err(ErrorReport::unsupported("INSERT … ON CONFLICT is not supported"));
     }
     if insert.returning.is_some() {
-        return Err(ErrorReport::unsupported("INSERT … RETURNING"));
+        return Err(ErrorReport::unsupported("INSERT … RETURNING is not supported"));
     }
     Ok(())
 }
