@@ -91,7 +91,9 @@ impl TableIngestor {
         }
         // NULL where none may be is the partition's to refuse.
         let batch = conform(batch, &nullable(&self.table), &self.table.name)?;
-        self.check(&batch)?.map_or(Ok(()), |(_, error)| Err(error))?;
+        if self.routing.as_ref().is_some_and(|routing| routing.only.is_some()) {
+            self.check(&batch)?.map_or(Ok(()), |(_, error)| Err(error))?;
+        }
         self.push_conformed(batch).await
     }
 
@@ -115,11 +117,12 @@ impl TableIngestor {
         Ok(Some((row, error.in_schema(&self.table.schema_name))))
     }
 
-    /// Routes rows with values as the table takes them, all of which have a partition: as
-    /// [`conform`] gives them, and [`Self::check`] lets them pass.
+    /// Routes rows with values as the table takes them: as [`conform`] gives them. Those for one
+    /// partition are its own: [`Self::check`] lets them pass.
     ///
     /// # Errors
-    /// 23502; what broke a datanode's writing.
+    /// 23502; 23514, before anything is written, for a row without a partition; what broke a
+    /// datanode's writing.
     pub async fn push_conformed(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
         let Some(routing) = &self.routing else { return self.write(0, batch).await };
@@ -128,7 +131,9 @@ impl TableIngestor {
         }
         let mut rows: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         for (row, partition) in routing.router.route(&batch)?.into_iter().enumerate() {
-            let partition = partition.ok_or_else(|| routing.router.not_found(&batch, row))?;
+            let partition = partition.ok_or_else(|| {
+                routing.router.not_found(&batch, row).in_schema(&self.table.schema_name)
+            })?;
             rows.entry(partition).or_default().push(row as u32);
         }
         for (partition, rows) in rows {
