@@ -184,7 +184,12 @@ impl ClientSession {
         let mut deleted = deleted.0;
         let mut grown_of = Vec::new();
         let itself = view.table_by_id(table.id);
-        for holder in itself.into_iter().chain(view.partitions_of(table.id)) {
+        // To find them all tables are looked at.
+        let partitions = match table.partitioned_by {
+            Some(_) => view.partitions_of(table.id),
+            None => Vec::new(),
+        };
+        for holder in itself.into_iter().chain(partitions) {
             let mut grown = Vec::new();
             for segment in &holder.segments {
                 if let Some(rows) = deleted.remove(&(DatanodeId(segment.datanode), segment.id)) {
