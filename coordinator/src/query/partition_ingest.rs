@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{RecordBatch, UInt32Array},
-    compute::take_record_batch,
+    compute::{concat_batches, take_record_batch},
     datatypes::{Schema, SchemaRef},
 };
 use kestrel_planner::{
@@ -21,6 +21,20 @@ use super::{Cluster, Ingestor, QueryEnvironment};
 const OPEN_PARTITIONS: usize = 64;
 /// Rows of the others wait for company, so that segments are not small: so many bytes of all.
 const WAITING_BYTES: u64 = 64 << 20;
+/// So many rows of a table with unique keys are few, …
+pub(crate) const FEW_ROWS: usize = 1000;
+/// … if they have no more bytes.
+const FEW_BYTES: u64 = 4 << 20;
+
+/// What a statement has written into a table.
+pub struct WrittenTable {
+    /// The table.
+    pub table: Arc<TableDef>,
+    /// New ones, not yet anybody's.
+    pub segments: Vec<Segment>,
+    /// The rows in them, as the table takes them, if it has unique keys and they are few.
+    pub rows: Option<RecordBatch>,
+}
 
 /// Takes rows for one table, whatever holds them.
 pub struct TableIngestor {
@@ -34,7 +48,17 @@ pub struct TableIngestor {
     open: BTreeMap<usize, Ingestor>,
     waiting: BTreeMap<usize, Waiting>,
     written: BTreeMap<usize, Vec<Segment>>,
+    /// The rows that were written, of tables with unique keys.
+    few: BTreeMap<usize, FewRows>,
     rows: u64,
+}
+
+/// Rows, as long as they are few.
+#[derive(Default)]
+struct FewRows {
+    count: usize,
+    bytes: u64,
+    batches: Vec<RecordBatch>,
 }
 
 /// Rows of a partition that is not open.
@@ -76,6 +100,7 @@ impl TableIngestor {
             open,
             waiting: BTreeMap::new(),
             written: BTreeMap::new(),
+            few: BTreeMap::new(),
             rows: 0,
         })
     }
@@ -154,6 +179,9 @@ impl TableIngestor {
                 .map_err(|error| error.in_schema(&table.schema_name))?,
             None => rows,
         };
+        if table.unique_sets().next().is_some() && !table.is_on_shards() {
+            self.few.entry(partition).or_default().note(&rows);
+        }
         if !self.open.contains_key(&partition) && self.open.len() < OPEN_PARTITIONS {
             let ingestor = self.ingestor(&table)?;
             self.open.insert(partition, ingestor);
@@ -199,12 +227,11 @@ impl TableIngestor {
         Ok(())
     }
 
-    /// All rows have come: the segments that hold them, durable, by the tables whose they are; and how
-    /// many rows they were.
+    /// All rows have come: what was written, durable, and how many rows they were.
     ///
     /// # Errors
     /// What broke a datanode's writing.
-    pub async fn finish(mut self) -> Result<(Vec<(Arc<TableDef>, Vec<Segment>)>, u64)> {
+    pub async fn finish(mut self) -> Result<(Vec<WrittenTable>, u64)> {
         for (partition, ingestor) in std::mem::take(&mut self.open) {
             self.close(partition, ingestor).await?;
         }
@@ -212,9 +239,37 @@ impl TableIngestor {
         for partition in waiting {
             self.write_waiting(partition).await?;
         }
-        let written = std::mem::take(&mut self.written);
-        let written = written.into_iter().map(|(at, segments)| (self.table_at(at), segments));
+        let (written, mut few) = (std::mem::take(&mut self.written), std::mem::take(&mut self.few));
+        let written = written.into_iter().map(|(at, segments)| {
+            let table = self.table_at(at);
+            let rows = few.remove(&at).and_then(|few| few.together(&table));
+            WrittenTable { table, segments, rows }
+        });
         Ok((written.collect(), self.rows))
+    }
+}
+
+impl FewRows {
+    fn note(&mut self, rows: &RecordBatch) {
+        self.count += rows.num_rows();
+        if !self.are_few() {
+            self.batches.clear();
+            return;
+        }
+        self.bytes += batch_bytes(rows);
+        match self.are_few() {
+            true => self.batches.push(rows.clone()),
+            false => self.batches.clear(),
+        }
+    }
+
+    fn are_few(&self) -> bool {
+        self.count <= FEW_ROWS && self.bytes <= FEW_BYTES
+    }
+
+    fn together(&self, table: &TableDef) -> Option<RecordBatch> {
+        let batches = self.are_few().then_some(&self.batches)?;
+        concat_batches(&table.arrow_schema(), batches).ok()
     }
 }
 

@@ -10,27 +10,21 @@ use datafusion::{
 use kestrel_planner::{
     bind::{BoundQuery, bind_constant, output_place},
     catalog::{
-        Catalog, CatalogChange, ColumnDef, Found, Segment, TableDef, find_relation, find_table,
-        resolve_table, sequence_of,
+        Catalog, ColumnDef, Found, TableDef, find_relation, find_table, resolve_table, sequence_of,
     },
     ddl,
     error::report,
     functions,
-    operators::written_segments,
     parse::{CreateTableAs, QualifiedName, StatementKind, TableRows, overriding},
-    plan::{InsertPlan, PlanContext},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession, NoticeSender, Outcome, Statement, facts::plannable, identity_columns,
-    own_query::own_query, partition::Written,
+    own_query::own_query,
 };
-use crate::{
-    query::{RunningQuery, TableIngestor},
-    server::Parameter,
-};
+use crate::server::Parameter;
 
 impl ClientSession {
     /// INSERT.
@@ -178,120 +172,9 @@ impl ClientSession {
         self.bind(query, &executed.statement, &executed.parameters)
     }
 
-    /// Writes a query's rows, whose columns go to `columns` (positions in the table). `text`: the
-    /// statement's.
-    async fn write_rows(
-        &mut self,
-        query: LogicalPlan,
-        table: &Arc<TableDef>,
-        columns: &[usize],
-        view: &Arc<Catalog>,
-        (text, cancel): (&str, CancellationToken),
-    ) -> Result<u64> {
-        self.lock_for_writing(table).await?;
-        let (plan, serials) = self.plan_write(query, table, columns, view).await?;
-        self.check_serials(table, &serials, view)?;
-        self.prepare_writing(table, view).await?;
-        let environment = self.environment(view, cancel);
-        let (mut noted, written) = match plan {
-            InsertPlan::Distributed(plan) => {
-                let (running, noted) = self.start(&plan, &environment, text).await?;
-                (noted, distributed(running, table, view).await)
-            }
-            InsertPlan::Ingest(plan) => {
-                let (running, noted) = self.start(&plan, &environment, text).await?;
-                let cluster = &self.engine.cluster;
-                let ingestor = TableIngestor::start(cluster, view, table, &environment);
-                (noted, self.ingest(running, ingestor, (table, &serials), view).await)
-            }
-        };
-        let written = written.map_err(|error| error.in_schema(&table.schema_name));
-        let (written, rows) = noted.part(written)?;
-        noted.part(self.add_written(written).await)?;
-        noted.finish_written(rows);
-        Ok(rows)
-    }
-
-    /// Rows are about to be written for the transaction.
-    pub(super) async fn prepare_writing(&mut self, table: &TableDef, view: &Catalog) -> Result<()> {
-        if table.is_on_shards() {
-            return self.open_on_shards(&view.datanode_ids()).await;
-        }
-        self.transaction.will_write(&self.engine);
-        Ok(())
-    }
-
-    /// How the rows of a query come into a table, and the columns that sequences fill.
-    pub(super) async fn plan_write(
-        &self,
-        query: LogicalPlan,
-        table: &Arc<TableDef>,
-        columns: &[usize],
-        view: &Arc<Catalog>,
-    ) -> Result<(InsertPlan, Vec<SerialColumn>)> {
-        let serials = serial_columns(table, columns);
-        let projected = self.project_to_table(query, table, columns, view)?;
-        let formats = self.settings.formats()?;
-        let now = chrono::Utc::now();
-        let context = PlanContext { catalog: Arc::clone(view), now, formats };
-        let plan = if serials.is_empty() {
-            self.engine.planner.plan_insert(&projected, table, &context).await?
-        } else {
-            InsertPlan::Ingest(self.engine.planner.plan(&projected, &context).await?)
-        };
-        Ok((plan, serials))
-    }
-
-    /// The coordinator has the rows: it sends them to the datanodes.
-    async fn ingest(
-        &self,
-        mut rows: RunningQuery,
-        ingestor: Result<TableIngestor>,
-        (table, serials): (&TableDef, &[SerialColumn]),
-        view: &Catalog,
-    ) -> Result<(Written, u64)> {
-        let mut ingestor = ingestor?;
-        while let Some(batch) = rows.next().await {
-            let batch = Self::with_serials(&self.sequences, batch?, table, serials, view).await?;
-            ingestor.push(&batch).await?;
-        }
-        ingestor.finish().await
-    }
-
-    /// The same for each table that got some. Partitions are locked like tables that a statement names.
-    pub(super) async fn add_written(&mut self, written: Written) -> Result<()> {
-        for (table, segments) in written {
-            if table.partition_of.is_some() {
-                self.lock_for_writing(&table).await?;
-            }
-            self.add_segments(&table, segments).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes new segments part of the transaction's view; 23514 if a row breaks a CHECK, 23505 if
-    /// a key is double then.
-    pub(super) async fn add_segments(
-        &mut self,
-        table: &Arc<TableDef>,
-        segments: Vec<Segment>,
-    ) -> Result<()> {
-        let segments: Vec<_> = segments.into_iter().filter(|s| s.rows > 0).collect();
-        if segments.is_empty() {
-            return Ok(());
-        }
-        if table.is_on_shards() {
-            return self.add_shard_rows(table, segments).await;
-        }
-        self.check_new_rows(table, &segments).await?;
-        let change = CatalogChange::AddSegments { table: table.id, segments };
-        self.transaction.change(&self.engine, vec![change])?;
-        self.check_unique(table).await
-    }
-
     /// A projection from the query's columns to all the table's, with assignment casts; columns
     /// that are not named get their defaults.
-    fn project_to_table(
+    pub(super) fn project_to_table(
         &self,
         query: LogicalPlan,
         table: &TableDef,
@@ -339,29 +222,6 @@ fn check_column_count(given: usize, named: usize) -> Result<()> {
         std::cmp::Ordering::Equal => return Ok(()),
     };
     Err(ErrorReport::new(SqlState::SYNTAX_ERROR, message))
-}
-
-/// The datanodes write: the result is their segments.
-async fn distributed(
-    running: RunningQuery,
-    table: &Arc<TableDef>,
-    view: &Catalog,
-) -> Result<(Written, u64)> {
-    let (batches, _) = running.collect().await?;
-    let segments = batches.iter().map(written_segments).collect::<Result<Vec<_>>>()?.concat();
-    let rows = rows_of(&segments, table, view);
-    Ok((vec![(Arc::clone(table), segments)], rows))
-}
-
-/// Rows of new segments; a replicated table's are counted once.
-fn rows_of(segments: &[Segment], table: &TableDef, view: &Catalog) -> u64 {
-    let rows: u64 = segments.iter().map(|s| s.rows).sum();
-    match table.distribution {
-        kestrel_planner::catalog::Distribution::Replicated => {
-            rows / view.datanodes.len().max(1) as u64
-        }
-        _ => rows,
-    }
 }
 
 /// `what`: of what the value is: `expression`, `default expression`.

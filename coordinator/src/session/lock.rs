@@ -1,5 +1,5 @@
-//! Locks that statements take: LOCK TABLE, what writers lock, what DDL locks. Readers lock nothing,
-//! they have their snapshot.
+//! Locks that statements take: LOCK TABLE, what writers lock (and `unique/locks.rs`), what DDL locks.
+//! Readers lock nothing, they have their snapshot.
 
 use kestrel_planner::{
     catalog::{Catalog, CatalogChange, Found, TableDef, find_relation, resolve_table},
@@ -10,7 +10,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{ClientSession, Outcome};
 use crate::{
-    engine::{LockMode, LockScope, LockTag, UNIQUE_LOCK_WAIT, WaitLimits},
+    engine::{LockMode, LockScope, LockTag, WaitLimits},
     server::Session,
 };
 
@@ -117,39 +117,6 @@ impl ClientSession {
             self.locks.lock(tag, LockMode::RowExclusive, scope, &limits).await?;
             self.transaction.has_locked(&self.engine);
         }
-    }
-
-    /// What a transaction that writes a table locks: the table against LOCK TABLE, and its unique
-    /// keys, if it has some, against other writers.
-    ///
-    /// # Errors
-    /// 55P03: another transaction holds the lock for too long.
-    pub(super) async fn lock_for_writing(&mut self, table: &TableDef) -> Result<()> {
-        let limits = self.wait_limits();
-        let (tag, scope) = (LockTag::Table(table.id), LockScope::Transaction);
-        self.locks.lock(tag, LockMode::RowExclusive, scope, &limits).await?;
-        // Databases see to the keys of what they hold.
-        if table.unique_sets().next().is_none() || table.is_on_shards() {
-            return Ok(());
-        }
-        let (tag, mode) = (LockTag::Keys(table.id), LockMode::Exclusive);
-        // Without a lock_timeout this wait has a bound all the same.
-        let lock_timeout = Some(limits.lock_timeout.unwrap_or(UNIQUE_LOCK_WAIT));
-        let bounded = WaitLimits { lock_timeout, ..limits.clone() };
-        let locked = self.locks.lock(tag, mode, scope, &bounded).await;
-        locked.map_err(|error| match limits.lock_timeout {
-            None if error.sqlstate == SqlState::LOCK_NOT_AVAILABLE => ErrorReport::new(
-                SqlState::LOCK_NOT_AVAILABLE,
-                format!(
-                    "another transaction has written to table \"{}\" and has not ended",
-                    table.name
-                ),
-            )
-            .hint("Retry when it has committed or rolled back."),
-            _ => error,
-        })?;
-        self.transaction.has_locked(&self.engine);
-        Ok(())
     }
 
     /// What ends a wait for a lock.

@@ -38,6 +38,8 @@ mod shard_tests;
 mod show;
 mod temporary;
 mod transaction;
+mod unique;
+mod write;
 
 pub use cursor::RowCursor;
 pub use outcome::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag, Silences};
@@ -260,7 +262,7 @@ impl Session for ClientSession {
     async fn copied(&mut self) -> Result<()> {
         let written = self.copied.take();
         match written {
-            Some(written) => self.add_written(written).await,
+            Some(written) => self.add_written(written, unique::NewValues::All).await,
             None => Ok(()),
         }
     }

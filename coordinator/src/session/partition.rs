@@ -5,7 +5,7 @@ use std::{cell::OnceCell, sync::Arc};
 use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
     bind::bind_query,
-    catalog::{Catalog, Segment, SqlType, TableDef},
+    catalog::{Catalog, SqlType, TableDef},
     ddl::{self, DdlPlan},
     parse::{DdlStatement, quote},
     partition::PartitionRouter,
@@ -14,9 +14,10 @@ use kestrel_planner::{
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{ClientSession, own_query::own_query};
+use crate::query::WrittenTable;
 
-/// The segments that a statement has written, by the tables whose they are.
-pub(super) type Written = Vec<(Arc<TableDef>, Vec<Segment>)>;
+/// What a statement has written.
+pub(super) type Written = Vec<WrittenTable>;
 
 impl ClientSession {
     /// Plans DDL over a snapshot; what stands in partitions' bounds means what it means to the

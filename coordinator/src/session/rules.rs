@@ -1,5 +1,5 @@
-//! What a table's rows must obey: keys, CHECK and, where it is declared later, NOT NULL. Rows are
-//! asked with queries of our own.
+//! What a table's rows must obey: CHECK and, where they are declared later, NOT NULL and keys (those of
+//! new rows are looked for in `unique`). Rows are asked with queries of our own.
 
 use std::sync::Arc;
 
@@ -10,10 +10,13 @@ use datafusion::{
 };
 use kestrel_planner::{
     bind::{bind_constant, bind_query},
-    catalog::{Catalog, KeyDef, Segment, SqlType, TableDef, sequence_of},
+    catalog::{Catalog, Segment, SqlType, TableDef, sequence_of},
     ddl::RowCheck,
     error::report,
     functions::assign_to,
+    motion::Motion,
+    plan::Plan,
+    slice::Slice,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -25,50 +28,6 @@ use super::{
 };
 
 impl ClientSession {
-    /// Every key is once there, with the new rows and those of others. Keys contain the
-    /// distribution key, so that each datanode answers for its own rows.
-    pub(super) async fn check_unique(&mut self, table: &TableDef) -> Result<()> {
-        if table.unique_sets().next().is_none() {
-            return Ok(());
-        }
-        let view = self.transaction.newest_view(&self.engine).await?;
-        for key in table.unique_sets() {
-            let Some(double) = self.double(table, key, &view).await? else { continue };
-            let message =
-                format!("duplicate key value violates unique constraint \"{}\"", key.name);
-            let error = broken(SqlState::UNIQUE_VIOLATION, message, table, &key.name);
-            // Another's row is not shown to who may not read it.
-            return Err(match self.check_select(table, &key.columns) {
-                Ok(()) => error.detail(format!("Key {double} already exists.")),
-                Err(_) => error,
-            });
-        }
-        Ok(())
-    }
-
-    /// `(a, b)=(1, 2)` for a key that two rows have.
-    async fn double(
-        &mut self,
-        table: &TableDef,
-        key: &KeyDef,
-        view: &Arc<Catalog>,
-    ) -> Result<Option<String>> {
-        let names: Vec<_> = key.columns.iter().filter_map(|id| table.column_by_id(*id)).collect();
-        let list = |f: &dyn Fn(&str) -> String| {
-            names.iter().map(|c| f(&quoted(&c.name))).collect::<Vec<_>>()
-        };
-        let columns = list(&|name| name.to_string()).join(", ");
-        let texts = list(&|name| format!("{name}::text")).join(", ");
-        let present = list(&|name| format!("{name} IS NOT NULL")).join(" AND ");
-        let sql = format!(
-            "SELECT {texts} FROM {} WHERE {present} GROUP BY {columns} HAVING count(*) > 1 LIMIT 1",
-            qualified(table)
-        );
-        let double = self.first_row(&sql, view).await?;
-        let columns = names.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
-        Ok(double.map(|double| format!("({columns})=({double})")))
-    }
-
     /// No new row may make a CHECK constraint false: 23514.
     pub(super) async fn check_new_rows(
         &mut self,
@@ -233,8 +192,31 @@ impl ClientSession {
         let query = own_query(sql)?;
         let bound = bind_query(&query, &self.bind_context(view, None), &[])?;
         let plan = self.plan(&bound.plan, view).await?;
+        self.first_row_of(&plan, view).await
+    }
+
+    /// The same of a query which each datanode answers from its own rows: only those of its snapshot
+    /// are asked, if no rows move. All others are in `all`.
+    pub(super) async fn first_row_alone(
+        &mut self,
+        query: &LogicalPlan,
+        view: &Arc<Catalog>,
+        all: &Catalog,
+    ) -> Result<Option<String>> {
+        let plan = self.plan(query, view).await?;
+        let stays = |slice: &Slice| matches!(slice.motion(), None | Some(Motion::Gather { .. }));
+        if plan.slices.iter().all(stays) {
+            return self.first_row_of(&plan, view).await;
+        }
+        let mut view = Arc::clone(view);
+        Arc::make_mut(&mut view).datanodes.clone_from(&all.datanodes);
+        let plan = self.plan(query, &view).await?;
+        self.first_row_of(&plan, &view).await
+    }
+
+    async fn first_row_of(&mut self, plan: &Plan, view: &Arc<Catalog>) -> Result<Option<String>> {
         let environment = self.environment(view, self.cancel.clone());
-        let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
+        let running = crate::query::run(&self.engine.cluster, plan, &environment).await?;
         let (batches, _) = running.collect().await?;
         let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(None) };
         let texts = batch.columns().iter().map(|column| {
@@ -254,14 +236,23 @@ fn in_default(error: ErrorReport) -> ErrorReport {
 }
 
 /// Rows do not obey a constraint of their table.
-fn broken(state: SqlState, message: String, table: &TableDef, constraint: &str) -> ErrorReport {
+pub(super) fn broken(
+    state: SqlState,
+    message: String,
+    table: &TableDef,
+    constraint: &str,
+) -> ErrorReport {
     ErrorReport::new(state, message)
         .about_constraint(&table.name, constraint)
         .in_schema(&table.schema_name)
 }
 
 /// The snapshot with another definition of one table.
-fn with_table(view: &Catalog, id: u64, edit: impl FnOnce(&mut TableDef)) -> Arc<Catalog> {
+pub(super) fn with_table(
+    view: &Catalog,
+    id: u64,
+    edit: impl FnOnce(&mut TableDef),
+) -> Arc<Catalog> {
     let mut catalog = view.clone();
     if let Some(table) = catalog.tables.values_mut().find(|table| table.id == id) {
         edit(Arc::make_mut(table));
@@ -285,10 +276,10 @@ pub(super) fn shown(name: &str, sql_type: SqlType) -> String {
     }
 }
 
-fn qualified(table: &TableDef) -> String {
+pub(super) fn qualified(table: &TableDef) -> String {
     format!("{}.{}", quoted(&table.schema_name), quoted(&table.name))
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

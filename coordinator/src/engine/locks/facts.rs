@@ -40,7 +40,7 @@ pub struct LockIdentity {
 
 impl LockTag {
     /// How `pg_locks` names it. What PostgreSQL has no lock of is an object: DDL is the database,
-    /// the unique keys of a table are the table.
+    /// the unique keys of a table and the rows that are changed are the table. A single key is a tuple.
     pub fn identity(self) -> LockIdentity {
         let object = |kind, class, object, part| LockIdentity {
             kind,
@@ -51,15 +51,17 @@ impl LockTag {
         };
         // The halves of a key are shown as OIDs, which have no sign.
         let half = |half: i32| i64::from(half.cast_unsigned());
+        let of_table = |kind, id: u64| LockIdentity {
+            kind,
+            relation: Some(id.cast_signed()),
+            class: None,
+            object: None,
+            part: None,
+        };
         match self {
-            Self::Table(id) => LockIdentity {
-                kind: "relation",
-                relation: Some(id.cast_signed()),
-                class: None,
-                object: None,
-                part: None,
-            },
-            Self::Keys(id) => object("object", TABLES, id.cast_signed(), 0),
+            Self::Table(id) => of_table("relation", id),
+            Self::Key(id, _) => of_table("tuple", id),
+            Self::RowChanges(id) | Self::Keys(id) => object("object", TABLES, id.cast_signed(), 0),
             Self::Ddl => object("object", DATABASES, DATABASE_OID.cast_signed(), 0),
             Self::Advisory(key) => {
                 let low = key.cast_unsigned() & u64::from(u32::MAX);

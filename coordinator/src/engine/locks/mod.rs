@@ -30,8 +30,13 @@ use table::{Grant, LockTable, Waiter};
 pub enum LockTag {
     /// A table, by its id.
     Table(u64),
-    /// The unique keys of a table, which one transaction writes at a time.
+    /// The rows of a table with unique keys, which one transaction updates or deletes at a time.
+    RowChanges(u64),
+    /// The unique keys of a table: all of them (EXCLUSIVE), or single ones (ROW EXCLUSIVE), each of
+    /// which then is locked itself.
     Keys(u64),
+    /// A key of a table's new row, by its hash.
+    Key(u64, u64),
     /// Changes of the catalog by statements, which one transaction makes at a time: it gives out
     /// OIDs from its snapshot.
     Ddl,
@@ -90,6 +95,16 @@ impl LockOwner {
     /// Takes a lock if nobody has to be waited for.
     pub fn try_lock(&self, tag: LockTag, mode: LockMode, scope: LockScope) -> bool {
         self.locks.table.lock().try_grant(self.process_id, tag, mode, scope)
+    }
+
+    /// Whether the session has a lock in this mode.
+    pub fn holds(&self, tag: LockTag, mode: LockMode) -> bool {
+        self.locks.table.lock().holds(self.process_id, tag, mode)
+    }
+
+    /// How many locks the session has.
+    pub fn count(&self) -> usize {
+        self.locks.table.lock().count(self.process_id)
     }
 
     /// Takes a lock, and waits for it.

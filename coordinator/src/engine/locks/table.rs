@@ -15,6 +15,8 @@ use super::{LockFacts, LockIdentity, LockMode, LockScope, LockTag, WaitLimits};
 #[derive(Debug, Default)]
 pub(super) struct LockTable {
     locks: HashMap<LockTag, Lock>,
+    /// What each owner holds, so that its end looks at no other locks.
+    held: HashMap<i32, HashSet<LockTag>>,
     next_ticket: u64,
 }
 
@@ -56,7 +58,7 @@ impl Lock {
     fn blockers(&self, wanted: Grant, ticket: u64) -> Vec<i32> {
         let blocks =
             |other: &Grant| other.owner != wanted.owner && other.mode.conflicts(wanted.mode);
-        let holds = self.granted.iter().any(|grant| grant.owner == wanted.owner);
+        let holds = self.is_held_by(wanted.owner);
         let before = self.waiting.range(..ticket).map(|(_, waiter)| waiter);
         // Who holds the lock does not wait for those that wait for it.
         let before = before.filter(|waiter| !holds && !waiter.is_over());
@@ -64,8 +66,9 @@ impl Lock {
         self.granted.iter().chain(before).filter(|other| blocks(other)).map(|g| g.owner).collect()
     }
 
-    /// Gives the lock to those that need not wait any more.
-    fn grant_waiting(&mut self) {
+    /// Gives the lock to those that need not wait any more: who they are.
+    fn grant_waiting(&mut self) -> Vec<i32> {
+        let mut owners = Vec::new();
         let tickets: Vec<u64> = self.waiting.keys().copied().collect();
         for ticket in tickets {
             let Some(waiter) = self.waiting.get(&ticket) else { continue };
@@ -77,8 +80,14 @@ impl Lock {
                 && granted.send(()).is_ok()
             {
                 self.granted.push(wanted);
+                owners.push(wanted.owner);
             }
         }
+        owners
+    }
+
+    fn is_held_by(&self, owner: i32) -> bool {
+        self.granted.iter().any(|grant| grant.owner == owner)
     }
 
     fn is_free(&self) -> bool {
@@ -102,8 +111,20 @@ impl LockTable {
         let has_it = scope == LockScope::Transaction && lock.granted.contains(&wanted);
         if is_free && !has_it {
             lock.granted.push(wanted);
+            self.held.entry(owner).or_default().insert(tag);
         }
         is_free
+    }
+
+    /// Whether an owner has a lock in this mode.
+    pub(super) fn holds(&self, owner: i32, tag: LockTag, mode: LockMode) -> bool {
+        let is_own = |grant: &Grant| grant.owner == owner && grant.mode == mode;
+        self.locks.get(&tag).is_some_and(|lock| lock.granted.iter().any(is_own))
+    }
+
+    /// How many locks an owner has.
+    pub(super) fn count(&self, owner: i32) -> usize {
+        self.held.get(&owner).map_or(0, HashSet::len)
     }
 
     /// Lets an owner wait until it has a lock. Its place.
@@ -124,14 +145,11 @@ impl LockTable {
 
     /// Who wanted this lock waits no more. When it was given the lock meanwhile, it gives that back.
     pub(super) fn leave(&mut self, tag: LockTag, ticket: u64, wanted: Grant) {
-        let lock = self.locks.get_mut(&tag);
-        match lock.and_then(|lock| lock.waiting.remove(&ticket).map(|_| lock)) {
-            Some(lock) => lock.grant_waiting(),
-            None => {
-                self.take_back(tag, wanted);
-            }
+        let waited = self.locks.get_mut(&tag).and_then(|lock| lock.waiting.remove(&ticket));
+        if waited.is_none() {
+            self.take_back(tag, wanted);
         }
-        self.tidy(tag);
+        self.hand_on(tag);
     }
 
     /// Takes one lock back; whether its owner had it.
@@ -139,21 +157,41 @@ impl LockTable {
         let Some(lock) = self.locks.get_mut(&tag) else { return false };
         let Some(at) = lock.granted.iter().position(|other| *other == grant) else { return false };
         lock.granted.swap_remove(at);
-        lock.grant_waiting();
-        self.tidy(tag);
+        if !lock.is_held_by(grant.owner)
+            && let Some(held) = self.held.get_mut(&grant.owner)
+        {
+            held.remove(&tag);
+            if held.is_empty() {
+                self.held.remove(&grant.owner);
+            }
+        }
+        self.hand_on(tag);
         true
     }
 
     /// Takes an owner's locks back.
     pub(super) fn release(&mut self, owner: i32, which: impl Fn(LockTag, LockScope) -> bool) {
-        for (tag, lock) in &mut self.locks {
-            let before = lock.granted.len();
-            lock.granted.retain(|grant| grant.owner != owner || !which(*tag, grant.scope));
-            if lock.granted.len() != before {
-                lock.grant_waiting();
+        let mut kept = HashSet::new();
+        for tag in self.held.remove(&owner).unwrap_or_default() {
+            let Some(lock) = self.locks.get_mut(&tag) else { continue };
+            lock.granted.retain(|grant| grant.owner != owner || !which(tag, grant.scope));
+            if lock.is_held_by(owner) {
+                kept.insert(tag);
             }
+            self.hand_on(tag);
         }
-        self.locks.retain(|_, lock| !lock.is_free());
+        if !kept.is_empty() {
+            self.held.entry(owner).or_default().extend(kept);
+        }
+    }
+
+    /// Somebody has left a lock: others may have it now.
+    fn hand_on(&mut self, tag: LockTag) {
+        let Some(lock) = self.locks.get_mut(&tag) else { return };
+        for owner in lock.grant_waiting() {
+            self.held.entry(owner).or_default().insert(tag);
+        }
+        self.tidy(tag);
     }
 
     fn tidy(&mut self, tag: LockTag) {
@@ -237,7 +275,10 @@ fn deadlock(circle: &[Wait]) -> ErrorReport {
     let lines = circle.iter().map(|wait| {
         let Wait { owner, tag, mode, by } = wait;
         let what = match tag {
-            LockTag::Table(id) | LockTag::Keys(id) => format!("relation {id}"),
+            LockTag::Table(id) | LockTag::RowChanges(id) | LockTag::Keys(id) => {
+                format!("relation {id}")
+            }
+            LockTag::Key(id, _) => format!("tuple of relation {id}"),
             LockTag::Ddl => {
                 let LockIdentity { class, object, .. } = tag.identity();
                 format!("object {} of class {}", object.unwrap_or(0), class.unwrap_or(0))

@@ -17,11 +17,12 @@ use kestrel_planner::{
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{ClientSession, Outcome, Statement, facts::plannable};
+use super::{ClientSession, Outcome, Statement, facts::plannable, unique::NewValues};
 use crate::server::Parameter;
 
 pub(super) use change::Change;
 pub(super) use on_segments::PlannedChange;
+use on_segments::assigned_in_place;
 
 impl ClientSession {
     /// UPDATE
@@ -96,7 +97,11 @@ impl ClientSession {
             return self.change_on_shards(&mut change, &table, statement, parameters).await;
         }
         // Before anything is read: what was waited for is to be seen.
-        self.lock_for_writing(&table).await?;
+        let targets = change.targets(&table)?;
+        let view = self.transaction.view(&self.engine);
+        let assigned = assigned_in_place(&table, &targets, &view);
+        let values = assigned.as_deref().map_or(NewValues::All, NewValues::Of);
+        self.lock_for_changing(&table, values.may_double_in(&table)).await?;
         let planned = self.plan_row_change(&mut change, statement, parameters).await?;
         self.change_segments(planned, statement).await
     }

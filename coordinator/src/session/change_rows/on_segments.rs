@@ -30,11 +30,14 @@ use super::{
         insert::mismatch,
         partition::{Written, is_routed},
         select::with_values,
+        unique::NewValues,
     },
     change::Change,
 };
 use crate::{
-    query::{QueryEnvironment, RunningQuery, TableIngestor, canceled, until, write_vectors},
+    query::{
+        QueryEnvironment, RunningQuery, TableIngestor, WrittenTable, canceled, until, write_vectors,
+    },
     server::{Parameter, Session},
 };
 
@@ -43,6 +46,8 @@ pub(in super::super) struct PlannedChange {
     pub(in super::super) plan: RowChangePlan,
     pub(in super::super) kind: RowChangeKind,
     pub(in super::super) table: Arc<TableDef>,
+    /// The columns that get new values, by their ids; `None`: rows may go to another partition.
+    assigned: Option<Vec<u32>>,
     /// The snapshot it was planned over.
     pub(in super::super) view: Arc<Catalog>,
 }
@@ -81,7 +86,8 @@ impl ClientSession {
             is_routed: kind == RowChangeKind::Update && is_routed(&table, &targets, &view),
         };
         let plan = self.engine.planner.plan_row_change(&query, &row_change, &context).await?;
-        Ok(PlannedChange { plan, kind, table, view })
+        let assigned = assigned_in_place(&table, &targets, &view);
+        Ok(PlannedChange { plan, kind, table, assigned, view })
     }
 
     /// Binds a query of the table that is changed, with its rows' addresses.
@@ -111,7 +117,7 @@ impl ClientSession {
         planned: PlannedChange,
         statement: &Statement,
     ) -> Result<Outcome> {
-        let PlannedChange { plan, kind, table, view } = planned;
+        let PlannedChange { plan, kind, table, assigned, view } = planned;
         self.transaction.will_write(&self.engine);
         let environment = self.environment(&view, self.cancel.clone());
         let text = statement.sql.as_str();
@@ -119,8 +125,10 @@ impl ClientSession {
             RowChangePlan::Distributed(plan) => {
                 let (running, noted) = self.start(&plan, &environment, text).await?;
                 let changes = by_datanodes(running).await;
-                let written =
-                    |changes: &RowChanges| vec![(Arc::clone(&table), changes.written.clone())];
+                let written = |changes: &RowChanges| {
+                    let (table, segments) = (Arc::clone(&table), changes.written.clone());
+                    vec![WrittenTable { table, segments, rows: None }]
+                };
                 (noted, changes.map(|changes| (written(&changes), changes)))
             }
             RowChangePlan::Here(plan) => {
@@ -133,7 +141,8 @@ impl ClientSession {
         let (written, changes) = noted.part(changes)?;
         let rows = noted.part(changed_rows(&changes, kind, &table, &view))?;
         noted.part(self.delete_rows(&table, changes.deleted).await)?;
-        noted.part(self.add_written(written).await)?;
+        let values = assigned.as_deref().map_or(NewValues::All, NewValues::Of);
+        noted.part(self.add_written(written, values).await)?;
         noted.finish_written(rows);
         let word = match kind {
             RowChangeKind::Update => "UPDATE",
@@ -170,7 +179,7 @@ impl ClientSession {
         let mut written = Written::new();
         if let Some(ingestor) = ingestor {
             written = ingestor.finish().await?.0;
-            changes.written = written.iter().flat_map(|(_, segments)| segments).cloned().collect();
+            changes.written = written.iter().flat_map(|w| &w.segments).cloned().collect();
         }
         Ok((written, changes))
     }
@@ -226,6 +235,22 @@ impl ClientSession {
         let change = CatalogChange::ReplaceVectors { table: table.id, vectors };
         self.transaction.change(&self.engine, vec![change])
     }
+}
+
+/// The ids of these columns (positions in the table); `None` if their new values may take a row to
+/// another partition, whose keys it then is new to.
+pub(super) fn assigned_in_place(
+    table: &TableDef,
+    targets: &[usize],
+    view: &Catalog,
+) -> Option<Vec<u32>> {
+    let assigned = targets.iter().filter_map(|at| table.columns.get(*at));
+    let ids: Vec<u32> = assigned.map(|column| column.id).collect();
+    let parent = view.partition_root(table.id);
+    let moves = parent.is_some_and(|parent| {
+        parent.partition_columns().iter().any(|column| ids.contains(&column.id))
+    });
+    (!moves).then_some(ids)
 }
 
 /// What the datanodes have done.
