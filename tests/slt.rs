@@ -194,7 +194,7 @@ impl Database {
 
     /// The statement, with the layout of this run unless it has one of its own.
     fn laid_out(&self, sql: &str) -> String {
-        let own = ["DISTRIBUTED", "PRIMARY KEY", "IF NOT EXISTS", "PARTITION"];
+        let own = ["DISTRIBUTED", "PRIMARY KEY", "UNIQUE", "IF NOT EXISTS", "PARTITION"];
         let is_whole = sql.ends_with(')');
         match self.layout {
             Some(layout)

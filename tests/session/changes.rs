@@ -12,7 +12,7 @@ fn short(failure: &Failure) -> (&str, &str) {
     (&failure.sqlstate, &failure.message)
 }
 
-fn databases_hold_rows() -> bool {
+pub(super) fn databases_hold_rows() -> bool {
     SuiteShards::from_env() != SuiteShards::Columnar
 }
 

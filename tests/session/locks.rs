@@ -41,9 +41,9 @@ async fn lock_timeout_bounds_the_wait_for_a_key() {
     let (holder, other) = (cluster.session().await, impatient(&cluster).await);
     holder.run_all(["CREATE TABLE k (a int PRIMARY KEY)", "BEGIN"]).await;
     holder.run_all(["INSERT INTO k VALUES (1)"]).await;
-    assert_eq!(short(&other.failure("INSERT INTO k VALUES (2)").await), TIMED_OUT);
-    holder.run_all(["COMMIT"]).await;
     other.run_all(["INSERT INTO k VALUES (2)"]).await;
+    assert_eq!(short(&other.failure("INSERT INTO k VALUES (1)").await), TIMED_OUT);
+    holder.run_all(["COMMIT"]).await;
     assert_eq!(other.failure("INSERT INTO k VALUES (1)").await.sqlstate, "23505");
     cluster.stop().await;
 }

@@ -119,7 +119,7 @@ impl ClientSession {
             let message = format!("EXPLAIN {} of a table that databases hold", change.word());
             return Err(ErrorReport::unsupported(message));
         }
-        let PlannedChange { plan, kind, table, view } =
+        let PlannedChange { plan, kind, table, view, .. } =
             self.plan_row_change(&mut change, statement, parameters).await?;
         let (plan, purpose) = match plan {
             RowChangePlan::Distributed(plan) => (plan, Purpose::Write),

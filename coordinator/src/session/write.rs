@@ -17,10 +17,7 @@ use super::{
     partition::Written,
     unique::{KeyLocks, NewValues},
 };
-use crate::{
-    query::{FEW_ROWS, QueryEnvironment, RunningQuery, TableIngestor, WrittenTable},
-    server::Session,
-};
+use crate::query::{FEW_ROWS, QueryEnvironment, RunningQuery, TableIngestor, WrittenTable};
 
 /// Where rows go.
 #[derive(Clone, Copy)]
