@@ -69,24 +69,14 @@ struct Case {
 }
 
 const CASES: [Case; 5] = [
-    Case {
-        name: "no key",
-        columns: "k bigint, v text",
-        is_filled: false,
-        key: |n| n,
-    },
+    Case { name: "no key", columns: "k bigint, v text", is_filled: false, key: |n| n },
     Case {
         name: "primary key, growing",
         columns: "k bigint PRIMARY KEY, v text",
         is_filled: false,
         key: |n| n,
     },
-    Case {
-        name: "no key, filled",
-        columns: "k bigint, v text",
-        is_filled: true,
-        key: |n| n,
-    },
+    Case { name: "no key, filled", columns: "k bigint, v text", is_filled: true, key: |n| n },
     Case {
         name: "primary key, filled, growing",
         columns: "k bigint PRIMARY KEY, v text",
@@ -168,7 +158,10 @@ async fn measure(flags: &Flags, cluster: &Cluster) -> Result<()> {
         "{} sessions, {} datanodes, {} rows where filled, {} s each",
         flags.sessions, flags.datanodes, flags.rows, flags.seconds
     );
-    println!("{:32} {:>10} {:>10} {:>10} {:>10}", "", "INSERTs/s", "median ms", "95 % ms", "most ms");
+    println!(
+        "{:32} {:>10} {:>10} {:>10} {:>10}",
+        "", "INSERTs/s", "median ms", "95 % ms", "most ms"
+    );
     for case in CASES {
         create(cluster, case, flags.rows).await?;
         let Measured { times, seconds } = insert(cluster, case, flags).await?;

@@ -23,7 +23,7 @@ async fn while_waiting(
     };
     let ends = async {
         wait_for(other, WAITING, "1").await;
-        other.run_all([ends]).await;
+        other.run_all(ends.split("; ")).await;
     };
     tokio::join!(waits, ends).0
 }
@@ -54,7 +54,10 @@ async fn of_two_who_bring_a_key_the_second_waits() {
     assert_eq!(failed, double);
     second.run_all(["ROLLBACK TO s", "DELETE FROM t WHERE a = 200"]).await;
     second.run_all(["INSERT INTO t VALUES (200, 'z')", "COMMIT"]).await;
-    assert_eq!(second.value("SELECT string_agg(b, '' ORDER BY a) FROM t WHERE a >= 100").await, "yz");
+    assert_eq!(
+        second.value("SELECT string_agg(b, '' ORDER BY a) FROM t WHERE a >= 100").await,
+        "yz"
+    );
     assert_eq!(second.value("SELECT count(*) FROM pg_locks").await, "0");
     cluster.stop().await;
 }
@@ -68,7 +71,8 @@ async fn a_key_that_another_deletes_is_waited_for() {
     let (first, second) = (cluster.session().await, cluster.session().await);
     first.run_all(["CREATE TABLE t (a int PRIMARY KEY, b text)"]).await;
     first.run_all(["INSERT INTO t SELECT i, 'old' FROM generate_series(1, 50) AS i"]).await;
-    let many = "INSERT INTO t SELECT i, 'new' FROM generate_series(7, 7) AS i, t AS u WHERE u.a = 1";
+    let many =
+        "INSERT INTO t SELECT i, 'new' FROM generate_series(7, 7) AS i, t AS u WHERE u.a = 1";
     for insert in ["INSERT INTO t VALUES (7, 'new')", many] {
         for (ends, expected) in [("ROLLBACK", Some("23505".to_string())), ("COMMIT", None)] {
             first.run_all(["BEGIN", "DELETE FROM t WHERE a = 7"]).await;
@@ -78,6 +82,23 @@ async fn a_key_that_another_deletes_is_waited_for() {
         assert_eq!(second.value("SELECT b FROM t WHERE a = 7").await, "new");
         second.run_all(["UPDATE t SET b = 'old' WHERE a = 7"]).await;
     }
+    cluster.stop().await;
+}
+
+/// Who replaces a row by DELETE and INSERT is not kept from that by who waits for its key.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_deletes_a_row_may_bring_its_key_again() {
+    if databases_hold_rows() {
+        return;
+    }
+    let cluster = TestCluster::start(2).await;
+    let (first, second) = (cluster.session().await, cluster.session().await);
+    first.run_all(["CREATE TABLE t (a int PRIMARY KEY, b text)"]).await;
+    first.run_all(["INSERT INTO t VALUES (1, 'old')", "BEGIN", "DELETE FROM t WHERE a = 1"]).await;
+    let replace = "INSERT INTO t VALUES (1, 'replaced'); COMMIT";
+    let failed = while_waiting(&second, "INSERT INTO t VALUES (1, 'x')", &first, replace).await;
+    assert_eq!(failed.as_deref(), Some("23505"));
+    assert_eq!(second.value("SELECT b FROM t").await, "replaced");
     cluster.stop().await;
 }
 

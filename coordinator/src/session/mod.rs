@@ -65,7 +65,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engine::{Engine, LockOwner, Pin},
+    engine::{Engine, LockOwner, LockTag, Pin},
     server::{
         Backend, Description, Format, IdleLimit, Parameter, Portals, PreparedStatements,
         ServeOptions, Session, StartupInfo, TransactionStatus, serve,
@@ -156,6 +156,7 @@ impl Backend for EngineBackend {
             started_at: Utc::now(),
             batch_failed: false,
             copied: copy::CopyResult::default(),
+            locked_keys: Vec::new(),
             backup_pin: None,
         };
         session.take_role();
@@ -201,6 +202,8 @@ pub struct ClientSession {
     started_at: DateTime<Utc>,
     batch_failed: bool,
     copied: copy::CopyResult,
+    /// What the last INSERT that locked single keys has locked, and its transaction had not before.
+    locked_keys: Vec<LockTag>,
     /// Keeps the files that a backup copies.
     backup_pin: Option<Pin>,
 }

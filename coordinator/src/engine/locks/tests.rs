@@ -217,3 +217,29 @@ async fn a_circle_of_waits_is_a_deadlock() {
     b.unlock_all();
     waiting.await.unwrap().unwrap();
 }
+
+/// The end of a transaction hands on what it held, and nothing else.
+#[tokio::test]
+async fn owners_know_what_they_hold() {
+    let locks = Locks::default();
+    let (a, b) = (locks.owner(1), locks.owner(2));
+    let (exclusive, scope) = (LockMode::Exclusive, LockScope::Transaction);
+    for tag in [LockTag::Key(7, 1), LockTag::Key(7, 2)] {
+        assert!(a.try_lock(tag, exclusive, scope));
+    }
+    assert!(a.try_lock(KEY, exclusive, LockScope::Session));
+    assert!(b.try_lock(LockTag::Key(7, 3), exclusive, scope));
+    assert_eq!((a.count(), b.count()), (3, 1));
+    let waiting = wait(&b, LockTag::Key(7, 1), exclusive);
+    settle().await;
+    assert!(a.unlock(LockTag::Key(7, 2), exclusive, scope));
+    assert_eq!((a.count(), b.count()), (2, 1));
+    a.end_transaction();
+    waiting.await.unwrap().unwrap();
+    assert_eq!((a.count(), b.count()), (1, 2));
+    assert!(b.holds(LockTag::Key(7, 1), exclusive));
+    assert!(a.holds(KEY, exclusive) && !a.holds(LockTag::Key(7, 1), exclusive));
+    b.end_session();
+    assert!(a.unlock(KEY, exclusive, LockScope::Session));
+    assert_eq!((a.count(), b.count(), locks.table.lock().len()), (0, 0, 0));
+}

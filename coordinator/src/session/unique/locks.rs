@@ -11,7 +11,8 @@
 //! Keys are asked for when all locks are there, in the newest snapshot. Rows of the same key can then
 //! come from nobody else; those that are there can only go, or be replaced by one of the same key, and
 //! of two that replace or delete a row one fails at its commit (`transaction/merge.rs`). That UPDATE and
-//! DELETE wait for each other is for fewer of these failures.
+//! DELETE wait for each other is for fewer of these failures. An INSERT that meets a row which is
+//! being deleted waits for the end of that; it holds none of its keys meanwhile, and asks again.
 
 use std::collections::BTreeSet;
 
@@ -120,13 +121,40 @@ impl ClientSession {
         }
         self.lock_rows(table).await?;
         self.lock_bounded(LockTag::Keys(table.id), LockMode::RowExclusive, table).await?;
-        // In one order, so that statements alone do not wait in a circle.
-        for hash in hashes {
-            let tag = LockTag::Key(table.id, hash);
-            self.lock_bounded(tag, LockMode::Exclusive, table).await?;
-        }
+        let tags = hashes.into_iter().map(|hash| LockTag::Key(table.id, hash));
+        let is_new = |tag: &LockTag| !self.locks.holds(*tag, LockMode::Exclusive);
+        self.locked_keys = tags.filter(is_new).collect();
+        self.lock_again(table).await?;
         self.transaction.has_locked(&self.engine);
         Ok(())
+    }
+
+    /// The keys that the statement has locked, in one order, so that statements alone do not wait in a
+    /// circle.
+    async fn lock_again(&self, table: &TableDef) -> Result<()> {
+        for tag in &self.locked_keys {
+            self.lock_bounded(*tag, LockMode::Exclusive, table).await?;
+        }
+        Ok(())
+    }
+
+    /// [`Self::wait_for_changes`], without the keys that the statement has locked: who deletes a row may
+    /// bring its key again.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) async fn wait_without_keys(&mut self, table: &TableDef) -> Result<bool> {
+        let changes = LockTag::RowChanges(table.id);
+        if self.locks.try_lock(changes, LockMode::RowShare, LockScope::Transaction) {
+            self.locks.unlock(changes, LockMode::RowShare, LockScope::Transaction);
+            return Ok(false);
+        }
+        for tag in &self.locked_keys {
+            self.locks.unlock(*tag, LockMode::Exclusive, LockScope::Transaction);
+        }
+        self.wait_for_changes(table).await?;
+        self.lock_again(table).await?;
+        Ok(true)
     }
 
     /// What everybody locks that writes a table: the table against LOCK TABLE and DDL.
@@ -138,19 +166,15 @@ impl ClientSession {
         self.locks.lock(tag, LockMode::RowExclusive, scope, &self.wait_limits()).await
     }
 
-    /// Waits for a transaction that has updated or deleted rows of a table; whether there was one.
+    /// Waits for a transaction that has updated or deleted rows of a table.
     ///
     /// # Errors
     /// As above.
-    pub(super) async fn wait_for_changes(&mut self, table: &TableDef) -> Result<bool> {
-        let (tag, mode, scope) =
-            (LockTag::RowChanges(table.id), LockMode::RowShare, LockScope::Transaction);
-        let is_free = self.locks.try_lock(tag, mode, scope);
-        if !is_free {
-            self.lock_bounded(tag, mode, table).await?;
-        }
-        self.locks.unlock(tag, mode, scope);
-        Ok(!is_free)
+    async fn wait_for_changes(&self, table: &TableDef) -> Result<()> {
+        let (tag, mode) = (LockTag::RowChanges(table.id), LockMode::RowShare);
+        self.lock_bounded(tag, mode, table).await?;
+        self.locks.unlock(tag, mode, LockScope::Transaction);
+        Ok(())
     }
 
     /// Without a `lock_timeout` this wait has a bound all the same.

@@ -80,7 +80,7 @@ impl ClientSession {
         let mut double = self.first_double(table, &keys, (new, rows)).await?;
         let has_all = self.locks.holds(LockTag::Keys(table.id), LockMode::Exclusive);
         // The other row may be one that another transaction is about to delete.
-        if double.is_some() && !has_all && self.wait_for_changes(table).await? {
+        if double.is_some() && !has_all && self.wait_without_keys(table).await? {
             double = self.first_double(table, &keys, (new, rows)).await?;
         }
         let Some((key, double)) = double else { return Ok(()) };
@@ -178,13 +178,11 @@ impl ClientSession {
         let columns = rows.schema().columns();
         let (keys, texts) = columns.split_at(search.width());
         let condition = values.condition(keys)?;
-        let plan = LogicalPlanBuilder::from(rows)
+        let rows = LogicalPlanBuilder::from(rows)
             .filter(condition)
-            .and_then(|rows| rows.project(texts.iter().cloned().map(Expr::Column)))
-            .and_then(|texts| texts.limit(0, Some(1)))
             .and_then(LogicalPlanBuilder::build)
             .map_err(report)?;
-        self.found(search, &plan, &view).await
+        self.found(search, &first_of(&rows, texts)?, &view).await
     }
 
     /// The same for a new row and another one.
@@ -197,9 +195,13 @@ impl ClientSession {
             let condition = condition.as_deref();
             let new = self.keys_and_texts(search, condition, &of_new)?;
             let others = self.keys_and_texts(search, condition, &of_others)?;
-            let plan = joined(search.width(), new, others).map_err(report)?;
-            if let Some(double) = self.found(search, &plan, &of_others).await? {
-                return Ok(Some(double));
+            let joined = joined(search.width(), new, others).map_err(report)?;
+            let columns = joined.schema().columns();
+            let (keys, texts) = columns.split_at(search.width());
+            let [keys, texts] = [keys, texts].map(|columns| first_of(&joined, columns));
+            // Texts are computed of all rows, and seldom wanted.
+            if self.found(search, &keys?, &of_others).await?.is_some() {
+                return self.found(search, &texts?, &of_others).await;
             }
         }
         Ok(None)
@@ -228,24 +230,26 @@ impl ClientSession {
     }
 }
 
-/// The texts of the first of the other rows that has the key of a new one; keys have so many columns.
+/// The other rows that have the key of a new one; keys have so many columns.
 fn joined(
     width: usize,
     new: LogicalPlan,
     others: LogicalPlan,
 ) -> datafusion::error::Result<LogicalPlan> {
-    const SIDES: [&str; 2] = ["others", "new"];
-    let [others, new] = [(SIDES[0], others), (SIDES[1], new)].map(|(name, rows)| {
-        LogicalPlanBuilder::from(rows).alias(name).and_then(LogicalPlanBuilder::build)
-    });
-    let (others, new) = (others?, new?);
-    let (columns, of_new) = (others.schema().columns(), new.schema().columns());
-    let (keys, texts) = columns.split_at(width);
-    let (keys, texts) = (keys.to_vec(), texts.to_vec());
-    let new_keys: Vec<Column> = of_new.into_iter().take(width).collect();
-    LogicalPlanBuilder::from(others)
-        .join(new, JoinType::LeftSemi, (keys, new_keys), None)?
-        .project(texts.into_iter().map(Expr::Column))?
-        .limit(0, Some(1))?
-        .build()
+    let named = |rows, name: &str| LogicalPlanBuilder::from(rows).alias(name)?.build();
+    let (others, new) = (named(others, "others")?, named(new, "new")?);
+    let keys = |rows: &LogicalPlan| -> Vec<Column> {
+        rows.schema().columns().into_iter().take(width).collect()
+    };
+    let on = (keys(&others), keys(&new));
+    LogicalPlanBuilder::from(others).join(new, JoinType::LeftSemi, on, None)?.build()
+}
+
+/// These columns of the first row.
+fn first_of(rows: &LogicalPlan, columns: &[Column]) -> Result<LogicalPlan> {
+    LogicalPlanBuilder::from(rows.clone())
+        .project(columns.iter().cloned().map(Expr::Column))
+        .and_then(|rows| rows.limit(0, Some(1)))
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(report)
 }

@@ -1,9 +1,6 @@
 //! Where a double key is looked for: segments, and the queries' texts.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use kestrel_planner::catalog::{Catalog, ColumnDef, Distribution, KeyDef, Segment, TableDef};
 
@@ -35,7 +32,6 @@ impl<'a> Search<'a> {
         view: &'a Arc<Catalog>,
         new: &[SegmentKey],
     ) -> Self {
-        let new: HashSet<_> = new.iter().copied().collect();
         Self::with(table, key, view, &|segment| new.contains(&(segment.datanode, segment.id)))
     }
 
@@ -51,24 +47,23 @@ impl<'a> Search<'a> {
         is_new: &dyn Fn(&Segment) -> bool,
     ) -> Self {
         let live = table.segments.iter().filter(|segment| segment.live_rows() > 0);
-        let (mut new, mut others): (Vec<_>, Vec<_>) = live.cloned().partition(|s| is_new(s));
+        let (new, others): (Vec<_>, Vec<_>) = live.partition(|segment| is_new(segment));
+        let mut new: Vec<_> = new.into_iter().cloned().collect();
         let mut datanodes: BTreeSet<u32> = new.iter().map(|segment| segment.datanode).collect();
         if table.distribution == Distribution::Replicated {
             // The copies are equal.
             datanodes = datanodes.into_iter().take(1).collect();
             new.retain(|segment| datanodes.contains(&segment.datanode));
         }
-        let of_new: Vec<_> = new
-            .iter()
-            .map(|segment| (segment.datanode, Zones::of(segment, &key.columns)))
-            .collect();
-        others.retain(|other| {
+        let zones = |segment: &Segment| Zones::of(segment, &key.columns);
+        let of_new: Vec<_> = new.iter().map(|segment| (segment.datanode, zones(segment))).collect();
+        let may_meet = |other: &&Arc<Segment>| {
             let mut near = of_new.iter().filter(|(datanode, _)| *datanode == other.datanode);
-            let mut zones = None;
-            near.any(|(_, new)| {
-                zones.get_or_insert_with(|| Zones::of(other, &key.columns)).may_meet(new)
-            })
-        });
+            let mut known = None;
+            near.any(|(_, new)| known.get_or_insert_with(|| zones(other)).may_meet(new))
+        };
+        // There may be many: only those that are wanted are kept.
+        let others = others.into_iter().filter(may_meet).cloned().collect();
         let columns: Vec<_> = key.columns.iter().filter_map(|id| table.column_by_id(*id)).collect();
         let names = columns.iter().map(|column| column.name.as_str()).collect();
         Self { table, columns, names, view, new, others, datanodes }
