@@ -135,15 +135,15 @@ async fn many_sessions_bring_each_key_once() {
     if databases_hold_rows() {
         return;
     }
-    const KEYS: i32 = 40;
+    const KEYS: u64 = 40;
     let cluster = TestCluster::start(2).await;
     let looking = cluster.session().await;
     looking.run_all(["CREATE TABLE t (a int PRIMARY KEY, b int)"]).await;
     let mut running = tokio::task::JoinSet::new();
-    for session in 0..4 {
+    for session in 0..4u64 {
         let client = cluster.session().await;
         running.spawn(async move {
-            let mut inserted = 0;
+            let mut inserted = 0u64;
             for n in 0..KEYS {
                 let key = (n * 7 + session * 11) % KEYS;
                 match client.run(&format!("INSERT INTO t VALUES ({key}, {session})")).await {
@@ -157,13 +157,13 @@ async fn many_sessions_bring_each_key_once() {
             inserted
         });
     }
-    let mut inserted = 0;
+    let mut inserted = 0u64;
     while let Some(ended) =
         tokio::time::timeout(Duration::from_secs(120), running.join_next()).await.unwrap()
     {
         inserted += ended.unwrap();
     }
-    assert_eq!(inserted, KEYS.cast_unsigned().into());
+    assert_eq!(inserted, KEYS);
     let counts = "SELECT count(*), count(DISTINCT a) FROM t";
     let expected = [Some(KEYS.to_string()), Some(KEYS.to_string())];
     assert_eq!(looking.rows(counts).await.remove(0), expected);
