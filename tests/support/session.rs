@@ -111,12 +111,21 @@ impl Session {
 
     /// Sends data to `COPY … FROM STDIN`, in chunks; how many rows the server took.
     pub(crate) async fn copy_in(&self, sql: &str, data: impl AsRef<[u8]>) -> Result<u64, Failure> {
+        self.copy_in_blocks(sql, data.as_ref().chunks(COPY_CHUNK_BYTES).map(<[u8]>::to_vec)).await
+    }
+
+    /// The same for data that is made while it is sent, and goes on as long as the connection does.
+    pub(crate) async fn copy_in_blocks(
+        &self,
+        sql: &str,
+        blocks: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<u64, Failure> {
         let failure = |e: tokio_postgres::Error| Failure::of(&e);
         let sink = self.client.copy_in::<_, Cursor<Vec<u8>>>(sql).await.map_err(failure)?;
         let mut sink = pin!(sink);
-        for chunk in data.as_ref().chunks(COPY_CHUNK_BYTES) {
+        for block in blocks {
             // The server may have failed already: finish() tells why.
-            if sink.send(Cursor::new(chunk.to_vec())).await.is_err() {
+            if sink.send(Cursor::new(block)).await.is_err() {
                 break;
             }
         }
