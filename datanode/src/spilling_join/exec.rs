@@ -72,7 +72,7 @@ impl SpillingJoinExec {
     fn joiner(&self, partition: usize, context: Arc<TaskContext>) -> Arc<Joiner> {
         Arc::new(Joiner {
             // Parts come one after the other.
-            can_spill: !self.join.null_aware && self.join.output_ordering().is_none(),
+            can_spill: !self.join.null_aware && self.join.properties().output_ordering().is_none(),
             join: Arc::clone(&self.join),
             context,
             spills: SpillMetrics::new(&self.metrics, partition),

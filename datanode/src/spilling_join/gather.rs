@@ -10,14 +10,13 @@ use tokio::sync::Notify;
 use super::split::Part;
 
 /// The parts of all partitions of a right side.
-#[derive(Debug)]
 pub(super) struct Gathering {
     partitions: usize,
     gathered: Mutex<Gathered>,
     changed: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Gathered {
     parts: Vec<Part>,
     /// How many partitions these are of.
@@ -28,7 +27,6 @@ struct Gathered {
 
 /// A partition that others wait for. If it goes without its parts, they fail: without its rows, what
 /// they give would be wrong.
-#[derive(Debug)]
 pub(super) struct Attendance {
     gathering: Arc<Gathering>,
     has_come: bool,

@@ -46,7 +46,9 @@ impl HandedExec {
 
 impl fmt::Debug for HandedExec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HandedExec").field("partitions", &self.streams.len()).finish_non_exhaustive()
+        f.debug_struct("HandedExec")
+            .field("partitions", &self.streams.len())
+            .finish_non_exhaustive()
     }
 }
 

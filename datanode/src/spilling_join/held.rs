@@ -16,6 +16,8 @@ use parking_lot::Mutex;
 /// range in which at least 0.15 of all numbers are keys (`perfect_hash_join_min_key_density`), and one
 /// for the row.
 const DENSE_TABLE_ROW_BYTES: usize = 31;
+/// The least that it has.
+const EMPTY_TABLE_BYTES: usize = 128;
 
 /// Batches of a build side, and memory for the join of them.
 pub(super) struct Held {
@@ -90,7 +92,7 @@ impl Held {
 fn join_bytes(bytes: usize, rows: usize) -> Result<usize> {
     let chained = estimate_memory_size::<(u32, u64)>(rows, 0)?.saturating_add(4 * rows);
     let table = chained.max(DENSE_TABLE_ROW_BYTES * rows);
-    Ok(bytes.saturating_mul(2).saturating_add(table).saturating_add(rows / 8 + 1))
+    Ok(bytes.saturating_mul(2).saturating_add(table).saturating_add(rows / 8 + EMPTY_TABLE_BYTES))
 }
 
 /// The pool of one of DataFusion's joins: it takes from what was reserved for it, and only what it

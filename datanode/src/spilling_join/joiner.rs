@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::{array::RecordBatch, compute::BatchCoalescer};
 use datafusion::{
     common::JoinType,
     error::{DataFusionError, Result},
@@ -91,7 +91,8 @@ impl Joiner {
             if !self.can_spill {
                 return Err(*error);
             }
-            if level == 0 && let Some(collector) = self.join.left().downcast_ref::<KeyCollectorExec>()
+            if level == 0
+                && let Some(collector) = self.join.left().downcast_ref::<KeyCollectorExec>()
             {
                 // It holds parts of the batches, too.
                 collector.give_up();
@@ -169,7 +170,11 @@ impl Joiner {
 
     /// Joins as much of one side as there is room for with all of the other, and again, until nothing
     /// is left. Right for a side each row of which comes out by what it finds on the other side alone.
-    fn join_chunks(self: Arc<Self>, left: &Part, right: &Part) -> Result<SendableRecordBatchStream> {
+    fn join_chunks(
+        self: Arc<Self>,
+        left: &Part,
+        right: &Part,
+    ) -> Result<SendableRecordBatchStream> {
         let (side, chunked, other) = match self.join.join_type() {
             JoinType::Inner
             | JoinType::Left
@@ -191,7 +196,7 @@ impl Joiner {
             let (joiner, other) = (Arc::clone(&joiner), other.clone());
             async move {
                 let Some((held, next)) = joiner.chunk(&mut rows, next).await? else {
-                    return Ok(None);
+                    return Ok::<_, DataFusionError>(None);
                 };
                 let other = joiner.read(side.other(), &other)?;
                 let joined = joiner.join_held(held, other, side)?;
@@ -315,8 +320,11 @@ impl Joiner {
         let spills = self.spills(side);
         let read = |file| spills.read_spill_as_stream_unbuffered(Arc::clone(file), None);
         let files = part.files.iter().map(read).collect::<Result<Vec<_>>>()?;
-        let rows = stream::iter(files).flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(spills.schema()), rows)))
+        let schema = Arc::clone(spills.schema());
+        let batch_rows = self.context.session_config().batch_size().min(part.rows).max(1);
+        let batches = BatchCoalescer::new(Arc::clone(&schema), batch_rows);
+        let rows = coalesced(stream::iter(files).flatten(), batches);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 
     fn adapted(
@@ -344,9 +352,28 @@ pub(super) fn after_build(
     let (schema, memory) = (probe.schema(), Arc::clone(memory));
     let rows = stream::once(async move {
         memory.built();
-        Ok(probe)
+        Ok::<_, DataFusionError>(probe)
     });
     Box::pin(RecordBatchStreamAdapter::new(schema, rows.try_flatten()))
+}
+
+/// In batches that are worth the work: those of a file are what each of the split ones had for it.
+fn coalesced(
+    rows: impl Stream<Item = Result<RecordBatch>> + Send + Unpin + 'static,
+    batches: BatchCoalescer,
+) -> impl Stream<Item = Result<RecordBatch>> + Send {
+    stream::try_unfold((rows, batches), |(mut rows, mut batches)| async move {
+        loop {
+            if let Some(batch) = batches.next_completed_batch() {
+                return Ok(Some((batch, (rows, batches))));
+            }
+            match rows.try_next().await? {
+                Some(batch) => batches.push_batch(batch)?,
+                None if batches.is_empty() => return Ok(None),
+                None => batches.finish_buffered_batch()?,
+            }
+        }
+    })
 }
 
 async fn append_all(

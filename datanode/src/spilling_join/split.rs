@@ -22,7 +22,7 @@ use super::PARTS;
 const SEED: u64 = 0x6772_6163_6530;
 
 /// Rows of one side that may have partners only among those of the same part of the other.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Part {
     /// They go when nobody refers to them any more.
     pub(super) files: Vec<Arc<dyn SpillFile>>,
