@@ -16,8 +16,11 @@ use parking_lot::Mutex;
 /// range in which at least 0.15 of all numbers are keys (`perfect_hash_join_min_key_density`), and one
 /// for the row.
 const DENSE_TABLE_ROW_BYTES: usize = 31;
-/// The least that it has.
-const EMPTY_TABLE_BYTES: usize = 128;
+/// What it may have for a few rows: a range of `perfect_hash_join_small_build_threshold` (1024) numbers
+/// may be as sparse as it likes.
+const SMALL_TABLE_BYTES: usize = 4 << 10;
+/// What a join has without any rows. It is not worth a failure.
+const EMPTY_TABLE_BYTES: usize = 256;
 
 /// Batches of a build side, and memory for the join of them.
 pub(super) struct Held {
@@ -37,9 +40,11 @@ pub(super) struct NoRoom {
 impl Held {
     /// Nothing yet.
     pub(super) fn new(pool: &Arc<dyn MemoryPool>) -> Self {
+        let memory = MemoryConsumer::new("HashJoin").register(pool);
+        memory.grow(EMPTY_TABLE_BYTES);
         Self {
             batches: Vec::new(),
-            memory: MemoryConsumer::new("HashJoin").register(pool),
+            memory,
             pool: Arc::clone(pool),
             counter: RecordBatchMemoryCounter::new(),
             rows: 0,
@@ -75,6 +80,9 @@ impl Held {
         self.counter.count_batch(batch);
         let needed = join_bytes(self.counter.memory_usage(), self.rows + batch.num_rows())?;
         let more = needed.saturating_sub(self.memory.size());
+        if more == 0 {
+            return Ok(());
+        }
         if share && let MemoryLimit::Finite(limit) = self.pool.memory_limit() {
             let left = (limit - limit / 8).saturating_sub(self.pool.reserved());
             if more > left {
@@ -92,7 +100,7 @@ impl Held {
 fn join_bytes(bytes: usize, rows: usize) -> Result<usize> {
     let chained = estimate_memory_size::<(u32, u64)>(rows, 0)?.saturating_add(4 * rows);
     let table = chained.max(DENSE_TABLE_ROW_BYTES * rows);
-    Ok(bytes.saturating_mul(2).saturating_add(table).saturating_add(rows / 8 + EMPTY_TABLE_BYTES))
+    Ok(bytes.saturating_mul(2).saturating_add(table).saturating_add(rows / 8 + SMALL_TABLE_BYTES))
 }
 
 /// The pool of one of DataFusion's joins: it takes from what was reserved for it, and only what it
@@ -144,7 +152,10 @@ impl MemoryPool for JoinMemory {
     fn grow(&self, _: &MemoryReservation, additional: usize) {
         let mut used = self.used.lock();
         used.bytes += additional;
-        self.reserved.grow(used.bytes.saturating_sub(self.reserved.size()));
+        let lacking = used.bytes.saturating_sub(self.reserved.size());
+        if lacking > 0 {
+            self.reserved.grow(lacking);
+        }
     }
 
     fn shrink(&self, _: &MemoryReservation, shrink: usize) {
@@ -156,7 +167,11 @@ impl MemoryPool for JoinMemory {
     fn try_grow(&self, _: &MemoryReservation, additional: usize) -> Result<()> {
         let mut used = self.used.lock();
         let bytes = used.bytes.saturating_add(additional);
-        self.reserved.try_grow(bytes.saturating_sub(self.reserved.size()))?;
+        let lacking = bytes.saturating_sub(self.reserved.size());
+        // A pool that is beyond its limit refuses even nothing.
+        if lacking > 0 {
+            self.reserved.try_grow(lacking)?;
+        }
         used.bytes = bytes;
         Ok(())
     }
