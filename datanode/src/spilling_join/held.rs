@@ -51,12 +51,12 @@ impl Held {
         }
     }
 
-    /// Adds a batch. `share`: whether to leave an eighth of the pool to others.
+    /// Adds a batch. `leaving`: a part of the pool that must stay free for others; `None`: nothing.
     ///
     /// # Errors
     /// There is no room for it. Nothing more can be added then.
-    pub(super) fn add(&mut self, batch: RecordBatch, share: bool) -> Result<(), NoRoom> {
-        match self.reserve(&batch, share) {
+    pub(super) fn add(&mut self, batch: RecordBatch, leaving: Option<f64>) -> Result<(), NoRoom> {
+        match self.reserve(&batch, leaving) {
             Ok(()) => {
                 self.rows += batch.num_rows();
                 self.batches.push(batch);
@@ -76,15 +76,18 @@ impl Held {
         (Box::pin(rows), Arc::new(JoinMemory::new(self.memory)))
     }
 
-    fn reserve(&mut self, batch: &RecordBatch, share: bool) -> Result<()> {
+    fn reserve(&mut self, batch: &RecordBatch, leaving: Option<f64>) -> Result<()> {
         self.counter.count_batch(batch);
         let needed = join_bytes(self.counter.memory_usage(), self.rows + batch.num_rows())?;
         let more = needed.saturating_sub(self.memory.size());
         if more == 0 {
             return Ok(());
         }
-        if share && let MemoryLimit::Finite(limit) = self.pool.memory_limit() {
-            let left = (limit - limit / 8).saturating_sub(self.pool.reserved());
+        if let Some(leaving) = leaving
+            && let MemoryLimit::Finite(limit) = self.pool.memory_limit()
+        {
+            let usable = limit as f64 * (1.0 - leaving);
+            let left = (usable as usize).saturating_sub(self.pool.reserved());
             if more > left {
                 return Err(DataFusionError::ResourcesExhausted(format!(
                     "a hash join needs {more} bytes more, and {left} are left"

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::{array::RecordBatch, compute::BatchCoalescer};
+use arrow::array::RecordBatch;
 use datafusion::{
     common::JoinType,
     error::{DataFusionError, Result},
@@ -22,9 +22,15 @@ use super::{
     MAX_LEVEL,
     handed::HandedExec,
     held::{Held, JoinMemory, NoRoom},
-    split::{Part, Splitter},
+    split::{Part, Splitter, in_batches},
 };
 use crate::runtime_filter::KeyCollectorExec;
+
+/// What joins leave of a query's memory to operators that cannot do with less, such as those that
+/// merge what was spilled.
+const LEFT_BY_JOINS: f64 = 0.25;
+/// What parts leave of it: one goes when the next one comes.
+const LEFT_BY_PARTS: f64 = 0.0625;
 
 /// A side of a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,20 +78,21 @@ impl Joiner {
         }
     }
 
-    /// Reads a build side, at level 0 the join's own. At higher ones it may take all memory that there
-    /// is: it is one part of many, and others come after it.
+    /// Reads a build side, at level 0 the join's own.
     pub(super) async fn build(
         &self,
         mut rows: SendableRecordBatchStream,
         level: usize,
     ) -> Result<Build> {
+        let leaving =
+            self.can_spill.then_some(if level == 0 { LEFT_BY_JOINS } else { LEFT_BY_PARTS });
         let mut held = Held::new(self.context.memory_pool());
         while let Some(batch) = rows.next().await {
             let batch = batch?;
             if batch.num_rows() == 0 {
                 continue;
             }
-            let Err(NoRoom { batch, error }) = held.add(batch, self.can_spill && level == 0) else {
+            let Err(NoRoom { batch, error }) = held.add(batch, leaving) else {
                 continue;
             };
             if !self.can_spill {
@@ -222,7 +229,7 @@ impl Joiner {
                     None => return Ok(Some((held, None))),
                 },
             };
-            match held.add(batch, false) {
+            match held.add(batch, None) {
                 Ok(()) => {}
                 Err(NoRoom { error, .. }) if held.batches.is_empty() => return Err(*error),
                 Err(NoRoom { batch, .. }) => return Ok(Some((held, Some(batch)))),
@@ -321,9 +328,8 @@ impl Joiner {
         let read = |file| spills.read_spill_as_stream_unbuffered(Arc::clone(file), None);
         let files = part.files.iter().map(read).collect::<Result<Vec<_>>>()?;
         let schema = Arc::clone(spills.schema());
-        let batch_rows = self.context.session_config().batch_size().min(part.rows).max(1);
-        let batches = BatchCoalescer::new(Arc::clone(&schema), batch_rows);
-        let rows = coalesced(stream::iter(files).flatten(), batches);
+        let batch_rows = self.context.session_config().batch_size();
+        let rows = in_batches(stream::iter(files).flatten(), Arc::clone(&schema), batch_rows);
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 
@@ -355,25 +361,6 @@ pub(super) fn after_build(
         Ok::<_, DataFusionError>(probe)
     });
     Box::pin(RecordBatchStreamAdapter::new(schema, rows.try_flatten()))
-}
-
-/// In batches that are worth the work: those of a file are what each of the split ones had for it.
-fn coalesced(
-    rows: impl Stream<Item = Result<RecordBatch>> + Send + Unpin + 'static,
-    batches: BatchCoalescer,
-) -> impl Stream<Item = Result<RecordBatch>> + Send {
-    stream::try_unfold((rows, batches), |(mut rows, mut batches)| async move {
-        loop {
-            if let Some(batch) = batches.next_completed_batch() {
-                return Ok(Some((batch, (rows, batches))));
-            }
-            match rows.try_next().await? {
-                Some(batch) => batches.push_batch(batch)?,
-                None if batches.is_empty() => return Ok(None),
-                None => batches.finish_buffered_batch()?,
-            }
-        }
-    })
 }
 
 async fn append_all(

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{RecordBatch, UInt32Array},
-    compute::take_record_batch,
+    array::{ArrayRef, AsArray, RecordBatch, UInt32Array},
+    compute::{concat_batches, take_record_batch},
+    datatypes::SchemaRef,
 };
 use datafusion::{
     common::hash_utils::{RandomState, create_hashes},
@@ -14,6 +15,7 @@ use datafusion::{
     physical_expr_common::utils::evaluate_expressions_to_arrays,
     physical_plan::SpillManager,
 };
+use futures::{Stream, TryStreamExt, stream};
 
 use super::PARTS;
 
@@ -116,4 +118,46 @@ fn create(spills: &SpillManager) -> Result<File> {
         Some(batch) => file.append_batch(batch).map(|_| None),
         None => file.finish(),
     }))
+}
+
+/// Rows of files, in batches of so many rows or somewhat more: those in a file are as small as what one
+/// batch of a side had for it. They have buffers of their own, as large as they must be, not parts of
+/// what was read.
+pub(super) fn in_batches(
+    rows: impl Stream<Item = Result<RecordBatch>> + Send + Unpin + 'static,
+    schema: SchemaRef,
+    batch_rows: usize,
+) -> impl Stream<Item = Result<RecordBatch>> + Send {
+    stream::try_unfold(rows, move |mut rows| {
+        let schema = Arc::clone(&schema);
+        async move {
+            let (mut batches, mut count) = (Vec::new(), 0);
+            while count < batch_rows.max(1)
+                && let Some(batch) = rows.try_next().await?
+            {
+                count += batch.num_rows();
+                batches.push(batch);
+            }
+            if batches.is_empty() {
+                return Ok(None);
+            }
+            let batch = compacted(&concat_batches(&schema, &batches)?)?;
+            Ok(Some((batch, rows)))
+        }
+    })
+}
+
+/// The same rows, whose strings are in no other buffers than their own.
+fn compacted(batch: &RecordBatch) -> Result<RecordBatch> {
+    let compacted = |column: &ArrayRef| -> ArrayRef {
+        if let Some(strings) = column.as_string_view_opt() {
+            return Arc::new(strings.gc());
+        }
+        match column.as_binary_view_opt() {
+            Some(bytes) => Arc::new(bytes.gc()),
+            None => Arc::clone(column),
+        }
+    };
+    let columns = batch.columns().iter().map(compacted).collect();
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
 }

@@ -8,7 +8,7 @@
 //!     caches                      what queries leave; given back when a query asks for it
 //! ```
 //!
-//! A hash join takes what there is, but for an eighth, and cannot give it back; its build side goes to
+//! A hash join takes what there is, but for a quarter, and cannot give it back; its build side goes to
 //! disk when that is not enough. Tables of groups have two fifths of their share: they double.
 //!
 //! An operator that is refused memory goes to disk when it can; when it cannot, the query fails

@@ -225,6 +225,10 @@ impl MemoryPool for QueryPool {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        if additional == 0 {
+            // What nobody could refuse may have taken the pool beyond its limit.
+            return Ok(());
+        }
         let consumer = reservation.consumer();
         let mut used = self.used.lock();
         let left = self.quota_bytes.saturating_sub(used.bytes());
