@@ -22,6 +22,7 @@ mod rules;
 mod runtime_filter;
 pub mod service;
 pub mod shard;
+mod spilling_join;
 mod turns;
 
 pub use data_dir::{ReservedDir, RestoredDir, check_directory};

@@ -1,4 +1,4 @@
-//! Rules that make queries faster and never change their rows, each with a switch: the setting
+//! Rules that make queries faster, or able to run at all, and never change their rows, each with a switch: the setting
 //! `kestrel.enable_<name>`.
 //!
 //! A session's switches come to a datanode in the fragment's options, and there lie in DataFusion's
@@ -51,6 +51,10 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "runtime_filters",
         description: "Enables joins to filter the scans below them by the keys they have read.",
+    },
+    Rule {
+        name: "spilling_joins",
+        description: "Enables hash joins to go on over temporary files when memory is short.",
     },
 ];
 

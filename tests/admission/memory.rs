@@ -17,8 +17,10 @@ async fn a_query_has_its_own_limit() {
         assert_eq!(answer.sqlstate(), sqlstate, "{value}: {answer}");
     }
     assert_eq!(session.value(show).await, "1MB");
-    // A hash table cannot go to disk.
+    // A hash table cannot go to disk; what goes into it can.
     let join = "SELECT count(*) FROM t a JOIN t b ON a.i + 1 = b.i + 1";
+    assert_eq!(session.value(join).await, "400000");
+    session.run_all(["SET kestrel.enable_spilling_joins = off"]).await;
     let failure = session.failure(join).await;
     assert_eq!(failure.sqlstate, "53200", "{failure}");
     let hint = failure.hint.as_deref().unwrap_or_default();

@@ -27,7 +27,11 @@ impl Measured {
                 for operator in &slice.operators {
                     let indent = "  ".repeat(operator.depth + 1);
                     lines.push(format!("{indent}{}", operator.detail));
-                    lines.push(format!("{indent}  {}", operator.rows_out));
+                    let spilled = match operator.spilled_bytes {
+                        0 => String::new(),
+                        bytes => format!("; spilled: {bytes} bytes"),
+                    };
+                    lines.push(format!("{indent}  {}{spilled}", operator.rows_out));
                 }
             }
         }
@@ -59,6 +63,7 @@ impl Measured {
                     "Operator": operator.detail,
                     "Rows Out": operator.total_rows,
                     "Actual": operator.rows_out,
+                    "Spilled Bytes": operator.spilled_bytes,
                 })
             });
             json!({
@@ -95,6 +100,7 @@ struct OperatorRows {
     depth: usize,
     detail: String,
     total_rows: u64,
+    spilled_bytes: u64,
     rows_out: String,
 }
 
@@ -116,6 +122,7 @@ fn slices(summary: &QuerySummary) -> Vec<SliceReport> {
                 depth: operator.depth as usize,
                 detail: operator.detail.clone(),
                 total_rows: same.iter().map(|(_, operator)| operator.rows_out).sum(),
+                spilled_bytes: same.iter().map(|(_, operator)| operator.spilled_bytes).sum(),
                 rows_out: rows_out(&same),
             }
         });

@@ -27,6 +27,7 @@ fn visit(plan: &Arc<dyn ExecutionPlan>, depth: u32, reports: &mut Vec<OperatorRe
         detail: detail.trim_end().to_string(),
         rows_out: metrics.output_rows().unwrap_or_default() as u64,
         elapsed_compute_ns: metrics.elapsed_compute().unwrap_or_default() as u64,
+        spilled_bytes: metrics.spilled_bytes().unwrap_or_default() as u64,
     });
     for child in plan.children() {
         visit(child, depth + 1, reports);

@@ -7,7 +7,10 @@ use std::{
     collections::BTreeSet,
     fmt,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -51,6 +54,7 @@ pub(crate) struct KeyCollectorExec {
     input: Arc<dyn ExecutionPlan>,
     /// What the partitions that have ended had.
     gathered: Arc<Mutex<Gathered>>,
+    is_given_up: Arc<AtomicBool>,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -61,7 +65,15 @@ impl KeyCollectorExec {
     }
 
     fn with_keys(keys: Arc<[Key]>, input: Arc<dyn ExecutionPlan>) -> Self {
-        Self { keys, input, gathered: Arc::default(), metrics: ExecutionPlanMetricsSet::new() }
+        let (gathered, is_given_up) = (Arc::default(), Arc::default());
+        Self { keys, input, gathered, is_given_up, metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// Lets go of all keys, and collects no more: the join does not hold the batches that they are
+    /// in. Nobody hears of the keys then.
+    pub(crate) fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Release);
+        self.gathered.lock().give_up();
     }
 }
 
@@ -131,6 +143,7 @@ impl ExecutionPlan for KeyCollectorExec {
             keys: Arc::clone(&self.keys),
             columns: vec![Vec::new(); self.keys.len()],
             gathered: Arc::clone(&self.gathered),
+            is_given_up: Arc::clone(&self.is_given_up),
             memory: Some(memory),
             metrics: BaselineMetrics::new(&self.metrics, partition),
             input: self.input.execute(partition, context)?,
@@ -194,10 +207,14 @@ impl Gathered {
         let held: usize = self.memory.iter().map(MemoryReservation::size).sum();
         let more = bytes.sum::<usize>().saturating_sub(held);
         if memory.try_grow(more).is_err() {
-            *self = Self { ended: std::mem::take(&mut self.ended), ..Self::default() };
-            self.is_given_up = true;
+            self.give_up();
         }
         None
+    }
+
+    fn give_up(&mut self) {
+        *self = Self { ended: std::mem::take(&mut self.ended), ..Self::default() };
+        self.is_given_up = true;
     }
 }
 
@@ -209,6 +226,7 @@ struct Collecting {
     /// By key, then by batch.
     columns: Vec<Vec<ArrayRef>>,
     gathered: Arc<Mutex<Gathered>>,
+    is_given_up: Arc<AtomicBool>,
     /// `None`: the partition has ended.
     memory: Option<MemoryReservation>,
     metrics: BaselineMetrics,
@@ -217,6 +235,10 @@ struct Collecting {
 
 impl Collecting {
     fn note(&mut self, batch: &RecordBatch) {
+        if self.is_given_up.load(Ordering::Acquire) {
+            self.columns.iter_mut().for_each(Vec::clear);
+            return;
+        }
         if self.memory.is_none() {
             return;
         }

@@ -26,6 +26,7 @@ mod scans;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use collect::KeyCollectorExec;
 pub(crate) use key_set::KeySet;
 pub(crate) use place::{Scans, with_runtime_filters};
 pub(crate) use scans::ShardScans;

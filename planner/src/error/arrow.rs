@@ -3,7 +3,7 @@
 use arrow::error::ArrowError;
 use kestrel_proto::{ErrorReport, SqlState};
 
-use super::carried;
+use super::{carried, io_error};
 
 /// The report of an Arrow error.
 pub(super) fn report(error: &ArrowError) -> ErrorReport {
@@ -32,7 +32,7 @@ pub(super) fn report(error: &ArrowError) -> ErrorReport {
             "a batch of values is larger than 2 GB",
         )
         .hint("Shorten the values, or aggregate fewer of them."),
-        ArrowError::IoError(message, _) => ErrorReport::new(SqlState::IO_ERROR, message),
+        ArrowError::IoError(message, _) => io_error(message),
         ArrowError::CsvError(message) => ErrorReport::new(SqlState::BAD_COPY_FILE_FORMAT, message),
         ArrowError::ParquetError(message) => {
             ErrorReport::new(SqlState::DATA_CORRUPTED, format!("cannot read a segment: {message}"))

@@ -129,8 +129,17 @@ fn of_schema_error(error: &SchemaError) -> ErrorReport {
     }
 }
 
+/// What DataFusion says when all temporary files together become too long.
+const SPILL_LIMIT: &str = "used disk space during the spilling process has exceeded";
+
 fn io_error(error: &dyn std::fmt::Display) -> ErrorReport {
     let text = error.to_string();
+    if text.contains(SPILL_LIMIT) {
+        return ErrorReport::new(
+            SqlState::DISK_FULL,
+            "queries have spilled as much as they may to disk",
+        );
+    }
     let sqlstate =
         if text.contains("No space left") { SqlState::DISK_FULL } else { SqlState::IO_ERROR };
     ErrorReport::new(sqlstate, text)

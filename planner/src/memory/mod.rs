@@ -8,6 +8,9 @@
 //!     caches                      what queries leave; given back when a query asks for it
 //! ```
 //!
+//! A hash join takes what there is, but for a quarter, and cannot give it back; its build side goes to
+//! disk when that is not enough. Tables of groups have two fifths of their share: they double.
+//!
 //! An operator that is refused memory goes to disk when it can; when it cannot, the query fails
 //! (53200). DataFusion's `FairSpillPool` shares in the same way, but among the operators of all
 //! queries at once: there a query with many sorts leaves little to one that has a single one.

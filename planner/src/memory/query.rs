@@ -27,6 +27,11 @@ const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 /// What an error says when a query's quota was too small, and not the pool.
 const QUOTA_WORDS: &str = "kestrel.query_memory_limit allows";
 
+/// Hash tables of groups double when they are full, and ask for the memory when they have it: the old
+/// one and the new one, two and a half times what was reserved, are there for a moment. So they have
+/// two fifths of a share, if that is more than this: little is not worth going to disk for.
+const LITTLE_DOUBLING_BYTES: usize = 64 << 20;
+
 /// Whether an error about memory is that of a quota.
 pub(crate) fn is_of_quota(message: &str) -> bool {
     message.contains(QUOTA_WORDS)
@@ -148,6 +153,16 @@ impl QueryPool {
     }
 }
 
+/// Whether a consumer is one of DataFusion's aggregates by hashing: `SingleHashAggregateStream[0]`.
+fn doubles(name: &str) -> bool {
+    name.contains("HashAggregateStream")
+}
+
+/// What one of these may have of the share of an operator.
+fn doubling_share(share: usize) -> usize {
+    (share / 5 * 2).max(share.min(LITTLE_DOUBLING_BYTES))
+}
+
 impl Used {
     fn bytes(self) -> usize {
         self.spillable_bytes.saturating_add(self.unspillable_bytes)
@@ -210,6 +225,10 @@ impl MemoryPool for QueryPool {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        if additional == 0 {
+            // What nobody could refuse may have taken the pool beyond its limit.
+            return Ok(());
+        }
         let consumer = reservation.consumer();
         let mut used = self.used.lock();
         let left = self.quota_bytes.saturating_sub(used.bytes());
@@ -219,9 +238,11 @@ impl MemoryPool for QueryPool {
         if consumer.can_spill() {
             let fair_share = self.shared.fair_share_bytes();
             let share = used.operator_share(self.quota_bytes, fair_share);
+            let is_own = used.operator_share(self.quota_bytes, usize::MAX) == share;
+            let share = if doubles(consumer.name()) { doubling_share(share) } else { share };
             if reservation.size().saturating_add(additional) > share {
                 // Which of the two makes the share so small.
-                if used.operator_share(self.quota_bytes, usize::MAX) == share {
+                if is_own {
                     return Err(self.beyond_quota(consumer.name(), additional, left));
                 }
                 return Err(DataFusionError::ResourcesExhausted(format!(
@@ -335,6 +356,23 @@ mod tests {
         drop(sorts);
         sort.try_grow(301).unwrap();
         assert_eq!(memory.pool().reserved(), 901);
+    }
+
+    /// Except for a little, tables of groups have room for their next doubling.
+    #[test]
+    fn tables_that_double_have_less() {
+        let memory = QueryMemory::new(1000 << 20);
+        let part = part(&memory, 0);
+        let consumer = MemoryConsumer::new("SingleHashAggregateStream[0]").with_can_spill(true);
+        let groups = consumer.register(&part);
+        groups.try_grow(400 << 20).unwrap();
+        groups.try_grow(1).unwrap_err();
+        let sort = spilling(&part);
+        sort.try_grow(500 << 20).unwrap();
+        groups.shrink(390 << 20);
+        groups.try_grow(190 << 20).unwrap();
+        groups.try_grow(1 << 20).unwrap_err();
+        assert_eq!([100 << 20, 10, 1 << 30].map(doubling_share), [64 << 20, 10, (1 << 30) / 5 * 2]);
     }
 
     #[test]

@@ -5,13 +5,22 @@ use std::{collections::HashSet, sync::Arc};
 use arrow::{
     array::{
         Array, ArrayRef, Date32Array, Decimal128Array, Int16Array, Int32Array, Int64Array,
-        StringViewArray, TimestampMicrosecondArray,
+        RecordBatch, StringViewArray, TimestampMicrosecondArray,
     },
     compute::cast,
     datatypes::DataType,
 };
 
-use super::{super::KeySet, Random};
+use datafusion::{
+    datasource::memory::MemorySourceConfig, execution::TaskContext, physical_plan::ExecutionPlan,
+};
+use futures::StreamExt;
+
+use super::{
+    super::{KeySet, RuntimeFilter, collect::Key},
+    Random,
+};
+use crate::runtime_filter::KeyCollectorExec;
 
 /// Every kind of keys that a build side may have: close together or far apart, few or many, with
 /// NULLs and without.
@@ -171,4 +180,27 @@ fn too_many_keys_and_other_types_are_given_up() {
     assert!(KeySet::of(&[Arc::clone(&reals)]).unwrap().is_none());
     let set = KeySet::of(&[numbers]).unwrap().unwrap();
     assert!(set.select(&reals).unwrap().is_none(), "nothing is known of another type");
+}
+
+/// A join that does not hold its build side in memory wants no filter that would.
+#[tokio::test]
+async fn a_collector_that_has_given_up_holds_nothing() {
+    for gives_up in [false, true] {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+        let batches = vec![batch.clone(), batch.clone()];
+        let input = MemorySourceConfig::try_new_exec(&[batches], batch.schema(), None).unwrap();
+        let filter = RuntimeFilter::new();
+        let key = Key { column: 0, filter: Arc::clone(&filter) };
+        let collector = KeyCollectorExec::new(vec![key], input);
+        let context = Arc::new(TaskContext::default());
+        let mut rows = collector.execute(0, Arc::clone(&context)).unwrap();
+        assert!(rows.next().await.is_some());
+        if gives_up {
+            collector.give_up();
+        }
+        assert_eq!(rows.count().await, 1);
+        assert_eq!(filter.keys().is_none(), gives_up);
+        assert_eq!(context.memory_pool().reserved() == 0, gives_up);
+    }
 }

@@ -10,6 +10,7 @@ use arrow::{
     datatypes::Field,
 };
 use bytes::{Buf, Bytes, buf};
+use datafusion::execution::memory_pool::MemoryConsumer;
 use futures::future::try_join_all;
 use kestrel_proto::{
     ErrorReport, Result,
@@ -164,6 +165,9 @@ impl Load {
         let mut positions: Vec<_> = columns.iter().filter_map(|(_, at)| *at).collect();
         positions.sort_unstable();
         positions.dedup();
+        // It is taken in any case; others learn that there is less.
+        let memory = MemoryConsumer::new("ColumnLoad").register(self.file.store.memory.pool());
+        memory.grow(self.load_bytes(&footer, &positions));
         let decoded = self.decoded(&file, &footer, &positions)?;
         let chunk = |(column, position): (usize, Option<usize>)| {
             let (field, _) = self.table.column(column)?;
@@ -177,6 +181,18 @@ impl Load {
             Chunk::encode(&array)
         };
         columns.into_iter().map(chunk).collect()
+    }
+
+    /// What columns take until they are chunks, about: as they are in the file, and as Arrow has them.
+    fn load_bytes(&self, footer: &Footer, positions: &[usize]) -> usize {
+        let group = footer.parquet().row_groups().get(self.piece.row_group);
+        let bytes = positions.iter().filter_map(|position| {
+            let column = group?.columns().get(*position)?;
+            let values = column.uncompressed_size().max(0) as usize;
+            let file = column.compressed_size().max(0) as usize;
+            Some(file.saturating_add(values.max(self.piece.rows * size_of::<u128>())))
+        });
+        bytes.fold(0, usize::saturating_add)
     }
 
     /// The file's columns at these positions, which ascend.

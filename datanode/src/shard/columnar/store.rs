@@ -40,6 +40,9 @@ pub(super) struct StoreState {
     pub(super) settings: ColumnarSettings,
     pub(super) footers: FooterCache,
     pub(super) chunks: ChunkCache,
+    /// The process's. What a scan holds counts there, not against its query's limit: how much that is
+    /// depends on the table, and it cannot be less.
+    pub(super) memory: QueryMemory,
     /// The next file's number.
     pub(super) sequence: AtomicU64,
     written_segments: AtomicU64,
@@ -86,6 +89,7 @@ impl ColumnarStore {
             settings,
             footers,
             chunks,
+            memory: memory.clone(),
             sequence: AtomicU64::new(0),
             written_segments: AtomicU64::new(0),
             written_rows: AtomicU64::new(0),

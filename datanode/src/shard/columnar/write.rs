@@ -3,7 +3,10 @@
 use std::{fs, io, path::Path, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::{
+    execution::memory_pool::{MemoryConsumer, MemoryReservation},
+    physical_plan::SendableRecordBatchStream,
+};
 use futures::StreamExt;
 use kestrel_planner::operators::SegmentTarget;
 use kestrel_proto::{
@@ -101,6 +104,8 @@ struct SegmentWriter {
     target: SegmentTarget,
     file_schema: SchemaRef,
     current: Option<OpenSegment>,
+    /// For the row group that grows.
+    memory: MemoryReservation,
     /// Renamed, but their directory not yet fsynced.
     done: Vec<SegmentRef>,
     complete: bool,
@@ -118,7 +123,9 @@ struct OpenSegment {
 impl SegmentWriter {
     fn new(store: Arc<StoreState>, target: SegmentTarget) -> Result<Self> {
         let file_schema = layout::file_schema(&target.schema, &target.column_ids)?;
-        Ok(Self { store, target, file_schema, current: None, done: Vec::new(), complete: false })
+        let memory = MemoryConsumer::new("SegmentWriter").register(store.memory.pool());
+        let (current, done, complete) = (None, Vec::new(), false);
+        Ok(Self { store, target, file_schema, current, memory, done, complete })
     }
 
     fn run(&mut self, mut input: mpsc::Receiver<Input>) -> Result<Vec<SegmentRef>> {
@@ -142,6 +149,7 @@ impl SegmentWriter {
             let rows = (batch.num_rows() - from).min(limit - open.rows);
             let appended = open.append(&batch.slice(from, rows), &self.file_schema);
             let full = open.rows == limit;
+            self.memory.resize(open.writer.memory_size());
             self.current = Some(open);
             appended?;
             if full {
@@ -173,6 +181,7 @@ impl SegmentWriter {
     fn seal(&mut self) -> Result<()> {
         let Some(open) = self.current.take() else { return Ok(()) };
         let segment = open.seal(&self.store.data)?;
+        self.memory.free();
         self.store.footers.set_whole(&segment.file);
         self.done.push(segment);
         Ok(())

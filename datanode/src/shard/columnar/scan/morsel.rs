@@ -166,15 +166,22 @@ impl Morsel {
         true
     }
 
-    /// Reads the output columns, if that has not been done.
+    /// Reads the output columns.
     ///
     /// # Errors
     /// Those of reading; XX000 when strings find no place in their codebook.
-    pub(super) async fn read_output(&mut self, spec: &ScanSpec) -> Result<&OutputChunks> {
-        if self.output.is_none() {
-            self.output = Some(self.output_chunks(spec).await?);
-        }
-        self.output.as_ref().ok_or_else(lost)
+    pub(super) async fn read_output(&mut self, spec: &ScanSpec) -> Result<()> {
+        self.output = Some(self.output_chunks(spec).await?);
+        Ok(())
+    }
+
+    /// What its columns take, of those that are in the cache, too: they may leave it at any time.
+    pub(super) fn bytes(&self) -> usize {
+        let output = self.output.iter().flat_map(OutputChunks::columns);
+        let mut chunks: Vec<_> = self.chunks.iter().chain(output).collect();
+        chunks.sort_unstable_by_key(|chunk| Arc::as_ptr(chunk));
+        chunks.dedup_by_key(|chunk| Arc::as_ptr(chunk));
+        chunks.into_iter().map(|chunk| chunk.bytes()).sum()
     }
 
     async fn output_chunks(&self, spec: &ScanSpec) -> Result<OutputChunks> {

@@ -201,6 +201,11 @@ impl Output {
 }
 
 impl OutputChunks {
+    /// One for each output column.
+    pub(super) fn columns(&self) -> &[Arc<Chunk>] {
+        &self.columns
+    }
+
     /// `columns`: one for each output column.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use std::{
 use arrow::array::RecordBatch;
 use datafusion::{
     error::Result,
+    execution::memory_pool::{MemoryConsumer, MemoryReservation},
     physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder},
 };
 use futures::{Stream, stream};
@@ -46,6 +47,8 @@ pub(super) struct Partition {
     order: Order,
     work: Work,
     morsel: Option<Morsel>,
+    /// For the columns of the morsel.
+    memory: MemoryReservation,
     output: Output,
     is_done: bool,
 }
@@ -74,7 +77,8 @@ impl Partition {
         let order = Order::new(&spec.conjuncts, is_adaptive);
         let output = Output::new(Arc::clone(&spec), Arc::clone(&run), batch_rows);
         let work = Work::default();
-        Self { spec, run, metrics, order, work, morsel: None, output, is_done: false }
+        let memory = MemoryConsumer::new("ColumnarScan").register(spec.store.memory.pool());
+        Self { spec, run, metrics, order, work, morsel: None, memory, output, is_done: false }
     }
 
     /// Its batches.
@@ -117,6 +121,7 @@ impl Partition {
             }
             self.order.adapt();
             self.morsel = None;
+            self.memory.free();
             return Ok(());
         };
         {
@@ -126,7 +131,11 @@ impl Partition {
         if self.work.selection.alive() == 0 {
             return Ok(());
         }
-        let chunks = morsel.read_output(&self.spec).await?;
+        if morsel.output.is_none() {
+            morsel.read_output(&self.spec).await?;
+            self.memory.resize(morsel.bytes());
+        }
+        let Some(chunks) = &morsel.output else { return Ok(()) };
         let _timer = elapsed.timer();
         self.output.push(chunks, &zone, self.work.selection.list())
     }
@@ -146,7 +155,10 @@ impl Partition {
         };
         match share {
             Some(share) => {
-                self.morsel = Some(Morsel::open(&spec, share, &self.order).await?);
+                let morsel = Morsel::open(&spec, share, &self.order).await?;
+                // They are there already; others learn that there is less.
+                self.memory.resize(morsel.bytes());
+                self.morsel = Some(morsel);
             }
             None => {
                 self.output.finish()?;
