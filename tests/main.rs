@@ -15,6 +15,8 @@ mod faults;
 #[cfg(test)]
 mod generate;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
 mod kes_copy;
 #[cfg(test)]
 mod leaks;
