@@ -9,6 +9,8 @@ mod clients;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod differential;
 #[cfg(test)]
 mod faults;
