@@ -2,14 +2,11 @@
 //! at the step that a file in DIR has the name of. The file says at which time it comes there, and
 //! what the machine forgets: `2 all`.
 
-use std::{
-    fs,
-    path::PathBuf,
-    sync::{Mutex, OnceLock, PoisonError},
-};
+use std::{fs, path::PathBuf, sync::OnceLock};
 
 use kestrel_datanode::shard::{Loss, lose_unsynced};
 use kestrel_proto::fail_point::{self, FailPoint, Hooks};
+use parking_lot::Mutex;
 
 const VARIABLE: &str = "KESTREL_FAIL_POINTS";
 
@@ -39,7 +36,7 @@ fn is_armed(point: FailPoint) -> bool {
 fn reached(point: FailPoint) {
     let Some(file) = order_of(point) else { return };
     // Held until the end: then nobody else gets past a fail point.
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURN.lock();
     let Ok(order) = fs::read_to_string(&file) else { return };
     let Some((times, word, loss)) = parse(&order) else {
         tracing::error!(order, "this is no order for a fail point");

@@ -88,12 +88,15 @@ impl Kestrel {
         self.child.kill().await.unwrap();
     }
 
-    /// Waits until it ends by itself.
-    pub(crate) async fn ended(&mut self) -> Ended {
-        let status = self.child.wait().await.unwrap();
+    /// Waits until it ends by itself; `None`: it did not, and is killed.
+    pub(crate) async fn ended(&mut self) -> Option<Ended> {
+        let Ok(status) = timeout(PATIENCE, self.child.wait()).await else {
+            self.child.kill().await.unwrap();
+            return None;
+        };
         let mut stderr = String::new();
         self.stderr.read_to_string(&mut stderr).await.unwrap();
-        ended(status, stderr, String::new())
+        Some(ended(status.unwrap(), stderr, String::new()))
     }
 
     /// Sends a signal (`TERM`, `INT`), and waits for the end.
