@@ -100,11 +100,6 @@ impl Table {
         Self { name, key, how_declared, layout, partitions, has_check: rng.chance(30), has_null_k }
     }
 
-    /// Whether each datanode has a copy, which it changes itself.
-    pub(super) fn is_replicated(&self) -> bool {
-        self.layout == "DISTRIBUTED REPLICATED"
-    }
-
     /// Whether `id` alone is different in every row.
     pub(super) fn has_unique_id(&self) -> bool {
         self.key == ["id"]

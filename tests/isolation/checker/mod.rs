@@ -293,9 +293,10 @@ fn kind_of(cycle: &[Dependency]) -> Kind {
 }
 
 fn describe(history: &[Transaction], cycle: &[Dependency]) -> String {
-    let edges: Vec<_> = cycle
-        .iter()
-        .map(|edge| format!("  {:?} {:?}\n    {:?}", edge.step, edge.list, history[edge.from]))
-        .collect();
+    let edges = cycle.iter().map(|edge| {
+        let from = &history[edge.from];
+        format!("  {:?} {:?}\n    of session {}: {from:?}", edge.step, edge.list, from.session)
+    });
+    let edges: Vec<_> = edges.collect();
     format!("a cycle of {} transactions:\n{}", cycle.len(), edges.join("\n"))
 }
