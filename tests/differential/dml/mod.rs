@@ -1,6 +1,6 @@
 //! Random scripts of INSERT, UPDATE, DELETE, TRUNCATE, COPY, transactions and savepoints must do what
-//! they do on PostgreSQL: each statement changes as many rows, or fails with the same SQLSTATE, and
-//! the tables are the same afterwards.
+//! they do on PostgreSQL: each statement gives the same tag, with as many rows, or fails with the same
+//! SQLSTATE, and the tables are the same afterwards.
 //!
 //! `KESTREL_TEST_SEED` sets the first seed and `KESTREL_TEST_DML_SCRIPTS` the number of scripts, each
 //! with a seed of its own. A script that goes wrong is printed whole, with PostgreSQL's answers.
@@ -10,6 +10,7 @@ mod failing;
 mod script;
 mod tables;
 mod values;
+mod wire;
 mod write;
 
 use std::{collections::BTreeMap, fmt::Write};
@@ -17,10 +18,11 @@ use std::{collections::BTreeMap, fmt::Write};
 use super::compare::difference;
 use crate::{
     generate::{Features, Rng},
-    support::{Answer, Session, SuiteShards, TestCluster, number_from_env, postgres},
+    support::{SuiteShards, TestCluster, number_from_env, postgres},
 };
 use script::{Script, Statement};
 use tables::KINDS;
+use wire::{Reply, Wire};
 
 /// As many scripts as the default run has.
 const SCRIPTS: u64 = 60;
@@ -85,27 +87,31 @@ async fn random_scripts_do_what_they_do_on_postgresql() {
         return;
     }
     let Some(postgres) = postgres() else { return };
-    let oracle = Session::connect(&postgres.connection_string()).await;
+    let mut oracle = Wire::to_postgres(postgres.socket_directory()).await;
     oracle.run_all(["SET statement_timeout = '30s'", "SET client_min_messages = error"]).await;
     let first = number_from_env("KESTREL_TEST_SEED", 1);
     let scripts = number_from_env("KESTREL_TEST_DML_SCRIPTS", SCRIPTS);
     println!("{scripts} scripts from seed {first} on");
     // By their number of datanodes.
-    let mut clusters: BTreeMap<u32, (TestCluster, Session)> = BTreeMap::new();
+    let mut clusters: BTreeMap<u32, (TestCluster, Wire)> = BTreeMap::new();
     let mut wrong = Vec::new();
     let mut features = Features::default();
     let (mut answered, mut failed) = (0, 0);
     for seed in first..first + scripts {
         let datanodes = *Rng::new(seed ^ 0xDA7A).pick(&[1, 2, 3, 3]);
-        if clusters.get(&datanodes).is_none_or(|(_, session)| session.client.is_closed()) {
-            let cluster = match clusters.remove(&datanodes) {
-                Some((cluster, _)) => cluster,
-                None => TestCluster::start(datanodes).await,
-            };
-            let session = cluster.session().await;
-            clusters.insert(datanodes, (cluster, session));
-        }
-        let run = run(&oracle, &clusters[&datanodes].1, seed).await;
+        let (cluster, session) = match clusters.remove(&datanodes) {
+            Some((cluster, session)) if !session.is_closed => (cluster, session),
+            known => {
+                let cluster = match known {
+                    Some((cluster, _)) => cluster,
+                    None => TestCluster::start(datanodes).await,
+                };
+                let session = Wire::to_kestrel(cluster.cluster.address()).await;
+                (cluster, session)
+            }
+        };
+        let (_, session) = clusters.entry(datanodes).or_insert((cluster, session));
+        let run = run(&mut oracle, session, seed).await;
         features.add(&run.script.features);
         (answered, failed) = (answered + run.answered, failed + run.failed);
         if let Some(what) = &run.wrong {
@@ -132,14 +138,14 @@ async fn random_scripts_do_what_they_do_on_postgresql() {
 }
 
 /// Runs the script of this seed on both, until it goes wrong.
-async fn run(oracle: &Session, session: &Session, seed: u64) -> Run {
+async fn run(oracle: &mut Wire, session: &mut Wire, seed: u64) -> Run {
     let script = Script::new(seed);
     let mut run = Run { script, text: String::new(), wrong: None, answered: 0, failed: 0 };
     // What an earlier script left, on Kestrel perhaps in a block.
-    session.run("ROLLBACK").await;
+    session.run("ROLLBACK", None).await;
     let schema =
         [format!("CREATE SCHEMA script_{seed}"), format!("SET search_path = script_{seed}")];
-    for (on, kestrel) in [(oracle, false), (session, true)] {
+    for (on, kestrel) in [(&mut *oracle, false), (&mut *session, true)] {
         on.run_all(&schema).await;
         for table in &run.script.tables {
             on.run_all(table.statements(kestrel)).await;
@@ -160,7 +166,7 @@ async fn run(oracle: &Session, session: &Session, seed: u64) -> Run {
             run.compare_tables(oracle, session).await;
         }
     }
-    oracle.run("ROLLBACK").await;
+    oracle.run("ROLLBACK", None).await;
     oracle.run_all([format!("DROP SCHEMA script_{seed} CASCADE")]).await;
     if run.wrong.is_none() {
         session.run_all([format!("DROP SCHEMA script_{seed} CASCADE")]).await;
@@ -170,31 +176,31 @@ async fn run(oracle: &Session, session: &Session, seed: u64) -> Run {
 
 impl Run {
     /// One statement on both.
-    async fn step(&mut self, oracle: &Session, session: &Session, statement: &Statement) {
-        let expected = execute(oracle, statement).await;
+    async fn step(&mut self, oracle: &mut Wire, session: &mut Wire, statement: &Statement) {
+        let (sql, data) = (&statement.sql, statement.data.as_deref());
+        let Reply { answer, tag } = oracle.run(sql, data).await;
+        let state = answer.sqlstate();
         self.answered += 1;
-        self.failed += usize::from(expected.sqlstate().is_some());
-        let _ = writeln!(self.text, "{}\n-- {expected}", statement.text());
-        if let Some(state) = expected.sqlstate().filter(|state| !EXPECTED.contains(state)) {
+        self.failed += usize::from(state.is_some());
+        let said = if state.is_some() { answer.to_string() } else { tag.clone() };
+        let _ = writeln!(self.text, "{}\n-- {said}", statement.text());
+        if let Some(state) = state.filter(|state| !EXPECTED.contains(state)) {
             self.wrong = Some(format!("the generator is wrong: PostgreSQL says {state}"));
             return;
         }
-        let got = execute(session, statement).await;
-        let is_same = match (&expected, &got) {
-            (Answer::Error(expected), Answer::Error(got)) => expected.sqlstate == got.sqlstate,
-            (expected, got) => expected == got,
-        };
-        if !is_same {
-            self.wrong = Some(format!("the last statement gives {got}"));
+        let got = session.run(sql, data).await;
+        if got.answer.sqlstate() != state || got.tag != tag {
+            self.wrong = Some(format!("the last statement gives {} {}", got.tag, got.answer));
         }
-        self.script.note(statement, expected.sqlstate().is_none());
+        self.script.note(statement, state.is_none());
     }
 
-    async fn compare_tables(&mut self, oracle: &Session, session: &Session) {
+    async fn compare_tables(&mut self, oracle: &mut Wire, session: &mut Wire) {
         for table in &self.script.tables {
             let query = format!("SELECT * FROM {}", table.name);
-            let (expected, got) = (oracle.run(&query).await, session.run(&query).await);
-            if let Some(what) = difference(&expected, &got, &KINDS, &[]) {
+            let expected = oracle.run(&query, None).await;
+            let got = session.run(&query, None).await;
+            if let Some(what) = difference(&expected.answer, &got.answer, &KINDS, &[]) {
                 self.wrong = Some(format!("{query}: {what}"));
                 return;
             }
@@ -209,15 +215,5 @@ impl Run {
             println!("{statement};");
         }
         println!("{}---- {what}\n", self.text);
-    }
-}
-
-async fn execute(session: &Session, statement: &Statement) -> Answer {
-    match &statement.data {
-        None => session.run(&statement.sql).await,
-        Some(data) => match session.copy_in(&statement.sql, data).await {
-            Ok(rows) => Answer::Done(rows),
-            Err(failure) => Answer::Error(failure),
-        },
     }
 }
