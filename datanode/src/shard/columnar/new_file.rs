@@ -97,7 +97,7 @@ impl NewFile {
     /// 58030, 53100; the file is gone then.
     pub(super) fn seal(&self, data: &Path, file: &ChecksumFile) -> Result<String> {
         reached(self.kind, Step::Written);
-        let renamed = file.file.sync_all().and_then(|()| self.rename());
+        let renamed = self.sync(&file.file).and_then(|()| self.rename());
         if let Err(error) = renamed {
             self.discard();
             return Err(io_error("write", &self.temporary, &error));
@@ -108,9 +108,14 @@ impl NewFile {
             .ok_or_else(|| ErrorReport::internal("a file is outside of its store"))
     }
 
-    fn rename(&self) -> io::Result<()> {
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_all()?;
         unsynced::note(|| Change::Synced(self.temporary.clone()));
         reached(self.kind, Step::Synced);
+        Ok(())
+    }
+
+    fn rename(&self) -> io::Result<()> {
         fs::rename(&self.temporary, &self.path)?;
         unsynced::note(|| Change::Renamed { from: self.temporary.clone(), to: self.path.clone() });
         reached(self.kind, Step::Renamed);
