@@ -12,6 +12,7 @@ use crate::config::{CoordinatorSettings, DatanodeProcessSettings};
 use crate::coordinator::run_coordinator;
 use crate::datanode::run_datanode;
 use crate::demo::{DemoArguments, run_demo};
+use crate::fail_points;
 use crate::logging::{LogFormat, Logging};
 use crate::output::{Console, error_line};
 use crate::shutdown::Shutdown;
@@ -98,6 +99,7 @@ async fn run(arguments: Vec<OsString>) -> u8 {
     if let Err(error) = logging.and_then(Logging::start) {
         return report(&error);
     }
+    fail_points::start(variable);
     match execute(cli.command).await {
         Ok(()) => 0,
         Err(error) => report(&error),

@@ -10,6 +10,7 @@ mod coordinator;
 mod datanode;
 mod demo;
 mod error;
+mod fail_points;
 pub mod http;
 mod logging;
 mod memory;

@@ -9,11 +9,15 @@ mod clients;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod differential;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod generate;
+#[cfg(test)]
+mod isolation;
 #[cfg(test)]
 mod kes_copy;
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod bucket_map;
 mod datanode;
 mod error;
 mod exchange;
+pub mod fail_point;
 mod id;
 pub mod metrics;
 pub mod rpc;

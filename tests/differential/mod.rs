@@ -4,7 +4,8 @@
 //! difference prints what reproduces it. With a seed and a number of queries, everything is the
 //! same again: tables, layouts, number of datanodes, queries.
 
-mod compare;
+pub(crate) mod compare;
+mod dml;
 
 use crate::{
     generate::{Features, Generator, Query, Rng, Schema},

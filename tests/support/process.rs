@@ -38,7 +38,17 @@ pub(crate) struct Ended {
 impl Kestrel {
     /// Starts `kestrel up` on this directory and any free port, and waits until it is up.
     pub(crate) async fn up(data: &Path, arguments: &[&str]) -> Self {
+        Self::up_in_environment(data, arguments, &[]).await
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) async fn up_in_environment(
+        data: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut command = kestrel();
+        command.envs(variables.iter().copied());
         command.args(["up", "--listen", "127.0.0.1:0", "--memory-limit", "512MB", "--data"]);
         command.arg(data).args(arguments);
         if in_processes() {
@@ -76,6 +86,17 @@ impl Kestrel {
     /// kill -9
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Waits until it ends by itself; `None`: it did not, and is killed.
+    pub(crate) async fn ended(&mut self) -> Option<Ended> {
+        let Ok(status) = timeout(PATIENCE, self.child.wait()).await else {
+            self.child.kill().await.unwrap();
+            return None;
+        };
+        let mut stderr = String::new();
+        self.stderr.read_to_string(&mut stderr).await.unwrap();
+        Some(ended(status.unwrap(), stderr, String::new()))
     }
 
     /// Sends a signal (`TERM`, `INT`), and waits for the end.

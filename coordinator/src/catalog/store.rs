@@ -11,7 +11,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::catalog::{Catalog, CatalogChange};
-use kestrel_proto::{ErrorReport, Result, SqlState, TransactionId};
+use kestrel_proto::{
+    ErrorReport, Result, SqlState, TransactionId,
+    fail_point::{self, FailPoint},
+};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use uuid::Uuid;
@@ -133,7 +136,16 @@ impl CatalogStore {
         }
         let after = Arc::new(before.apply(&changes)?);
         let entry = LogEntry { version: after.version, committed_at: now, changes };
-        writer.write(|transaction| rows::write_commit(transaction, &before, &after, &entry))?;
+        writer.write(|transaction| {
+            rows::write_commit(transaction, &before, &after, &entry)?;
+            fail_point::reached(FailPoint::CatalogWritten);
+            Ok(())
+        })?;
+        fail_point::reached(FailPoint::CatalogCommitted);
+        if fail_point::is_armed(FailPoint::CatalogCheckpointed) {
+            writer.checkpoint()?;
+            fail_point::reached(FailPoint::CatalogCheckpointed);
+        }
         for change in &entry.changes {
             if let CatalogChange::SetSequence { id, .. } | CatalogChange::DropSequence(id) = change
             {
@@ -152,6 +164,13 @@ impl CatalogStore {
 }
 
 impl Writer {
+    /// SQLite does this itself now and then; a test wants to know when.
+    fn checkpoint(&self) -> Result<()> {
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let done = self.connection.query_row(checkpoint, [], |_| Ok(()));
+        done.map_err(|error| sqlite_error("checkpoint", error))
+    }
+
     /// One SQLite transaction.
     pub(super) fn write(
         &mut self,

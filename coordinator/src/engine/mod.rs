@@ -15,7 +15,11 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use kestrel_planner::{catalog::CatalogChange, plan::Planner};
-use kestrel_proto::{DatanodeId, DropSegments, Result, TransactionId, metrics::Family};
+use kestrel_proto::{
+    DatanodeId, DropSegments, Result, TransactionId,
+    fail_point::{self, FailPoint},
+    metrics::Family,
+};
 
 use crate::{
     catalog::CatalogHandle,
@@ -127,6 +131,7 @@ impl Engine {
     pub async fn collect_garbage(&self) {
         for (datanode, files) in self.garbage.take_older_than(self.pins.oldest()) {
             let Ok(datanode) = self.cluster.datanode(datanode) else { continue };
+            fail_point::reached(FailPoint::GarbageBegun);
             if let Err(error) = datanode.drop_segments(DropSegments::Files(files)).await {
                 tracing::warn!(datanode = %datanode.id(), %error, "dropped files remain");
             }

@@ -8,5 +8,5 @@ mod settings;
 
 pub(crate) use by_table::StoreByTable;
 pub(crate) use columnar::{Codebook, ColumnarScanExec, Raw};
-pub use columnar::{ColumnarCounters, ColumnarSettings, ColumnarStore};
+pub use columnar::{ColumnarCounters, ColumnarSettings, ColumnarStore, Loss, lose_unsynced};
 pub use settings::ShardSettings;

@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::Utc;
 use kestrel_planner::catalog::{Catalog, CatalogChange, TableDef};
-use kestrel_proto::{DatanodeId, ErrorReport, Result, SnapshotScope, SqlState, TransactionId};
+use kestrel_proto::{
+    DatanodeId, ErrorReport, Result, SnapshotScope, SqlState, TransactionId,
+    fail_point::{self, FailPoint},
+};
 
 use super::{super::commit::check_still_so, Status, Transaction, Work, merge::merged};
 use crate::{
@@ -103,6 +106,7 @@ impl Work {
     }
 
     async fn commit_catalog(&self, engine: &Engine) -> Result<Committed> {
+        fail_point::reached(FailPoint::CommitBegun);
         commit(engine, self.id, &self.changes, &self.base, &self.checked).await
     }
 

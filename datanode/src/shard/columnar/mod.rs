@@ -36,11 +36,13 @@ mod settings;
 mod store;
 mod summary;
 mod table;
+mod unsynced;
 mod write;
 
 pub(crate) use scan::{Codebook, ColumnarScanExec, Raw};
 pub use settings::ColumnarSettings;
 pub use store::{ColumnarCounters, ColumnarStore};
+pub use unsynced::{Loss, lose_unsynced};
 
 #[cfg(test)]
 mod load_tests;

@@ -7,11 +7,15 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use kestrel_proto::{ErrorReport, Result, TableId, TransactionId};
+use kestrel_proto::{
+    ErrorReport, Result, TableId, TransactionId,
+    fail_point::{self, FailPoint},
+};
 
 use super::{
     files::{self, FileKind, FileName, TEMPORARY},
     store::StoreState,
+    unsynced::{self, Change},
 };
 use crate::io_error::io_error;
 
@@ -28,6 +32,17 @@ pub(super) struct Writer {
 pub(super) struct NewFile {
     pub(super) temporary: PathBuf,
     path: PathBuf,
+    kind: FileKind,
+}
+
+/// How far a file is.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Created,
+    Written,
+    Synced,
+    Renamed,
+    Listed,
 }
 
 /// A file that knows the checksum and the length of what was written to it.
@@ -49,7 +64,7 @@ impl NewFile {
         kind: FileKind,
     ) -> Result<(Self, ChecksumFile)> {
         let dir = store.data.join(files::table_dir(writer.table_id));
-        fs::create_dir_all(&dir).map_err(|e| io_error("create", &dir, &e))?;
+        make_directory(&dir).map_err(|e| io_error("create", &dir, &e))?;
         loop {
             let name = FileName {
                 epoch: writer.coordinator_epoch,
@@ -67,8 +82,10 @@ impl NewFile {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(e) => return Err(io_error("create", &temporary, &e)),
                 Ok(file) => {
+                    unsynced::note(|| Change::Created(temporary.clone()));
+                    reached(kind, Step::Created);
                     let file = ChecksumFile { file, checksum: 0, length: 0 };
-                    return Ok((Self { temporary, path }, file));
+                    return Ok((Self { temporary, path, kind }, file));
                 }
             }
         }
@@ -79,7 +96,8 @@ impl NewFile {
     /// # Errors
     /// 58030, 53100; the file is gone then.
     pub(super) fn seal(&self, data: &Path, file: &ChecksumFile) -> Result<String> {
-        let renamed = file.file.sync_all().and_then(|()| fs::rename(&self.temporary, &self.path));
+        reached(self.kind, Step::Written);
+        let renamed = self.sync(&file.file).and_then(|()| self.rename());
         if let Err(error) = renamed {
             self.discard();
             return Err(io_error("write", &self.temporary, &error));
@@ -88,6 +106,20 @@ impl NewFile {
         relative
             .map(str::to_string)
             .ok_or_else(|| ErrorReport::internal("a file is outside of its store"))
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_all()?;
+        unsynced::note(|| Change::Synced(self.temporary.clone()));
+        reached(self.kind, Step::Synced);
+        Ok(())
+    }
+
+    fn rename(&self) -> io::Result<()> {
+        fs::rename(&self.temporary, &self.path)?;
+        unsynced::note(|| Change::Renamed { from: self.temporary.clone(), to: self.path.clone() });
+        reached(self.kind, Step::Renamed);
+        Ok(())
     }
 
     /// Removes what has not been sealed.
@@ -101,13 +133,46 @@ impl NewFile {
 ///
 /// # Errors
 /// 58030.
-pub(super) fn sync_entries(data: &Path, table_id: TableId) -> Result<()> {
+pub(super) fn sync_entries(data: &Path, table_id: TableId, kind: FileKind) -> Result<()> {
     sync_dir(&data.join(files::table_dir(table_id)))?;
-    sync_dir(&data.join(files::SEGMENTS))
+    sync_dir(&data.join(files::SEGMENTS))?;
+    reached(kind, Step::Listed);
+    Ok(())
 }
 
 fn sync_dir(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io_error("write", dir, &e))
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io_error("write", dir, &e))?;
+    unsynced::note(|| Change::SyncedDirectory(dir.to_path_buf()));
+    Ok(())
+}
+
+fn make_directory(dir: &Path) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // The directory above is not there either.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => fs::create_dir_all(dir),
+        Err(e) => Err(e),
+        Ok(()) => {
+            unsynced::note(|| Change::CreatedDirectory(dir.to_path_buf()));
+            Ok(())
+        }
+    }
+}
+
+/// A test may end the process here.
+fn reached(kind: FileKind, step: Step) {
+    fail_point::reached(match (kind, step) {
+        (FileKind::Segment, Step::Created) => FailPoint::SegmentCreated,
+        (FileKind::Segment, Step::Written) => FailPoint::SegmentWritten,
+        (FileKind::Segment, Step::Synced) => FailPoint::SegmentSynced,
+        (FileKind::Segment, Step::Renamed) => FailPoint::SegmentRenamed,
+        (FileKind::Segment, Step::Listed) => FailPoint::SegmentListed,
+        (FileKind::Deletes, Step::Created) => FailPoint::VectorCreated,
+        (FileKind::Deletes, Step::Written) => FailPoint::VectorWritten,
+        (FileKind::Deletes, Step::Synced) => FailPoint::VectorSynced,
+        (FileKind::Deletes, Step::Renamed) => FailPoint::VectorRenamed,
+        (FileKind::Deletes, Step::Listed) => FailPoint::VectorListed,
+    });
 }
 
 impl Write for ChecksumFile {

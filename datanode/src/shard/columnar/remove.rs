@@ -6,11 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kestrel_proto::{DropSegments, Result, TransactionId};
+use kestrel_proto::{
+    DropSegments, Result, TransactionId,
+    fail_point::{self, FailPoint},
+};
 
 use super::{
     files::{self, FileName, SEGMENTS},
     store::StoreState,
+    unsynced,
 };
 use crate::io_error::io_error;
 
@@ -45,9 +49,14 @@ fn remove_empty_dirs(state: &StoreState) -> Result<()> {
 fn remove_file(state: &StoreState, file: &str) -> Result<()> {
     let path = files::path_of(&state.data, file)?;
     state.footers.remove(file);
+    unsynced::keep(&state.data, &path);
     match fs::remove_file(&path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &path, &e)),
-        _ => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(io_error("remove", &path, &e)),
+        Ok(()) => {
+            fail_point::reached(FailPoint::FileRemoved);
+            Ok(())
+        }
     }
 }
 

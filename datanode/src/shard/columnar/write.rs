@@ -190,7 +190,7 @@ impl SegmentWriter {
     fn finish(&mut self) -> Result<Vec<SegmentRef>> {
         self.seal()?;
         if !self.done.is_empty() {
-            sync_entries(&self.store.data, self.target.table_id)?;
+            sync_entries(&self.store.data, self.target.table_id, FileKind::Segment)?;
         }
         self.complete = true;
         Ok(std::mem::take(&mut self.done))

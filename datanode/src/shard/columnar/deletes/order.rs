@@ -13,6 +13,7 @@ use kestrel_proto::{
 
 use super::file::VectorFile;
 use crate::shard::columnar::{
+    files::FileKind,
     new_file::{Writer, sync_entries},
     store::{StoreState, died},
 };
@@ -75,7 +76,7 @@ fn write_all(store: &Arc<StoreState>, order: DeleteRowsRequest) -> Result<Unclai
         written.vectors.push(file.write(writer, rows)?);
     }
     if !written.vectors.is_empty() {
-        sync_entries(&store.data, table_id)?;
+        sync_entries(&store.data, table_id, FileKind::Deletes)?;
     }
     Ok(written)
 }
