@@ -182,6 +182,7 @@ fn locked_by(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMod
         | CatalogChange::ReplaceVectors { .. }
         | CatalogChange::CountShardRows { .. }
         | CatalogChange::SetShardRows { .. }
+        | CatalogChange::SetStatistics(_)
         | CatalogChange::Decide(_)
         | CatalogChange::Forget(_)
         | CatalogChange::CreateSchema(_)

@@ -36,6 +36,7 @@ mod shard_statements;
 #[cfg(test)]
 mod shard_tests;
 mod show;
+mod statistics;
 mod temporary;
 mod transaction;
 

@@ -285,10 +285,10 @@ pub(super) fn shown(name: &str, sql_type: SqlType) -> String {
     }
 }
 
-fn qualified(table: &TableDef) -> String {
+pub(super) fn qualified(table: &TableDef) -> String {
     format!("{}.{}", quoted(&table.schema_name), quoted(&table.name))
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -69,7 +69,9 @@ impl Catalog {
         let Some(old) = self.tables.remove(&key) else { return Ok(()) };
         let new_key = self.free_name(&after.schema_name, &after.name)?;
         let (segments, shard_rows) = (old.segments.clone(), old.shard_rows.clone());
-        let table = TableDef { segments, shard_rows, ..after.clone() };
+        let changed_rows = old.changed_rows;
+        let table = TableDef { segments, shard_rows, changed_rows, ..after.clone() };
+        self.keep_statistics(&old, &table);
         let checks = table.checks.iter().map(|check| check.id);
         let indexes = table.index_keys().map(|key| key.id);
         checks.chain(indexes).for_each(|id| self.take_oid(id));
@@ -124,6 +126,7 @@ impl Catalog {
         let key = self.table_key(id)?;
         let Some(table) = self.tables.get_mut(&key) else { return Ok(()) };
         let table = Arc::make_mut(table);
+        table.count_deleted(vectors);
         let mut new: HashMap<_, _> = vectors.iter().map(|v| ((v.datanode, v.segment), v)).collect();
         for segment in &mut table.segments {
             let Some(vector) = new.remove(&(segment.datanode, segment.id)) else { continue };

@@ -20,6 +20,7 @@ mod sequence;
 mod sequence_default;
 mod snapshot;
 mod sql_type;
+mod statistics;
 mod table;
 mod temporary;
 mod view;

@@ -61,6 +61,9 @@ pub struct TableDef {
     /// Of which table it is a partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition_of: Option<PartitionOf>,
+    /// Rows that have come and gone since the table was made or truncated; an update is both.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub changed_rows: u64,
     /// By column id, names in the databases of columns that go by another name here: in a view,
     /// which knows the table as it was. Never in the catalog.
     #[serde(skip)]
@@ -224,7 +227,7 @@ impl TableDef {
 
     /// The table without its rows.
     pub fn without_segments(&self) -> Self {
-        Self { segments: Vec::new(), shard_rows: Vec::new(), ..self.clone() }
+        Self { segments: Vec::new(), shard_rows: Vec::new(), changed_rows: 0, ..self.clone() }
     }
 
     /// Do databases hold its rows?
@@ -336,6 +339,10 @@ impl TableDef {
             Distribution::Random => "DISTRIBUTED RANDOMLY".into(),
         }
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn add((rows, bytes): (u64, u64), (_, more_rows, more_bytes): (u32, u64, u64)) -> (u64, u64) {

@@ -4,10 +4,15 @@
 //! estimates takes the rows that the catalog counts now ([`crate::catalog::TableDef::size`]) and
 //! scales: fractions stay, [`ColumnStatistics::distinct_of`] grows where it grew with the rows.
 
+pub(crate) mod collect;
 mod column;
 mod group;
 mod table;
 mod value;
+
+/// The aggregate function that describes a column: `f(column, sample_rows << 16 | target)` is the
+/// JSON of its [`ColumnStatistics`].
+pub const COLUMN_FUNCTION: &str = "kestrel_column_statistics";
 
 pub use column::{ColumnStatistics, CommonValue};
 pub use group::{ColumnGroup, Dependency, GroupDistinct};

@@ -116,16 +116,19 @@ impl Value {
     /// cannot be told. Text is taken for digits of base 256 behind what `low` and `high` have in
     /// common (PostgreSQL's `convert_string_to_scalar`, selfuncs.c).
     pub fn position_between(&self, low: &Self, high: &Self) -> f64 {
+        if low == high {
+            return 0.5;
+        } else if self <= low {
+            return 0.0;
+        } else if self >= high {
+            return 1.0;
+        }
         let (low, value, high) = match (low.bytes(), self.bytes(), high.bytes()) {
             (Some(low), Some(value), Some(high)) => {
+                // What is between the two begins as they do.
                 let common = low.iter().zip(high).take_while(|(a, b)| a == b).count();
-                // What is shorter, or begins otherwise, is before or behind both.
-                match value.get(..common).map(|start| start.cmp(&low[..common])) {
-                    Some(Ordering::Equal) => {}
-                    Some(Ordering::Greater) => return 1.0,
-                    Some(Ordering::Less) | None => return 0.0,
-                }
-                (digits(&low[common..]), digits(&value[common..]), digits(&high[common..]))
+                let rest = |bytes: &[u8]| digits(bytes.get(common..).unwrap_or_default());
+                (rest(low), rest(value), rest(high))
             }
             _ => match (low.number(), self.number(), high.number()) {
                 (Some(low), Some(value), Some(high)) => (low, value, high),

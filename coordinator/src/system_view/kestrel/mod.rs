@@ -4,4 +4,5 @@ pub(super) mod datanodes;
 pub(super) mod queries;
 pub(super) mod table_distributions;
 pub(super) mod table_placement;
+pub(super) mod table_statistics;
 pub(super) mod transactions_in_doubt;
