@@ -19,6 +19,9 @@ use kestrel_planner::catalog::{
     PartitionStrategy, PartitionedBy, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef,
     SqlType, TableDef, ViewColumn, ViewDef, ViewRelation, default_acl,
 };
+use kestrel_planner::statistics::{
+    ColumnStatistics, CommonValue, TableStatistics, Value as StatisticsValue,
+};
 use kestrel_proto::{DatanodeId, PreparedTransaction, QueryId, TransactionId};
 use uuid::Uuid;
 
@@ -211,8 +214,31 @@ fn furnished() -> Catalog {
         }),
         CatalogChange::SetComment { object: 16386, column: 0, text: Some("of t".into()) },
         CatalogChange::SetComment { object: DATABASE_OID, column: 0, text: Some("all".into()) },
+        CatalogChange::SetStatistics(Box::new(statistics_of_t())),
     ];
     catalog().apply(&changes).unwrap()
+}
+
+/// 80 rows were there, of the 100 that it has now.
+fn statistics_of_t() -> TableStatistics {
+    let common = CommonValue { value: StatisticsValue::Integer(7), frequency: 0.25 };
+    let id = ColumnStatistics {
+        rows: 80,
+        average_width: 4.0,
+        distinct: 61.0,
+        common: vec![common],
+        histogram: [1, 50, 99].map(StatisticsValue::Integer).to_vec(),
+        ..Default::default()
+    };
+    TableStatistics {
+        table: 16386,
+        rows: 80,
+        changed_rows: 80,
+        analyzed_at_us: Some(1_699_999_990_000_000),
+        analyze_count: 1,
+        columns: [(1, Arc::new(id))].into(),
+        ..Default::default()
+    }
 }
 
 /// A partitioned table, and its partition.
@@ -409,6 +435,10 @@ fn views_tell_what_is() {
             "pg_catalog.pg_stat_user_tables schemaname, relname, n_live_tup",
             &["public|t|100", "sales|Order|5"],
         ),
+        (
+            "gp_toolkit.gp_stats_missing smischema, smitable, smisize, smicols, smirecs",
+            &["public|t|f|7|0", "sales|Order|f|2|0"],
+        ),
         ("pg_catalog.pg_cursors name, is_holdable, is_scrollable", &["c|f|t"]),
         (
             "pg_catalog.pg_prepared_statements name, parameter_types, from_sql, generic_plans",
@@ -485,4 +515,33 @@ fn check(context: &SystemViewContext, cases: &[(&str, &[&str])]) {
             text(&batch.project(&indices).unwrap()).iter().map(|r| r.join("|")).collect();
         assert_eq!(found, *expected, "{view}");
     }
+}
+
+#[test]
+fn statistics_are_shown() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "kestrel.table_statistics table_name, rows, live_rows, changed_rows, health, \
+             age_seconds, analyzed_columns, columns, shard_rows, idle_fraction",
+            &[
+                "t|80|100|20|80|10|1|7|{60,40}|0.16666666666666663",
+                "Order|~|5|5|0|~|0|2|{5,5}|0.0",
+                "checked|~|0|0|0|~|0|2|{0,0}|0.0",
+            ],
+        ),
+        (
+            "pg_catalog.pg_stats tablename, attname, null_frac, avg_width, n_distinct, \
+             most_common_vals, most_common_freqs, histogram_bounds",
+            &["t|id|0.0|4|-0.7625|{7}|{0.25}|{1,50,99}"],
+        ),
+        (
+            "gp_toolkit.gp_stats_missing smitable, smisize, smicols, smirecs",
+            &["t|t|7|1", "Order|f|2|0", "checked|f|2|0"],
+        ),
+        (
+            "pg_catalog.pg_stat_user_tables relname, n_mod_since_analyze, analyze_count",
+            &["t|20|1", "Order|5|0", "checked|0|0"],
+        ),
+    ];
+    check(&context_of(furnished()), cases);
 }

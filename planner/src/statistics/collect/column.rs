@@ -60,16 +60,19 @@ impl ColumnCollector {
         // DataFusion cannot compare the others, or not as PostgreSQL does.
         let is_compared =
             !matches!(data_type, DataType::FixedSizeBinary(_) | DataType::Interval(_));
-        let bounds = is_compared.then(|| {
-            Ok((MinAccumulator::try_new(data_type)?, MaxAccumulator::try_new(data_type)?))
-        });
+        let bounds = match is_compared {
+            true => {
+                Some((MinAccumulator::try_new(data_type)?, MaxAccumulator::try_new(data_type)?))
+            }
+            false => None,
+        };
         let sketch = HllSketch::new(LG_REGISTERS, HllType::Hll8).map_err(damaged)?;
         Ok(Self {
             rows: 0,
             nulls: 0,
             distinct: Distinct::OfRows(sketch),
             sample: Sample::new(vec![data_type.clone()], sample_rows),
-            bounds: bounds.transpose()?,
+            bounds,
             hashes: Vec::new(),
         })
     }
