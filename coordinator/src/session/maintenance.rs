@@ -6,8 +6,8 @@ use futures::future::try_join_all;
 use kestrel_planner::{
     access::Actor,
     catalog::{
-        CatalogChange, KES, ShardRows, TableDef, is_temporary_schema, own_temporary_schema,
-        resolve_table,
+        CatalogChange, Found, KES, ShardRows, TableDef, find_relation, is_temporary_schema,
+        own_temporary_schema, resolve_table,
     },
     parse::Maintenance,
     shard_sql::maintenance,
@@ -109,6 +109,16 @@ impl ClientSession {
         let search_path = self.search_path(&view);
         let mut tables = Vec::new();
         for target in &command.tables {
+            if let Some(Found::View(skipped)) = find_relation(&view, &search_path, &target.name) {
+                // PostgreSQL's `analyze_rel` (analyze.c) and `vacuum_rel` (vacuum.c).
+                let verb = word.to_lowercase();
+                let message = format!(
+                    "skipping \"{}\" --- cannot {verb} non-tables or special system tables",
+                    skipped.name
+                );
+                notices.send(ErrorReport::warning(SqlState::WARNING, message));
+                continue;
+            }
             let table = resolve_table(&view, &search_path, &target.name)?;
             let columns = target.columns.iter().map(|column| column.name.clone());
             let columns: Vec<_> = columns.collect();

@@ -194,6 +194,9 @@ fn fitted(
         }
         _ => {}
     }
+    if described.average_width == 0.0 {
+        described.average_width = f64::from(column.sql_type.typlen().max(0));
+    }
     // A sketch may say 99 % or 101 %.
     let is_key = table.partitioned_by.is_none()
         && !matches!(table.distribution, Distribution::Random)

@@ -23,6 +23,8 @@ pub(crate) struct Sample {
     tags: Vec<u64>,
     /// By column, the rows in pieces.
     pieces: Vec<Vec<ArrayRef>>,
+    /// Their bytes in memory.
+    bytes: usize,
     random: Option<Random>,
     /// Rows to leave out.
     gap: u64,
@@ -33,7 +35,7 @@ impl Sample {
         let pieces = types.iter().map(|_| Vec::new()).collect();
         let limit = limit.max(1);
         let (threshold, tags) = (u64::MAX, Vec::new());
-        Self { types, limit, threshold, tags, pieces, random: None, gap: 0 }
+        Self { types, limit, threshold, tags, pieces, bytes: 0, random: None, gap: 0 }
     }
 
     /// Rows in it.
@@ -50,23 +52,35 @@ impl Sample {
     pub(crate) fn update(&mut self, columns: &[ArrayRef], seed: u64) -> Result<()> {
         let rows = columns.first().map_or(0, |column| column.len()) as u64;
         let mut random = self.random.take().unwrap_or_else(|| Random::new(seed));
-        let probability = self.threshold as f64 / u64::MAX as f64;
+        let probability = self.probability();
         let mut taken: Vec<u32> = Vec::new();
         let mut at = self.gap;
         while at < rows {
             taken.push(at as u32);
             self.tags.push(self.tag(&mut random));
-            at += 1 + random.gap(probability);
+            at = at.saturating_add(1).saturating_add(random.gap(probability));
         }
         self.gap = at - rows;
-        self.random = Some(random);
         if !taken.is_empty() {
             let taken = UInt32Array::from(taken);
             for (pieces, column) in self.pieces.iter_mut().zip(columns) {
-                pieces.push(own(take(column, &taken, None)?));
+                let piece = own(take(column, &taken, None)?);
+                self.bytes += piece.get_array_memory_size();
+                pieces.push(piece);
             }
         }
-        self.shrink()
+        self.shrink()?;
+        if self.probability() < probability {
+            // The gap was that of more rows; any other of the right length is as good.
+            self.gap = random.gap(self.probability());
+        }
+        self.random = Some(random);
+        Ok(())
+    }
+
+    /// How likely a row is to be in it.
+    fn probability(&self) -> f64 {
+        self.threshold as f64 / u64::MAX as f64
     }
 
     /// Uniform among those below the threshold.
@@ -83,6 +97,7 @@ impl Sample {
     ) -> Result<()> {
         self.tags.extend_from_slice(tags);
         for (pieces, column) in self.pieces.iter_mut().zip(columns) {
+            self.bytes += column.get_array_memory_size();
             pieces.push(column);
         }
         if threshold != self.threshold {
@@ -109,7 +124,14 @@ impl Sample {
             *pieces = vec![ArrayRef::clone(&whole)];
             Ok(whole)
         });
-        columns.collect()
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        self.count_bytes();
+        Ok(columns)
+    }
+
+    fn count_bytes(&mut self) {
+        let pieces = self.pieces.iter().flatten();
+        self.bytes = pieces.map(|piece| piece.get_array_memory_size()).sum();
     }
 
     fn shrink(&mut self) -> Result<()> {
@@ -128,14 +150,14 @@ impl Sample {
         for (column, pieces) in self.columns()?.iter().zip(&mut self.pieces) {
             *pieces = vec![own(take(column, &kept, None)?)];
         }
+        self.count_bytes();
         self.tags.retain(|tag| *tag < threshold);
         Ok(())
     }
 
     /// Bytes in memory.
     pub(crate) fn size(&self) -> usize {
-        let pieces = self.pieces.iter().flatten().map(|piece| piece.get_array_memory_size());
-        pieces.sum::<usize>() + self.tags.capacity() * size_of::<u64>()
+        self.bytes + self.tags.capacity() * size_of::<u64>()
     }
 }
 
