@@ -18,6 +18,7 @@ use kestrel_planner::{catalog::CatalogChange, plan::Planner};
 use kestrel_proto::{DatanodeId, DropSegments, Result, TransactionId, metrics::Family};
 
 use crate::{
+    auto_analyze::AutoAnalyses,
     catalog::CatalogHandle,
     metrics::{self, Metrics},
     query::{Admission, Cluster, QueryLimits, QueryRegistry},
@@ -52,6 +53,8 @@ pub struct Engine {
     pub garbage: Garbage,
     /// Who has locked what.
     pub locks: Locks,
+    /// What was analyzed automatically.
+    pub auto_analyses: AutoAnalyses,
     /// When the coordinator started.
     pub started_at: DateTime<Utc>,
 }
@@ -77,6 +80,7 @@ impl Engine {
             pins: Pins::default(),
             garbage: Garbage::default(),
             locks: Locks::default(),
+            auto_analyses: AutoAnalyses::default(),
             started_at: Utc::now(),
         })
     }

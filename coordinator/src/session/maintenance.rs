@@ -14,7 +14,7 @@ use kestrel_planner::{
 };
 use kestrel_proto::{DatanodeId, ErrorReport, Result, ShardRows as Answer, SqlState};
 
-use super::{ClientSession, NoticeSender, Outcome, statistics::Occasion};
+use super::{ClientSession, NoticeSender, Outcome};
 use crate::{
     engine::{LockMode, LockScope, LockTag},
     query::canceled,
@@ -31,7 +31,7 @@ impl ClientSession {
         for (table, columns) in self.maintained("ANALYZE", command, notices)? {
             self.lock_for_maintenance(&table).await?;
             if !table.is_on_shards() {
-                self.analyze_segments(&table, &columns, Occasion::Asked, info).await?;
+                self.analyze_segments(&table, &columns, info).await?;
                 continue;
             }
             self.ask_shards(&maintenance::analyze(&table, &columns)?).await?;

@@ -1,6 +1,7 @@
 //! One client's session: statements in, outcomes out.
 
 mod analyze;
+mod auto_analyze;
 mod backup;
 mod block;
 mod change_rows;
@@ -40,6 +41,7 @@ mod statistics;
 mod temporary;
 mod transaction;
 
+pub use auto_analyze::analyze_automatically;
 pub use cursor::RowCursor;
 pub use outcome::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag, Silences};
 

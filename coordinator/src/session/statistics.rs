@@ -42,41 +42,17 @@ impl ClientSession {
         &mut self,
         table: &TableDef,
         columns: &[String],
-        occasion: Occasion,
         info: Option<&NoticeSender>,
     ) -> Result<()> {
         let view = self.transaction.view(&self.engine);
         // Others may have changed it before it was locked.
         let Some(table) = view.table_by_id(table.id).cloned() else { return Ok(()) };
-        let is_asked = |column: &&ColumnDef| columns.is_empty() || columns.contains(&column.name);
-        let asked: Vec<_> = table.columns.iter().filter(is_asked).collect();
         if let Some(notices) = info {
             let whole = if table.partitioned_by.is_some() { " inheritance tree" } else { "" };
             let name = format!("{}.{}", table.schema_name, table.name);
             tell(notices, format!("analyzing \"{name}\"{whole}"));
         }
-        let mut statistics = sizes(&view, &table);
-        if let Some(known) = view.statistics_of(table.id) {
-            keep(&mut statistics, known, &table);
-        }
-        for columns in asked.chunks(COLUMNS_AT_ONCE) {
-            let described = self.describe_columns(&table, columns, &view).await?;
-            for (column, described) in columns.iter().zip(described) {
-                let described = fitted(described, column, &table);
-                statistics.columns.insert(column.id, Arc::new(described));
-            }
-        }
-        let now = Some(Utc::now().timestamp_micros());
-        match occasion {
-            Occasion::Asked => {
-                statistics.analyzed_at_us = now;
-                statistics.analyze_count += 1;
-            }
-            Occasion::Automatic => {
-                statistics.auto_analyzed_at_us = now;
-                statistics.auto_analyze_count += 1;
-            }
-        }
+        let statistics = self.statistics_of(&table, columns, Occasion::Asked).await?;
         if let Some(notices) = info {
             let pages = table.stored_bytes().div_ceil(PAGE_BYTES);
             let (rows, sample) = (statistics.rows, self.sample_rows().min(statistics.rows));
@@ -91,6 +67,42 @@ impl ClientSession {
         }
         let change = CatalogChange::SetStatistics(Box::new(statistics));
         self.transaction.follow(&self.engine, vec![change])
+    }
+
+    /// What there is to know of a table as the transaction sees it: of these columns, or of all, and
+    /// what is known of the others.
+    pub(super) async fn statistics_of(
+        &mut self,
+        table: &TableDef,
+        columns: &[String],
+        occasion: Occasion,
+    ) -> Result<TableStatistics> {
+        let view = self.transaction.view(&self.engine);
+        let is_asked = |column: &&ColumnDef| columns.is_empty() || columns.contains(&column.name);
+        let asked: Vec<_> = table.columns.iter().filter(is_asked).collect();
+        let mut statistics = sizes(&view, table);
+        if let Some(known) = view.statistics_of(table.id) {
+            keep(&mut statistics, known, table);
+        }
+        for columns in asked.chunks(COLUMNS_AT_ONCE) {
+            let described = self.describe_columns(table, columns, &view).await?;
+            for (column, described) in columns.iter().zip(described) {
+                let described = fitted(described, column, table);
+                statistics.columns.insert(column.id, Arc::new(described));
+            }
+        }
+        let now = Some(Utc::now().timestamp_micros());
+        match occasion {
+            Occasion::Asked => {
+                statistics.analyzed_at_us = now;
+                statistics.analyze_count += 1;
+            }
+            Occasion::Automatic => {
+                statistics.auto_analyzed_at_us = now;
+                statistics.auto_analyze_count += 1;
+            }
+        }
+        Ok(statistics)
     }
 
     /// One query over the table.

@@ -86,6 +86,7 @@ type Fill = fn(&SystemViewContext) -> Rows;
 /// Every view that has rows: one line each.
 const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("gp_toolkit", "gp_stats_missing", gp_toolkit::gp_stats_missing::rows),
+    ("kestrel", "auto_analyze_history", kestrel::auto_analyze_history::rows),
     ("kestrel", "datanodes", kestrel::datanodes::rows),
     ("kestrel", "queries", kestrel::queries::rows),
     ("kestrel", "table_distributions", kestrel::table_distributions::rows),

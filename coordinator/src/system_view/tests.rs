@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    auto_analyze::AutoAnalysis,
     engine::{LockFacts, LockMode, LockTag},
     query::{QueryRecord, QueryState},
     server::{Activity, ActivityState},
@@ -348,6 +349,15 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         text: "SELECT 1".into(),
     };
     context.queries = lazy(move || vec![query]);
+    let analysis = AutoAnalysis {
+        schema: "public".into(),
+        table: "t".into(),
+        started_at: now,
+        duration_ms: 12,
+        changed_rows: 51,
+        error: None,
+    };
+    context.auto_analyses = lazy(move || vec![analysis]);
     Arc::new(context)
 }
 
@@ -528,6 +538,10 @@ fn statistics_are_shown() {
                 "Order|~|5|5|0|~|0|2|{5,5}|0.0",
                 "checked|~|0|0|0|~|0|2|{0,0}|0.0",
             ],
+        ),
+        (
+            "kestrel.auto_analyze_history table_name, duration_ms, changed_rows, outcome, error",
+            &["t|12|51|analyzed|~"],
         ),
         (
             "pg_catalog.pg_stats tablename, attname, null_frac, avg_width, n_distinct, \

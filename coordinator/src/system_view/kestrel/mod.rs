@@ -1,5 +1,6 @@
 //! Schema `kestrel`: the cluster.
 
+pub(super) mod auto_analyze_history;
 pub(super) mod datanodes;
 pub(super) mod queries;
 pub(super) mod table_distributions;
