@@ -76,6 +76,9 @@ impl Catalog {
             let from = group.dependencies.iter().map(|dependency| &dependency.from);
             sets.chain(from).any(|columns| changes(columns))
         };
+        let is_known = |id: u64| after.extended_statistics.iter().any(|known| known.id == id);
+        let of_group =
+            |group: &crate::statistics::ColumnGroup| !is_known(group.statistics) || of_group(group);
         let is_stale = statistics.columns.keys().any(|id| !is_same(*id))
             || statistics.groups.iter().any(|group| of_group(group));
         if is_stale {
