@@ -15,9 +15,9 @@ use chrono::DateTime;
 use kestrel_planner::bind::SessionFunctions;
 use kestrel_planner::catalog::{
     Catalog, CatalogChange, CheckDef, ColumnDef, DATABASE_OID, DatanodeDef, DefaultAclDef,
-    Distribution, KeyDef, NamedRelation, ObjectKind, PartitionBound, PartitionOf,
-    PartitionStrategy, PartitionedBy, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef,
-    SqlType, TableDef, ViewColumn, ViewDef, ViewRelation, default_acl,
+    Distribution, ExtendedStatistics, KeyDef, NamedRelation, ObjectKind, PartitionBound,
+    PartitionOf, PartitionStrategy, PartitionedBy, RoleDef, RoleSettings, SchemaDef, Segment,
+    SequenceDef, SqlType, TableDef, ViewColumn, ViewDef, ViewRelation, default_acl,
 };
 use kestrel_planner::statistics::{
     ColumnStatistics, CommonValue, TableStatistics, Value as StatisticsValue,
@@ -212,6 +212,13 @@ fn furnished() -> Catalog {
                 id: 16402,
                 condition: "k > 0".into(),
                 columns: vec![1],
+            }],
+            extended_statistics: vec![ExtendedStatistics {
+                name: "both".into(),
+                id: 16405,
+                columns: vec![1, 2],
+                distinct: true,
+                dependencies: true,
             }],
             ..table_order()
         }),
@@ -540,6 +547,14 @@ fn statistics_are_shown() {
                 "Order|~|5|5|0|~|0|2|{5,5}|0.0",
                 "checked|~|0|0|0|~|0|2|{0,0}|0.0",
             ],
+        ),
+        (
+            "pg_catalog.pg_statistic_ext oid, stxrelid, stxname, stxkeys, stxkind",
+            &["16405|16401|both|{1,2}|{d,f}"],
+        ),
+        (
+            "pg_catalog.pg_stats_ext tablename, statistics_name, attnames, n_distinct",
+            &["checked|both|{k,Value}|~"],
         ),
         (
             "kestrel.auto_analyze_history table_name, duration_ms, changed_rows, outcome, error",
