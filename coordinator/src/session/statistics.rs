@@ -51,15 +51,16 @@ impl ClientSession {
         columns: &[String],
         info: Option<&NoticeSender>,
     ) -> Result<()> {
-        let view = self.transaction.view(&self.engine);
-        // Others may have changed it before it was locked.
+        // Others may have changed it before it was locked; in a block, too, what counts is what is
+        // there now.
+        let view = self.transaction.newest_view(&self.engine).await?;
         let Some(table) = view.table_by_id(table.id).cloned() else { return Ok(()) };
         if let Some(notices) = info {
             let whole = if table.partitioned_by.is_some() { " inheritance tree" } else { "" };
             let name = format!("{}.{}", table.schema_name, table.name);
             tell(notices, format!("analyzing \"{name}\"{whole}"));
         }
-        let statistics = self.statistics_of(&table, columns, Occasion::Asked).await?;
+        let statistics = self.statistics_of(&table, columns, &view, Occasion::Asked).await?;
         if let Some(notices) = info {
             let pages = table.stored_bytes().div_ceil(PAGE_BYTES);
             let (rows, sample) = (statistics.rows, self.sample_rows().min(statistics.rows));
@@ -76,23 +77,22 @@ impl ClientSession {
         self.transaction.follow(&self.engine, vec![change])
     }
 
-    /// What there is to know of a table as the transaction sees it: of these columns, or of all, and
-    /// what is known of the others.
+    /// What there is to know of a table: of these columns, or of all, and what is known of the others.
     pub(super) async fn statistics_of(
         &mut self,
         table: &TableDef,
         columns: &[String],
+        view: &Arc<Catalog>,
         occasion: Occasion,
     ) -> Result<TableStatistics> {
-        let view = self.transaction.view(&self.engine);
         let is_asked = |column: &&ColumnDef| columns.is_empty() || columns.contains(&column.name);
         let asked: Vec<_> = table.columns.iter().filter(is_asked).collect();
-        let mut statistics = sizes(&view, table);
+        let mut statistics = sizes(view, table);
         if let Some(known) = view.statistics_of(table.id) {
             keep(&mut statistics, known, table);
         }
         for columns in asked.chunks(COLUMNS_AT_ONCE) {
-            let described = self.describe_columns(table, columns, &view).await?;
+            let described = self.describe_columns(table, columns, view).await?;
             for (column, described) in columns.iter().zip(described) {
                 let described = fitted(described, column, table);
                 statistics.columns.insert(column.id, Arc::new(described));
@@ -101,7 +101,7 @@ impl ClientSession {
         let is_whole = asked.len() == table.columns.len();
         statistics.groups.retain(|_| !is_whole);
         for group in table.extended_statistics.iter().filter(|_| is_whole) {
-            let described = self.describe_group(table, group, &view).await?;
+            let described = self.describe_group(table, group, view).await?;
             statistics.groups.push(Arc::new(described));
         }
         let now = Some(Utc::now().timestamp_micros());
