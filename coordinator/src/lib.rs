@@ -7,6 +7,7 @@
 //! datanodes of other processes, [`metrics`] are what all that comes to.
 
 pub mod access;
+pub mod auto_analyze;
 pub mod catalog;
 pub mod cluster;
 pub mod copy;

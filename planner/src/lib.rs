@@ -45,6 +45,7 @@ pub mod row_set;
 pub mod rule_switches;
 pub mod shard_sql;
 pub mod slice;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 pub mod wire_binary;

@@ -33,7 +33,7 @@ use kestrel_coordinator::{
     cluster::Member,
     engine::Engine,
     query,
-    session::EngineBackend,
+    session::{EngineBackend, analyze_automatically},
     shards::{shared, watch},
 };
 use kestrel_datanode::LocalDatanode;
@@ -124,6 +124,7 @@ impl Cluster {
         }
         let (watched, stop) = (engine.cluster.clone(), watchers_shutdown.clone());
         watchers.spawn(watch(engine.catalog.clone(), watched, stop));
+        watchers.spawn(analyze_automatically(Arc::clone(&engine), shutdown.clone()));
         if let Some(listener) = listeners.metrics {
             let page = Arc::new(CoordinatorPage::new(Arc::clone(&engine), here));
             watchers.spawn(http::serve(listener, page, watchers_shutdown.clone()));

@@ -85,6 +85,7 @@ const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[
     add_decisions,
     add_delete_vectors,
     add_partitions,
+    add_statistics,
 ];
 
 const CREATE_VIEWS: &str = "
@@ -127,6 +128,11 @@ const CREATE_PRIVILEGES: &str = "
 /// Commits that not all datanodes are known to have heard of, as JSON.
 const CREATE_DECISIONS: &str = "
     CREATE TABLE decisions (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+";
+
+/// What ANALYZE has found out about tables, as JSON.
+const CREATE_STATISTICS: &str = "
+    CREATE TABLE statistics (id INTEGER PRIMARY KEY, definition TEXT NOT NULL) STRICT;
 ";
 
 /// A segment's delete vector as JSON; NULL: no row is deleted. Before, no segment had one, and their
@@ -310,6 +316,10 @@ fn add_partitions(_: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
+fn add_statistics(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(CREATE_STATISTICS)
+}
+
 fn mock_nonce(transaction: &Transaction<'_>) -> Result<MockNonce> {
     let nonce: Vec<u8> = transaction
         .query_row("SELECT mock_nonce FROM security", [], |row| row.get(0))
@@ -372,7 +382,7 @@ mod tests {
         let older = "
             DROP TABLE views; DROP TABLE comments; DROP TABLE roles; DROP TABLE security;
             DROP TABLE sequence_values; DROP TABLE access; DROP TABLE default_acls;
-            DROP TABLE role_settings; DROP TABLE decisions;
+            DROP TABLE role_settings; DROP TABLE decisions; DROP TABLE statistics;
             ALTER TABLE segments DROP COLUMN deletes;
             ALTER TABLE segments ADD COLUMN delete_vector INTEGER NOT NULL DEFAULT 0;
             ALTER TABLE sequences ADD COLUMN last_value INTEGER NOT NULL DEFAULT 0;

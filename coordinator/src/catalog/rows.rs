@@ -4,14 +4,18 @@
 //! for where sequences stand, which is in no snapshot.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
-use kestrel_planner::catalog::{
-    AccessDef, Catalog, CatalogChange, CommentDef, DatanodeDef, DecisionDef, DefaultAclDef,
-    DeleteVector, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef, TableDef, ViewDef,
+use kestrel_planner::{
+    catalog::{
+        AccessDef, Catalog, CatalogChange, CommentDef, DatanodeDef, DecisionDef, DefaultAclDef,
+        DeleteVector, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef, TableDef, ViewDef,
+    },
+    statistics::TableStatistics,
 };
 use kestrel_proto::{BucketMap, Result, message};
 use prost::Message;
@@ -33,7 +37,8 @@ pub struct LogEntry {
     pub version: u64,
     /// When, by the clock of the coordinator that committed.
     pub committed_at: DateTime<Utc>,
-    /// What it did, in order.
+    /// What it did, in order; of statistics only that there are new ones, not what they say of
+    /// columns.
     pub changes: Vec<CatalogChange>,
 }
 
@@ -59,6 +64,7 @@ pub(super) fn load(connection: &Connection) -> Result<Catalog> {
     let access: Vec<AccessDef> = load_objects(connection, "access").map_err(fail)?;
     let defaults: Vec<DefaultAclDef> = load_objects(connection, "default_acls").map_err(fail)?;
     let settings: Vec<RoleSettings> = load_objects(connection, "role_settings").map_err(fail)?;
+    let statistics: Vec<TableStatistics> = load_objects(connection, "statistics").map_err(fail)?;
     let decided: Vec<DecisionDef> = load_objects(connection, "decisions").map_err(fail)?;
     let mut tables: Vec<TableDef> = load_objects(connection, "tables").map_err(fail)?;
     let mut segments = load_segments(connection).map_err(fail)?;
@@ -86,6 +92,7 @@ pub(super) fn load(connection: &Connection) -> Result<Catalog> {
         access: access.into_iter().map(|a| (a.id, a)).collect(),
         default_acls: defaults.into_iter().map(|d| (d.id, d)).collect(),
         role_settings: settings.into_iter().map(|s| (s.id, s)).collect(),
+        statistics: statistics.into_iter().map(|s| (s.table, Arc::new(s))).collect(),
         decided: decided.into_iter().map(|d| (d.transaction, d)).collect(),
         datanodes,
         bucket_map: Arc::new(bucket_map),
@@ -102,7 +109,7 @@ pub(super) fn write_commit(
     transaction.prepare_cached("INSERT INTO change_log VALUES (?1, ?2, ?3)")?.execute(params![
         entry.version.cast_signed(),
         entry.committed_at.timestamp_micros(),
-        json(&entry.changes)?,
+        json(&logged(&entry.changes))?,
     ])?;
     transaction
         .prepare_cached("UPDATE cluster SET version = ?1, next_oid = ?2, bucket_map = ?3")?
@@ -137,7 +144,39 @@ pub(super) fn write_commit(
     write_objects(transaction, "role_settings", settings, |s| s.id)?;
     let decided = (before.decided.values(), after.decided.values());
     write_objects(transaction, "decisions", decided, |d| d.transaction)?;
+    write_statistics(transaction, &before.statistics, &after.statistics)?;
     write_tables(transaction, before, after)
+}
+
+/// Statistics are large, and only the newest ones tell anything.
+fn logged(changes: &[CatalogChange]) -> Cow<'_, [CatalogChange]> {
+    let is_statistics = |change: &CatalogChange| matches!(change, CatalogChange::SetStatistics(_));
+    if !changes.iter().any(is_statistics) {
+        return Cow::Borrowed(changes);
+    }
+    let mut changes = changes.to_vec();
+    for change in &mut changes {
+        if let CatalogChange::SetStatistics(statistics) = change {
+            statistics.columns.clear();
+            statistics.groups.clear();
+        }
+    }
+    Cow::Owned(changes)
+}
+
+/// Writes the statistics that differ: snapshots share those that did not change.
+fn write_statistics(
+    transaction: &Transaction<'_>,
+    before: &BTreeMap<u64, Arc<TableStatistics>>,
+    after: &BTreeMap<u64, Arc<TableStatistics>>,
+) -> rusqlite::Result<()> {
+    for (id, statistics) in after {
+        if !before.get(id).is_some_and(|old| Arc::ptr_eq(old, statistics)) {
+            write_object(transaction, "statistics", *id, &**statistics)?;
+        }
+    }
+    let gone = before.keys().filter(|id| !after.contains_key(id));
+    gone.copied().try_for_each(|id| remove_object(transaction, "statistics", id))
 }
 
 /// Writes the roles that differ.

@@ -3,11 +3,14 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 
 use chrono::{DateTime, Utc};
-use kestrel_planner::catalog::{
-    AccessDef, Catalog, CatalogChange, ColumnDef, DatanodeDef, DecisionDef, DefaultAclDef,
-    DeleteVector, Distribution, KeyDef, NamedRelation, ObjectKind, ReplacedVector, RoleDef,
-    RoleSettings, SchemaDef, Segment, SequenceDef, SequenceState, ShardRows, SqlType, TableDef,
-    Verifier, ViewColumn, ViewDef, ViewRelation, default_acl,
+use kestrel_planner::{
+    catalog::{
+        AccessDef, Catalog, CatalogChange, ColumnDef, DatanodeDef, DecisionDef, DefaultAclDef,
+        DeleteVector, Distribution, KeyDef, NamedRelation, ObjectKind, ReplacedVector, RoleDef,
+        RoleSettings, SchemaDef, Segment, SequenceDef, SequenceState, ShardRows, SqlType, TableDef,
+        Verifier, ViewColumn, ViewDef, ViewRelation, default_acl,
+    },
+    statistics::{ShardStatistics, TableStatistics},
 };
 use kestrel_proto::SqlState;
 
@@ -43,6 +46,8 @@ fn table(id: u64, name: &str) -> TableDef {
         checks: vec![],
         last_column_id: 0,
         missing_values: Default::default(),
+        extended_statistics: Vec::new(),
+        changed_rows: 0,
         on_commit: Default::default(),
         storage: Default::default(),
         shard_rows: vec![],
@@ -146,6 +151,10 @@ fn life() -> Vec<Vec<CatalogChange>> {
             Forget(6),
             SetShardRows { table: 16395, shard_rows: ShardRows { datanode: 1, rows: 5, bytes: 6 } },
         ],
+        vec![
+            SetStatistics(Box::new(statistics(16395, 7))),
+            SetStatistics(Box::new(statistics(7, 1))),
+        ],
         vec![SetOwner { object: 16395, owner: 16397 }],
         vec![
             SetAccess {
@@ -171,6 +180,12 @@ fn life() -> Vec<Vec<CatalogChange>> {
         ],
         vec![DropDefaultAcl(16399), SetOwner { object: 16395, owner: 10 }],
     ]
+}
+
+/// Without columns, as the log has them.
+fn statistics(table: u64, rows: u64) -> TableStatistics {
+    let shards = vec![ShardStatistics { datanode: 0, rows, bytes: 2 * rows }];
+    TableStatistics { table, rows, shards, analyzed_at_us: Some(1), ..Default::default() }
 }
 
 fn view(id: u64, name: &str, of: u64) -> ViewDef {
@@ -249,7 +264,7 @@ fn a_catalog_without_roles_gets_the_first_one() {
         "DROP TABLE roles; DROP TABLE security; DROP TABLE sequence_values; \
          ALTER TABLE sequences ADD COLUMN last_value INTEGER NOT NULL DEFAULT 0; \
          DROP TABLE access; DROP TABLE default_acls; DROP TABLE role_settings; \
-         DROP TABLE decisions; \
+         DROP TABLE decisions; DROP TABLE statistics; \
          ALTER TABLE segments DROP COLUMN deletes; \
          ALTER TABLE segments ADD COLUMN delete_vector INTEGER NOT NULL DEFAULT 0; \
          PRAGMA user_version = 2",

@@ -22,6 +22,7 @@ use kestrel_proto::{
 };
 
 use crate::{
+    auto_analyze::AutoAnalyses,
     catalog::CatalogHandle,
     metrics::{self, Metrics},
     query::{Admission, Cluster, QueryLimits, QueryRegistry},
@@ -56,6 +57,8 @@ pub struct Engine {
     pub garbage: Garbage,
     /// Who has locked what.
     pub locks: Locks,
+    /// What was analyzed automatically.
+    pub auto_analyses: AutoAnalyses,
     /// When the coordinator started.
     pub started_at: DateTime<Utc>,
 }
@@ -81,6 +84,7 @@ impl Engine {
             pins: Pins::default(),
             garbage: Garbage::default(),
             locks: Locks::default(),
+            auto_analyses: AutoAnalyses::default(),
             started_at: Utc::now(),
         })
     }

@@ -132,6 +132,8 @@ impl ClientSession {
         context.datanode_states = lazy(move || members.iter().map(state).collect());
         let shards = Arc::clone(&self.engine.cluster.shards);
         context.in_doubt = lazy(move || shards.in_doubt());
+        let analyses = self.engine.auto_analyses.clone();
+        context.auto_analyses = lazy(move || analyses.all());
         let queries = self.engine.queries.clone();
         context.queries = lazy(move || queries.records());
         let locks = self.engine.locks.clone();

@@ -1,11 +1,14 @@
-//! ANALYZE and VACUUM of tables whose rows databases hold: the databases do it.
+//! ANALYZE and VACUUM. Of tables whose rows databases hold the databases do it.
 
 use std::sync::Arc;
 
 use futures::future::try_join_all;
 use kestrel_planner::{
     access::Actor,
-    catalog::{CatalogChange, KES, ShardRows, TableDef, resolve_table},
+    catalog::{
+        CatalogChange, Found, KES, ShardRows, TableDef, find_relation, is_temporary_schema,
+        own_temporary_schema, resolve_table,
+    },
     parse::Maintenance,
     shard_sql::maintenance,
 };
@@ -24,8 +27,13 @@ impl ClientSession {
         command: &Maintenance,
         notices: &NoticeSender,
     ) -> Result<Outcome> {
+        let info = command.verbose.then_some(notices);
         for (table, columns) in self.maintained("ANALYZE", command, notices)? {
             self.lock_for_maintenance(&table).await?;
+            if !table.is_on_shards() {
+                self.analyze_segments(&table, &columns, info).await?;
+                continue;
+            }
             self.ask_shards(&maintenance::analyze(&table, &columns)?).await?;
             self.learn_sizes(&table).await?;
         }
@@ -45,7 +53,17 @@ impl ClientSession {
             let message = "VACUUM cannot run inside a transaction block";
             return Err(ErrorReport::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
         }
+        if self.transaction.view(&self.engine).shard_kind() != KES {
+            return Err(ErrorReport::unsupported("VACUUM is not supported yet"));
+        }
         for (table, _) in self.maintained("VACUUM", command, notices)? {
+            if !table.is_on_shards() && command.tables.is_empty() {
+                continue;
+            }
+            if !table.is_on_shards() {
+                let message = "VACUUM of a temporary table is not supported yet";
+                return Err(ErrorReport::unsupported(message));
+            }
             self.lock_for_maintenance(&table).await?;
             self.ask_shards(&maintenance::vacuum(&table, command)?).await?;
             self.learn_sizes(&table).await?;
@@ -87,17 +105,20 @@ impl ClientSession {
         notices: &NoticeSender,
     ) -> Result<Vec<(Arc<TableDef>, Vec<String>)>> {
         let view = self.transaction.view(&self.engine);
-        if view.shard_kind() != KES {
-            return Err(ErrorReport::unsupported(format!("{word} is not supported yet")));
-        }
         let search_path = self.search_path(&view);
         let mut tables = Vec::new();
         for target in &command.tables {
-            let table = resolve_table(&view, &search_path, &target.name)?;
-            if !table.is_on_shards() {
-                let message = format!("{word} of a temporary table is not supported yet");
-                return Err(ErrorReport::unsupported(message));
+            if let Some(Found::View(skipped)) = find_relation(&view, &search_path, &target.name) {
+                // PostgreSQL's `analyze_rel` (analyze.c) and `vacuum_rel` (vacuum.c).
+                let verb = word.to_lowercase();
+                let message = format!(
+                    "skipping \"{}\" --- cannot {verb} non-tables or special system tables",
+                    skipped.name
+                );
+                notices.send(ErrorReport::warning(SqlState::WARNING, message));
+                continue;
             }
+            let table = resolve_table(&view, &search_path, &target.name)?;
             let columns = target.columns.iter().map(|column| column.name.clone());
             let columns: Vec<_> = columns.collect();
             if let Some(column) = columns.iter().find(|column| table.column(column).is_none()) {
@@ -105,11 +126,21 @@ impl ClientSession {
                     format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
                 return Err(ErrorReport::new(SqlState::UNDEFINED_COLUMN, message));
             }
-            tables.push((Arc::clone(table), columns));
+            if let Some(twice) = twice(&columns) {
+                let name = &table.name;
+                let message =
+                    format!("column \"{twice}\" of relation \"{name}\" appears more than once");
+                return Err(ErrorReport::new(SqlState::DUPLICATE_COLUMN, message));
+            }
+            tables.push((Arc::clone(table), columns.clone()));
+            let partitions = view.partitions_of(table.id).into_iter();
+            tables.extend(partitions.map(|table| (Arc::clone(table), columns.clone())));
         }
         let names_none = command.tables.is_empty();
         if names_none {
-            let all = view.tables.values().filter(|table| table.is_on_shards());
+            let own = own_temporary_schema(&search_path);
+            let is_others = |schema: &String| is_temporary_schema(schema) && own != Some(schema);
+            let all = view.tables.values().filter(|table| !is_others(&table.schema_name));
             tables.extend(all.map(|table| (Arc::clone(table), Vec::new())));
         }
         let authority = self.transaction.authority(&self.engine);
@@ -145,4 +176,9 @@ impl ClientSession {
         }
         self.transaction.follow(&self.engine, changes)
     }
+}
+
+/// A name that is there twice.
+fn twice(names: &[String]) -> Option<&String> {
+    names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)).map(|(_, name)| name)
 }

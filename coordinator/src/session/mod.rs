@@ -1,6 +1,7 @@
 //! One client's session: statements in, outcomes out.
 
 mod analyze;
+mod auto_analyze;
 mod backup;
 mod block;
 mod change_rows;
@@ -36,11 +37,13 @@ mod shard_statements;
 #[cfg(test)]
 mod shard_tests;
 mod show;
+mod statistics;
 mod temporary;
 mod transaction;
 mod unique;
 mod write;
 
+pub use auto_analyze::analyze_automatically;
 pub use cursor::RowCursor;
 pub use outcome::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag, Silences};
 

@@ -12,6 +12,7 @@ use kestrel_proto::Result;
 
 use super::relation::{RelationKind, Relations};
 use crate::{
+    auto_analyze::AutoAnalysis,
     catalog::SequenceStanding,
     engine::{LockFacts, LockMode, LockScope, LockTag},
     query::QueryRecord,
@@ -46,6 +47,8 @@ pub struct SystemViewContext {
     pub datanode_states: Lazy<BTreeMap<u32, &'static str>>,
     /// What is prepared in the databases of datanodes.
     pub in_doubt: Lazy<Vec<InDoubt>>,
+    /// What was analyzed automatically.
+    pub auto_analyses: Lazy<Vec<AutoAnalysis>>,
     /// What all clients are doing.
     pub activities: Lazy<Vec<Activity>>,
     /// The session's cursors.
@@ -217,6 +220,7 @@ impl SystemViewContext {
             locks: lazy(Vec::new),
             datanode_states: lazy(BTreeMap::new),
             in_doubt: lazy(Vec::new),
+            auto_analyses: lazy(Vec::new),
             activities: lazy(Vec::new),
             cursors: Vec::new(),
             prepared_statements: lazy(Vec::new),

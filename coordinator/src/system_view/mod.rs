@@ -18,6 +18,7 @@
 mod context;
 mod definition;
 pub mod functions;
+mod gp_toolkit;
 mod information_schema;
 mod kestrel;
 mod name;
@@ -84,10 +85,13 @@ type Fill = fn(&SystemViewContext) -> Rows;
 
 /// Every view that has rows: one line each.
 const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
+    ("gp_toolkit", "gp_stats_missing", gp_toolkit::gp_stats_missing::rows),
+    ("kestrel", "auto_analyze_history", kestrel::auto_analyze_history::rows),
     ("kestrel", "datanodes", kestrel::datanodes::rows),
     ("kestrel", "queries", kestrel::queries::rows),
     ("kestrel", "table_distributions", kestrel::table_distributions::rows),
     ("kestrel", "table_placement", kestrel::table_placement::rows),
+    ("kestrel", "table_statistics", kestrel::table_statistics::rows),
     ("kestrel", "transactions_in_doubt", kestrel::transactions_in_doubt::rows),
     ("pg_catalog", "gp_distribution_policy", pg_catalog::gp_distribution_policy::rows),
     ("pg_catalog", "pg_am", pg_catalog::fixed::pg_am),
@@ -128,6 +132,9 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_stat_database", pg_catalog::pg_stat_database::rows),
     ("pg_catalog", "pg_stat_user_indexes", pg_catalog::pg_stat_indexes::rows),
     ("pg_catalog", "pg_stat_user_tables", pg_catalog::pg_stat_tables::rows),
+    ("pg_catalog", "pg_statistic_ext", pg_catalog::pg_statistic_ext::pg_statistic_ext),
+    ("pg_catalog", "pg_stats", pg_catalog::pg_stats::rows),
+    ("pg_catalog", "pg_stats_ext", pg_catalog::pg_statistic_ext::pg_stats_ext),
     ("pg_catalog", "pg_tables", pg_catalog::pg_tables::pg_tables),
     ("pg_catalog", "pg_tablespace", pg_catalog::fixed::pg_tablespace),
     ("pg_catalog", "pg_timezone_abbrevs", pg_catalog::pg_timezones::abbreviations),
@@ -208,7 +215,7 @@ impl SystemView {
         Self { definition, fill: line.map(|(_, _, fill)| *fill) }
     }
 
-    /// `kestrel`, `pg_catalog` or `information_schema`
+    /// `kestrel`, `pg_catalog`, `information_schema` or `gp_toolkit`
     pub fn schema_name(&self) -> &'static str {
         self.definition.schema
     }

@@ -12,7 +12,7 @@ use super::definition::{DEFINITIONS, Definition};
 
 /// Schemas that are in no catalog, with their OIDs: PostgreSQL's own, and ours.
 pub(super) const SYSTEM_SCHEMAS: &[(i64, &str)] =
-    &[(11, "pg_catalog"), (13207, "information_schema"), (15000, "kestrel")];
+    &[(11, "pg_catalog"), (13207, "information_schema"), (15000, "kestrel"), (15020, "gp_toolkit")];
 
 /// What a relation is.
 #[derive(Clone, Debug)]

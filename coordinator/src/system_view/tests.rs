@@ -15,15 +15,19 @@ use chrono::DateTime;
 use kestrel_planner::bind::SessionFunctions;
 use kestrel_planner::catalog::{
     Catalog, CatalogChange, CheckDef, ColumnDef, DATABASE_OID, DatanodeDef, DefaultAclDef,
-    Distribution, KeyDef, NamedRelation, ObjectKind, PartitionBound, PartitionOf,
-    PartitionStrategy, PartitionedBy, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef,
-    SqlType, TableDef, ViewColumn, ViewDef, ViewRelation, default_acl,
+    Distribution, ExtendedStatistics, KeyDef, NamedRelation, ObjectKind, PartitionBound,
+    PartitionOf, PartitionStrategy, PartitionedBy, RoleDef, RoleSettings, SchemaDef, Segment,
+    SequenceDef, SqlType, TableDef, ViewColumn, ViewDef, ViewRelation, default_acl,
+};
+use kestrel_planner::statistics::{
+    ColumnStatistics, CommonValue, TableStatistics, Value as StatisticsValue,
 };
 use kestrel_proto::{DatanodeId, PreparedTransaction, QueryId, TransactionId};
 use uuid::Uuid;
 
 use super::*;
 use crate::{
+    auto_analyze::AutoAnalysis,
     engine::{LockFacts, LockMode, LockTag},
     query::{QueryRecord, QueryState},
     server::{Activity, ActivityState},
@@ -114,6 +118,8 @@ fn table_t() -> TableDef {
         checks: vec![],
         last_column_id: 0,
         missing_values: Default::default(),
+        extended_statistics: Vec::new(),
+        changed_rows: 0,
         on_commit: Default::default(),
         storage: Default::default(),
         shard_rows: vec![],
@@ -145,6 +151,8 @@ fn table_order() -> TableDef {
         checks: vec![],
         last_column_id: 0,
         missing_values: Default::default(),
+        extended_statistics: Vec::new(),
+        changed_rows: 0,
         on_commit: Default::default(),
         storage: Default::default(),
         shard_rows: vec![],
@@ -205,12 +213,42 @@ fn furnished() -> Catalog {
                 condition: "k > 0".into(),
                 columns: vec![1],
             }],
+            extended_statistics: vec![ExtendedStatistics {
+                name: "both".into(),
+                id: 16405,
+                columns: vec![1, 2],
+                distinct: true,
+                dependencies: true,
+            }],
             ..table_order()
         }),
         CatalogChange::SetComment { object: 16386, column: 0, text: Some("of t".into()) },
         CatalogChange::SetComment { object: DATABASE_OID, column: 0, text: Some("all".into()) },
+        CatalogChange::SetStatistics(Box::new(statistics_of_t())),
     ];
     catalog().apply(&changes).unwrap()
+}
+
+/// 80 rows were there, of the 100 that it has now.
+fn statistics_of_t() -> TableStatistics {
+    let common = CommonValue { value: StatisticsValue::Integer(7), frequency: 0.25 };
+    let id = ColumnStatistics {
+        rows: 80,
+        average_width: 4.0,
+        distinct: 61.0,
+        common: vec![common],
+        histogram: [1, 50, 99].map(StatisticsValue::Integer).to_vec(),
+        ..Default::default()
+    };
+    TableStatistics {
+        table: 16386,
+        rows: 80,
+        changed_rows: 80,
+        analyzed_at_us: Some(1_699_999_990_000_000),
+        analyze_count: 1,
+        columns: [(1, Arc::new(id))].into(),
+        ..Default::default()
+    }
 }
 
 /// A partitioned table, and its partition.
@@ -320,6 +358,15 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         text: "SELECT 1".into(),
     };
     context.queries = lazy(move || vec![query]);
+    let analysis = AutoAnalysis {
+        schema: "public".into(),
+        table: "t".into(),
+        started_at: now,
+        duration_ms: 12,
+        changed_rows: 51,
+        error: None,
+    };
+    context.auto_analyses = lazy(move || vec![analysis]);
     Arc::new(context)
 }
 
@@ -407,6 +454,10 @@ fn views_tell_what_is() {
             "pg_catalog.pg_stat_user_tables schemaname, relname, n_live_tup",
             &["public|t|100", "sales|Order|5"],
         ),
+        (
+            "gp_toolkit.gp_stats_missing smischema, smitable, smisize, smicols, smirecs",
+            &["public|t|f|7|0", "sales|Order|f|2|0"],
+        ),
         ("pg_catalog.pg_cursors name, is_holdable, is_scrollable", &["c|f|t"]),
         (
             "pg_catalog.pg_prepared_statements name, parameter_types, from_sql, generic_plans",
@@ -483,4 +534,45 @@ fn check(context: &SystemViewContext, cases: &[(&str, &[&str])]) {
             text(&batch.project(&indices).unwrap()).iter().map(|r| r.join("|")).collect();
         assert_eq!(found, *expected, "{view}");
     }
+}
+
+#[test]
+fn statistics_are_shown() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "kestrel.table_statistics table_name, rows, live_rows, changed_rows, health, \
+             age_seconds, analyzed_columns, columns, shard_rows, idle_fraction",
+            &[
+                "t|80|100|20|80|10|1|7|{60,40}|0.16666666666666663",
+                "Order|~|5|5|0|~|0|2|{5,5}|0.0",
+                "checked|~|0|0|0|~|0|2|{0,0}|0.0",
+            ],
+        ),
+        (
+            "pg_catalog.pg_statistic_ext oid, stxrelid, stxname, stxkeys, stxkind",
+            &["16405|16401|both|{1,2}|{d,f}"],
+        ),
+        (
+            "pg_catalog.pg_stats_ext tablename, statistics_name, attnames, n_distinct",
+            &["checked|both|{k,Value}|~"],
+        ),
+        (
+            "kestrel.auto_analyze_history table_name, duration_ms, changed_rows, outcome, error",
+            &["t|12|51|analyzed|~"],
+        ),
+        (
+            "pg_catalog.pg_stats tablename, attname, null_frac, avg_width, n_distinct, \
+             most_common_vals, most_common_freqs, histogram_bounds",
+            &["t|id|0.0|4|-0.7625|{7}|{0.25}|{1,50,99}"],
+        ),
+        (
+            "gp_toolkit.gp_stats_missing smitable, smisize, smicols, smirecs",
+            &["t|t|7|1", "Order|f|2|0", "checked|f|2|0"],
+        ),
+        (
+            "pg_catalog.pg_stat_user_tables relname, n_mod_since_analyze, analyze_count",
+            &["t|20|1", "Order|5|0", "checked|0|0"],
+        ),
+    ];
+    check(&context_of(furnished()), cases);
 }

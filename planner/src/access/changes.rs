@@ -94,6 +94,7 @@ impl Check<'_> {
             CatalogChange::SetDatanodes { .. }
             | CatalogChange::RegisterDatanode { .. }
             | CatalogChange::SetShardRows { .. }
+            | CatalogChange::SetStatistics(_)
             | CatalogChange::Decide(_)
             | CatalogChange::Forget(_) => Ok(()),
         }

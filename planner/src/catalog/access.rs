@@ -198,6 +198,7 @@ impl Catalog {
     pub(super) fn forget(&mut self, object: u64) {
         self.comments.remove(&object);
         self.access.remove(&object);
+        self.statistics.remove(&object);
         self.default_acls.retain(|_, default| default.schema != Some(object));
     }
 }

@@ -37,7 +37,9 @@ impl Catalog {
         }
         let checks = table.checks.iter().map(|check| check.id);
         let indexes = table.index_keys().map(|key| key.id);
-        checks.chain(indexes).chain([table.id]).for_each(|id| self.take_oid(id));
+        let statistics = table.extended_statistics.iter().map(|statistics| statistics.id);
+        let own = checks.chain(indexes).chain(statistics);
+        own.chain([table.id]).for_each(|id| self.take_oid(id));
         self.tables.insert(key, Arc::new(table.clone()));
         Ok(())
     }
@@ -69,10 +71,13 @@ impl Catalog {
         let Some(old) = self.tables.remove(&key) else { return Ok(()) };
         let new_key = self.free_name(&after.schema_name, &after.name)?;
         let (segments, shard_rows) = (old.segments.clone(), old.shard_rows.clone());
-        let table = TableDef { segments, shard_rows, ..after.clone() };
+        let changed_rows = old.changed_rows;
+        let table = TableDef { segments, shard_rows, changed_rows, ..after.clone() };
+        self.keep_statistics(&old, &table);
         let checks = table.checks.iter().map(|check| check.id);
         let indexes = table.index_keys().map(|key| key.id);
-        checks.chain(indexes).for_each(|id| self.take_oid(id));
+        let statistics = table.extended_statistics.iter().map(|statistics| statistics.id);
+        checks.chain(indexes).chain(statistics).for_each(|id| self.take_oid(id));
         let gone = old.index_keys().filter(|old| table.index_keys().all(|key| key.id != old.id));
         gone.for_each(|index| self.forget(index.id));
         self.follow(&table);
@@ -124,6 +129,7 @@ impl Catalog {
         let key = self.table_key(id)?;
         let Some(table) = self.tables.get_mut(&key) else { return Ok(()) };
         let table = Arc::make_mut(table);
+        table.count_deleted(vectors);
         let mut new: HashMap<_, _> = vectors.iter().map(|v| ((v.datanode, v.segment), v)).collect();
         for segment in &mut table.segments {
             let Some(vector) = new.remove(&(segment.datanode, segment.id)) else { continue };

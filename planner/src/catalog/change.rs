@@ -6,6 +6,7 @@ use super::{
     AccessDef, DatanodeDef, DecisionDef, DefaultAclDef, ReplacedVector, RoleDef, RoleSettings,
     SchemaDef, Segment, SequenceDef, SequenceState, ShardRows, TableDef, ViewDef,
 };
+use crate::statistics::TableStatistics;
 
 /// One step from a snapshot to the next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +83,8 @@ pub enum CatalogChange {
         /// So much.
         shard_rows: ShardRows,
     },
+    /// ANALYZE: all that is known of a table. One that has been dropped meanwhile has none.
+    SetStatistics(Box<TableStatistics>),
     /// The transaction is committed: datanodes commit what they have prepared.
     Decide(DecisionDef),
     /// They all have committed what was decided of this transaction.

@@ -11,7 +11,7 @@ use super::{
 use crate::parse::QualifiedName;
 
 /// Schemas that Kestrel itself fills. Nothing can be created, changed or dropped in them.
-pub const SYSTEM_SCHEMAS: [&str; 3] = ["pg_catalog", "information_schema", "kestrel"];
+pub const SYSTEM_SCHEMAS: [&str; 4] = ["pg_catalog", "information_schema", "kestrel", "gp_toolkit"];
 
 /// Is it Kestrel's own schema, or one with PostgreSQL's reserved prefix?
 pub fn is_system_schema(name: &str) -> bool {

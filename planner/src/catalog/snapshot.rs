@@ -9,6 +9,7 @@ use super::{
     AccessDef, CatalogChange, CommentDef, DecisionDef, DefaultAclDef, PUBLIC_SCHEMA_ID, RoleDef,
     RoleSettings, Segment, SequenceDef, Storage, TableDef, ViewDef, is_temporary_schema,
 };
+use crate::statistics::TableStatistics;
 
 /// The shard kind of datanodes that keep columnar files.
 pub const COLUMNAR: &str = "columnar";
@@ -43,6 +44,8 @@ pub struct Catalog {
     pub default_acls: BTreeMap<u64, DefaultAclDef>,
     /// By the role's OID; 0: everybody's.
     pub role_settings: BTreeMap<u64, RoleSettings>,
+    /// What ANALYZE has found out. By the table's OID.
+    pub statistics: BTreeMap<u64, Arc<TableStatistics>>,
     /// Commits that not all datanodes are known to have heard of. By transaction.
     pub decided: BTreeMap<u64, DecisionDef>,
     /// In the order of their ids.
@@ -97,6 +100,7 @@ impl Catalog {
             access: BTreeMap::new(),
             default_acls: BTreeMap::new(),
             role_settings: BTreeMap::new(),
+            statistics: BTreeMap::new(),
             decided: BTreeMap::new(),
             datanodes: Vec::new(),
             bucket_map: Arc::new(BucketMap::even(1, 1)),
@@ -165,7 +169,10 @@ impl Catalog {
                 self.set_comment(*object, *column, text.clone());
             }
             CatalogChange::AddSegments { table, segments } => {
-                self.edit(*table, |t| t.segments.extend(segments.iter().cloned().map(Arc::new)))?;
+                self.edit(*table, |t| {
+                    t.count_added(segments);
+                    t.segments.extend(segments.iter().cloned().map(Arc::new));
+                })?;
             }
             CatalogChange::ReplaceVectors { table, vectors } => {
                 self.replace_vectors(*table, vectors)?;
@@ -175,13 +182,18 @@ impl Catalog {
                     t.segments.clear();
                     t.shard_rows.clear();
                 })?;
+                self.statistics.remove(table);
             }
             CatalogChange::CountShardRows { table, datanode, rows, bytes } => {
-                self.edit(*table, |t| t.count_shard_rows(*datanode, *rows, *bytes))?;
+                self.edit(*table, |t| {
+                    t.count_changed(*datanode, *rows);
+                    t.count_shard_rows(*datanode, *rows, *bytes);
+                })?;
             }
             CatalogChange::SetShardRows { table, shard_rows } => {
                 self.edit(*table, |t| t.set_shard_rows(*shard_rows))?;
             }
+            CatalogChange::SetStatistics(statistics) => self.set_statistics(statistics),
             CatalogChange::Decide(decision) => {
                 self.decided.insert(decision.transaction, decision.clone());
             }

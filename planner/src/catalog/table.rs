@@ -61,6 +61,12 @@ pub struct TableDef {
     /// Of which table it is a partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition_of: Option<PartitionOf>,
+    /// CREATE STATISTICS
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended_statistics: Vec<ExtendedStatistics>,
+    /// Rows that have come and gone since the table was made or truncated; an update is both.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub changed_rows: u64,
     /// By column id, names in the databases of columns that go by another name here: in a view,
     /// which knows the table as it was. Never in the catalog.
     #[serde(skip)]
@@ -134,6 +140,21 @@ pub struct IndexDef {
     pub key: KeyDef,
     /// UNIQUE
     pub is_unique: bool,
+}
+
+/// Which columns ANALYZE looks at together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtendedStatistics {
+    /// Its name, in the table's schema.
+    pub name: String,
+    /// Its OID.
+    pub id: u64,
+    /// Column ids, ascending.
+    pub columns: Vec<u32>,
+    /// `ndistinct`: how many distinct combinations there are.
+    pub distinct: bool,
+    /// `dependencies`: which columns determine others.
+    pub dependencies: bool,
 }
 
 /// A CHECK constraint.
@@ -224,7 +245,7 @@ impl TableDef {
 
     /// The table without its rows.
     pub fn without_segments(&self) -> Self {
-        Self { segments: Vec::new(), shard_rows: Vec::new(), ..self.clone() }
+        Self { segments: Vec::new(), shard_rows: Vec::new(), changed_rows: 0, ..self.clone() }
     }
 
     /// Do databases hold its rows?
@@ -336,6 +357,10 @@ impl TableDef {
             Distribution::Random => "DISTRIBUTED RANDOMLY".into(),
         }
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn add((rows, bytes): (u64, u64), (_, more_rows, more_bytes): (u32, u64, u64)) -> (u64, u64) {

@@ -417,6 +417,16 @@ impl Settings {
         Duration::from_millis(self.number("kestrel.queue_timeout"))
     }
 
+    /// The most common values and buckets that ANALYZE keeps of a column.
+    pub(super) fn statistics_target(&self) -> u64 {
+        self.number("default_statistics_target")
+    }
+
+    /// The rows that ANALYZE samples; 0: as many as the target asks for.
+    pub(super) fn statistics_sample_rows(&self) -> u64 {
+        self.number("kestrel.statistics_sample_rows")
+    }
+
     /// Which queries this session's go before.
     pub(super) fn query_priority(&self) -> Priority {
         Priority::of_word(&self.get("kestrel.query_priority").unwrap_or_default())

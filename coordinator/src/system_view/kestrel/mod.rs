@@ -1,7 +1,9 @@
 //! Schema `kestrel`: the cluster.
 
+pub(super) mod auto_analyze_history;
 pub(super) mod datanodes;
 pub(super) mod queries;
 pub(super) mod table_distributions;
 pub(super) mod table_placement;
+pub(super) mod table_statistics;
 pub(super) mod transactions_in_doubt;

@@ -92,6 +92,10 @@ impl Shape {
                 checks: table.checks.len(),
                 is_stored: false,
                 has_index: indexes(table).next().is_some(),
+                rows: match catalog.statistics_of(table.id) {
+                    Some(_) => catalog.live_rows(table) as f64,
+                    None => -1.0,
+                },
                 replica_identity: "d",
                 ..nothing
             },

@@ -1,9 +1,10 @@
-//! `pg_stat_all_tables` and `pg_stat_user_tables`: the rows of each table. What nobody counts yet
-//! is zero.
+//! `pg_stat_all_tables` and `pg_stat_user_tables`: the rows of each table, and when it was analyzed.
+//! What nobody counts yet is zero.
+
+use chrono::DateTime;
 
 use super::super::{
     SystemViewContext,
-    relation::row_count,
     rows::{Rows, row},
 };
 
@@ -11,10 +12,13 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
         "relid, schemaname, relname, seq_scan, seq_tup_read, n_tup_ins, n_tup_upd, \
          n_tup_del, n_tup_hot_upd, n_live_tup, n_dead_tup, n_mod_since_analyze, \
-         n_ins_since_vacuum, vacuum_count, autovacuum_count, analyze_count, autoanalyze_count",
+         n_ins_since_vacuum, last_analyze, last_autoanalyze, vacuum_count, autovacuum_count, \
+         analyze_count, autoanalyze_count",
     );
-    for table in context.catalog.tables.values() {
-        let live = row_count(&context.catalog, table);
+    let catalog = &context.catalog;
+    for table in catalog.tables.values() {
+        let known = catalog.statistics_of(table.id);
+        let time = |micros: Option<i64>| micros.and_then(DateTime::from_timestamp_micros);
         rows.push(row![
             table.id,
             &table.schema_name,
@@ -25,14 +29,16 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             0,
             0,
             0,
-            live,
+            catalog.live_rows(table),
+            0,
+            catalog.changed_since_analyzed(table),
+            0,
+            time(known.and_then(|known| known.analyzed_at_us)),
+            time(known.and_then(|known| known.auto_analyzed_at_us)),
             0,
             0,
-            0,
-            0,
-            0,
-            0,
-            0,
+            known.map_or(0, |known| known.analyze_count),
+            known.map_or(0, |known| known.auto_analyze_count),
         ]);
     }
     rows

@@ -86,6 +86,7 @@ pub fn statements(change: &CatalogChange, catalog: &Catalog) -> Result<Vec<Strin
         | CatalogChange::ReplaceVectors { .. }
         | CatalogChange::CountShardRows { .. }
         | CatalogChange::SetShardRows { .. }
+        | CatalogChange::SetStatistics(_)
         | CatalogChange::Decide(_)
         | CatalogChange::Forget(_)
         | CatalogChange::CreateSequence(_)

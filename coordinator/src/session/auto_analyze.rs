@@ -1,0 +1,151 @@
+//! Analyzes tables that have changed much, without being asked: in sessions of its own, one table
+//! after the other.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use kestrel_planner::catalog::{Catalog, CatalogChange, INITIAL_ROLE_ID};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+use tokio_util::sync::CancellationToken;
+
+use super::{ClientSession, EngineBackend, statistics::Occasion};
+use crate::{
+    auto_analyze::{AutoAnalysis, Candidate, Decider, candidates},
+    engine::Engine,
+    server::{Backend, DATABASE, StartupInfo},
+};
+
+/// How often it looks for tables.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is tried to commit while others commit before.
+const COMMIT_TRIES: usize = 20;
+
+/// Analyzes tables until `shutdown`.
+pub async fn analyze_automatically(engine: Arc<Engine>, shutdown: CancellationToken) {
+    let mut decider = Decider::default();
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+        while let Some(candidate) = next(&engine, &mut decider) {
+            let began = Instant::now();
+            let analysis = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                analysis = analyze(&engine, candidate, &shutdown) => analysis,
+            };
+            let succeeded = analysis.as_ref().is_none_or(|analysis| analysis.error.is_none());
+            decider.ended(candidate.table, (began, Instant::now()), succeeded);
+            if let Some(analysis) = analysis {
+                engine.auto_analyses.note(analysis);
+            }
+        }
+    }
+}
+
+fn next(engine: &Engine, decider: &mut Decider) -> Option<Candidate> {
+    let candidates = candidates(&engine.catalog.snapshot());
+    decider.forget_all_but(&candidates);
+    decider.next(&candidates, Instant::now())
+}
+
+/// What became of it; `None`: it is switched off, or the table is gone.
+async fn analyze(
+    engine: &Arc<Engine>,
+    candidate: Candidate,
+    shutdown: &CancellationToken,
+) -> Option<AutoAnalysis> {
+    let catalog = engine.catalog.snapshot();
+    let table = catalog.table_by_id(candidate.table)?;
+    let mut session = session(engine, &catalog).await?;
+    if session.settings.get("kestrel.auto_analyze").as_deref() != Some("on") {
+        return None;
+    }
+    let (started_at, started) = (Utc::now(), Instant::now());
+    let done = session.analyze_unasked(candidate.table, shutdown.child_token()).await;
+    if let Err(error) = &done {
+        tracing::warn!(table = %table.name, %error, "a table was not analyzed");
+    }
+    Some(AutoAnalysis {
+        schema: table.schema_name.clone(),
+        table: table.name.clone(),
+        started_at,
+        duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
+        changed_rows: candidate.changed_rows,
+        error: done.err().map(|error| error.message),
+    })
+}
+
+/// A session of the first role: what that has set holds for it.
+async fn session(engine: &Arc<Engine>, catalog: &Catalog) -> Option<ClientSession> {
+    let startup = StartupInfo {
+        process_id: 0,
+        peer: ([127, 0, 0, 1], 0).into(),
+        user: catalog.role_by_id(INITIAL_ROLE_ID)?.name.clone(),
+        database: DATABASE.into(),
+        application_name: "auto-analyze".into(),
+        parameters: Vec::new(),
+    };
+    match EngineBackend::new(Arc::clone(engine)).connect(startup).await {
+        Ok(session) => Some(session),
+        Err(error) => {
+            tracing::warn!(%error, "tables cannot be analyzed automatically");
+            None
+        }
+    }
+}
+
+impl ClientSession {
+    /// Takes no lock: whoever changes the table does not wait, and what is found out of a table that
+    /// is emptied or dropped meanwhile is left.
+    async fn analyze_unasked(&mut self, table: u64, cancel: CancellationToken) -> Result<()> {
+        self.settings.set("kestrel.query_priority", &["low".to_string()])?;
+        self.cancel = cancel;
+        let found = self.analyze_and_commit(table).await;
+        let engine = Arc::clone(&self.engine);
+        self.transaction.rollback(&engine).await;
+        self.locks.end_session();
+        engine.collect_garbage().await;
+        found
+    }
+
+    async fn analyze_and_commit(&mut self, id: u64) -> Result<()> {
+        let view = self.transaction.view(&self.engine);
+        let Some(table) = view.table_by_id(id).cloned() else { return Ok(()) };
+        let statistics = self.statistics_of(&table, &[], &view, Occasion::Automatic).await?;
+        for _ in 0..COMMIT_TRIES {
+            let newest = self.engine.catalog.snapshot();
+            if was_emptied(id, &view, &newest) {
+                return Ok(());
+            }
+            let changes = vec![CatalogChange::SetStatistics(Box::new(statistics.clone()))];
+            match self.engine.catalog.commit(Some(newest.version), changes, Utc::now()).await {
+                Err(error) if error.sqlstate == SqlState::SERIALIZATION_FAILURE => {}
+                done => return done.map(|_| ()),
+            }
+        }
+        Err(ErrorReport::new(SqlState::SERIALIZATION_FAILURE, "the catalog changes too fast"))
+    }
+}
+
+/// Is the table gone, or has it none of the rows that were analyzed?
+fn was_emptied(table: u64, then: &Catalog, now: &Catalog) -> bool {
+    let Some(table_now) = now.table_by_id(table) else { return true };
+    let parts = |catalog: &Catalog| -> Vec<_> {
+        let whole = catalog.table_by_id(table).into_iter();
+        let parts = whole.chain(catalog.partitions_of(table));
+        parts.flat_map(|part| &part.segments).map(|s| (s.datanode, s.id)).collect()
+    };
+    let (before, after) = (parts(then), parts(now));
+    let remain = before.iter().any(|segment| after.contains(segment));
+    !before.is_empty() && !remain && now.live_rows(table_now) < then_rows(table, then) / 2
+}
+
+fn then_rows(table: u64, then: &Catalog) -> u64 {
+    then.table_by_id(table).map_or(0, |table| then.live_rows(table))
+}

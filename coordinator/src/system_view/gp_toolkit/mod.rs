@@ -1,0 +1,3 @@
+//! Schema `gp_toolkit`: what administrators of Greenplum look at.
+
+pub(super) mod gp_stats_missing;

@@ -1,0 +1,174 @@
+//! What is known of a column while its rows are read: counts, a sketch of its values, a sample.
+
+use std::mem::size_of_val;
+
+use arrow::{
+    array::{Array, ArrayRef},
+    datatypes::DataType,
+};
+use datafusion::{
+    common::{
+        ScalarValue,
+        hash_utils::{HLL_RANDOM_STATE, create_hashes},
+    },
+    error::Result,
+    functions_aggregate::min_max::{MaxAccumulator, MinAccumulator},
+    logical_expr::Accumulator,
+};
+
+use super::{super::ColumnStatistics, Sample, describe, distinct::Distinct, width};
+
+/// Without a duplicate in the sample, and this near to as many as there are rows: all are distinct.
+const ALL_DISTINCT: f64 = 0.95;
+
+/// One column of one part of the rows, or of parts that were merged.
+#[derive(Debug)]
+pub(crate) struct ColumnCollector {
+    rows: u64,
+    nulls: u64,
+    distinct: Distinct,
+    sample: Sample,
+    /// `None`: the sample tells.
+    bounds: Option<(MinAccumulator, MaxAccumulator)>,
+    hashes: Vec<u64>,
+}
+
+/// What is left of the rows: what one datanode tells the next.
+pub(crate) struct ColumnState {
+    pub(crate) rows: u64,
+    pub(crate) nulls: u64,
+    pub(crate) sketch: Vec<u8>,
+    pub(crate) threshold: u64,
+    pub(crate) tags: Vec<u64>,
+    pub(crate) values: ArrayRef,
+    pub(crate) minimum: ScalarValue,
+    pub(crate) maximum: ScalarValue,
+}
+
+impl ColumnCollector {
+    /// Of a column of this type; `sample_rows`: see [`Sample`].
+    pub(crate) fn new(data_type: &DataType, sample_rows: usize) -> Result<Self> {
+        // DataFusion cannot compare the others, or not as PostgreSQL does.
+        let is_compared =
+            !matches!(data_type, DataType::FixedSizeBinary(_) | DataType::Interval(_));
+        let bounds = match is_compared {
+            true => {
+                Some((MinAccumulator::try_new(data_type)?, MaxAccumulator::try_new(data_type)?))
+            }
+            false => None,
+        };
+        Ok(Self {
+            rows: 0,
+            nulls: 0,
+            distinct: Distinct::new()?,
+            sample: Sample::new(vec![data_type.clone()], sample_rows),
+            bounds,
+            hashes: Vec::new(),
+        })
+    }
+
+    /// Rows that come.
+    pub(crate) fn update(&mut self, values: &ArrayRef) -> Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        self.rows += values.len() as u64;
+        self.nulls += values.null_count() as u64;
+        self.hashes.clear();
+        self.hashes.resize(values.len(), 0);
+        create_hashes([values], &HLL_RANDOM_STATE, &mut self.hashes)?;
+        let sketch = self.distinct.sketch()?;
+        match values.nulls() {
+            Some(nulls) => nulls.valid_indices().for_each(|row| sketch.update(self.hashes[row])),
+            None => {
+                // Equal neighbours are frequent in files, and say nothing new.
+                let mut last = self.hashes[0];
+                sketch.update(last);
+                for hash in &self.hashes {
+                    if *hash != last {
+                        sketch.update(*hash);
+                        last = *hash;
+                    }
+                }
+            }
+        }
+        if let Some((minimum, maximum)) = &mut self.bounds {
+            minimum.update_batch(std::slice::from_ref(values))?;
+            maximum.update_batch(std::slice::from_ref(values))?;
+        }
+        self.sample.update(std::slice::from_ref(values), self.hashes[0])
+    }
+
+    /// What other rows have left comes.
+    pub(crate) fn merge(&mut self, state: ColumnState) -> Result<()> {
+        self.rows += state.rows;
+        self.nulls += state.nulls;
+        self.distinct.merge(&state.sketch)?;
+        self.sample.merge(state.threshold, &state.tags, vec![state.values])?;
+        if let Some((minimum, maximum)) = &mut self.bounds {
+            minimum.update_batch(&[state.minimum.to_array()?])?;
+            maximum.update_batch(&[state.maximum.to_array()?])?;
+        }
+        Ok(())
+    }
+
+    /// What is left.
+    pub(crate) fn state(&mut self, data_type: &DataType) -> Result<ColumnState> {
+        let (minimum, maximum) = self.found_bounds(data_type)?;
+        let (threshold, tags, mut columns) = self.sample.parts()?;
+        Ok(ColumnState {
+            rows: self.rows,
+            nulls: self.nulls,
+            sketch: self.distinct.serialize(),
+            threshold,
+            tags: tags.to_vec(),
+            values: columns.swap_remove(0),
+            minimum,
+            maximum,
+        })
+    }
+
+    fn found_bounds(&mut self, data_type: &DataType) -> Result<(ScalarValue, ScalarValue)> {
+        match &mut self.bounds {
+            Some((minimum, maximum)) => Ok((minimum.evaluate()?, maximum.evaluate()?)),
+            None => Ok((ScalarValue::try_from(data_type)?, ScalarValue::try_from(data_type)?)),
+        }
+    }
+
+    /// What there is to say of all of it, with at most `target` common values and buckets.
+    pub(crate) fn describe(
+        &mut self,
+        data_type: &DataType,
+        target: usize,
+    ) -> Result<ColumnStatistics> {
+        let bounds = self.found_bounds(data_type)?;
+        let values = self.sample.columns()?.swap_remove(0);
+        let runs = describe::Runs::of(&values)?;
+        let distinct = match self.sample.is_everything() {
+            true => runs.len() as f64,
+            false => self.estimated_distinct(&runs),
+        };
+        let facts = describe::Facts {
+            rows: self.rows,
+            null_fraction: self.nulls as f64 / self.rows.max(1) as f64,
+            average_width: width::average(&values),
+            distinct,
+            bounds,
+        };
+        describe::describe(facts, &runs, values.len(), target)
+    }
+
+    fn estimated_distinct(&self, runs: &describe::Runs) -> f64 {
+        let present = (self.rows - self.nulls) as f64;
+        let estimate = self.distinct.estimate().round();
+        if !runs.has_duplicates() && estimate >= ALL_DISTINCT * present {
+            return present;
+        }
+        estimate.clamp(runs.len() as f64, present)
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn size(&self) -> usize {
+        size_of_val(self) + self.distinct.size() + self.sample.size() + self.hashes.capacity() * 8
+    }
+}
