@@ -47,6 +47,13 @@ impl Garbage {
                         gone.extend(files.map(|file| (vector.datanode, file)));
                     }
                 }
+                CatalogChange::ReplaceSegments { table, rewritten, .. } => {
+                    let rewritten: BTreeSet<_> =
+                        rewritten.iter().map(|r| (r.datanode, r.segment)).collect();
+                    let old = old(table).iter().map(Arc::as_ref);
+                    let old = old.filter(|s| rewritten.contains(&(s.datanode, s.id)));
+                    gone.extend(old.flat_map(files));
+                }
                 CatalogChange::DropTable(table) | CatalogChange::RemoveAllSegments { table } => {
                     let old = old(table).iter().map(Arc::as_ref);
                     let segments = old.chain(added.remove(table).unwrap_or_default());
@@ -71,7 +78,8 @@ impl Garbage {
     pub fn note_undone(&self, changes: &[CatalogChange]) {
         for change in changes {
             match change {
-                CatalogChange::AddSegments { segments, .. } => self.note_files(
+                CatalogChange::AddSegments { segments, .. }
+                | CatalogChange::ReplaceSegments { segments, .. } => self.note_files(
                     segments
                         .iter()
                         .flat_map(files)
@@ -184,6 +192,15 @@ mod tests {
             let files = garbage.take_older_than(Some(5)).remove(&DatanodeId(1));
             assert_eq!(files.unwrap_or_default(), expected, "{changes:?}");
         }
+        let rewrite = CatalogChange::ReplaceSegments {
+            table: 7,
+            rewritten: vec![before.table_by_id(7).unwrap().segments[0].rewritten()],
+            segments: vec![segment("c")],
+        };
+        let garbage = Garbage::default();
+        garbage.note(&before, &[rewrite], 5);
+        let files = garbage.take_older_than(Some(5)).remove(&DatanodeId(1));
+        assert_eq!(files.unwrap_or_default(), ["a", "v0"]);
         let garbage = Garbage::default();
         garbage.note_undone(&[replace("a", "v1")]);
         assert_eq!(garbage.take_older_than(Some(1)).len(), 1);

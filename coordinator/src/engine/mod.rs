@@ -3,6 +3,7 @@
 mod bookkeeping;
 mod garbage;
 mod locks;
+mod moves;
 mod temporary;
 
 pub use bookkeeping::{Pin, Pins};
@@ -10,6 +11,8 @@ pub use garbage::Garbage;
 pub use locks::{
     LockFacts, LockIdentity, LockMode, LockOwner, LockScope, LockTag, Locks, WaitLimits,
 };
+
+pub use moves::{Moves, SegmentKey, Step};
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,6 +22,7 @@ use kestrel_proto::{DatanodeId, DropSegments, Result, TransactionId, metrics::Fa
 
 use crate::{
     catalog::CatalogHandle,
+    compaction::{AutoVacuum, Compaction},
     metrics::{self, Metrics},
     query::{Admission, Cluster, QueryLimits, QueryRegistry},
     server::Clients,
@@ -50,6 +54,10 @@ pub struct Engine {
     pub pins: Pins,
     /// Files that no new query reads.
     pub garbage: Garbage,
+    /// Where rows are whose segments were written anew.
+    pub moves: Moves,
+    /// How segments are written anew, and which are now.
+    pub compaction: Compaction,
     /// Who has locked what.
     pub locks: Locks,
     /// When the coordinator started.
@@ -63,6 +71,7 @@ impl Engine {
         cluster: Cluster,
         clients: Arc<Clients>,
         limits: QueryLimits,
+        auto_vacuum: AutoVacuum,
     ) -> Arc<Self> {
         let planner = Planner::new(&cluster.functions);
         let metrics = Metrics::default();
@@ -76,6 +85,8 @@ impl Engine {
             clients,
             pins: Pins::default(),
             garbage: Garbage::default(),
+            moves: Moves::default(),
+            compaction: Compaction::new(auto_vacuum),
             locks: Locks::default(),
             started_at: Utc::now(),
         })
@@ -125,7 +136,9 @@ impl Engine {
 
     /// Removes the files that no running query can read any more.
     pub async fn collect_garbage(&self) {
-        for (datanode, files) in self.garbage.take_older_than(self.pins.oldest()) {
+        let oldest_read = self.pins.oldest();
+        self.moves.forget_older_than(oldest_read);
+        for (datanode, files) in self.garbage.take_older_than(oldest_read) {
             let Ok(datanode) = self.cluster.datanode(datanode) else { continue };
             if let Err(error) = datanode.drop_segments(DropSegments::Files(files)).await {
                 tracing::warn!(datanode = %datanode.id(), %error, "dropped files remain");

@@ -170,6 +170,9 @@ impl Catalog {
             CatalogChange::ReplaceVectors { table, vectors } => {
                 self.replace_vectors(*table, vectors)?;
             }
+            CatalogChange::ReplaceSegments { table, rewritten, segments } => {
+                self.replace_segments(*table, rewritten, segments)?;
+            }
             CatalogChange::RemoveAllSegments { table } => {
                 self.edit(*table, |t| {
                     t.segments.clear();
