@@ -188,7 +188,8 @@ impl LocalDatanode {
         let path = data.path().display();
         tracing::info!(datanode = %id, uuid = %data.uuid(), data = %path, shard, "opened");
         let heartbeat = Heartbeat::new(settings.coordinator_timeout);
-        let datanode = Arc::new(Self { id, data, hub, store, resources, fragments, rewriter, heartbeat });
+        let datanode =
+            Arc::new(Self { id, data, hub, store, resources, fragments, rewriter, heartbeat });
         peers.add(&(Arc::clone(&datanode) as Arc<dyn Datanode>));
         Ok(datanode)
     }

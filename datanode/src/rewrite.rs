@@ -57,11 +57,7 @@ impl Rewriter {
         AbortOnDropHandle::new(task).await.unwrap_or_else(|error| Err(lost(error)))
     }
 
-    async fn work(
-        &self,
-        order: RewriteSegmentsRequest,
-        query: QueryId,
-    ) -> Result<Vec<SegmentRef>> {
+    async fn work(&self, order: RewriteSegmentsRequest, query: QueryId) -> Result<Vec<SegmentRef>> {
         let expected: u64 = order.segments.iter().map(live_rows).sum();
         let (scan, mut target) = decoded(order)?;
         let plan = self.store.scan_in_order(&scan)?;

@@ -145,7 +145,9 @@ mod tests {
         let changes = [CatalogChange::AlterRole(role(&[3373]))];
         assert!(check_still_so(&changes, &base, &[], &base, &Moves::default()).is_ok());
         assert!(check_still_so(&changes, &base, &[], &newest, &Moves::default()).is_err());
-        assert!(check_still_so(&changes, &Catalog::empty(), &[], &newest, &Moves::default()).is_ok());
+        assert!(
+            check_still_so(&changes, &Catalog::empty(), &[], &newest, &Moves::default()).is_ok()
+        );
     }
 
     #[test]
@@ -201,7 +203,11 @@ mod tests {
         ];
         for (sql, fits) in cases {
             let newest = after(&base, sql);
-            assert_eq!(check_still_so(&changes, &base, &[], &newest, &Moves::default()).is_ok(), fits, "{sql}");
+            assert_eq!(
+                check_still_so(&changes, &base, &[], &newest, &Moves::default()).is_ok(),
+                fits,
+                "{sql}"
+            );
         }
     }
 }

@@ -8,8 +8,8 @@ use std::{
 use kestrel_proto::ErrorReport;
 
 use super::{
-    Catalog, DefaultAclDef, ReplacedVector, RewrittenSegment, RoleDef, RoleSettings, SchemaDef, Segment,
-    TableDef, ViewDef,
+    Catalog, DefaultAclDef, ReplacedVector, RewrittenSegment, RoleDef, RoleSettings, SchemaDef,
+    Segment, TableDef, ViewDef,
     sequence_default::{counts_in, move_sequences},
     snapshot::{conflict, gone},
 };
@@ -164,7 +164,8 @@ impl Catalog {
                 None => left.push(segment),
                 Some(vector) if vector == segment.vector_id() => left.extend(new.next()),
                 Some(_) => {
-                    let message = format!("rows of table \"{}\" were changed meanwhile", table.name);
+                    let message =
+                        format!("rows of table \"{}\" were changed meanwhile", table.name);
                     return Err(conflict(message));
                 }
             }

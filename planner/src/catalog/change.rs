@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDef, DatanodeDef, DecisionDef, DefaultAclDef, ReplacedVector, RewrittenSegment,
-    RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef, SequenceState, ShardRows, TableDef, ViewDef,
+    AccessDef, DatanodeDef, DecisionDef, DefaultAclDef, ReplacedVector, RewrittenSegment, RoleDef,
+    RoleSettings, SchemaDef, Segment, SequenceDef, SequenceState, ShardRows, TableDef, ViewDef,
 };
 
 /// One step from a snapshot to the next.

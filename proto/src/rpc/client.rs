@@ -28,8 +28,8 @@ use crate::{
         DeleteRowsRequest, DeleteVector, DescribeRequest, DropSegmentsRequest, EndQueryRequest,
         EndTransactionRequest, FileList, FragmentDescription, FragmentReport, HealthRequest,
         IngestHeader, PreparedRequest, QueryShardRequest, ReadFileRequest, RegisterReply,
-        RegisterRequest, RewriteSegmentsRequest, RunRequest, SegmentRef, ShardFactsRequest, SnapshotRequest,
-        datanode_client::DatanodeClient, drop_segments_request::Order,
+        RegisterRequest, RewriteSegmentsRequest, RunRequest, SegmentRef, ShardFactsRequest,
+        SnapshotRequest, datanode_client::DatanodeClient, drop_segments_request::Order,
     },
 };
 

@@ -36,6 +36,7 @@ use super::{ClientSession, EngineBackend, NoticeSender, Outcome};
 use crate::{
     catalog::CatalogHandle,
     cluster::ClusterSettings,
+    compaction::AutoVacuum,
     engine::Engine,
     query::{Cluster, QueryLimits},
     server::{Backend, Clients, Session, StartupInfo},

@@ -110,8 +110,9 @@ impl Work {
     async fn commit_in_one_phase(&self, engine: &Arc<Engine>, datanode: DatanodeId) -> Result<()> {
         let commit = self.commit_of(engine);
         let newest = engine.catalog.snapshot();
-        let may_commit = check_still_so(&self.changes, &self.base, &self.checked, &newest, &engine.moves)
-            .and_then(|()| engine.cluster.check_usable(&[datanode]));
+        let may_commit =
+            check_still_so(&self.changes, &self.base, &self.checked, &newest, &engine.moves)
+                .and_then(|()| engine.cluster.check_usable(&[datanode]));
         if let Err(error) = may_commit {
             commit.roll_back(&self.shards.wrote_on).await;
             return Err(error);

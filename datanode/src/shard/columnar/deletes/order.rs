@@ -7,8 +7,7 @@ use kestrel_proto::{
     ErrorReport, Result, SqlState, TableId, TransactionId,
     message::{
         DeleteRowsRequest, DeleteVector, DeletedRows, Move, MovedPart, SegmentRef,
-        VectorDifference,
-        deleted_rows::Rows,
+        VectorDifference, deleted_rows::Rows,
     },
 };
 
