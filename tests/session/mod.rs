@@ -17,3 +17,4 @@ mod psql;
 mod routing;
 mod sequences;
 mod temporary;
+mod vacuum;

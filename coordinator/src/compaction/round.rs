@@ -156,8 +156,8 @@ async fn work(
     stop: CancellationToken,
 ) -> Result<Option<Rewritten>> {
     // The segments' files stay while they are read.
-    let pin = engine.pin_newest();
-    if !round.is_up_to_date(&engine.catalog.snapshot()) {
+    let (newest, pin) = engine.pinned_snapshot();
+    if !round.is_up_to_date(&newest) {
         return Ok(None);
     }
     let transaction = engine.catalog.next_transaction_id();

@@ -17,7 +17,10 @@ pub use moves::{Moves, SegmentKey, Step};
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use kestrel_planner::{catalog::CatalogChange, plan::Planner};
+use kestrel_planner::{
+    catalog::{Catalog, CatalogChange},
+    plan::Planner,
+};
 use kestrel_proto::{DatanodeId, DropSegments, Result, TransactionId, metrics::Family};
 
 use crate::{
@@ -164,12 +167,17 @@ impl Engine {
 
     /// Keeps the files of the newest version, and of all later ones, while the pin is held.
     pub fn pin_newest(&self) -> Pin {
+        self.pinned_snapshot().1
+    }
+
+    /// The newest version, whose files stay while the pin is held.
+    pub fn pinned_snapshot(&self) -> (Arc<Catalog>, Pin) {
         loop {
-            let version = self.catalog.snapshot().version;
-            let pin = self.pins.pin(version);
+            let snapshot = self.catalog.snapshot();
+            let pin = self.pins.pin(snapshot.version);
             // A commit in between may have removed files before it could see the pin.
-            if self.catalog.snapshot().version == version {
-                return pin;
+            if self.catalog.snapshot().version == snapshot.version {
+                return (snapshot, pin);
             }
         }
     }

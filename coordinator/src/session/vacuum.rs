@@ -7,7 +7,9 @@ use std::{
 
 use kestrel_planner::{
     access::Actor,
-    catalog::{Catalog, Found, TableDef, find_relation, find_sequence, resolve_table},
+    catalog::{
+        Catalog, Found, TableDef, find_relation, find_sequence, is_system_schema, resolve_table,
+    },
     compaction::Effort,
     parse::{Identifier, Maintenance, MaintenanceTarget, QualifiedName},
     shard_sql::maintenance,
@@ -20,6 +22,7 @@ use crate::{
     compaction::{Commit, Rewritten, rewrite, rounds},
     engine::{LockMode, LockScope, LockTag},
     query::{canceled, until},
+    server::Session,
 };
 
 /// Between two tries to be the one who writes a table's segments anew.
@@ -119,6 +122,14 @@ impl ClientSession {
     /// OID and name of what a VACUUM names.
     fn vacuum_target(&self, name: &QualifiedName, view: &Catalog) -> Result<(u64, String)> {
         let search_path = self.search_path(view);
+        let is_known = |schema: &String| view.schemas.contains_key(schema);
+        if let Some(schema) = &name.schema
+            && !is_known(schema)
+            && !is_system_schema(schema)
+        {
+            let message = format!("schema \"{schema}\" does not exist");
+            return Err(ErrorReport::new(SqlState::INVALID_SCHEMA_NAME, message));
+        }
         self.check_schema(name.schema.as_ref(), view)?;
         match find_relation(view, &search_path, name) {
             Some(Found::Table(table)) => Ok((table.id, table.name.clone())),
