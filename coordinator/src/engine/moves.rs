@@ -16,14 +16,19 @@ pub type SegmentKey = (u32, u64);
 /// durable: what began before a crash does not commit after it.
 #[derive(Debug, Default)]
 pub struct Moves {
-    by_segment: Mutex<BTreeMap<SegmentKey, Moved>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_segment: BTreeMap<SegmentKey, Moved>,
+    /// The segments that are gone from a version on; what is not among them is perhaps not gone yet.
+    by_version: BTreeMap<u64, Vec<SegmentKey>>,
 }
 
 /// A segment's rows, but for those that were deleted in it, went on into others.
 #[derive(Clone, Debug)]
 struct Moved {
-    /// The first version without the segment; `None`: perhaps there will be none.
-    version: Option<u64>,
     step: Step,
     into: Vec<Destination>,
 }
@@ -50,7 +55,7 @@ impl Moves {
     /// The rows of `old`, in this order, are those of `new`: all on one datanode. They have moved as
     /// soon as a catalog's version says so, which [`Self::settle`] tells.
     pub fn note(&self, old: &[Arc<Segment>], new: &[Segment]) {
-        let mut moved = self.by_segment.lock();
+        let moved = &mut self.known.lock().by_segment;
         let mut first = 0;
         for segment in old {
             let end = first + segment.live_rows();
@@ -63,20 +68,21 @@ impl Moves {
                 }
                 from += target.rows;
             }
-            let step = Step { segment: Arc::clone(segment), first_row: 0, rows: 0 };
-            moved.insert((segment.datanode, segment.id), Moved { version: None, step, into });
+            // Nobody asks for its values' bounds.
+            let plain = Segment { zone_summary: Vec::new(), ..segment.as_ref().clone() };
+            let step = Step { segment: Arc::new(plain), first_row: 0, rows: 0 };
+            moved.insert((segment.datanode, segment.id), Moved { step, into });
             first = end;
         }
     }
 
     /// What was noted of these segments is so from this version on; `None`: it is not.
     pub fn settle(&self, old: &[Arc<Segment>], version: Option<u64>) {
-        let mut moved = self.by_segment.lock();
-        for key in old.iter().map(|segment| (segment.datanode, segment.id)) {
-            match (version, moved.get_mut(&key)) {
-                (Some(version), Some(moved)) => moved.version = Some(version),
-                _ => drop(moved.remove(&key)),
-            }
+        let known = &mut *self.known.lock();
+        let keys = old.iter().map(|segment| (segment.datanode, segment.id));
+        match version {
+            Some(version) => known.by_version.entry(version).or_default().extend(keys),
+            None => keys.for_each(|key| drop(known.by_segment.remove(&key))),
         }
     }
 
@@ -87,7 +93,7 @@ impl Moves {
         from: SegmentKey,
         is_present: impl Fn(SegmentKey) -> bool,
     ) -> Option<Vec<(SegmentKey, Vec<Step>)>> {
-        let moved = self.by_segment.lock();
+        let moved = &self.known.lock().by_segment;
         let mut found = Vec::new();
         // Each with the way that led there.
         let mut open = vec![(from, Vec::new())];
@@ -108,10 +114,12 @@ impl Moves {
 
     /// Forgets what no running transaction can ask for: those of versions from `oldest_read` on.
     pub fn forget_older_than(&self, oldest_read: Option<u64>) {
-        self.by_segment.lock().retain(|_, moved| {
-            let is_read = |version| oldest_read.is_some_and(|oldest| oldest < version);
-            moved.version.is_none_or(is_read)
-        });
+        let known = &mut *self.known.lock();
+        let read = oldest_read.map(|oldest| known.by_version.split_off(&oldest.saturating_add(1)));
+        let unread = std::mem::replace(&mut known.by_version, read.unwrap_or_default());
+        for key in unread.into_values().flatten() {
+            known.by_segment.remove(&key);
+        }
     }
 
     /// Whether all rows of these segments were in others, of `known`.
@@ -119,7 +127,7 @@ impl Moves {
         if segments.is_empty() {
             return true;
         }
-        let moved = self.by_segment.lock();
+        let moved = &self.known.lock().by_segment;
         // What rows have come from, step by step back.
         let mut sources: BTreeMap<SegmentKey, Vec<SegmentKey>> = BTreeMap::new();
         for (key, moved) in moved.iter() {
