@@ -173,12 +173,7 @@ impl Catalog {
             CatalogChange::ReplaceSegments { table, rewritten, segments } => {
                 self.replace_segments(*table, rewritten, segments)?;
             }
-            CatalogChange::RemoveAllSegments { table } => {
-                self.edit(*table, |t| {
-                    t.segments.clear();
-                    t.shard_rows.clear();
-                })?;
-            }
+            CatalogChange::RemoveAllSegments { table } => self.edit(*table, remove_rows)?,
             CatalogChange::CountShardRows { table, datanode, rows, bytes } => {
                 self.edit(*table, |t| t.count_shard_rows(*datanode, *rows, *bytes))?;
             }
@@ -246,6 +241,11 @@ impl Catalog {
     pub fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.tables.values().flat_map(|t| &t.segments)
     }
+}
+
+fn remove_rows(table: &mut TableDef) {
+    table.segments.clear();
+    table.shard_rows.clear();
 }
 
 pub(super) fn conflict(message: String) -> ErrorReport {
