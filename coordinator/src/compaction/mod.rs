@@ -3,18 +3,19 @@
 //! ```text
 //!   which ones      planner::compaction, per datanode          a round: a group on each datanode
 //!   their rows      the datanodes write new segments           seen by nobody
-//!   one commit      the new ones in the place of the old       only if these are as they were read
+//!   one commit      the new ones in the place of the old       with what was deleted meanwhile
 //!   the old files   go as garbage does                         when no snapshot has them
 //! ```
 //!
-//! Nobody waits for it, and nobody's transaction fails for it. Readers have their snapshots. Who has
-//! deleted rows of the old segments and commits before it, wins: the round is given up. Who commits
-//! after it finds the rows in the new segments ([`crate::engine::Moves`]). Before its commit it takes
-//! the lock of VACUUM if it can be had at once: so DDL that looks at a table's segments has them to
-//! itself. A crash leaves the old segments or the new ones; files that nobody refers to go at the
+//! Nobody waits for it, and nobody's transaction fails for it. Readers have their snapshots. What others
+//! delete in the old segments and commit before it, is deleted in the new ones, too, before anybody sees
+//! them; who commits after it finds the rows there ([`crate::engine::Moves`]). Before its commit it
+//! takes the lock of VACUUM if it can be had at once: so DDL that looks at a table's segments has them
+//! to itself. A crash leaves the old segments or the new ones; files that nobody refers to go at the
 //! next start.
 
 mod auto;
+mod replace;
 mod round;
 
 pub use auto::{AutoVacuum, vacuum_automatically};
@@ -39,7 +40,7 @@ pub struct Compaction {
 pub struct CompactionCounts {
     /// Rounds whose segments are in the catalog.
     pub finished: u64,
-    /// Rounds that others' changes have made useless.
+    /// Rounds that others' changes have made useless, or their locks.
     pub given_up: u64,
     /// Rounds that ended with an error.
     pub failed: u64,

@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
-use chrono::Utc;
 use futures::future::try_join_all;
 use kestrel_planner::{
-    catalog::{Catalog, CatalogChange, Segment, TableDef},
+    catalog::{Catalog, Segment, TableDef},
     codec::encode_schema,
     compaction::{Effort, SEGMENT_ROWS, SegmentSize, groups},
 };
@@ -14,6 +13,7 @@ use kestrel_proto::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::replace::replace;
 use crate::{
     engine::{Engine, LockMode, LockOwner, LockScope, LockTag},
     query::canceled,
@@ -22,7 +22,7 @@ use crate::{
 /// What is written anew at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct Round {
-    table: Arc<TableDef>,
+    pub(super) table: Arc<TableDef>,
     /// On each datanode, in the order of their rows.
     groups: BTreeMap<DatanodeId, Vec<Arc<Segment>>>,
 }
@@ -86,7 +86,7 @@ fn size(segment: &Segment) -> SegmentSize {
 }
 
 impl Round {
-    fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
+    pub(super) fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.groups.values().flatten()
     }
 
@@ -121,8 +121,7 @@ impl Round {
     }
 }
 
-/// Runs a round, to its end once the datanodes have written. `None`: it was given up, and nothing has
-/// changed.
+/// Runs a round. `None`: it was given up, and nothing has changed.
 ///
 /// # Errors
 /// Those of datanodes and of the catalog, and 57014 when `stop` is cancelled: nothing has changed.
@@ -169,7 +168,7 @@ async fn work(
             return Err(error);
         }
     };
-    let done = settle(engine, round, written, commit).await;
+    let done = settle(engine, round, written, (transaction, commit)).await;
     match &done {
         Ok(Some(_)) => {}
         Err(error) if is_unknown(error) => {
@@ -218,7 +217,7 @@ async fn settle(
     engine: &Arc<Engine>,
     round: &Round,
     written: BTreeMap<DatanodeId, Vec<Segment>>,
-    commit: Commit,
+    (transaction, commit): (TransactionId, Commit),
 ) -> Result<Option<Rewritten>> {
     let (tag, scope) = (LockTag::Table(round.table.id), LockScope::Transaction);
     let mode = LockMode::ShareUpdateExclusive;
@@ -232,36 +231,19 @@ async fn settle(
         engine.moves.note(old, written.get(id).map_or(&[], Vec::as_slice));
     }
     let rewritten = rewritten(round, &written);
-    let change = CatalogChange::ReplaceSegments {
-        table: round.table.id,
-        rewritten: round.segments().map(|segment| segment.rewritten()).collect(),
-        segments: written.into_values().flatten().collect(),
-    };
-    let done = engine.catalog.commit(None, vec![change], Utc::now()).await;
+    let new = written.into_values().flatten().map(Arc::new).collect();
+    let done = replace(engine, round, new, transaction).await;
     if let Commit::Locking(owner) = &commit {
         owner.unlock(tag, mode, scope);
     }
     let version = match &done {
+        // Perhaps they have moved.
         Err(error) if is_unknown(error) => return Err(error.clone()),
         Err(_) => None,
-        Ok(after) => Some(after.version),
+        Ok(version) => *version,
     };
     round.groups.values().for_each(|old| engine.moves.settle(old, version));
-    match done {
-        Ok(after) => {
-            let files = round.segments().flat_map(|segment| {
-                let datanode = DatanodeId(segment.datanode);
-                segment.files().map(move |file| (datanode, file.name.to_string()))
-            });
-            engine.garbage.note_files(files, after.version);
-            Ok(Some(rewritten))
-        }
-        Err(error) if error.sqlstate == SqlState::SERIALIZATION_FAILURE => {
-            tracing::debug!(table = %round.table.name, %error, "a round of VACUUM is given up");
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
+    Ok(done?.map(|_| rewritten))
 }
 
 fn rewritten(round: &Round, written: &BTreeMap<DatanodeId, Vec<Segment>>) -> Rewritten {

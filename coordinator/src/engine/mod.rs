@@ -12,7 +12,7 @@ pub use locks::{
     LockFacts, LockIdentity, LockMode, LockOwner, LockScope, LockTag, Locks, WaitLimits,
 };
 
-pub use moves::{Moves, SegmentKey, Step};
+pub use moves::{Moves, SegmentKey, Step, moved_part};
 
 use std::{sync::Arc, time::Duration};
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use kestrel_planner::catalog::Segment;
+use kestrel_proto::message::{Move, MovedPart, VectorDifference};
 use parking_lot::Mutex;
 
 /// Datanode and id.
@@ -49,6 +50,17 @@ struct Destination {
     id: u64,
     first_row: i64,
     rows: u64,
+}
+
+/// The rows that were deleted in the first segment of a way, for the datanode that has them where it
+/// ends. `None`: all that were not deleted when they moved.
+pub fn moved_part(difference: Option<VectorDifference>, way: &[Step]) -> MovedPart {
+    let way = way.iter().map(|step| Move {
+        segment: Some(step.segment.to_message_without_summary()),
+        first_row: step.first_row,
+        rows: step.rows,
+    });
+    MovedPart { difference, way: way.collect() }
 }
 
 impl Moves {

@@ -11,12 +11,12 @@ use std::{
 use kestrel_planner::catalog::{Catalog, CatalogChange, DeleteVector, ReplacedVector, Segment};
 use kestrel_proto::{
     DatanodeId, Result, TransactionId,
-    message::{Move, MovedPart, MovedRows, VectorDifference, deleted_rows::Rows},
+    message::{MovedPart, MovedRows, VectorDifference, deleted_rows::Rows},
 };
 
 use super::super::commit::removed_meanwhile;
 use crate::{
-    engine::{Engine, SegmentKey, Step},
+    engine::{Engine, SegmentKey, moved_part},
     query::write_vectors,
 };
 
@@ -64,7 +64,8 @@ pub(super) async fn merged(
             let Some(segment) = present.get(&key) else {
                 let ways = engine.moves.ways(key, |key| present.contains_key(&key));
                 for (key, way) in ways.ok_or_else(|| removed_meanwhile(now))? {
-                    arrived.entry(key).or_default().push(part(&difference, &way));
+                    let part = moved_part(Some(difference.clone()), &way);
+                    arrived.entry(key).or_default().push(part);
                 }
                 moved.insert((table, key));
                 continue;
@@ -84,15 +85,6 @@ pub(super) async fn merged(
         vectors.extend(written.into_iter().map(|v| ((table, (v.datanode, v.segment)), v)));
     }
     Ok((!vectors.is_empty()).then(|| with_vectors(changes, vectors, &moved)))
-}
-
-fn part(difference: &VectorDifference, way: &[Step]) -> MovedPart {
-    let way = way.iter().map(|step| Move {
-        segment: Some(step.segment.to_message_without_summary()),
-        first_row: step.first_row,
-        rows: step.rows,
-    });
-    MovedPart { difference: Some(difference.clone()), way: way.collect() }
 }
 
 /// Of each table, the vectors that these changes replace in segments that they have not added: the

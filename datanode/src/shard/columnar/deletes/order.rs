@@ -125,7 +125,16 @@ fn moved_rows(file: &VectorFile, part: MovedPart) -> Result<RowSet> {
     let of_segment = |segment: &SegmentRef| VectorFile { segment: segment.id, ..file.clone() };
     let nothing = || ErrorReport::internal("an order to delete rows that have come from nowhere");
     let first = part.way.first().and_then(|step| step.segment.as_ref()).ok_or_else(nothing)?;
-    let mut rows = difference_of(&of_segment(first), part.difference.ok_or_else(nothing)?)?;
+    let mut rows = match part.difference {
+        Some(difference) => difference_of(&of_segment(first), difference)?,
+        None => {
+            let mut all: RowSet = (0..u32::try_from(first.rows).unwrap_or(u32::MAX)).collect();
+            if let Some(deletes) = &first.deletes {
+                all.remove(&of_segment(first).read(deletes)?);
+            }
+            all
+        }
+    };
     for Move { segment, first_row, rows: room } in part.way {
         let segment = segment.ok_or_else(nothing)?;
         let left_out = match &segment.deletes {

@@ -241,6 +241,10 @@ async fn deletes_follow_rows_that_are_written_anew() {
         vec![moved(0, part(&old[1], &grown, 248, 250)), moved(1, part(&old[1], &grown, -2, 250))];
     let vectors = delete(store, 5, order).await.unwrap();
     assert_eq!(vectors.iter().map(|vector| vector.rows).collect::<Vec<_>>(), [0, 2]);
+    // All that were left of the third segment: the last two places of the second new one are theirs.
+    let all = MovedPart { difference: None, ..part(&old[2], &grown, 248, 250) };
+    let all = delete(store, 7, vec![moved(1, all)]).await.unwrap().remove(0);
+    assert_eq!(all.rows, 2);
     // They were deleted already when the others moved.
     let vector = old[0].deletes.as_ref().unwrap();
     let error = delete(store, 6, vec![moved(0, part(&old[0], vector, 0, 250))]).await.unwrap_err();
