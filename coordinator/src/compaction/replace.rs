@@ -57,7 +57,7 @@ pub(super) async fn replace(
         };
         match engine.catalog.commit(None, vec![change], Utc::now()).await {
             Ok(after) => {
-                let gone = old.iter().map(|segment| segment.as_ref()).chain(&dead);
+                let gone = old.iter().map(|segment| &***segment).chain(&dead);
                 engine.garbage.note_files(gone.flat_map(files), after.version);
                 return Ok(Some(after.version));
             }
