@@ -86,6 +86,10 @@ fn datanode(id: u32) -> DatanodeDef {
     }
 }
 
+fn with_segment(table: TableDef, segment: Segment) -> TableDef {
+    TableDef { segments: vec![Arc::new(segment)], ..table }
+}
+
 fn add(table: u64, segments: impl IntoIterator<Item = Segment>) -> CatalogChange {
     CatalogChange::AddSegments { table, segments: segments.into_iter().collect() }
 }
@@ -123,10 +127,7 @@ fn life() -> Vec<Vec<CatalogChange>> {
         vec![add(16386, [segment(2, 3)]), add(16386, [segment(0, 4)])],
         vec![replace(16386, vec![vector(2, 3, None, 3), vector(0, 4, None, 2)])],
         vec![rewrite(16386, [(0, 1, None), (0, 4, Some(2))], [segment(0, 7)])],
-        vec![CreateTable(TableDef {
-            segments: vec![Arc::new(segment(1, 5))],
-            ..table(16390, "u")
-        })],
+        vec![CreateTable(with_segment(table(16390, "u"), segment(1, 5)))],
         vec![RemoveAllSegments { table: 16386 }, add(16386, [segment(0, 6)])],
         vec![DropTable(16390), DropSchema("sales".into())],
         vec![CreateSequence(sequence(16400, i64::MAX, None)), CreateTable(table(16395, "u"))],
