@@ -96,6 +96,12 @@ impl ClientSession {
                 }
                 continue;
             };
+            let is_there = |column: &&Identifier| table.column(&column.name).is_some();
+            if let Some(column) = target.columns.iter().find(|column| !is_there(column)) {
+                let (column, table) = (&column.name, &table.name);
+                let message = format!("column \"{column}\" of relation \"{table}\" does not exist");
+                return Err(ErrorReport::new(SqlState::UNDEFINED_COLUMN, message));
+            }
             if may(id) {
                 let named = Some(target.columns.clone());
                 vacuumed.push(Vacuumed { table: Arc::clone(table), named });
