@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use kestrel_coordinator::{access::ClientTlsFiles, query::QueryLimits};
+use kestrel_coordinator::{access::ClientTlsFiles, compaction::AutoVacuum, query::QueryLimits};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -59,6 +59,15 @@ pub(crate) struct ClientArguments {
     /// Memory of one query in each process, such as 1GB [default: whatever there is]
     #[arg(long)]
     query_memory_limit: Option<Size>,
+    /// Write small and mostly deleted segments anew without VACUUM: true or false [default: true]
+    #[arg(long)]
+    auto_vacuum: Option<bool>,
+    /// Between two looks at the tables for that [default: 1s]
+    #[arg(long)]
+    auto_vacuum_interval: Option<Span>,
+    /// How much of them is read in a second, on average [default: 32MB]
+    #[arg(long)]
+    auto_vacuum_rate: Option<Size>,
 }
 
 impl From<&CoordinatorSettings> for ClientArguments {
@@ -75,6 +84,9 @@ impl From<&CoordinatorSettings> for ClientArguments {
             max_running_queries: settings.max_running_queries,
             max_queued_queries: settings.max_queued_queries,
             query_memory_limit: settings.query_memory_limit,
+            auto_vacuum: settings.auto_vacuum,
+            auto_vacuum_interval: settings.auto_vacuum_interval,
+            auto_vacuum_rate: settings.auto_vacuum_rate,
         }
     }
 }
@@ -113,8 +125,15 @@ impl ClientArguments {
             max_queued: self.max_queued_queries.unwrap_or(queries.max_queued),
             memory_bytes: query_memory_bytes,
         };
+        let auto = default.auto_vacuum;
+        let auto_vacuum = AutoVacuum {
+            is_on: self.auto_vacuum.unwrap_or(auto.is_on),
+            interval: self.auto_vacuum_interval.map_or(auto.interval, |span| span.0),
+            bytes_per_second: self.auto_vacuum_rate.map_or(auto.bytes_per_second, |s| s.0 as u64),
+        };
         Ok(ClientOptions {
             queries,
+            auto_vacuum,
             rule_file: self.hba_file,
             tls,
             max_connections,
@@ -202,6 +221,8 @@ mod tests {
         assert!(options(little).unwrap_err().contains("at least 1MB"));
         let three = ClientArguments { max_running_queries: Some(3), ..Default::default() };
         assert_eq!(options(three).unwrap().queries.max_running, 3);
+        let off = ClientArguments { auto_vacuum: Some(false), ..Default::default() };
+        assert!(default.auto_vacuum.is_on && !options(off).unwrap().auto_vacuum.is_on);
         let key = ClientArguments { client_tls_key: Some("k".into()), ..Default::default() };
         assert!(options(key).unwrap_err().contains("go together"));
     }

@@ -137,6 +137,15 @@ settings! {
         /// Memory of one query in each process, such as 1GB [default: whatever there is]
         #[arg(long)]
         query_memory_limit: Size,
+        /// Write small and mostly deleted segments anew without VACUUM: true or false [default: true]
+        #[arg(long)]
+        auto_vacuum: bool,
+        /// Between two looks at the tables for that [default: 1s]
+        #[arg(long)]
+        auto_vacuum_interval: Span,
+        /// How much of them is read in a second, on average [default: 32MB]
+        #[arg(long)]
+        auto_vacuum_rate: Size,
         /// Memory for queries, such as 4GB [default: half of the machine's]
         #[arg(long)]
         memory_limit: Size,

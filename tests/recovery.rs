@@ -199,6 +199,59 @@ async fn changes_of_rows_survive_kill_9_whole_or_not_at_all() {
     kestrel.kill().await;
 }
 
+/// A crash leaves the old segments or the new ones, and none besides.
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_that_are_written_anew_survive_kill_9() {
+    if SuiteShards::from_env() != SuiteShards::Columnar {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    let flags = ["--datanodes", "2", "--auto-vacuum-interval", "5ms"];
+    let mut kestrel = Kestrel::up(directory.path(), &flags).await;
+    let create = "CREATE TABLE t (id int, v int) DISTRIBUTED BY (id)";
+    kestrel.session().await.run_all([create]).await;
+    let mut acknowledged = 0;
+    for round in 0..5_u64 {
+        let (inserting, vacuuming) = (kestrel.session().await, kestrel.session().await);
+        let writer = tokio::spawn(async move {
+            let mut done = 0_u64;
+            // Two rows come, one goes.
+            loop {
+                let id = round * 1_000_000 + 2 * done;
+                let insert = format!("INSERT INTO t VALUES ({id}, 1), ({}, 2)", id + 1);
+                let delete = format!("DELETE FROM t WHERE id = {id}");
+                let sql = format!("{insert}; {delete}");
+                if inserting.run(&sql).await.sqlstate().is_some() {
+                    return done;
+                }
+                done += 1;
+            }
+        });
+        let vacuum = tokio::spawn(async move {
+            while vacuuming.run("VACUUM FULL t").await.sqlstate().is_none() {}
+        });
+        tokio::time::sleep(Duration::from_millis(500 + round * 70)).await;
+        kestrel.kill().await;
+        let done = writer.await.unwrap();
+        vacuum.await.unwrap();
+        kestrel = Kestrel::up(directory.path(), &flags[2..]).await;
+        let session = kestrel.session().await;
+        let state = "SELECT count(*), count(DISTINCT id), min(v) FROM t";
+        let state = session.rows(state).await.remove(0);
+        let number = |at: usize| state[at].as_deref().unwrap_or_default().parse::<u64>().unwrap();
+        let (least, most) = (acknowledged + done, acknowledged + done + 1);
+        assert!((least..=most).contains(&number(0)), "{} of {least} rows", number(0));
+        assert_eq!((number(0), number(2)), (number(1), 2), "round {round}");
+        acknowledged = number(0);
+        session.run_all(["VACUUM FULL t"]).await;
+        assert_eq!(session.value("SELECT count(*) FROM t").await, acknowledged.to_string());
+        let files = segment_files(directory.path());
+        assert!(files.len() <= 2, "round {round}: {files:?}");
+    }
+    assert!(acknowledged > 0, "nothing was ever inserted");
+    kestrel.kill().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn temporary_tables_do_not_survive_kill_9() {
     let directory = TempDir::new().unwrap();

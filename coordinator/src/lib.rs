@@ -4,12 +4,13 @@
 //! which binds and plans it over its transaction's [`catalog`] snapshot (system relations come from
 //! [`system_view`]); [`query`] runs the plan; the rows go back the way the text came.
 //! [`shards`] commits what is in databases beside the datanodes. [`access`] says who may connect; [`engine`] is what all sessions share, [`copy`] reads COPY's bytes, [`cluster`] watches the
-//! datanodes of other processes, [`metrics`] are what all that comes to.
+//! datanodes of other processes, [`compaction`] writes segments anew, [`metrics`] are what all that comes to.
 
 pub mod access;
 pub mod auto_analyze;
 pub mod catalog;
 pub mod cluster;
+pub mod compaction;
 pub mod copy;
 pub mod engine;
 pub mod metrics;

@@ -1,8 +1,11 @@
 //! What the coordinator counts, as Prometheus reads it. `docs/metrics.md` lists the same for people.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use kestrel_planner::motion::MotionKind;
+use kestrel_planner::{
+    catalog::{Catalog, TableDef},
+    motion::MotionKind,
+};
 use kestrel_proto::{
     DatanodeId,
     metrics::{Family, Histogram},
@@ -11,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::{
     cluster::MemberState,
+    compaction::CompactionCounts,
     engine::Engine,
     query::{MotionTotals, QueryState},
 };
@@ -162,7 +166,47 @@ pub(crate) fn families(engine: &Engine) -> Vec<Family> {
     families.push(version.with(&[], engine.catalog.snapshot().version));
     families.extend(of_datanodes(&engine.cluster.datanode_states()));
     families.push(in_doubt(engine));
+    families.extend(of_segments(&engine.catalog.snapshot()));
+    families.extend(of_vacuum(engine.compaction.counts()));
     families
+}
+
+/// How many segments there are, and how many are the most.
+fn of_segments(catalog: &Catalog) -> [Family; 2] {
+    let most = |table: &Arc<TableDef>| {
+        let mut on: BTreeMap<u32, u64> = BTreeMap::new();
+        table.segments.iter().for_each(|s| *on.entry(s.datanode).or_default() += 1);
+        on.into_values().max().unwrap_or_default()
+    };
+    let all = Family::gauge("kestrel_segments", "Segments of all tables.");
+    let of_table = Family::gauge(
+        "kestrel_segments_of_table_max",
+        "The most segments that a datanode has of one table or partition.",
+    );
+    [
+        all.with(&[], catalog.segments().count() as u64),
+        of_table.with(&[], catalog.tables.values().map(most).max().unwrap_or_default()),
+    ]
+}
+
+/// What VACUUM has done, and what is done without it.
+fn of_vacuum(counts: CompactionCounts) -> [Family; 4] {
+    let rounds = Family::counter("kestrel_vacuum_rounds_total", "Rounds of VACUUM.");
+    let segments = "Segments that VACUUM has taken away, and written in their place.";
+    let segments = Family::counter("kestrel_vacuum_segments_total", segments);
+    let bytes = "Bytes of the files that VACUUM has taken away.";
+    let rows = "Deleted rows that have gone with them.";
+    [
+        rounds
+            .with(&[("outcome", "finished")], counts.finished)
+            .with(&[("outcome", "given_up")], counts.given_up)
+            .with(&[("outcome", "failed")], counts.failed),
+        segments
+            .with(&[("which", "old")], counts.old_segments)
+            .with(&[("which", "new")], counts.new_segments),
+        Family::counter("kestrel_vacuum_bytes_total", bytes).with(&[], counts.old_bytes),
+        Family::counter("kestrel_vacuum_rows_removed_total", rows).with(&[], counts.removed_rows),
+    ]
 }
 
 fn in_doubt(engine: &Engine) -> Family {

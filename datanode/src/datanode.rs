@@ -26,7 +26,10 @@ use kestrel_proto::{
     ErrorReport, ExchangeRequest, Ingest, IngestStream, PreparedTransaction, QueryId, Result,
     ShardFacts, ShardResults, ShardRows, ShardStatements, SnapshotScope, TransactionEnd,
     TransactionId,
-    message::{DeleteRowsRequest, DeleteVector, FragmentDescription, FragmentReport, SegmentRef},
+    message::{
+        DeleteRowsRequest, DeleteVector, FragmentDescription, FragmentReport,
+        RewriteSegmentsRequest, SegmentRef,
+    },
     metrics::Family,
 };
 use tokio::runtime::Handle;
@@ -39,6 +42,7 @@ use crate::{
     fragment::{FragmentDecoder, FragmentRunner, session_config},
     heartbeat::Heartbeat,
     metrics::{self, Numbers},
+    rewrite::Rewriter,
     shard::{
         ColumnarSettings, ColumnarStore, ShardSettings, StoreByTable,
         kes::{KesStore, KesStoreOptions},
@@ -115,6 +119,7 @@ pub struct LocalDatanode {
     store: StoreByTable,
     resources: Arc<RuntimeEnv>,
     fragments: Arc<FragmentRunner>,
+    rewriter: Rewriter,
     heartbeat: Heartbeat,
 }
 
@@ -171,11 +176,20 @@ impl LocalDatanode {
             runtime,
             registry: Default::default(),
         });
+        let rewriter = Rewriter {
+            store: Arc::clone(&store.columnar),
+            resources: Arc::clone(&resources),
+            memory: settings.memory.clone(),
+            turns: settings.turns.clone(),
+            config: fragments.config.clone(),
+            runtime: fragments.runtime.clone(),
+        };
         let shard = settings.shard.kind();
         let path = data.path().display();
         tracing::info!(datanode = %id, uuid = %data.uuid(), data = %path, shard, "opened");
         let heartbeat = Heartbeat::new(settings.coordinator_timeout);
-        let datanode = Arc::new(Self { id, data, hub, store, resources, fragments, heartbeat });
+        let datanode =
+            Arc::new(Self { id, data, hub, store, resources, fragments, rewriter, heartbeat });
         peers.add(&(Arc::clone(&datanode) as Arc<dyn Datanode>));
         Ok(datanode)
     }
@@ -307,6 +321,11 @@ impl Datanode for LocalDatanode {
     async fn delete_rows(&self, order: DeleteRowsRequest) -> Result<Vec<DeleteVector>> {
         self.heard_from(order.coordinator_epoch)?;
         self.store.columnar.delete_rows(order).await
+    }
+
+    async fn rewrite_segments(&self, order: RewriteSegmentsRequest) -> Result<Vec<SegmentRef>> {
+        self.heard_from(order.coordinator_epoch)?;
+        self.rewriter.rewrite(order).await
     }
 
     async fn drop_segments(&self, order: DropSegments) -> Result<()> {

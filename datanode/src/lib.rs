@@ -18,6 +18,7 @@ mod heartbeat;
 mod io_error;
 mod metrics;
 mod pass_through;
+mod rewrite;
 mod rules;
 mod runtime_filter;
 pub mod service;

@@ -48,6 +48,17 @@ impl RowSet {
         self.0.is_disjoint(&other.0)
     }
 
+    /// The rows by other numbers: as they count without those of `left_out`, which has none of them,
+    /// from `first` on. Those that do not get a number of `0..rows` are left out.
+    pub fn moved(&self, left_out: &Self, first: i64, rows: u64) -> Self {
+        let moved = self.0.iter().filter_map(|row| {
+            let place = i64::from(row).checked_sub_unsigned(left_out.0.rank(row))?;
+            let place = u64::try_from(place.checked_add(first)?).ok()?;
+            u32::try_from(place).ok().filter(|_| place < rows)
+        });
+        moved.collect()
+    }
+
     /// How many they are.
     pub fn len(&self) -> u64 {
         self.0.len()
@@ -122,6 +133,23 @@ mod tests {
         }
         for range in [0..3, 4..9, 101..9000, 5..5] {
             assert_eq!(set.others_in(range.clone()), None, "{range:?}");
+        }
+    }
+
+    #[test]
+    fn rows_that_move_keep_their_order() {
+        let set: RowSet = [0, 3, 4, 9].into_iter().collect();
+        for (left_out, first, rows, expected) in [
+            (vec![], 0, 10, vec![0, 3, 4, 9]),
+            (vec![1, 2, 5], 0, 10, vec![0, 1, 2, 6]),
+            (vec![1, 2, 5], 100, 200, vec![100, 101, 102, 106]),
+            // The first two rows went elsewhere, and those from the third on in the next segment.
+            (vec![1, 2, 5], -2, 3, vec![0]),
+            (vec![], -10, 10, vec![]),
+        ] {
+            let left_out: RowSet = left_out.into_iter().collect();
+            let expected: RowSet = expected.into_iter().collect();
+            assert_eq!(set.moved(&left_out, first, rows), expected, "{left_out:?} {first} {rows}");
         }
     }
 

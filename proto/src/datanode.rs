@@ -13,7 +13,10 @@ use crate::{
     ShardFacts, ShardRelation, ShardResults, ShardRows, ShardStatements, SnapshotScope, TableId,
     TransactionEnd, TransactionId,
     error::Result,
-    message::{DeleteRowsRequest, DeleteVector, FragmentDescription, FragmentReport, SegmentRef},
+    message::{
+        DeleteRowsRequest, DeleteVector, FragmentDescription, FragmentReport,
+        RewriteSegmentsRequest, SegmentRef,
+    },
 };
 
 /// A datanode, as the coordinator and its peers see it.
@@ -54,6 +57,18 @@ pub trait Datanode: Send + Sync {
     /// # Errors
     /// 40001 if one of the rows is deleted already. XX001 when a file is not what the catalog says.
     async fn delete_rows(&self, _: DeleteRowsRequest) -> Result<Vec<DeleteVector>> {
+        let message = format!("datanode \"{}\" has no segments", self.id());
+        Err(ErrorReport::unsupported(message))
+    }
+
+    /// Writes the rows of segments into new ones, in their order, but for those that are deleted.
+    /// They are durable when this returns, and seen by nobody until the catalog refers to them.
+    ///
+    /// Dropping the future ends it, and leaves no file.
+    ///
+    /// # Errors
+    /// XX001 when a file is not what the catalog says; 58030, 53100, 53200.
+    async fn rewrite_segments(&self, _: RewriteSegmentsRequest) -> Result<Vec<SegmentRef>> {
         let message = format!("datanode \"{}\" has no segments", self.id());
         Err(ErrorReport::unsupported(message))
     }

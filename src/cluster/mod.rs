@@ -31,6 +31,7 @@ use kestrel_coordinator::{
     access::Gate,
     catalog::CatalogHandle,
     cluster::Member,
+    compaction::vacuum_automatically,
     engine::Engine,
     query,
     session::{EngineBackend, analyze_automatically},
@@ -106,7 +107,8 @@ impl Cluster {
         let gate = Arc::clone(&serve_options.gate);
         let fixed_settings = clients::fixed_settings(&serve_options);
         let clients = Arc::clone(&serve_options.clients);
-        let engine = Engine::new(catalog, cluster, clients, options.clients.queries);
+        let limits = (options.clients.queries, options.clients.auto_vacuum);
+        let engine = Engine::new(catalog, cluster, clients, limits.0, limits.1);
         let (shutdown, watchers_shutdown) = (CancellationToken::new(), CancellationToken::new());
         let mut watchers = JoinSet::new();
         let mut processes = None;
@@ -125,6 +127,8 @@ impl Cluster {
         let (watched, stop) = (engine.cluster.clone(), watchers_shutdown.clone());
         watchers.spawn(watch(engine.catalog.clone(), watched, stop));
         watchers.spawn(analyze_automatically(Arc::clone(&engine), shutdown.clone()));
+        let vacuum = vacuum_automatically(Arc::clone(&engine), watchers_shutdown.clone());
+        watchers.spawn(vacuum);
         if let Some(listener) = listeners.metrics {
             let page = Arc::new(CoordinatorPage::new(Arc::clone(&engine), here));
             watchers.spawn(http::serve(listener, page, watchers_shutdown.clone()));

@@ -9,6 +9,7 @@ use std::{
 use kestrel_coordinator::{
     access::{ClientTlsFiles, RULE_FILE, RuleSource},
     cluster::ClusterSettings,
+    compaction::AutoVacuum,
     query::QueryLimits,
     server::ServeOptions,
 };
@@ -63,6 +64,8 @@ pub struct ClientOptions {
     pub max_message_bytes: usize,
     /// How many of their queries run at the same time.
     pub queries: QueryLimits,
+    /// What is done with the segments that they leave behind.
+    pub auto_vacuum: AutoVacuum,
 }
 
 impl Default for ClientOptions {
@@ -77,6 +80,7 @@ impl Default for ClientOptions {
             authentication_timeout: default.authentication_timeout,
             max_message_bytes: default.max_message_bytes,
             queries: QueryLimits::default(),
+            auto_vacuum: AutoVacuum::default(),
         }
     }
 }

@@ -18,3 +18,4 @@ mod routing;
 mod sequences;
 mod temporary;
 mod unique;
+mod vacuum;

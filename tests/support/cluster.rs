@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use kestrel::cluster::{
     ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions,
 };
-use kestrel_coordinator::query::QueryLimits;
+use kestrel_coordinator::{compaction::AutoVacuum, query::QueryLimits};
 use kestrel_datanode::exchange::ExchangeSettings;
 use tempfile::TempDir;
 
@@ -56,6 +56,17 @@ impl TestCluster {
     pub(crate) async fn start_with_queries(datanodes: u32, queries: QueryLimits) -> Self {
         let directory = TempDir::new().unwrap();
         let clients = ClientOptions { queries, ..ClientOptions::default() };
+        let options =
+            ClusterOptions { clients, ..options(&directory, Some(datanodes), placement()) };
+        let cluster = Cluster::start(options).await;
+        let cluster = cluster.unwrap_or_else(|e| panic!("the cluster does not start: {e}"));
+        Self { cluster, directory }
+    }
+
+    /// Starts one that does so much of VACUUM by itself.
+    pub(crate) async fn start_with_vacuum(datanodes: u32, auto_vacuum: AutoVacuum) -> Self {
+        let directory = TempDir::new().unwrap();
+        let clients = ClientOptions { auto_vacuum, ..ClientOptions::default() };
         let options =
             ClusterOptions { clients, ..options(&directory, Some(datanodes), placement()) };
         let cluster = Cluster::start(options).await;

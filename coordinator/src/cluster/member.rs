@@ -9,7 +9,10 @@ use kestrel_proto::{
     ExchangeRequest, Ingest, IngestStream, PreparedTransaction, QueryId, Result, ShardFacts,
     ShardResults, ShardRows, ShardStatements, SnapshotScope, SqlState, TransactionEnd,
     TransactionId,
-    message::{DeleteRowsRequest, DeleteVector, FragmentDescription, FragmentReport, SegmentRef},
+    message::{
+        DeleteRowsRequest, DeleteVector, FragmentDescription, FragmentReport,
+        RewriteSegmentsRequest, SegmentRef,
+    },
     rpc::{Caller, RemoteDatanode},
 };
 use tokio::sync::watch;
@@ -232,6 +235,10 @@ impl Datanode for Member {
 
     async fn delete_rows(&self, order: DeleteRowsRequest) -> Result<Vec<DeleteVector>> {
         self.while_usable(self.remote.delete_rows(order)).await
+    }
+
+    async fn rewrite_segments(&self, order: RewriteSegmentsRequest) -> Result<Vec<SegmentRef>> {
+        self.while_usable(self.remote.rewrite_segments(order)).await
     }
 
     async fn drop_segments(&self, order: DropSegments) -> Result<()> {

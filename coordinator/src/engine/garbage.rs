@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 /// forget is found at the next start.
 #[derive(Debug, Default)]
 pub struct Garbage {
-    files: Mutex<Vec<(u64, DatanodeId, String)>>,
+    files: Mutex<BTreeMap<u64, Vec<(DatanodeId, String)>>>,
 }
 
 impl Garbage {
@@ -47,6 +47,13 @@ impl Garbage {
                         gone.extend(files.map(|file| (vector.datanode, file)));
                     }
                 }
+                CatalogChange::ReplaceSegments { table, rewritten, .. } => {
+                    let rewritten: BTreeSet<_> =
+                        rewritten.iter().map(|r| (r.datanode, r.segment)).collect();
+                    let old = old(table).iter().map(Arc::as_ref);
+                    let old = old.filter(|s| rewritten.contains(&(s.datanode, s.id)));
+                    gone.extend(old.flat_map(files));
+                }
                 CatalogChange::DropTable(table) | CatalogChange::RemoveAllSegments { table } => {
                     let old = old(table).iter().map(Arc::as_ref);
                     let segments = old.chain(added.remove(table).unwrap_or_default());
@@ -63,15 +70,18 @@ impl Garbage {
 
     /// Notes files that versions from this one on do without.
     pub fn note_files(&self, files: impl IntoIterator<Item = (DatanodeId, String)>, version: u64) {
-        let files = files.into_iter().map(|(datanode, file)| (version, datanode, file));
-        self.files.lock().extend(files);
+        let mut files = files.into_iter().peekable();
+        if files.peek().is_some() {
+            self.files.lock().entry(version).or_default().extend(files);
+        }
     }
 
     /// Notes the files of changes that no catalog version will ever have.
     pub fn note_undone(&self, changes: &[CatalogChange]) {
         for change in changes {
             match change {
-                CatalogChange::AddSegments { segments, .. } => self.note_files(
+                CatalogChange::AddSegments { segments, .. }
+                | CatalogChange::ReplaceSegments { segments, .. } => self.note_files(
                     segments
                         .iter()
                         .flat_map(files)
@@ -89,14 +99,16 @@ impl Garbage {
 
     /// Takes the files that are not in any version that is read: `oldest_read` or later.
     pub fn take_older_than(&self, oldest_read: Option<u64>) -> BTreeMap<DatanodeId, Vec<String>> {
+        let unread = {
+            let mut files = self.files.lock();
+            // Whoever reads a version reads none that is older than that.
+            let read = oldest_read.map(|oldest| files.split_off(&oldest.saturating_add(1)));
+            std::mem::replace(&mut *files, read.unwrap_or_default())
+        };
         let mut taken: BTreeMap<DatanodeId, Vec<String>> = BTreeMap::new();
-        self.files.lock().retain(|(version, datanode, file)| {
-            let still_read = oldest_read.is_some_and(|oldest| oldest < *version);
-            if !still_read {
-                taken.entry(*datanode).or_default().push(file.clone());
-            }
-            still_read
-        });
+        for (datanode, file) in unread.into_values().flatten() {
+            taken.entry(datanode).or_default().push(file);
+        }
         taken
     }
 }
@@ -184,6 +196,15 @@ mod tests {
             let files = garbage.take_older_than(Some(5)).remove(&DatanodeId(1));
             assert_eq!(files.unwrap_or_default(), expected, "{changes:?}");
         }
+        let rewrite = CatalogChange::ReplaceSegments {
+            table: 7,
+            rewritten: vec![before.table_by_id(7).unwrap().segments[0].rewritten()],
+            segments: vec![segment("c")],
+        };
+        let garbage = Garbage::default();
+        garbage.note(&before, &[rewrite], 5);
+        let files = garbage.take_older_than(Some(5)).remove(&DatanodeId(1));
+        assert_eq!(files.unwrap_or_default(), ["a", "v0"]);
         let garbage = Garbage::default();
         garbage.note_undone(&[replace("a", "v1")]);
         assert_eq!(garbage.take_older_than(Some(1)).len(), 1);

@@ -3,6 +3,7 @@
 mod bookkeeping;
 mod garbage;
 mod locks;
+mod moves;
 mod temporary;
 
 pub use bookkeeping::{Pin, Pins};
@@ -11,10 +12,15 @@ pub use locks::{
     LockFacts, LockIdentity, LockMode, LockOwner, LockScope, LockTag, Locks, WaitLimits,
 };
 
+pub use moves::{Moves, SegmentKey, Step, moved_part};
+
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use kestrel_planner::{catalog::CatalogChange, plan::Planner};
+use kestrel_planner::{
+    catalog::{Catalog, CatalogChange},
+    plan::Planner,
+};
 use kestrel_proto::{
     DatanodeId, DropSegments, Result, TransactionId,
     fail_point::{self, FailPoint},
@@ -24,6 +30,7 @@ use kestrel_proto::{
 use crate::{
     auto_analyze::AutoAnalyses,
     catalog::CatalogHandle,
+    compaction::{AutoVacuum, Compaction},
     metrics::{self, Metrics},
     query::{Admission, Cluster, QueryLimits, QueryRegistry},
     server::Clients,
@@ -55,6 +62,10 @@ pub struct Engine {
     pub pins: Pins,
     /// Files that no new query reads.
     pub garbage: Garbage,
+    /// Where rows are whose segments were written anew.
+    pub moves: Moves,
+    /// How segments are written anew, and which are now.
+    pub compaction: Compaction,
     /// Who has locked what.
     pub locks: Locks,
     /// What was analyzed automatically.
@@ -70,6 +81,7 @@ impl Engine {
         cluster: Cluster,
         clients: Arc<Clients>,
         limits: QueryLimits,
+        auto_vacuum: AutoVacuum,
     ) -> Arc<Self> {
         let planner = Planner::new(&cluster.functions);
         let metrics = Metrics::default();
@@ -83,6 +95,8 @@ impl Engine {
             clients,
             pins: Pins::default(),
             garbage: Garbage::default(),
+            moves: Moves::default(),
+            compaction: Compaction::new(auto_vacuum),
             locks: Locks::default(),
             auto_analyses: AutoAnalyses::default(),
             started_at: Utc::now(),
@@ -133,7 +147,9 @@ impl Engine {
 
     /// Removes the files that no running query can read any more.
     pub async fn collect_garbage(&self) {
-        for (datanode, files) in self.garbage.take_older_than(self.pins.oldest()) {
+        let oldest_read = self.pins.oldest();
+        self.moves.forget_older_than(oldest_read);
+        for (datanode, files) in self.garbage.take_older_than(oldest_read) {
             let Ok(datanode) = self.cluster.datanode(datanode) else { continue };
             fail_point::reached(FailPoint::GarbageBegun);
             if let Err(error) = datanode.drop_segments(DropSegments::Files(files)).await {
@@ -160,12 +176,17 @@ impl Engine {
 
     /// Keeps the files of the newest version, and of all later ones, while the pin is held.
     pub fn pin_newest(&self) -> Pin {
+        self.pinned_snapshot().1
+    }
+
+    /// The newest version, whose files stay while the pin is held.
+    pub fn pinned_snapshot(&self) -> (Arc<Catalog>, Pin) {
         loop {
-            let version = self.catalog.snapshot().version;
-            let pin = self.pins.pin(version);
+            let snapshot = self.catalog.snapshot();
+            let pin = self.pins.pin(snapshot.version);
             // A commit in between may have removed files before it could see the pin.
-            if self.catalog.snapshot().version == version {
-                return pin;
+            if self.catalog.snapshot().version == snapshot.version {
+                return (snapshot, pin);
             }
         }
     }

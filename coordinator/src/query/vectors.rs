@@ -84,7 +84,7 @@ fn parts(grown: Grown) -> Vec<Grown> {
     for (segment, rows) in grown {
         let more = match &rows {
             Rows::Numbers(numbers) => numbers.len(),
-            Rows::Difference(_) => 0,
+            Rows::Difference(_) | Rows::Moved(_) => 0,
         };
         if let Some(part) = parts.last_mut()
             && part.len() < SEGMENTS_MAX

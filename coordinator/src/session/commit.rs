@@ -7,11 +7,14 @@ use std::{collections::BTreeSet, sync::Arc};
 use kestrel_planner::catalog::{Catalog, CatalogChange, TableDef};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
+use crate::engine::Moves;
+
 /// 40001 if `newest`, what others have committed, breaks one of these:
 ///
 /// - rows were written under rules at least as strict as the table's are now (`base`: the
 ///   snapshot the transaction began with);
-/// - tables whose rows were `checked` for a new rule have got no other rows;
+/// - tables whose rows were `checked` for a new rule have got no other rows; those that have only been
+///   written anew, as `moves` tells, are no others;
 /// - roles, their settings and default privileges that are changed are as they were in `base`: the
 ///   changes have all of them in them, and would undo what others have done meanwhile.
 pub(super) fn check_still_so(
@@ -19,6 +22,7 @@ pub(super) fn check_still_so(
     base: &Catalog,
     checked: &[Arc<TableDef>],
     newest: &Catalog,
+    moves: &Moves,
 ) -> Result<()> {
     for change in changes {
         check_role(change, base, newest)?;
@@ -36,9 +40,10 @@ pub(super) fn check_still_so(
     }
     for table in checked {
         let known: BTreeSet<_> = table.segments.iter().map(|s| (s.datanode, s.id)).collect();
-        if let Some(now) = newest.table_by_id(table.id)
-            && now.segments.iter().any(|s| !known.contains(&(s.datanode, s.id)))
-        {
+        let Some(now) = newest.table_by_id(table.id) else { continue };
+        let present = now.segments.iter().map(|s| (s.datanode, s.id));
+        let new: Vec<_> = present.filter(|key| !known.contains(key)).collect();
+        if !moves.come_from(&new, &known) {
             return Err(conflict(now, "written"));
         }
     }
@@ -138,9 +143,11 @@ mod tests {
         let base = Catalog::empty().apply(&[CatalogChange::CreateRole(role(&[]))]).unwrap();
         let newest = base.apply(&[CatalogChange::AlterRole(role(&[4200]))]).unwrap();
         let changes = [CatalogChange::AlterRole(role(&[3373]))];
-        assert!(check_still_so(&changes, &base, &[], &base).is_ok());
-        assert!(check_still_so(&changes, &base, &[], &newest).is_err());
-        assert!(check_still_so(&changes, &Catalog::empty(), &[], &newest).is_ok());
+        assert!(check_still_so(&changes, &base, &[], &base, &Moves::default()).is_ok());
+        assert!(check_still_so(&changes, &base, &[], &newest, &Moves::default()).is_err());
+        assert!(
+            check_still_so(&changes, &Catalog::empty(), &[], &newest, &Moves::default()).is_ok()
+        );
     }
 
     #[test]
@@ -164,7 +171,7 @@ mod tests {
             let table = base.table("public", table).unwrap();
             let changes = [CatalogChange::AddSegments { table: table.id, segments: vec![] }];
             assert_eq!(
-                check_still_so(&changes, &base, &[], newest).is_ok(),
+                check_still_so(&changes, &base, &[], newest, &Moves::default()).is_ok(),
                 fits,
                 "{}",
                 table.name
@@ -196,7 +203,11 @@ mod tests {
         ];
         for (sql, fits) in cases {
             let newest = after(&base, sql);
-            assert_eq!(check_still_so(&changes, &base, &[], &newest).is_ok(), fits, "{sql}");
+            assert_eq!(
+                check_still_so(&changes, &base, &[], &newest, &Moves::default()).is_ok(),
+                fits,
+                "{sql}"
+            );
         }
     }
 }

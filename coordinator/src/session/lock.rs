@@ -154,6 +154,7 @@ fn locked_by(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMod
         CatalogChange::SetComment { object, .. } => table(*object, LockMode::ShareUpdateExclusive),
         CatalogChange::AddSegments { .. }
         | CatalogChange::ReplaceVectors { .. }
+        | CatalogChange::ReplaceSegments { .. }
         | CatalogChange::CountShardRows { .. }
         | CatalogChange::SetShardRows { .. }
         | CatalogChange::SetStatistics(_)

@@ -1,4 +1,4 @@
-//! ANALYZE and VACUUM. Of tables whose rows databases hold the databases do it.
+//! ANALYZE. Of tables whose rows databases hold the databases do it.
 
 use std::sync::Arc;
 
@@ -38,37 +38,6 @@ impl ClientSession {
             self.learn_sizes(&table).await?;
         }
         Ok(Outcome::Done("ANALYZE".into()))
-    }
-
-    /// VACUUM
-    ///
-    /// # Errors
-    /// 25001 in a transaction block.
-    pub(super) async fn vacuum(
-        &mut self,
-        command: &Maintenance,
-        notices: &NoticeSender,
-    ) -> Result<Outcome> {
-        if self.is_in_block() {
-            let message = "VACUUM cannot run inside a transaction block";
-            return Err(ErrorReport::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
-        }
-        if self.transaction.view(&self.engine).shard_kind() != KES {
-            return Err(ErrorReport::unsupported("VACUUM is not supported yet"));
-        }
-        for (table, _) in self.maintained("VACUUM", command, notices)? {
-            if !table.is_on_shards() && command.tables.is_empty() {
-                continue;
-            }
-            if !table.is_on_shards() {
-                let message = "VACUUM of a temporary table is not supported yet";
-                return Err(ErrorReport::unsupported(message));
-            }
-            self.lock_for_maintenance(&table).await?;
-            self.ask_shards(&maintenance::vacuum(&table, command)?).await?;
-            self.learn_sizes(&table).await?;
-        }
-        Ok(Outcome::Done("VACUUM".into()))
     }
 
     /// One question to all databases; their answers by datanode.
@@ -159,14 +128,14 @@ impl ClientSession {
         Ok(tables)
     }
 
-    async fn lock_for_maintenance(&mut self, table: &TableDef) -> Result<()> {
+    pub(super) async fn lock_for_maintenance(&mut self, table: &TableDef) -> Result<()> {
         let (tag, scope) = (LockTag::Table(table.id), LockScope::Transaction);
         let mode = LockMode::ShareUpdateExclusive;
         self.locks.lock(tag, mode, scope, &self.wait_limits()).await
     }
 
     /// The catalog learns how many rows the databases think they hold.
-    async fn learn_sizes(&mut self, table: &TableDef) -> Result<()> {
+    pub(super) async fn learn_sizes(&mut self, table: &TableDef) -> Result<()> {
         let mut changes = Vec::new();
         for (id, answer) in self.ask_shards(&maintenance::size(table)?).await? {
             let [rows, bytes] = maintenance::numbers(&answer.rows)?;

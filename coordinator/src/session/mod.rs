@@ -42,6 +42,7 @@ mod temporary;
 mod transaction;
 mod unique;
 mod write;
+mod vacuum;
 
 pub use auto_analyze::analyze_automatically;
 pub use cursor::RowCursor;
@@ -134,6 +135,11 @@ impl Backend for EngineBackend {
             settings.fix(name, value.clone());
         }
         let limits = self.engine.admission.limits();
+        let auto = self.engine.compaction.auto;
+        let rate = (auto.bytes_per_second >> 10).to_string();
+        settings.fix("kestrel.auto_vacuum", if auto.is_on { "on" } else { "off" }.into());
+        settings.fix("kestrel.auto_vacuum_interval", auto.interval.as_millis().to_string());
+        settings.fix("kestrel.auto_vacuum_rate", rate);
         settings.fix("kestrel.max_queued_queries", limits.max_queued.to_string());
         settings.fix("kestrel.max_running_queries", limits.max_running.to_string());
         settings.limit_query_memory(limits.memory_bytes);

@@ -13,8 +13,8 @@ use kestrel_proto::{
         EndQueryRequest, EndTransactionReply, EndTransactionRequest, ExchangeControl, ExecuteReply,
         ExecuteRequest, FilePiece, FragmentDescription, FragmentReport, HealthReply, HealthRequest,
         IngestHeader, IngestReply, PreparedReply, PreparedRequest, QueryShardReply,
-        QueryShardRequest, ReadFileRequest, RunRequest, ShardFactsReply, ShardFactsRequest,
-        SnapshotRequest,
+        QueryShardRequest, ReadFileRequest, RewriteSegmentsReply, RewriteSegmentsRequest,
+        RunRequest, ShardFactsReply, ShardFactsRequest, SnapshotRequest,
         datanode_server::{Datanode, DatanodeServer},
         drop_segments_request::Order,
     },
@@ -146,6 +146,17 @@ impl Datanode for Service {
             Ok(DeleteRowsReply { vectors })
         };
         self.answer(delete).await
+    }
+
+    async fn rewrite_segments(
+        &self,
+        request: Request<RewriteSegmentsRequest>,
+    ) -> Result<Response<RewriteSegmentsReply>, Status> {
+        let rewrite = async {
+            let segments = self.datanode.rewrite_segments(request.into_inner()).await?;
+            Ok(RewriteSegmentsReply { segments })
+        };
+        self.answer(rewrite).await
     }
 
     async fn drop_segments(

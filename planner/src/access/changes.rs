@@ -92,6 +92,7 @@ impl Check<'_> {
             | CatalogChange::DropRole(_) => Ok(()),
             // The cluster's own: no statement makes them.
             CatalogChange::SetDatanodes { .. }
+            | CatalogChange::ReplaceSegments { .. }
             | CatalogChange::RegisterDatanode { .. }
             | CatalogChange::SetShardRows { .. }
             | CatalogChange::SetStatistics(_)

@@ -8,7 +8,8 @@ use std::{
 use kestrel_proto::ErrorReport;
 
 use super::{
-    Catalog, DefaultAclDef, ReplacedVector, RoleDef, RoleSettings, SchemaDef, TableDef, ViewDef,
+    Catalog, DefaultAclDef, ReplacedVector, RewrittenSegment, RoleDef, RoleSettings, SchemaDef,
+    Segment, TableDef, ViewDef,
     sequence_default::{counts_in, move_sequences},
     snapshot::{conflict, gone},
 };
@@ -141,6 +142,43 @@ impl Catalog {
         }
         table.segments.retain(|segment| segment.live_rows() > 0);
         match new.is_empty() {
+            true => Ok(()),
+            false => {
+                Err(conflict(format!("rows of table \"{}\" were removed meanwhile", table.name)))
+            }
+        }
+    }
+
+    /// The new segments stand where the first ones of the old stood: what is behind these keeps its
+    /// place, so that the durable catalog has few rows to write. 40001 if one of the old is gone, or
+    /// has other rows.
+    pub(super) fn replace_segments(
+        &mut self,
+        id: u64,
+        rewritten: &[RewrittenSegment],
+        segments: &[Segment],
+    ) -> Result<(), ErrorReport> {
+        let key = self.table_key(id)?;
+        let Some(table) = self.tables.get_mut(&key) else { return Ok(()) };
+        let table = Arc::make_mut(table);
+        let mut old: HashMap<_, _> =
+            rewritten.iter().map(|r| ((r.datanode, r.segment), r.vector)).collect();
+        let mut new = segments.iter().cloned().map(Arc::new);
+        let mut left = Vec::with_capacity(table.segments.len());
+        for segment in table.segments.drain(..) {
+            match old.remove(&(segment.datanode, segment.id)) {
+                None => left.push(segment),
+                Some(vector) if vector == segment.vector_id() => left.extend(new.next()),
+                Some(_) => {
+                    let message =
+                        format!("rows of table \"{}\" were changed meanwhile", table.name);
+                    return Err(conflict(message));
+                }
+            }
+        }
+        left.extend(new);
+        table.segments = left;
+        match old.is_empty() {
             true => Ok(()),
             false => {
                 Err(conflict(format!("rows of table \"{}\" were removed meanwhile", table.name)))

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDef, DatanodeDef, DecisionDef, DefaultAclDef, ReplacedVector, RoleDef, RoleSettings,
-    SchemaDef, Segment, SequenceDef, SequenceState, ShardRows, TableDef, ViewDef,
+    AccessDef, DatanodeDef, DecisionDef, DefaultAclDef, ReplacedVector, RewrittenSegment, RoleDef,
+    RoleSettings, SchemaDef, Segment, SequenceDef, SequenceState, ShardRows, TableDef, ViewDef,
 };
 use crate::statistics::TableStatistics;
 
@@ -59,6 +59,15 @@ pub enum CatalogChange {
         table: u64,
         /// One for each segment, on all datanodes.
         vectors: Vec<ReplacedVector>,
+    },
+    /// Rows written anew, as VACUUM does it: segments take the place of others that had them.
+    ReplaceSegments {
+        /// The table.
+        table: u64,
+        /// What goes, on all datanodes. If something of it is gone or changed, that is a conflict.
+        rewritten: Vec<RewrittenSegment>,
+        /// What comes.
+        segments: Vec<Segment>,
     },
     /// TRUNCATE
     RemoveAllSegments {

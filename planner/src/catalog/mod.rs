@@ -46,7 +46,7 @@ pub use resolve::{
 };
 pub(crate) use resolve::{RelationKind, relation_kind};
 pub use role::{INITIAL_ROLE, INITIAL_ROLE_ID, RoleDef, Verifier};
-pub use segment::{DeleteVector, ReplacedVector, Segment};
+pub use segment::{DeleteVector, ReplacedVector, RewrittenSegment, Segment};
 pub use segment_files::SegmentFile;
 pub use sequence::{SequenceDef, SequenceState, largest, smallest};
 pub use sequence_default::sequence_of;

@@ -60,6 +60,18 @@ pub struct ReplacedVector {
     pub after: DeleteVector,
 }
 
+/// A segment whose rows are in others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RewrittenSegment {
+    /// Where it is.
+    pub datanode: u32,
+    /// Its id.
+    pub segment: u64,
+    /// The id of the delete vector that it had when it was read: another in between is a conflict.
+    /// `None`: it had none.
+    pub vector: Option<u64>,
+}
+
 impl Segment {
     /// From what a datanode reported.
     pub fn from_message(datanode: DatanodeId, m: message::SegmentRef) -> Self {
@@ -106,6 +118,12 @@ impl Segment {
     pub fn live_rows(&self) -> u64 {
         let deleted = self.deletes.as_ref().map_or(0, |deletes| deletes.rows);
         self.rows.saturating_sub(deleted)
+    }
+
+    /// What stands for it when it goes, its rows being elsewhere.
+    pub fn rewritten(&self) -> RewrittenSegment {
+        let (datanode, segment, vector) = (self.datanode, self.id, self.vector_id());
+        RewrittenSegment { datanode, segment, vector }
     }
 
     /// The id of its delete vector.

@@ -177,11 +177,11 @@ impl Catalog {
             CatalogChange::ReplaceVectors { table, vectors } => {
                 self.replace_vectors(*table, vectors)?;
             }
+            CatalogChange::ReplaceSegments { table, rewritten, segments } => {
+                self.replace_segments(*table, rewritten, segments)?;
+            }
             CatalogChange::RemoveAllSegments { table } => {
-                self.edit(*table, |t| {
-                    t.segments.clear();
-                    t.shard_rows.clear();
-                })?;
+                self.edit(*table, remove_rows)?;
                 self.statistics.remove(table);
             }
             CatalogChange::CountShardRows { table, datanode, rows, bytes } => {
@@ -255,6 +255,11 @@ impl Catalog {
     pub fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.tables.values().flat_map(|t| &t.segments)
     }
+}
+
+fn remove_rows(table: &mut TableDef) {
+    table.segments.clear();
+    table.shard_rows.clear();
 }
 
 pub(super) fn conflict(message: String) -> ErrorReport {

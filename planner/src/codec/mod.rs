@@ -386,7 +386,7 @@ impl Codec {
 }
 
 /// As the Schema table of Arrow's IPC format.
-fn encode_schema(schema: &Schema) -> Bytes {
+pub fn encode_schema(schema: &Schema) -> Bytes {
     let mut encoder = IpcSchemaEncoder::new();
     encoder.schema_to_fb(schema).finished_data().to_vec().into()
 }

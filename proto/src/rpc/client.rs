@@ -28,8 +28,8 @@ use crate::{
         DeleteRowsRequest, DeleteVector, DescribeRequest, DropSegmentsRequest, EndQueryRequest,
         EndTransactionRequest, FileList, FragmentDescription, FragmentReport, HealthRequest,
         IngestHeader, PreparedRequest, QueryShardRequest, ReadFileRequest, RegisterReply,
-        RegisterRequest, RunRequest, SegmentRef, ShardFactsRequest, SnapshotRequest,
-        datanode_client::DatanodeClient, drop_segments_request::Order,
+        RegisterRequest, RewriteSegmentsRequest, RunRequest, SegmentRef, ShardFactsRequest,
+        SnapshotRequest, datanode_client::DatanodeClient, drop_segments_request::Order,
     },
 };
 
@@ -190,6 +190,13 @@ impl Datanode for RemoteDatanode {
         let mut client = self.link()?.work.clone();
         let reply = client.delete_rows(order).await.map_err(|status| self.report(&status))?;
         Ok(reply.into_inner().vectors)
+    }
+
+    /// As long as [`Self::delete_rows`].
+    async fn rewrite_segments(&self, order: RewriteSegmentsRequest) -> Result<Vec<SegmentRef>> {
+        let mut client = self.link()?.work.clone();
+        let reply = client.rewrite_segments(order).await.map_err(|status| self.report(&status))?;
+        Ok(reply.into_inner().segments)
     }
 
     async fn drop_segments(&self, order: DropSegments) -> Result<()> {

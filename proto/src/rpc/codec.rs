@@ -73,6 +73,8 @@ checked_messages!(
     ReadFileRequest,
     RegisterReply,
     RegisterRequest,
+    RewriteSegmentsReply,
+    RewriteSegmentsRequest,
     RunRequest,
     ShardFactsReply,
     ShardFactsRequest,

@@ -36,6 +36,7 @@ use super::{ClientSession, EngineBackend, NoticeSender, Outcome};
 use crate::{
     catalog::CatalogHandle,
     cluster::ClusterSettings,
+    compaction::AutoVacuum,
     engine::Engine,
     query::{Cluster, QueryLimits},
     server::{Backend, Clients, Session, StartupInfo},
@@ -228,7 +229,13 @@ impl Fixture {
             settings: ClusterSettings::default(),
             shards: Arc::default(),
         };
-        let engine = Engine::new(catalog, cluster, Clients::new(), QueryLimits::default());
+        let engine = Engine::new(
+            catalog,
+            cluster,
+            Clients::new(),
+            QueryLimits::default(),
+            AutoVacuum::default(),
+        );
         let startup = StartupInfo {
             process_id: 7,
             peer: ([127, 0, 0, 1], 1).into(),

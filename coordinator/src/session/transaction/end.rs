@@ -114,8 +114,9 @@ impl Work {
     async fn commit_in_one_phase(&self, engine: &Arc<Engine>, datanode: DatanodeId) -> Result<()> {
         let commit = self.commit_of(engine);
         let newest = engine.catalog.snapshot();
-        let may_commit = check_still_so(&self.changes, &self.base, &self.checked, &newest)
-            .and_then(|()| engine.cluster.check_usable(&[datanode]));
+        let may_commit =
+            check_still_so(&self.changes, &self.base, &self.checked, &newest, &engine.moves)
+                .and_then(|()| engine.cluster.check_usable(&[datanode]));
         if let Err(error) = may_commit {
             commit.roll_back(&self.shards.wrote_on).await;
             return Err(error);
@@ -215,7 +216,7 @@ async fn commit(
     let (mut last, mut superseded) = (None, Vec::new());
     for _ in 0..COMMIT_TRIES {
         let newest = engine.catalog.snapshot();
-        check_still_so(changes, base, checked, &newest)?;
+        check_still_so(changes, base, checked, &newest, &engine.moves)?;
         let merged = merged(engine, transaction, changes, (base, &newest)).await?;
         let fitting = merged.as_ref().map_or(changes, |merged| &merged.changes).to_vec();
         let done = engine.catalog.commit(Some(newest.version), fitting.clone(), Utc::now()).await;

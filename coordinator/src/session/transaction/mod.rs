@@ -127,11 +127,11 @@ impl Transaction {
 
     fn work(&mut self, engine: &Engine) -> &mut Work {
         self.work.get_or_insert_with(|| {
-            let base = engine.catalog.snapshot();
+            let (base, pin) = engine.pinned_snapshot();
             Work {
                 id: engine.catalog.next_transaction_id(),
                 view: Arc::clone(&base),
-                _pin: engine.pins.pin(base.version),
+                _pin: pin,
                 base,
                 changes: Vec::new(),
                 checked: Vec::new(),
@@ -279,8 +279,8 @@ impl Transaction {
         let implicit = self.status == Status::Implicit;
         let work = self.work(engine);
         if implicit && work.changes.is_empty() {
-            let base = engine.catalog.snapshot();
-            work._pin = engine.pins.pin(base.version);
+            let (base, pin) = engine.pinned_snapshot();
+            work._pin = pin;
             work.view = Arc::clone(&base);
             work.base = base;
         }

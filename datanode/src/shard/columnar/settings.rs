@@ -1,5 +1,7 @@
 //! How segments are written and read.
 
+use kestrel_planner::compaction::SEGMENT_ROWS;
+
 /// How a columnar store writes and reads its segments.
 #[derive(Clone, Debug)]
 pub struct ColumnarSettings {
@@ -37,7 +39,7 @@ impl Default for ColumnarSettings {
     fn default() -> Self {
         Self {
             row_group_rows: 128 << 10,
-            segment_rows: 2 << 20,
+            segment_rows: SEGMENT_ROWS as usize,
             compression: Compression::Lz4,
             target_partitions: 1,
             min_split_bytes: 1 << 20,

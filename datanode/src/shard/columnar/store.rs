@@ -106,6 +106,15 @@ impl ColumnarStore {
         self.named(deletes::delete_rows(&self.state, order).await)
     }
 
+    /// The operator that reads segments one after the other, in one execution partition: its rows
+    /// come as they are numbered.
+    ///
+    /// # Errors
+    /// XX000 when `scan` contradicts itself.
+    pub(crate) fn scan_in_order(&self, scan: &ShardScan) -> Result<Arc<dyn ExecutionPlan>> {
+        self.named(scan::plan_in_order(&self.state, scan))
+    }
+
     /// Removes files. Those that are not there are no error.
     ///
     /// # Errors

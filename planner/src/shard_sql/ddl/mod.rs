@@ -84,6 +84,7 @@ pub fn statements(change: &CatalogChange, catalog: &Catalog) -> Result<Vec<Strin
         | CatalogChange::SetComment { .. }
         | CatalogChange::AddSegments { .. }
         | CatalogChange::ReplaceVectors { .. }
+        | CatalogChange::ReplaceSegments { .. }
         | CatalogChange::CountShardRows { .. }
         | CatalogChange::SetShardRows { .. }
         | CatalogChange::SetStatistics(_)

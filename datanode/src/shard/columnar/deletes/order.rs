@@ -6,8 +6,8 @@ use kestrel_planner::row_set::RowSet;
 use kestrel_proto::{
     ErrorReport, Result, SqlState, TableId, TransactionId,
     message::{
-        DeleteRowsRequest, DeleteVector, DeletedRows, SegmentRef, VectorDifference,
-        deleted_rows::Rows,
+        DeleteRowsRequest, DeleteVector, DeletedRows, Move, MovedPart, SegmentRef,
+        VectorDifference, deleted_rows::Rows,
     },
 };
 
@@ -86,15 +86,13 @@ fn grown(file: &VectorFile, segment: &SegmentRef, rows: Rows) -> Result<RowSet> 
     let deleted = match rows {
         Rows::Numbers(bytes) => RowSet::decode(&bytes)
             .ok_or_else(|| ErrorReport::internal("an order to delete rows cannot be read"))?,
-        Rows::Difference(VectorDifference { vector: Some(vector), base }) => {
-            let mut rows = file.read(&vector)?;
-            if let Some(base) = base {
-                rows.remove(&file.read(&base)?);
+        Rows::Difference(difference) => difference_of(file, difference)?,
+        Rows::Moved(moved) => {
+            let mut rows = RowSet::default();
+            for part in moved.parts {
+                rows.add(&moved_rows(file, part)?);
             }
             rows
-        }
-        Rows::Difference(VectorDifference { vector: None, .. }) => {
-            return Err(ErrorReport::internal("an order to delete the rows of no vector"));
         }
     };
     if deleted.last().is_some_and(|last| u64::from(last) >= segment.rows) {
@@ -104,14 +102,57 @@ fn grown(file: &VectorFile, segment: &SegmentRef, rows: Rows) -> Result<RowSet> 
     let Some(present) = &segment.deletes else { return Ok(deleted) };
     let mut all = file.read(present)?;
     if !all.is_disjoint(&deleted) {
-        let message = "could not serialize access due to concurrent update";
-        return Err(ErrorReport::new(SqlState::SERIALIZATION_FAILURE, message)
-            .detail(format!(
-                "A row of table \"{}\" was changed by another transaction meanwhile.",
-                file.table
-            ))
-            .hint("Run the transaction again."));
+        return Err(changed_meanwhile(&file.table));
     }
     all.add(&deleted);
     Ok(all)
+}
+
+fn difference_of(file: &VectorFile, difference: VectorDifference) -> Result<RowSet> {
+    let VectorDifference { vector: Some(vector), base } = difference else {
+        return Err(ErrorReport::internal("an order to delete the rows of no vector"));
+    };
+    let mut rows = file.read(&vector)?;
+    if let Some(base) = base {
+        rows.remove(&file.read(&base)?);
+    }
+    Ok(rows)
+}
+
+/// Rows that were deleted in another segment, as they are numbered where they are now.
+///
+/// Errors: 40001 if one of them had been deleted when the others moved.
+fn moved_rows(file: &VectorFile, part: MovedPart) -> Result<RowSet> {
+    let of_segment = |segment: &SegmentRef| VectorFile { segment: segment.id, ..file.clone() };
+    let nothing = || ErrorReport::internal("an order to delete rows that have come from nowhere");
+    let first = part.way.first().and_then(|step| step.segment.as_ref()).ok_or_else(nothing)?;
+    let mut rows = match part.difference {
+        Some(difference) => difference_of(&of_segment(first), difference)?,
+        None => {
+            let mut all: RowSet = (0..u32::try_from(first.rows).unwrap_or(u32::MAX)).collect();
+            if let Some(deletes) = &first.deletes {
+                all.remove(&of_segment(first).read(deletes)?);
+            }
+            all
+        }
+    };
+    for Move { segment, first_row, rows: room } in part.way {
+        let segment = segment.ok_or_else(nothing)?;
+        let left_out = match &segment.deletes {
+            Some(deletes) => of_segment(&segment).read(deletes)?,
+            None => RowSet::default(),
+        };
+        if !left_out.is_disjoint(&rows) {
+            return Err(changed_meanwhile(&file.table));
+        }
+        rows = rows.moved(&left_out, first_row, room);
+    }
+    Ok(rows)
+}
+
+fn changed_meanwhile(table: &str) -> ErrorReport {
+    let message = "could not serialize access due to concurrent update";
+    ErrorReport::new(SqlState::SERIALIZATION_FAILURE, message)
+        .detail(format!("A row of table \"{table}\" was changed by another transaction meanwhile."))
+        .hint("Run the transaction again.")
 }

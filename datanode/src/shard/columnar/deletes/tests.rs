@@ -22,8 +22,8 @@ use kestrel_planner::{
 use kestrel_proto::{
     DropSegments, ErrorReport, Result, SqlState, TransactionId,
     message::{
-        DeleteRowsRequest, DeleteVector, DeletedRows, SegmentRef, VectorDifference,
-        deleted_rows::Rows,
+        DeleteRowsRequest, DeleteVector, DeletedRows, Move, MovedPart, MovedRows, SegmentRef,
+        VectorDifference, deleted_rows::Rows,
     },
 };
 
@@ -210,6 +210,49 @@ async fn rows_are_deleted_once() {
     assert_eq!(error.sqlstate, SqlState::SERIALIZATION_FAILURE);
     table.segments[0].deletes = Some(both);
     let left: Vec<_> = (0..250).filter(|n| ![1, 2, 10, 20].contains(n)).collect();
+    assert_eq!(table.found().await.unwrap(), left);
+}
+
+#[tokio::test]
+async fn deletes_follow_rows_that_are_written_anew() {
+    let mut table = Numbers::new(600).await;
+    table.delete(2, &[(0, vec![0, 1]), (2, vec![99])]).await.unwrap();
+    let old = table.segments.clone();
+    let store = &table.fixture.store;
+    let rows = Some(numbers(&[5, 249]));
+    let order = vec![DeletedRows { segment: Some(old[1].clone()), rows }];
+    let grown = delete(store, 3, order).await.unwrap().remove(0);
+
+    let plan = store.scan_in_order(&table.scan()).unwrap();
+    let rows = plan.execute(0, Arc::new(TaskContext::default())).unwrap();
+    let new = store.write(&target(&table.schema, 4), rows).await.unwrap();
+    assert_eq!(new.iter().map(|segment| segment.rows).collect::<Vec<_>>(), [250, 250, 97]);
+
+    // Before the rows of the second segment there are 248: its first two are still in the first one.
+    let part = |segment: &SegmentRef, vector: &DeleteVector, first_row, rows| MovedPart {
+        difference: Some(VectorDifference { vector: Some(vector.clone()), base: None }),
+        way: vec![Move { segment: Some(segment.clone()), first_row, rows }],
+    };
+    let moved = |to: usize, part: MovedPart| DeletedRows {
+        segment: Some(new[to].clone()),
+        rows: Some(Rows::Moved(MovedRows { parts: vec![part] })),
+    };
+    let order =
+        vec![moved(0, part(&old[1], &grown, 248, 250)), moved(1, part(&old[1], &grown, -2, 250))];
+    let vectors = delete(store, 5, order).await.unwrap();
+    assert_eq!(vectors.iter().map(|vector| vector.rows).collect::<Vec<_>>(), [0, 2]);
+    // All that were left of the third segment: the last two places of the second new one are theirs.
+    let all = MovedPart { difference: None, ..part(&old[2], &grown, 248, 250) };
+    let all = delete(store, 7, vec![moved(1, all)]).await.unwrap().remove(0);
+    assert_eq!(all.rows, 2);
+    // They were deleted already when the others moved.
+    let vector = old[0].deletes.as_ref().unwrap();
+    let error = delete(store, 6, vec![moved(0, part(&old[0], vector, 0, 250))]).await.unwrap_err();
+    assert_eq!(error.sqlstate, SqlState::SERIALIZATION_FAILURE);
+
+    table.segments = new;
+    table.segments[1].deletes = Some(vectors[1].clone());
+    let left: Vec<_> = (2..599).filter(|n| ![255, 499].contains(n)).collect();
     assert_eq!(table.found().await.unwrap(), left);
 }
 

@@ -34,7 +34,7 @@ mod spec;
 
 pub(crate) use codebook::{Codebook, Raw};
 pub(crate) use exec::ColumnarScanExec;
-pub(super) use plan::plan;
+pub(super) use plan::{plan, plan_in_order};
 
 #[cfg(test)]
 mod tests;

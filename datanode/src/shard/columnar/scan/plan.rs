@@ -27,6 +27,25 @@ pub(in crate::shard::columnar) fn plan(
     store: &Arc<StoreState>,
     scan: &ShardScan,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    plan_in(store, scan, partitions(&scan.segments, &store.settings))
+}
+
+/// The same in one execution partition, which reads segment by segment and row by row.
+///
+/// # Errors
+/// As [`plan`].
+pub(in crate::shard::columnar) fn plan_in_order(
+    store: &Arc<StoreState>,
+    scan: &ShardScan,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    plan_in(store, scan, 1)
+}
+
+fn plan_in(
+    store: &Arc<StoreState>,
+    scan: &ShardScan,
+    partitions: usize,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let table = TableOfScan::of(scan)?;
     let schema = addressed(&table.schema).project(&scan.projection);
     let schema = schema.map_err(|e| report(e.into()))?;
@@ -40,7 +59,7 @@ pub(in crate::shard::columnar) fn plan(
         scan.projection.iter().map(|column| OutputColumn { column: *column, form: Form::Arrow });
     let spec = ScanSpec {
         store: Arc::clone(store),
-        partitions: partitions(&scan.segments, &store.settings),
+        partitions,
         segments: scan.segments.iter().cloned().map(Arc::new).collect(),
         summaries: Arc::default(),
         output: output.collect(),
