@@ -22,6 +22,7 @@ pub mod bind;
 pub mod catalog;
 mod change_plan;
 pub mod codec;
+pub mod copy;
 pub mod ddl;
 pub mod distribute;
 mod equality;
