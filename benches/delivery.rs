@@ -11,10 +11,11 @@ use arrow::{
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kestrel_coordinator::{
+    copy::CopyForm,
     server::{CopyEncoder, Format, RowEncoder},
     session::OutputField,
 };
-use kestrel_planner::{catalog::SqlType, copy::CopyForm, functions::SessionFormats};
+use kestrel_planner::{catalog::SqlType, functions::SessionFormats};
 use kestrel_proto::ErrorReport;
 
 /// As many as a scan gives at once.

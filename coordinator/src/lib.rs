@@ -4,12 +4,13 @@
 //! which binds and plans it over its transaction's [`catalog`] snapshot (system relations come from
 //! [`system_view`]); [`query`] runs the plan; the rows go back the way the text came.
 //! [`shards`] commits what is in databases beside the datanodes. [`access`] says who may connect;
-//! [`engine`] is what all sessions share, [`cluster`] watches the
+//! [`engine`] is what all sessions share, [`copy`] says how COPY writes rows, [`cluster`] watches the
 //! datanodes of other processes, [`metrics`] are what all that comes to.
 
 pub mod access;
 pub mod catalog;
 pub mod cluster;
+pub mod copy;
 pub mod engine;
 pub mod metrics;
 pub mod query;

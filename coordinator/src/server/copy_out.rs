@@ -1,7 +1,7 @@
 //! `COPY … TO STDOUT` and `BACKUP`: rows and bytes to the client as COPY data, in either protocol.
 
 use futures::StreamExt;
-use kestrel_planner::{copy::CopyForm, functions::SessionFormats};
+use kestrel_planner::functions::SessionFormats;
 use kestrel_proto::ByteStream;
 use pgwire::messages::copy::{CopyData, CopyDone, CopyOutResponse};
 
@@ -9,6 +9,7 @@ use super::clients::Running;
 use super::connection::{Connection, FLUSH_BYTES};
 use super::encode::CopyEncoder;
 use super::failure::Failure;
+use crate::copy::CopyForm;
 use crate::session::CopyOut;
 
 /// Sends all rows; the command tag. The next batch is asked for only when the one before has been

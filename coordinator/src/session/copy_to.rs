@@ -3,7 +3,6 @@
 use datafusion::sql::sqlparser::ast::{Query, SetExpr, Statement as SqlStatement};
 use kestrel_planner::{
     catalog::{Found, TableDef, find_relation, find_table},
-    copy::CopyForm,
     parse::{
         CopyFormat, CopyHeader, CopyOptions, CopyStatement, CopyTarget, ForceColumns, Identifier,
         QualifiedName, quote,
@@ -13,6 +12,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
 use super::{ClientSession, CopyOut, Outcome, OutputField, Statement, own_query::own_query};
+use crate::copy::CopyForm;
 
 impl ClientSession {
     /// Runs to the first rows.

@@ -1,8 +1,10 @@
 //! What a statement gives back to the client's protocol handler.
 
-use kestrel_planner::{catalog::SqlType, copy::CopyForm};
+use kestrel_planner::catalog::SqlType;
 use kestrel_proto::{BatchStream, ByteStream, ErrorReport, Result, Severity};
 use tokio::sync::mpsc;
+
+use crate::copy::CopyForm;
 
 /// A column of a result, as RowDescription shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

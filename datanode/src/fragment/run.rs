@@ -45,6 +45,7 @@ use super::{
 use crate::{
     error::report as report_of,
     exchange::{ExchangeHub, LocalExchange, MotionSender, Peers},
+    files::ServerFiles,
     rules,
     shard::kes::KesStore,
     turns::{QueryTurns, Turns, in_turns, with_turns},
@@ -196,6 +197,7 @@ impl FragmentRunner {
         let hands = Hands {
             exchange: Arc::new(exchange),
             store: Some(Arc::clone(&self.store)),
+            files: Some(Arc::new(ServerFiles)),
             datanode: self.datanode,
             query: id.query,
             snapshot: fragment.snapshot.clone().and_then(SnapshotScope::from_message),

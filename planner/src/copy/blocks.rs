@@ -106,6 +106,21 @@ impl Blocks {
         blocks
     }
 
+    /// More bytes, of which only those count that end a record which has begun; the last block, if
+    /// there is none that has begun and not ended.
+    pub fn end_with(&mut self, bytes: &[u8]) -> Option<Block> {
+        self.search();
+        if self.whole < self.buffer.len() {
+            self.buffer.extend_from_slice(bytes);
+            let Some(end) = self.ends.next(&self.buffer) else {
+                let more = self.buffer.len().checked_sub(self.max_record_bytes)?;
+                return (more > 0).then(|| self.fail(more));
+            };
+            self.buffer.truncate(end.at + 1);
+        }
+        Some(self.block(self.buffer.len()))
+    }
+
     /// All bytes have come: the last block.
     pub fn finish(mut self) -> Block {
         self.block(self.buffer.len())
@@ -247,6 +262,25 @@ mod tests {
         };
         assert_eq!(failure.context.as_deref(), Some("COPY t, line 2"));
         assert!(blocks.finish().bytes.is_empty());
+    }
+
+    #[test]
+    fn data_may_end_in_a_record_that_goes_on() {
+        let (csv, text) = (format(true, b'"'), format(false, b'"'));
+        for (format, data, rest, expected) in [
+            (&text, "1\n", "2\n", "1\n"),
+            (&text, "1\n2", "3\n4\n", "1\n23\n"),
+            (&text, "1\n2\\", "\n3\n4\n", "1\n2\\\n3\n"),
+            (&csv, "1\n\"2\n", "3\n\"\n4\n", "1\n\"2\n3\n\"\n"),
+        ] {
+            let mut blocks = Blocks::new("t", format);
+            assert!(blocks.push(data.as_bytes()).is_empty());
+            let mut last = blocks.end_with(&[]);
+            for byte in rest.bytes() {
+                last = last.or_else(|| blocks.end_with(&[byte]));
+            }
+            assert_eq!(last.unwrap().bytes, expected.as_bytes(), "{data:?} {rest:?}");
+        }
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl RecordEnds {
         Self { quoted: true, is_plain: false, ..self }
     }
 
+    /// Up to here the bytes have been searched.
+    pub(super) fn searched(&self) -> usize {
+        self.searched
+    }
+
     /// The next record's end; `None`: it has not come yet.
     pub(super) fn next(&mut self, bytes: &[u8]) -> Option<RecordEnd> {
         loop {

@@ -14,6 +14,8 @@ use kestrel_proto::{
     TableId, TransactionId, message::SegmentRef,
 };
 
+use crate::{copy::FileScan, functions::SessionFormats};
+
 /// The streams of one fragment's motions.
 #[async_trait]
 pub trait Exchange: Send + Sync + Debug {
@@ -50,6 +52,16 @@ pub trait ShardStore: Send + Sync + Debug {
         target: &SegmentTarget,
         rows: SendableRecordBatchStream,
     ) -> Result<Vec<SegmentRef>>;
+}
+
+/// The files of the machine that a datanode's process runs on.
+pub trait FileReader: Send + Sync + Debug {
+    /// The rows of a scan's parts, all of them; `formats`: how the session reads values.
+    fn read(
+        &self,
+        scan: &Arc<FileScan>,
+        formats: SessionFormats,
+    ) -> Result<SendableRecordBatchStream>;
 }
 
 /// What to read from one table on one datanode.
@@ -115,6 +127,8 @@ pub struct Hands {
     pub exchange: Arc<dyn Exchange>,
     /// The shard; `None` on the coordinator.
     pub store: Option<Arc<dyn ShardStore>>,
+    /// Files that COPY reads; `None` on the coordinator.
+    pub files: Option<Arc<dyn FileReader>>,
     /// Who runs: what this fragment's rows are sent as.
     pub datanode: DatanodeId,
     /// The query.

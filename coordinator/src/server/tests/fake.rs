@@ -9,13 +9,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use kestrel_planner::catalog::{RoleDef, SqlType};
-use kestrel_planner::copy::CopyForm;
 use kestrel_proto::{BatchStream, ErrorReport, Result, SqlState};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::super::*;
 use crate::access::make_verifier;
+use crate::copy::CopyForm;
 use crate::session::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag};
 
 /// What sessions were asked to do, in order.

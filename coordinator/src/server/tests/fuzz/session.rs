@@ -8,14 +8,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
 use kestrel_planner::catalog::{ColumnDef, RoleDef, SqlType, Verifier};
-use kestrel_planner::copy::{
-    BinaryReader, CopyForm, CopyLayout, CopyReader, Forced, Header, RecordFormat,
-};
+use kestrel_planner::copy::{BinaryReader, CopyLayout, CopyReader, Forced, Header, RecordFormat};
 use kestrel_planner::functions::SessionFormats;
 use kestrel_proto::{BatchStream, ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
 use super::expect_no_bug;
+use crate::copy::CopyForm;
 use crate::server::*;
 use crate::session::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag};
 
