@@ -16,6 +16,7 @@ mod bucket_map;
 mod datanode;
 mod error;
 mod exchange;
+mod file_error;
 mod id;
 pub mod metrics;
 pub mod rpc;
@@ -27,6 +28,7 @@ pub use bucket_map::{BUCKET_COUNT, BucketMap};
 pub use datanode::{ByteStream, Datanode, DatanodeHealth, DropSegments, Ingest, IngestStream};
 pub use error::{ErrorObject, ErrorReport, Result, Severity};
 pub use exchange::{BatchStream, ExchangeRequest};
+pub use file_error::could_not_open;
 pub use id::{COORDINATOR, DatanodeId, MotionId, QueryId, SliceId, TableId, TransactionId};
 pub use shard::{
     PreparedTransaction, ShardFacts, ShardIsolation, ShardRelation, ShardResults, ShardRows,

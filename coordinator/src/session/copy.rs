@@ -60,7 +60,7 @@ impl ClientSession {
     ) -> Result<Outcome> {
         match (copy.direction, &copy.target) {
             (CopyDirection::FromClient, CopyTarget::Table { name, columns }) => {
-                self.copy_from((name, columns), copy, cancel).await
+                self.copy_from((name, columns), copy, (&statement.sql, cancel)).await
             }
             (CopyDirection::FromClient, CopyTarget::Query(_)) => {
                 Err(ErrorReport::internal("a query takes no rows"))
@@ -73,7 +73,7 @@ impl ClientSession {
         &mut self,
         (name, columns): (&QualifiedName, &[Identifier]),
         copy: &CopyStatement,
-        cancel: CancellationToken,
+        (text, cancel): (&str, CancellationToken),
     ) -> Result<Outcome> {
         self.lock_target(name).await?;
         let view = self.transaction.view(&self.engine);
@@ -98,11 +98,10 @@ impl ClientSession {
         let (sources, volatile) = self.sources(&table, &positions, &view).await?;
         self.prepare_writing(&table, &view).await?;
         let environment = self.environment(&view, cancel);
-        let ingestor = TableIngestor::start(&self.engine.cluster, &view, &table, &environment)?;
         let query = CopyRowsQuery {
             engine: Arc::clone(&self.engine),
             context: self.bind_context(&view, None),
-            environment,
+            environment: environment.clone(),
             table: Arc::clone(&table),
         };
         let shape = TableShape {
@@ -115,17 +114,24 @@ impl ClientSession {
             let nothing = RecordBatch::new_empty(shape.nullable_schema());
             query.check_filter(&nothing, filter)?;
         }
-        let writer = CopyWriter {
+        let mut writer = CopyWriter {
             sequences: self.sequences.clone(),
             table,
             shape,
             volatile,
             serials,
             view,
-            ingestor: Some(ingestor),
+            ingestor: None,
             query,
             filter: copy.filter.clone(),
         };
+        if let Some(file) = &copy.file {
+            let file = (file, copy.options.format);
+            return self.copy_from_files(file, layout, writer, &environment, text).await;
+        }
+        let (cluster, view) = (&self.engine.cluster, &writer.view);
+        let ingestor = TableIngestor::start(cluster, view, &writer.table, &environment)?;
+        writer.ingestor = Some(ingestor);
         let columns = layout.columns.len();
         let data = Data::new(layout, copy.options.format, &writer);
         let result = self.copied.clone();

@@ -342,7 +342,7 @@ fn check_column_count(given: usize, named: usize) -> Result<()> {
 }
 
 /// The datanodes write: the result is their segments.
-async fn distributed(
+pub(super) async fn distributed(
     running: RunningQuery,
     table: &Arc<TableDef>,
     view: &Catalog,

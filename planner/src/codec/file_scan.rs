@@ -59,6 +59,7 @@ pub(super) fn encode(scan: &FileScan, executor: DatanodeId) -> Result<message::F
         },
         parts: parts.collect(),
         is_last: *is_last,
+        names_files: scan.names_files,
     })
 }
 
@@ -122,7 +123,8 @@ pub(super) fn decode(scan: message::FileScan, executor: DatanodeId) -> Result<Ar
         sources: sources.collect::<Result<_>>()?,
     };
     let parser = CopyParser { layout, shape, is_last: scan.is_last };
-    Ok(Arc::new(FileScan { parser, kind, parts: parts.collect() }))
+    let parts = parts.collect();
+    Ok(Arc::new(FileScan { parser, kind, parts, names_files: scan.names_files }))
 }
 
 fn decode_records(records: message::FileRecords) -> Result<(RecordFormat, Header)> {
@@ -166,12 +168,10 @@ mod tests {
             SqlType::Numeric(9, 2).field("a", false),
         ];
         let seven = ScalarValue::Int32(Some(7));
-        let part = |at: u64| FilePart {
-            path: "/data/é.csv".into(),
-            start: at,
-            end: at + 10,
-            length: 100,
-        };
+        let part =
+            |at: u64| FilePart {
+                path: "/data/é.csv".into(), start: at, end: at + 10, length: 100
+            };
         let scan = FileScan {
             parser: CopyParser {
                 layout: CopyLayout {
@@ -202,6 +202,7 @@ mod tests {
             },
             kind: FileKind::Records,
             parts: vec![(DatanodeId(1), part(0)), (DatanodeId(2), part(10))],
+            names_files: true,
         };
         let sent = encode(&scan, DatanodeId(2)).unwrap();
         let read = decode(sent, DatanodeId(2)).unwrap();

@@ -47,8 +47,8 @@ use crate::{
     functions::FunctionRegistry,
     motion::{HashKey, Motion},
     operators::{
-        FileScanExec, MotionReceiveExec, MotionSendExec, RowChangeExec, RowChangeKind, SegmentWriteExec,
-        ShardScan, ShardScanExec, ShardStore,
+        FileScanExec, MotionReceiveExec, MotionSendExec, RowChangeExec, RowChangeKind,
+        SegmentWriteExec, ShardScan, ShardScanExec, ShardStore,
     },
 };
 

@@ -16,6 +16,8 @@ pub struct FileScan {
     pub kind: FileKind,
     /// Who reads what, each in this order.
     pub parts: Vec<(DatanodeId, FilePart)>,
+    /// There are several files: errors say in which one they are.
+    pub names_files: bool,
 }
 
 /// What a file's bytes are.

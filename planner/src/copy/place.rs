@@ -31,6 +31,11 @@ impl Places {
         Self { table: table.to_string(), ..Self::default() }
     }
 
+    /// Of rows of this table of which nothing else is known.
+    pub fn unknown(table: &str) -> Self {
+        Self::new(table)
+    }
+
     /// Of no rows of a block yet.
     pub(super) fn of_block(table: &str, block: Bytes) -> Self {
         Self { block, ..Self::new(table) }
@@ -81,7 +86,10 @@ impl Places {
             let bytes = self.block.get(range.start as usize..range.end as usize)?;
             std::str::from_utf8(bytes).ok()
         });
-        at_line(&self.table, self.line(row), text)
+        match self.lines.get(row) {
+            Some(line) => at_line(&self.table, *line, text),
+            None => format!("COPY {}", self.table),
+        }
     }
 }
 
@@ -138,6 +146,7 @@ mod tests {
         assert_eq!(places.take().rows(), 2);
         places.note(5, 8);
         assert_eq!(places.context(0), "COPY t, line 5");
+        assert_eq!(Places::unknown("t").context(0), "COPY t");
         let long = "é".repeat(60);
         let expected = format!("COPY t, line 1, column c: \"{}...\"", "é".repeat(50));
         assert_eq!(at_column("t", 1, "c", Some(&long)), expected);

@@ -22,7 +22,12 @@ impl RecordSearch {
     pub fn new(format: &RecordFormat) -> Self {
         if format.csv && format.quote == format.escape {
             let format = format.clone();
-            return Self(State::Quotes { quote: format.quote, is_inside: false, last: b'\n', format });
+            return Self(State::Quotes {
+                quote: format.quote,
+                is_inside: false,
+                last: b'\n',
+                format,
+            });
         }
         let ends = RecordEnds::new(format);
         Self(State::Ends { ends, carried: Vec::new(), is_between: true })

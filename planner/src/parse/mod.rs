@@ -60,7 +60,7 @@ pub use alter::{AlterAction, AlterIndex, AlterSchema, AlterTable};
 pub use backup::BackupStatement;
 pub(crate) use build::select_query;
 pub use comment::{Comment, CommentTarget};
-pub use copy::{CopyDirection, CopyStatement, CopyTarget};
+pub use copy::{CopyDirection, CopyFile, CopyStatement, CopyTarget};
 pub use copy_options::{CopyFormat, CopyHeader, CopyOptions, ForceColumns};
 pub use create_table::{CreateTable, DistributedBy, UnsupportedClause};
 pub use create_table_as::{CreateTableAs, TableRows};

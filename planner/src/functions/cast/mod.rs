@@ -37,7 +37,7 @@ use evaluate::{Context, convert};
 pub(crate) use input::bytea;
 pub(crate) use number::double_of_decimal;
 pub(crate) use numeric::ToNumeric;
-pub use texts::read_texts;
+pub use texts::{assign_values, read_texts};
 
 use super::{
     arithmetic::types::Class,

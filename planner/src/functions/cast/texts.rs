@@ -4,14 +4,20 @@ use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, ArrowPrimitiveType, PrimitiveBuilder, StringViewArray},
+    compute::cast,
     datatypes::{
-        Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+        DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type,
+        Int64Type,
     },
 };
-use kestrel_proto::Result;
+use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{datetime, input, read_text};
-use crate::{catalog::SqlType, functions::SessionFormats};
+use super::{CastKind, datetime, evaluate, input, is_allowed, read_text};
+use crate::{
+    catalog::SqlType,
+    error::report,
+    functions::{SessionFormats, sql_name},
+};
 
 /// The same as [`read_text`] of an array of these texts; numbers and dates need none.
 ///
@@ -67,6 +73,33 @@ pub fn read_texts<'a>(
     }
 }
 
+/// Any values as those of a column: what COPY does with those of Parquet files.
+///
+/// # Errors
+/// 42804: no cast leads there. Those of the cast.
+pub fn assign_values(values: &ArrayRef, to: SqlType, formats: SessionFormats) -> Result<ArrayRef> {
+    let known = match values.data_type() {
+        DataType::Int8 | DataType::UInt8 => Some(DataType::Int16),
+        DataType::UInt16 => Some(DataType::Int32),
+        DataType::UInt32 => Some(DataType::Int64),
+        DataType::UInt64 => Some(DataType::Decimal128(20, 0)),
+        DataType::Float16 => Some(DataType::Float32),
+        _ => None,
+    };
+    let values = match known {
+        Some(known) => &cast(values, &known).map_err(|error| report(error.into()))?,
+        None => values,
+    };
+    if !is_allowed(values.data_type(), to) {
+        let from = sql_name(values.data_type());
+        let message =
+            format!("column is of type {to} but its values in the file are of type {from}");
+        return Err(ErrorReport::new(SqlState::DATATYPE_MISMATCH, message));
+    }
+    evaluate::convert(values, to, &evaluate::Context { kind: CastKind::Assignment, formats })
+        .map_err(report)
+}
+
 fn primitives<'a, T: ArrowPrimitiveType>(
     texts: impl ExactSizeIterator<Item = Option<&'a str>>,
     read: impl Fn(&str) -> Result<T::Native>,
@@ -90,7 +123,25 @@ fn collect<'a, T: ArrowPrimitiveType>(
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{Int32Array, StringArray, UInt8Array};
+
     use super::*;
+
+    #[test]
+    fn values_of_files_become_those_of_columns() {
+        let formats = SessionFormats::default();
+        let assigned = |values: ArrayRef, to| assign_values(&values, to, formats);
+        let bytes: ArrayRef = Arc::new(UInt8Array::from(vec![Some(200), None]));
+        let expected: ArrayRef = Arc::new(Int32Array::from(vec![Some(200), None]));
+        assert_eq!(assigned(Arc::clone(&bytes), SqlType::Integer), Ok(expected));
+        let error = assigned(bytes, SqlType::Date).unwrap_err();
+        assert_eq!(error.sqlstate, SqlState::DATATYPE_MISMATCH);
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["abcd"]));
+        let error = assigned(Arc::clone(&texts), SqlType::Varchar(Some(3))).unwrap_err();
+        assert_eq!(error.sqlstate, SqlState::STRING_DATA_RIGHT_TRUNCATION);
+        let expected: ArrayRef = Arc::new(StringViewArray::from(vec!["abcd"]));
+        assert_eq!(assigned(texts, SqlType::Text), Ok(expected));
+    }
 
     #[test]
     fn texts_are_read_as_an_array_of_them_is() {
