@@ -2,11 +2,13 @@
 
 mod bookkeeping;
 mod garbage;
+mod loads;
 mod locks;
 mod temporary;
 
 pub use bookkeeping::{Pin, Pins};
 pub use garbage::Garbage;
+pub use loads::{Load, LoadFacts, Loads};
 pub use locks::{
     LockFacts, LockIdentity, LockMode, LockOwner, LockScope, LockTag, Locks, WaitLimits,
 };
@@ -52,6 +54,8 @@ pub struct Engine {
     pub garbage: Garbage,
     /// Who has locked what.
     pub locks: Locks,
+    /// What COPY is loading.
+    pub loads: Loads,
     /// When the coordinator started.
     pub started_at: DateTime<Utc>,
 }
@@ -77,6 +81,7 @@ impl Engine {
             pins: Pins::default(),
             garbage: Garbage::default(),
             locks: Locks::default(),
+            loads: Loads::default(),
             started_at: Utc::now(),
         })
     }

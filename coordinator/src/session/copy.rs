@@ -34,7 +34,10 @@ use super::{
     own_query::own_query,
     partition::Written,
 };
-use crate::query::TableIngestor;
+use crate::{
+    engine::{Load, LoadFacts},
+    query::TableIngestor,
+};
 
 /// A message may be much longer: the rows of so much of it are made at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -114,6 +117,7 @@ impl ClientSession {
             let nothing = RecordBatch::new_empty(shape.nullable_schema());
             query.check_filter(&nothing, filter)?;
         }
+        let load = self.begin_load(&table, copy.file.is_some());
         let mut writer = CopyWriter {
             sequences: self.sequences.clone(),
             table,
@@ -124,6 +128,7 @@ impl ClientSession {
             ingestor: None,
             query,
             filter: copy.filter.clone(),
+            load,
         };
         if let Some(file) = &copy.file {
             let file = (file, copy.options.format);
@@ -136,6 +141,24 @@ impl ClientSession {
         let data = Data::new(layout, copy.options.format, &writer);
         let result = self.copied.clone();
         Ok(Outcome::CopyIn(Box::new(CopyFrom { columns, data, writer, result })))
+    }
+
+    /// Others see it from now on.
+    fn begin_load(&self, table: &TableDef, is_from_files: bool) -> Load {
+        self.engine.loads.begin(LoadFacts {
+            session_pid: self.startup.process_id,
+            user: self.startup.user.clone(),
+            table_id: table.id,
+            table: table.name.clone(),
+            schema: table.schema_name.clone(),
+            is_from_files,
+            bytes_total: None,
+            bytes: 0,
+            rows: 0,
+            rejected: 0,
+            excluded: 0,
+            started_at: chrono::Utc::now(),
+        })
     }
 
     /// Where the values of the table's columns are from, if the data has those at `given`; and the
@@ -316,6 +339,7 @@ impl CopyIn for CopyFrom {
     }
 
     async fn data(&mut self, bytes: Bytes) -> Result<()> {
+        self.writer.load.has_read(bytes.len() as u64);
         let Data::Records(parsing) = &mut self.data else { return self.binary(&bytes).await };
         for block in parsing.push(&bytes) {
             loop {

@@ -18,7 +18,7 @@ use super::{
     ClientSession, copy_rows::CopyRowsQuery, insert::SerialColumn, partition::Written,
     sequences::Sequences,
 };
-use crate::query::TableIngestor;
+use crate::{engine::Load, query::TableIngestor};
 
 /// Takes rows with all the table's columns.
 pub(super) struct CopyWriter {
@@ -33,6 +33,8 @@ pub(super) struct CopyWriter {
     pub(super) query: CopyRowsQuery,
     /// WHERE
     pub(super) filter: Option<String>,
+    /// How far it is.
+    pub(super) load: Load,
 }
 
 impl CopyWriter {
@@ -56,7 +58,9 @@ impl CopyWriter {
         )
         .await?;
         let rows = self.with_volatile_defaults(rows).await?;
+        let before = rows.num_rows();
         let (rows, lines) = self.filtered(rows).await?;
+        self.load.has_excluded((before - rows.num_rows()) as u64);
         if rows.num_rows() == 0 {
             return Ok(());
         }
@@ -81,7 +85,10 @@ impl CopyWriter {
         if let Some((row, error)) = self.query.check(rows).await? {
             return Err(error.context(at(row)));
         }
-        ingestor.push_conformed(conformed).await
+        let count = conformed.num_rows() as u64;
+        ingestor.push_conformed(conformed).await?;
+        self.load.has_written(count);
+        Ok(())
     }
 
     /// All rows have come: what has been written, and how many rows that is.

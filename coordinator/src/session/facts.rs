@@ -136,6 +136,8 @@ impl ClientSession {
         context.queries = lazy(move || queries.records());
         let locks = self.engine.locks.clone();
         context.locks = lazy(move || locks.facts());
+        let loads = self.engine.loads.clone();
+        context.loads = lazy(move || loads.facts());
         let (clients, process_id) = (Arc::clone(&self.engine.clients), self.startup.process_id);
         let application_name = context.session.application_name.clone();
         context.activities = lazy(move || activities(&clients, process_id, application_name));

@@ -13,7 +13,7 @@ use kestrel_proto::Result;
 use super::relation::{RelationKind, Relations};
 use crate::{
     catalog::SequenceStanding,
-    engine::{LockFacts, LockMode, LockScope, LockTag},
+    engine::{LoadFacts, LockFacts, LockMode, LockScope, LockTag},
     query::QueryRecord,
     server::Activity,
     shards::InDoubt,
@@ -42,6 +42,8 @@ pub struct SystemViewContext {
     pub queries: Lazy<Vec<QueryRecord>>,
     /// What sessions have locked, and wait for.
     pub locks: Lazy<Vec<LockFacts>>,
+    /// What COPY is loading.
+    pub loads: Lazy<Vec<LoadFacts>>,
     /// `down`, … by datanode id; who is not in it is `up`.
     pub datanode_states: Lazy<BTreeMap<u32, &'static str>>,
     /// What is prepared in the databases of datanodes.
@@ -215,6 +217,7 @@ impl SystemViewContext {
             settings: lazy(Vec::new),
             queries: lazy(Vec::new),
             locks: lazy(Vec::new),
+            loads: lazy(Vec::new),
             datanode_states: lazy(BTreeMap::new),
             in_doubt: lazy(Vec::new),
             activities: lazy(Vec::new),

@@ -85,6 +85,7 @@ type Fill = fn(&SystemViewContext) -> Rows;
 /// Every view that has rows: one line each.
 const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("kestrel", "datanodes", kestrel::datanodes::rows),
+    ("kestrel", "load_progress", kestrel::load_progress::rows),
     ("kestrel", "queries", kestrel::queries::rows),
     ("kestrel", "table_distributions", kestrel::table_distributions::rows),
     ("kestrel", "table_placement", kestrel::table_placement::rows),
@@ -126,6 +127,7 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_stat_all_indexes", pg_catalog::pg_stat_indexes::rows),
     ("pg_catalog", "pg_stat_all_tables", pg_catalog::pg_stat_tables::rows),
     ("pg_catalog", "pg_stat_database", pg_catalog::pg_stat_database::rows),
+    ("pg_catalog", "pg_stat_progress_copy", pg_catalog::pg_stat_progress_copy::rows),
     ("pg_catalog", "pg_stat_user_indexes", pg_catalog::pg_stat_indexes::rows),
     ("pg_catalog", "pg_stat_user_tables", pg_catalog::pg_stat_tables::rows),
     ("pg_catalog", "pg_tables", pg_catalog::pg_tables::pg_tables),

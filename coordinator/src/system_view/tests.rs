@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    engine::{LockFacts, LockMode, LockTag},
+    engine::{LoadFacts, LockFacts, LockMode, LockTag},
     query::{QueryRecord, QueryState},
     server::{Activity, ActivityState},
     shards::InDoubt,
@@ -320,6 +320,21 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         text: "SELECT 1".into(),
     };
     context.queries = lazy(move || vec![query]);
+    let load = LoadFacts {
+        session_pid: 43,
+        user: "anna".into(),
+        table_id: 16386,
+        table: "t".into(),
+        schema: "public".into(),
+        is_from_files: true,
+        bytes_total: Some(4000),
+        bytes: 1000,
+        rows: 10,
+        rejected: 2,
+        excluded: 1,
+        started_at: now,
+    };
+    context.loads = lazy(move || vec![load]);
     Arc::new(context)
 }
 
@@ -382,6 +397,16 @@ fn views_tell_what_is() {
             "kestrel.transactions_in_doubt transaction_id, coordinator_epoch, datanode, age_ms, \
              outcome",
             &["77|3|dn2|2000|commit"],
+        ),
+        (
+            "kestrel.load_progress session_pid, user_name, schema_name, table_name, source, \
+             bytes_done, bytes_total, rows, rejected",
+            &["43|anna|public|t|files|1000|4000|10|2"],
+        ),
+        (
+            "pg_catalog.pg_stat_progress_copy pid, datname, relid, command, type, \
+             bytes_processed, bytes_total, tuples_processed, tuples_excluded",
+            &["43|kestrel|16386|COPY FROM|FILE|1000|4000|10|1"],
         ),
         (
             "kestrel.table_distributions schema_name, table_name, distribution, key_columns",

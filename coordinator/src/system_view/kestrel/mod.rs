@@ -1,6 +1,7 @@
 //! Schema `kestrel`: the cluster.
 
 pub(super) mod datanodes;
+pub(super) mod load_progress;
 pub(super) mod queries;
 pub(super) mod table_distributions;
 pub(super) mod table_placement;
