@@ -143,6 +143,7 @@ fn text_reader() -> CopyReader {
         format,
         header: Header::None,
         formats: SessionFormats::default(),
+        rejects: false,
     })
 }
 

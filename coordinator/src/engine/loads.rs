@@ -92,6 +92,13 @@ pub struct Load {
 }
 
 impl Load {
+    /// All the data are so many bytes.
+    pub fn will_read(&self, bytes: u64) {
+        if let Some((facts, _)) = self.loads.0.lock().loads.get_mut(&self.id) {
+            facts.bytes_total = Some(bytes);
+        }
+    }
+
     /// So many bytes more have been read.
     pub fn has_read(&self, bytes: u64) {
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -146,9 +153,10 @@ mod tests {
         first.has_written(4);
         first.has_rejected(1);
         second.has_excluded(2);
+        second.will_read(9);
         let expected = [
             LoadFacts { bytes: 100, rows: 7, rejected: 1, ..facts("a") },
-            LoadFacts { excluded: 2, ..facts("b") },
+            LoadFacts { excluded: 2, bytes_total: Some(9), ..facts("b") },
         ];
         assert_eq!(loads.facts(), expected);
         drop(first);

@@ -1,12 +1,14 @@
 //! What all sessions share: the catalog, the datanodes, the planner, what runs, what is locked.
 
 mod bookkeeping;
+mod copy_errors;
 mod garbage;
 mod loads;
 mod locks;
 mod temporary;
 
 pub use bookkeeping::{Pin, Pins};
+pub use copy_errors::{CopyError, CopyErrors};
 pub use garbage::Garbage;
 pub use loads::{Load, LoadFacts, Loads};
 pub use locks::{
@@ -56,6 +58,8 @@ pub struct Engine {
     pub locks: Locks,
     /// What COPY is loading.
     pub loads: Loads,
+    /// What COPY has left out.
+    pub copy_errors: CopyErrors,
     /// When the coordinator started.
     pub started_at: DateTime<Utc>,
 }
@@ -82,6 +86,7 @@ impl Engine {
             garbage: Garbage::default(),
             locks: Locks::default(),
             loads: Loads::default(),
+            copy_errors: CopyErrors::default(),
             started_at: Utc::now(),
         })
     }

@@ -16,8 +16,7 @@ use kestrel_planner::{
     error::report,
     functions::SessionFormats,
     parse::{
-        CopyDirection, CopyFormat, CopyHeader, CopyOptions, CopyStatement, CopyTarget, Identifier,
-        QualifiedName,
+        CopyDirection, CopyFormat, CopyHeader, CopyStatement, CopyTarget, Identifier, QualifiedName,
     },
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -27,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ClientSession, CopyIn, Outcome, Statement,
     copy_blocks::BlockParsing,
+    copy_rejects::LeftOut,
     copy_rows::CopyRowsQuery,
     copy_to::{forced, named_columns},
     copy_write::CopyWriter,
@@ -95,7 +95,7 @@ impl ClientSession {
         self.check_insert(&table, &positions)?;
         let serials = serial_columns(&table, &positions);
         self.check_serials(&table, &serials, &view)?;
-        let layout = layout(&table, &positions, &copy.options, self.settings.formats()?)?;
+        let layout = layout(&table, &positions, copy, self.settings.formats()?)?;
         self.lock_for_writing(&table).await?;
         let view = self.transaction.view(&self.engine);
         let (sources, volatile) = self.sources(&table, &positions, &view).await?;
@@ -117,6 +117,8 @@ impl ClientSession {
             let nothing = RecordBatch::new_empty(shape.nullable_schema());
             query.check_filter(&nothing, filter)?;
         }
+        let (errors, notices) = (&self.engine.copy_errors, self.notices.clone());
+        let left_out = copy.rejects.map(|limit| LeftOut::new(limit, table.id, errors, notices));
         let load = self.begin_load(&table, copy.file.is_some());
         let mut writer = CopyWriter {
             sequences: self.sequences.clone(),
@@ -129,10 +131,10 @@ impl ClientSession {
             query,
             filter: copy.filter.clone(),
             load,
+            left_out,
         };
         if let Some(file) = &copy.file {
-            let file = (file, copy.options.format);
-            return self.copy_from_files(file, layout, writer, &environment, text).await;
+            return self.copy_from_files((file, copy), layout, writer, &environment, text).await;
         }
         let (cluster, view) = (&self.engine.cluster, &writer.view);
         let ingestor = TableIngestor::start(cluster, view, &writer.table, &environment)?;
@@ -237,9 +239,10 @@ impl Data {
 fn layout(
     table: &TableDef,
     positions: &[usize],
-    options: &CopyOptions,
+    copy: &CopyStatement,
     formats: SessionFormats,
 ) -> Result<CopyLayout> {
+    let options = &copy.options;
     let not_null = forced("FORCE_NOT_NULL", &options.force_not_null, table, positions)?;
     let null = forced("FORCE_NULL", &options.force_null, table, positions)?;
     let forced = not_null.into_iter().zip(null);
@@ -262,6 +265,7 @@ fn layout(
         format,
         header,
         formats,
+        rejects: copy.rejects.is_some(),
     })
 }
 
@@ -297,7 +301,9 @@ impl CopyFrom {
     async fn write_next(&mut self) -> Result<bool> {
         let Data::Records(parsing) = &mut self.data else { return Ok(false) };
         let Some(read) = parsing.next().await else { return Ok(false) };
-        let ReadBlock { batch, end } = read?;
+        let read = read?;
+        self.writer.note_rejected(&read)?;
+        let ReadBlock { batch, end, .. } = read;
         if end != BlockEnd::Open {
             parsing.end();
         }
@@ -359,6 +365,7 @@ impl CopyIn for CopyFrom {
     async fn done(mut self: Box<Self>) -> Result<String> {
         self.finish_data().await?;
         let (written, count) = self.writer.finish().await?;
+        self.writer.tell_of_rejected();
         *self.result.0.lock() = Some(written);
         Ok(format!("COPY {count}"))
     }

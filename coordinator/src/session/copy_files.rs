@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kestrel_planner::{
     bind::file_query,
     copy::{CopyBatch, CopyLayout, CopyParser, FileKind, FileScan, Places, share_files},
-    parse::{CopyFile, CopyFormat},
+    parse::{CopyFile, CopyFormat, CopyStatement},
     plan::{InsertPlan, PlanContext},
 };
 use kestrel_proto::{ErrorReport, Result};
@@ -20,7 +20,7 @@ impl ClientSession {
     /// Writes the rows of files. `text`: the statement's.
     pub(super) async fn copy_from_files(
         &mut self,
-        (file, format): (&CopyFile, CopyFormat),
+        (file, copy): (&CopyFile, &CopyStatement),
         layout: CopyLayout,
         mut writer: CopyWriter,
         environment: &QueryEnvironment,
@@ -32,15 +32,17 @@ impl ClientSession {
         let files = files.map_err(|error| {
             ErrorReport::internal(format!("a task that lists files was lost: {error}"))
         })??;
+        writer.load.will_read(files.iter().map(|(_, length)| length).sum());
         let is_last = writer.takes_all();
         let query = file_query(FileScan {
             parser: CopyParser { layout, shape: writer.shape.clone(), is_last },
-            kind: match format {
+            kind: match copy.options.format {
                 CopyFormat::Parquet => FileKind::Parquet,
                 CopyFormat::Text | CopyFormat::Csv | CopyFormat::Binary => FileKind::Records,
             },
             parts: share_files(&files, &view.datanode_ids()),
             names_files: files.len() > 1,
+            rejects: copy.rejects,
         })?;
         let (now, formats) = (chrono::Utc::now(), self.settings.formats()?);
         let context = PlanContext { catalog: Arc::clone(&view), now, formats };
@@ -49,13 +51,16 @@ impl ClientSession {
             true => planner.plan_insert(&query, &table, &context).await?,
             false => InsertPlan::Ingest(planner.plan(&query, &context).await?),
         };
+        let summary;
         let (mut noted, written) = match plan {
             InsertPlan::Distributed(plan) => {
                 let (running, noted) = self.start(&plan, environment, text).await?;
+                summary = running.summary();
                 (noted, distributed(running, &table, &view).await)
             }
             InsertPlan::Ingest(plan) => {
                 let (running, noted) = self.start(&plan, environment, text).await?;
+                summary = running.summary();
                 let cluster = &self.engine.cluster;
                 let ingestor = TableIngestor::start(cluster, &view, &table, environment);
                 (noted, writer.write_all(running, ingestor).await)
@@ -65,6 +70,10 @@ impl ClientSession {
         let (written, rows) = noted.part(written)?;
         noted.part(self.add_written(written).await)?;
         noted.finish_written(rows);
+        for (_, _, report) in &summary.lock().fragments {
+            writer.note_reported(report);
+        }
+        writer.tell_of_rejected();
         Ok(Outcome::Done(format!("COPY {rows}")))
     }
 }

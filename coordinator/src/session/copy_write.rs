@@ -15,8 +15,8 @@ use kestrel_planner::{
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{
-    ClientSession, copy_rows::CopyRowsQuery, insert::SerialColumn, partition::Written,
-    sequences::Sequences,
+    ClientSession, copy_rejects::LeftOut, copy_rows::CopyRowsQuery, insert::SerialColumn,
+    partition::Written, sequences::Sequences,
 };
 use crate::{engine::Load, query::TableIngestor};
 
@@ -35,6 +35,8 @@ pub(super) struct CopyWriter {
     pub(super) filter: Option<String>,
     /// How far it is.
     pub(super) load: Load,
+    /// Bad rows are left out.
+    pub(super) left_out: Option<LeftOut>,
 }
 
 impl CopyWriter {

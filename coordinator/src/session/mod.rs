@@ -8,6 +8,7 @@ mod commit;
 mod copy;
 mod copy_blocks;
 mod copy_files;
+mod copy_rejects;
 mod copy_rows;
 mod copy_to;
 mod copy_write;

@@ -13,7 +13,7 @@ use kestrel_proto::Result;
 use super::relation::{RelationKind, Relations};
 use crate::{
     catalog::SequenceStanding,
-    engine::{LoadFacts, LockFacts, LockMode, LockScope, LockTag},
+    engine::{CopyError, LoadFacts, LockFacts, LockMode, LockScope, LockTag},
     query::QueryRecord,
     server::Activity,
     shards::InDoubt,
@@ -42,6 +42,8 @@ pub struct SystemViewContext {
     pub queries: Lazy<Vec<QueryRecord>>,
     /// What sessions have locked, and wait for.
     pub locks: Lazy<Vec<LockFacts>>,
+    /// The rows that COPY has left out and kept.
+    pub copy_errors: Lazy<Vec<CopyError>>,
     /// What COPY is loading.
     pub loads: Lazy<Vec<LoadFacts>>,
     /// `down`, … by datanode id; who is not in it is `up`.
@@ -72,6 +74,8 @@ pub trait SessionControl: fmt::Debug + Send + Sync {
     fn cancel(&self, process_id: i32) -> bool;
     /// Ends a client's connection; the same.
     fn terminate(&self, process_id: i32) -> bool;
+    /// Forgets the rows that COPY has left out of a table and kept.
+    fn forget_copy_errors(&self, table_id: u64);
     /// Waits for an advisory lock. It keeps the thread meanwhile.
     ///
     /// # Errors
@@ -217,6 +221,7 @@ impl SystemViewContext {
             settings: lazy(Vec::new),
             queries: lazy(Vec::new),
             locks: lazy(Vec::new),
+            copy_errors: lazy(Vec::new),
             loads: lazy(Vec::new),
             datanode_states: lazy(BTreeMap::new),
             in_doubt: lazy(Vec::new),

@@ -84,6 +84,7 @@ type Fill = fn(&SystemViewContext) -> Rows;
 
 /// Every view that has rows: one line each.
 const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
+    ("kestrel", "copy_errors", kestrel::copy_errors::rows),
     ("kestrel", "datanodes", kestrel::datanodes::rows),
     ("kestrel", "load_progress", kestrel::load_progress::rows),
     ("kestrel", "queries", kestrel::queries::rows),

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    engine::{LoadFacts, LockFacts, LockMode, LockTag},
+    engine::{CopyError, LoadFacts, LockFacts, LockMode, LockTag},
     query::{QueryRecord, QueryState},
     server::{Activity, ActivityState},
     shards::InDoubt,
@@ -335,6 +335,16 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         started_at: now,
     };
     context.loads = lazy(move || vec![load]);
+    let error = |table_id| CopyError {
+        table_id,
+        at: now,
+        file: "<stdin>".into(),
+        line: 7,
+        message: "missing data for column \"b\"".into(),
+        text: "x".into(),
+    };
+    // The second table is gone.
+    context.copy_errors = lazy(move || vec![error(16386), error(9)]);
     Arc::new(context)
 }
 
@@ -397,6 +407,10 @@ fn views_tell_what_is() {
             "kestrel.transactions_in_doubt transaction_id, coordinator_epoch, datanode, age_ms, \
              outcome",
             &["77|3|dn2|2000|commit"],
+        ),
+        (
+            "kestrel.copy_errors schema_name, relname, filename, linenum, errmsg, rawdata",
+            &["public|t|<stdin>|7|missing data for column \"b\"|x"],
         ),
         (
             "kestrel.load_progress session_pid, user_name, schema_name, table_name, source, \

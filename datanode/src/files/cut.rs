@@ -180,6 +180,7 @@ mod tests {
             format: RecordFormat { csv, delimiter, null: null.into(), quote: b'"', escape },
             header: Header::None,
             formats: SessionFormats::default(),
+            rejects: false,
         }
     }
 

@@ -16,11 +16,12 @@ use futures::{
     stream::{self, BoxStream, StreamExt},
 };
 use kestrel_planner::{
-    copy::{FileKind, FileScan},
+    copy::{FileKind, FileScan, Rejected},
     functions::SessionFormats,
     operators::FileReader,
 };
-use kestrel_proto::{ErrorReport, Result};
+use kestrel_proto::{ErrorReport, Result, message::RejectedRow};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -29,9 +30,34 @@ use crate::error::to_datafusion;
 /// Items on their way from a thread that reads.
 const QUEUED: usize = 2;
 
-/// Reads files as this process may.
-#[derive(Debug)]
-pub(crate) struct ServerFiles;
+/// So many bad records of a fragment are reported.
+const REPORTED_MAX: usize = 10_000;
+/// So much of the text of each, in bytes.
+const REPORTED_BYTES: usize = 8 << 10;
+
+/// Reads files as this process may, for one fragment.
+#[derive(Debug, Default)]
+pub(crate) struct ServerFiles(Arc<Mutex<LeftOut>>);
+
+/// The records that scans have left out.
+#[derive(Debug, Default)]
+struct LeftOut {
+    count: u64,
+    reported: Vec<RejectedRow>,
+}
+
+impl LeftOut {
+    fn note(&mut self, file: &str, rejected: Vec<Rejected>, is_reported: bool) {
+        self.count += rejected.len() as u64;
+        let room = REPORTED_MAX.saturating_sub(self.reported.len());
+        let rows = rejected.into_iter().take(if is_reported { room } else { 0 });
+        self.reported.extend(rows.map(|row| {
+            let Rejected { line, message, mut text, .. } = row;
+            text.truncate(text.floor_char_boundary(REPORTED_BYTES));
+            RejectedRow { file: file.to_string(), line, message, text }
+        }));
+    }
+}
 
 impl FileReader for ServerFiles {
     fn read(
@@ -43,10 +69,15 @@ impl FileReader for ServerFiles {
         scan.parser.layout.formats = formats;
         let schema = scan.schema();
         let rows = match scan.kind {
-            FileKind::Records => records::read(Arc::new(scan)),
+            FileKind::Records => records::read(Arc::new(scan), Arc::clone(&self.0)),
             FileKind::Parquet => parquet::read(Arc::new(scan)),
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.map_err(to_datafusion))))
+    }
+
+    fn rejected(&self) -> (u64, Vec<RejectedRow>) {
+        let left_out = self.0.lock();
+        (left_out.count, left_out.reported.clone())
     }
 }
 

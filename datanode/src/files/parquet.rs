@@ -192,6 +192,7 @@ mod tests {
             format: RecordFormat { csv: false, delimiter: 9, null: "".into(), quote: 0, escape: 0 },
             header: Header::None,
             formats: SessionFormats::default(),
+            rejects: false,
         };
         let sources = vec![ColumnSource::Data(0)];
         let shape = TableShape { table, schema_name, schema, sources };
@@ -199,6 +200,7 @@ mod tests {
             parser: CopyParser { layout, shape, is_last: true },
             kind: FileKind::Parquet,
             parts: vec![(DatanodeId(1), part)],
+            rejects: None,
             names_files: false,
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     catalog::{ColumnDef, SqlType},
     copy::{
         ColumnSource, CopyLayout, CopyParser, FileKind, FilePart, FileScan, Forced, Header,
-        RecordFormat, TableShape,
+        RecordFormat, RejectLimit, RejectUnit, TableShape,
     },
     functions::SessionFormats,
 };
@@ -60,6 +60,11 @@ pub(super) fn encode(scan: &FileScan, executor: DatanodeId) -> Result<message::F
         parts: parts.collect(),
         is_last: *is_last,
         names_files: scan.names_files,
+        rejects: scan.rejects.map(|limit| message::RejectLimit {
+            count: limit.count,
+            is_percent: limit.unit == RejectUnit::Percent,
+            is_logged: limit.is_logged,
+        }),
     })
 }
 
@@ -115,7 +120,13 @@ pub(super) fn decode(scan: message::FileScan, executor: DatanodeId) -> Result<Ar
         header,
         // The session's are found where the scan runs.
         formats: SessionFormats::default(),
+        rejects: scan.rejects.is_some(),
     };
+    let rejects = scan.rejects.map(|limit| RejectLimit {
+        count: limit.count,
+        unit: if limit.is_percent { RejectUnit::Percent } else { RejectUnit::Rows },
+        is_logged: limit.is_logged,
+    });
     let shape = TableShape {
         table: scan.table,
         schema_name: scan.schema_name,
@@ -124,7 +135,7 @@ pub(super) fn decode(scan: message::FileScan, executor: DatanodeId) -> Result<Ar
     };
     let parser = CopyParser { layout, shape, is_last: scan.is_last };
     let parts = parts.collect();
-    Ok(Arc::new(FileScan { parser, kind, parts, names_files: scan.names_files }))
+    Ok(Arc::new(FileScan { parser, kind, parts, rejects, names_files: scan.names_files }))
 }
 
 fn decode_records(records: message::FileRecords) -> Result<(RecordFormat, Header)> {
@@ -187,6 +198,7 @@ mod tests {
                     },
                     header: Header::Match,
                     formats: SessionFormats::default(),
+                    rejects: true,
                 },
                 shape: TableShape {
                     table: "t".into(),
@@ -202,6 +214,7 @@ mod tests {
             },
             kind: FileKind::Records,
             parts: vec![(DatanodeId(1), part(0)), (DatanodeId(2), part(10))],
+            rejects: Some(RejectLimit { count: 9, unit: RejectUnit::Percent, is_logged: true }),
             names_files: true,
         };
         let sent = encode(&scan, DatanodeId(2)).unwrap();

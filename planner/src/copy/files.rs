@@ -2,7 +2,7 @@
 
 use kestrel_proto::DatanodeId;
 
-use super::CopyParser;
+use super::{CopyParser, RejectLimit};
 
 /// Smaller parts of a file are not worth that two datanodes open it.
 const PART_BYTES_MIN: u64 = 8 << 20;
@@ -16,6 +16,8 @@ pub struct FileScan {
     pub kind: FileKind,
     /// Who reads what, each in this order.
     pub parts: Vec<(DatanodeId, FilePart)>,
+    /// How many bad rows each datanode may leave out.
+    pub rejects: Option<RejectLimit>,
     /// There are several files: errors say in which one they are.
     pub names_files: bool,
 }

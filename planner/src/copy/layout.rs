@@ -1,6 +1,6 @@
 //! Blocks of COPY's text or csv to batches of a table's columns.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch},
@@ -9,7 +9,7 @@ use arrow::{
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{
-    Block, Places, RecordFormat,
+    Block, Places, RecordFormat, Rejected,
     place::{at_column, at_line, bad_format},
     records::{Record, Records, text_of},
     values::Values,
@@ -55,6 +55,8 @@ pub struct CopyLayout {
     pub header: Header,
     /// How the session reads values.
     pub formats: SessionFormats,
+    /// Records that are wrong are left out, and told of; else the first one is the end.
+    pub rejects: bool,
 }
 
 /// Rows, and where they came from.
@@ -71,6 +73,10 @@ pub struct CopyBatch {
 pub struct ReadBlock {
     /// Its rows, if there are any; with a failure, those before that.
     pub batch: Option<CopyBatch>,
+    /// How many records it has.
+    pub records: u64,
+    /// Those that were left out, in their order.
+    pub rejected: Vec<Rejected>,
     /// What comes behind it.
     pub end: BlockEnd,
 }
@@ -95,7 +101,15 @@ impl CopyLayout {
         let text = text_of(&block.bytes);
         let values = Values::new(&self.format, text);
         let places = Places::of_block(&self.table, block.bytes.clone());
-        let mut reading = Reading { layout: self, values, places, end: BlockEnd::Open };
+        let mut reading = Reading {
+            layout: self,
+            values,
+            places,
+            records: 0,
+            rows: Vec::new(),
+            rejected: Vec::new(),
+            end: BlockEnd::Open,
+        };
         match &block.failure {
             Some(failure) => reading.end = BlockEnd::Failed(failure.clone()),
             None => reading.records(block, text),
@@ -116,6 +130,10 @@ struct Reading<'a> {
     /// As many for each row as there are columns.
     values: Values<'a>,
     places: Places,
+    records: u64,
+    /// Which records the rows are, where some may be left out.
+    rows: Vec<u64>,
+    rejected: Vec<Rejected>,
     end: BlockEnd,
 }
 
@@ -128,11 +146,19 @@ impl Reading<'_> {
             let known = self.values.len();
             let Some(record) = records.next(&mut self.values) else { break };
             let is_row = std::mem::replace(&mut header, Header::None);
-            if let Err(error) = self.take(record, is_row) {
-                self.values.truncate(known);
+            let Err(error) = self.take(&record, is_row) else { continue };
+            self.values.truncate(known);
+            if !layout.rejects || is_row != Header::None {
                 self.end = BlockEnd::Failed(error);
                 return;
             }
+            let text = block.bytes.get(record.range).unwrap_or_default();
+            self.rejected.push(Rejected {
+                line: record.line,
+                record: self.records,
+                message: error.message,
+                text: String::from_utf8_lossy(text).into_owned(),
+            });
         }
         if records.have_ended() {
             self.end = BlockEnd::Ended;
@@ -142,12 +168,16 @@ impl Reading<'_> {
     /// Takes a record whose values are the last ones.
     ///
     /// Errors: those of the record; 22P04: too few or too many values.
-    fn take(&mut self, record: Record<'_>, header: Header) -> Result<()> {
-        let values = record.values?;
+    fn take(&mut self, record: &Record<'_>, header: Header) -> Result<()> {
+        self.records += u64::from(header == Header::None);
+        let values = record.values.clone()?;
         let columns = &self.layout.columns;
         let (message, first) = match (header, values.len().cmp(&columns.len())) {
             (Header::None, std::cmp::Ordering::Equal) => {
                 self.places.note_text(record.line, &record.range);
+                if self.layout.rejects {
+                    self.rows.push(self.records);
+                }
                 return Ok(());
             }
             (Header::None, std::cmp::Ordering::Less) => {
@@ -197,6 +227,10 @@ impl Reading<'_> {
     fn finish(mut self) -> Result<ReadBlock> {
         let arrays = match self.arrays() {
             Ok(arrays) => arrays,
+            Err(_) if self.layout.rejects => {
+                self.reject_rows();
+                self.arrays().map_err(|(_, error)| error)?
+            }
             Err((row, error)) => {
                 // What is wrong further down is not the first.
                 self.places.truncate(row);
@@ -204,12 +238,45 @@ impl Reading<'_> {
                 self.arrays().map_err(|(_, error)| error)?
             }
         };
+        let Self { records, rejected, end, .. } = self;
         if self.places.rows() == 0 {
-            return Ok(ReadBlock { batch: None, end: self.end });
+            return Ok(ReadBlock { batch: None, records, rejected, end });
         }
         let rows = RecordBatch::try_new(self.layout.schema(), arrays);
         let rows = rows.map_err(|error| report(error.into()))?;
-        Ok(ReadBlock { batch: Some(CopyBatch { rows, places: self.places }), end: self.end })
+        let batch = Some(CopyBatch { rows, places: self.places });
+        Ok(ReadBlock { batch, records, rejected, end })
+    }
+
+    /// Leaves the rows out that have a wrong value.
+    fn reject_rows(&mut self) {
+        let mut wrong: BTreeMap<usize, String> = BTreeMap::new();
+        for (at, column) in self.layout.columns.iter().enumerate() {
+            let read = |texts: Vec<Option<&str>>| {
+                read_texts(texts.into_iter(), column.sql_type, self.layout.formats)
+            };
+            let rows = 0..self.places.rows();
+            if read(rows.clone().map(|row| self.text(row, at)).collect()).is_ok() {
+                continue;
+            }
+            for row in rows {
+                if let Err(error) = read(vec![self.text(row, at)]) {
+                    let message = format!("{}, column {}", error.message, column.name);
+                    wrong.entry(row).or_insert(message);
+                }
+            }
+        }
+        let rejected = wrong.iter().map(|(row, message)| Rejected {
+            line: self.places.line(*row),
+            record: self.rows.get(*row).copied().unwrap_or_default(),
+            message: message.clone(),
+            text: self.places.text(*row).into_owned(),
+        });
+        self.rejected.extend(rejected);
+        self.rejected.sort_by_key(|rejected| rejected.record);
+        let is_kept = |row: usize| !wrong.contains_key(&row);
+        self.values.retain_rows(self.layout.columns.len(), is_kept);
+        self.places.retain(is_kept);
     }
 
     /// The values of all rows, column by column; or the first row with a wrong one, and what is wrong.
@@ -253,5 +320,71 @@ impl Reading<'_> {
             }
         }
         (0, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{catalog::SqlType, copy::Blocks};
+
+    fn read(rejects: bool, data: &str) -> ReadBlock {
+        let column = |name: &str, sql_type| ColumnDef {
+            id: 1,
+            name: name.into(),
+            sql_type,
+            not_null: false,
+            default: None,
+            identity: None,
+        };
+        let layout = CopyLayout {
+            table: "t".into(),
+            columns: vec![column("a", SqlType::Integer), column("b", SqlType::Date)],
+            forced: vec![Forced::default(); 2],
+            format: RecordFormat {
+                csv: true,
+                delimiter: b',',
+                null: String::new(),
+                quote: b'"',
+                escape: b'"',
+            },
+            header: Header::Skip,
+            formats: SessionFormats::default(),
+            rejects,
+        };
+        let mut blocks = Blocks::new("t", &layout.format);
+        blocks.push(data.as_bytes());
+        layout.read(&blocks.finish()).unwrap()
+    }
+
+    const DATA: &str = "a,b\n1,\nx,y\n2\n3,2020-01-01\n4,2020-13-01\n\"5\",\n";
+
+    #[test]
+    fn the_first_wrong_value_is_told_wherever_it_is() {
+        let ReadBlock { batch, end, .. } = read(false, DATA);
+        assert_eq!(batch.map(|batch| batch.rows.num_rows()), Some(1));
+        let BlockEnd::Failed(error) = end else { panic!("{end:?}") };
+        assert_eq!(error.message, "invalid input syntax for type integer: \"x\"");
+        assert_eq!(error.context.as_deref(), Some("COPY t, line 3, column a: \"x\""));
+    }
+
+    #[test]
+    fn wrong_rows_are_left_out() {
+        let ReadBlock { batch, records, rejected, end } = read(true, DATA);
+        assert_eq!((end, records), (BlockEnd::Open, 6));
+        let rejected: Vec<_> = rejected
+            .iter()
+            .map(|row| format!("{} {} {} [{}]", row.line, row.record, row.message, row.text))
+            .collect();
+        let expected = [
+            "3 2 invalid input syntax for type integer: \"x\", column a [x,y]",
+            "4 3 missing data for column \"b\" [2]",
+            "6 5 date/time field value out of range: \"2020-13-01\", column b [4,2020-13-01]",
+        ];
+        assert_eq!(rejected, expected);
+        let batch = batch.unwrap();
+        let expected: ArrayRef = Arc::new(arrow::array::Int32Array::from(vec![1, 3, 5]));
+        assert_eq!(batch.rows.column(0), &expected);
+        assert_eq!(batch.places.context(2), "COPY t, line 7: \"\"5\",\"");
     }
 }

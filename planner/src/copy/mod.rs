@@ -19,6 +19,7 @@ mod layout;
 mod place;
 mod reader;
 mod records;
+mod rejects;
 mod search;
 mod shape;
 mod values;
@@ -30,6 +31,7 @@ pub use layout::{BlockEnd, CopyBatch, CopyLayout, Forced, Header, ReadBlock};
 pub use place::Places;
 pub use reader::CopyReader;
 pub use records::RecordFormat;
+pub use rejects::{RejectLimit, RejectUnit, Rejected, Rejects, rejected_notice};
 pub use search::{RecordSearch, RecordStart};
 pub use shape::{ColumnSource, CopyParser, TableShape};
 

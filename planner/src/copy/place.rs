@@ -1,6 +1,6 @@
 //! Where in the client's data something is, as the CONTEXT of an error tells it.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use bytes::Bytes;
 use kestrel_proto::{ErrorReport, SqlState};
@@ -57,6 +57,21 @@ impl Places {
     pub(super) fn truncate(&mut self, rows: usize) {
         self.lines.truncate(rows);
         self.ranges.truncate(rows);
+    }
+
+    /// Takes rows away.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(usize) -> bool) {
+        let mut row = 0..self.lines.len();
+        self.lines.retain(|_| row.next().is_some_and(&is_kept));
+        let mut row = 0..self.ranges.len();
+        self.ranges.retain(|_| row.next().is_some_and(&is_kept));
+    }
+
+    /// The text of a row; what is no text is shown as �.
+    pub(super) fn text(&self, row: usize) -> Cow<'_, str> {
+        let range = self.ranges.get(row).cloned().unwrap_or_default();
+        let bytes = self.block.get(range.start as usize..range.end as usize);
+        String::from_utf8_lossy(bytes.unwrap_or_default())
     }
 
     /// The places up to here; no row is noted any more.

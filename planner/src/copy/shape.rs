@@ -103,7 +103,9 @@ impl CopyParser {
             match self.shape.conform(&batch.rows, |row| batch.places.context(row)) {
                 Ok(rows) => batch.rows = rows,
                 // It is in a row before what else may be wrong.
-                Err(error) => return Ok(ReadBlock { batch: None, end: BlockEnd::Failed(error) }),
+                Err(error) => {
+                    return Ok(ReadBlock { batch: None, end: BlockEnd::Failed(error), ..read });
+                }
             }
         }
         Ok(read)

@@ -57,6 +57,13 @@ impl<'a> Values<'a> {
         self.spans.truncate(len);
     }
 
+    /// Takes rows of so many values away.
+    pub(super) fn retain_rows(&mut self, columns: usize, is_kept: impl Fn(usize) -> bool) {
+        let rows = self.spans.chunks(columns.max(1)).enumerate();
+        let kept = rows.filter(|(row, _)| is_kept(*row)).flat_map(|(_, spans)| spans);
+        self.spans = kept.copied().collect();
+    }
+
     /// `None`: the null text, not quoted.
     pub(super) fn get(&self, at: usize) -> Option<&str> {
         let Span { start, end } = *self.spans.get(at)?;

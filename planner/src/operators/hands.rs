@@ -11,7 +11,8 @@ use datafusion::{
 };
 use kestrel_proto::{
     BatchStream, DatanodeId, ErrorReport, MotionId, QueryId, Result, ShardRelation, SnapshotScope,
-    TableId, TransactionId, message::SegmentRef,
+    TableId, TransactionId,
+    message::{RejectedRow, SegmentRef},
 };
 
 use crate::{copy::FileScan, functions::SessionFormats};
@@ -62,6 +63,9 @@ pub trait FileReader: Send + Sync + Debug {
         scan: &Arc<FileScan>,
         formats: SessionFormats,
     ) -> Result<SendableRecordBatchStream>;
+
+    /// How many bad records have been left out so far, and those that are to be reported.
+    fn rejected(&self) -> (u64, Vec<RejectedRow>);
 }
 
 /// What to read from one table on one datanode.

@@ -10,11 +10,13 @@ use kestrel_proto::{ErrorReport, Result};
 
 use super::{
     copy_options::{self, CopyFormat, CopyOptions},
+    copy_rejects,
     cursor::Cursor,
     name::{Identifier, QualifiedName},
     statement::StatementKind,
     walk::Walk,
 };
+use crate::copy::RejectLimit;
 
 /// COPY
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +29,8 @@ pub struct CopyStatement {
     pub file: Option<CopyFile>,
     /// How the rows are written.
     pub options: CopyOptions,
+    /// How many bad rows may be left out; FROM only
+    pub rejects: Option<RejectLimit>,
     /// WHERE, as it was written; FROM only
     pub filter: Option<String>,
 }
@@ -77,6 +81,7 @@ pub(super) fn copy(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     let file = endpoint(cursor, direction)?;
     let options = copy_options::read(cursor, direction, binary)?;
     check_format(&options, file.is_some())?;
+    let rejects = copy_rejects::read(cursor, direction, &options)?;
     let mut filter = None;
     if cursor.is_word("WHERE") {
         if direction == CopyDirection::ToClient {
@@ -87,7 +92,14 @@ pub(super) fn copy(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
         let condition = cursor.parse_with(|p| p.parse_expr())?;
         refuse_subqueries(&condition)?;
     }
-    Ok(StatementKind::Copy(Box::new(CopyStatement { target, direction, file, options, filter })))
+    Ok(StatementKind::Copy(Box::new(CopyStatement {
+        target,
+        direction,
+        file,
+        options,
+        rejects,
+        filter,
+    })))
 }
 
 fn refuse_subqueries(condition: &ast::Expr) -> Result<()> {

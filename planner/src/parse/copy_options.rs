@@ -6,6 +6,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     copy::CopyDirection,
+    copy_rejects,
     cursor::Cursor,
     encoding::check_is_utf8,
     name::{self, Identifier},
@@ -101,7 +102,7 @@ pub(super) fn read(
             option.expect_end()?;
         }
     } else {
-        while !cursor.at_end() && !cursor.is_word("WHERE") {
+        while !cursor.at_end() && !cursor.is_word("WHERE") && !copy_rejects::is_here(cursor) {
             read_old_option(cursor, &mut given)?;
         }
     }

@@ -15,6 +15,7 @@ mod build;
 mod comment;
 mod copy;
 mod copy_options;
+mod copy_rejects;
 mod create_table;
 mod create_table_as;
 mod cursor;

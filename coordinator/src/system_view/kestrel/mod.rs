@@ -1,5 +1,6 @@
 //! Schema `kestrel`: the cluster.
 
+pub(super) mod copy_errors;
 pub(super) mod datanodes;
 pub(super) mod load_progress;
 pub(super) mod queries;

@@ -107,7 +107,8 @@ fn reader(is_binary: bool, random: &mut Random) -> CopyReader {
     let forced = forced.collect();
     let header = one_of(&[Header::None, Header::Skip, Header::Match], random);
     let (table, formats) = ("t".into(), SessionFormats::default());
-    CopyReader::records(CopyLayout { table, columns, forced, format, header, formats })
+    let rejects = random.random();
+    CopyReader::records(CopyLayout { table, columns, forced, format, header, formats, rejects })
 }
 
 /// The rows, and the errors of reading and of the values.

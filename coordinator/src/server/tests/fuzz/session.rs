@@ -202,6 +202,7 @@ fn reader(form: &str) -> CopyReader {
         format,
         header: Header::None,
         formats: SessionFormats::default(),
+        rejects: false,
     })
 }
 
