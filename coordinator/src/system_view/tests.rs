@@ -320,6 +320,12 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         text: "SELECT 1".into(),
     };
     context.queries = lazy(move || vec![query]);
+    add_loads(&mut context, now);
+    Arc::new(context)
+}
+
+/// What COPY loads, and has left out.
+fn add_loads(context: &mut SystemViewContext, now: DateTime<chrono::Utc>) {
     let load = LoadFacts {
         session_pid: 43,
         user: "anna".into(),
@@ -345,7 +351,6 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
     };
     // The second table is gone.
     context.copy_errors = lazy(move || vec![error(16386), error(9)]);
-    Arc::new(context)
 }
 
 #[test]
