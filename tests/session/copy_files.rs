@@ -112,7 +112,7 @@ async fn files_of_a_directory_and_of_a_pattern() {
     let rejects = format!("{copy} LOG ERRORS SEGMENT REJECT LIMIT 50 PERCENT");
     session.run_all(["TRUNCATE t", &rejects]).await;
     assert_eq!(session.value(all).await, "5d 6d 7d");
-    let kept = "SELECT filename || ' ' || linenum FROM kestrel.copy_errors";
+    let kept = "SELECT filename || ' ' || linenum::text FROM kestrel.copy_errors";
     assert_eq!(session.value(kept).await, format!("{} 2", files.path("d.csv")));
     let failure = session.failure(&copy).await;
     let context = failure.context.unwrap_or_default();
