@@ -13,13 +13,13 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::{StreamExt, stream};
 use kestrel::tpch::Table;
-use kestrel_coordinator::copy::{CopyReader, CopyRows, Forced, Header, RecordFormat, Records};
 use kestrel_datanode::shard::kes::copy::{
     ChunkLimits, CopyEncoder, CopyLayout, DecodePool, RowChunk, RowFinder, decode_chunk,
     decode_stream,
 };
 use kestrel_planner::{
     catalog::{ColumnDef, SqlType},
+    copy::{CopyLayout as TextLayout, CopyReader, Forced, Header, RecordFormat},
     functions::SessionFormats,
 };
 use tpchgen::generators::LineItemGenerator;
@@ -136,8 +136,15 @@ fn text_reader() -> CopyReader {
         quote: b'"',
         escape: b'"',
     };
-    let rows = CopyRows::new("lineitem", columns, forced, "\\N", SessionFormats::default());
-    CopyReader::records(Records::new("lineitem", format), rows, Header::None)
+    CopyReader::records(TextLayout {
+        table: "lineitem".into(),
+        columns,
+        forced,
+        format,
+        header: Header::None,
+        formats: SessionFormats::default(),
+        rejects: false,
+    })
 }
 
 fn column(id: u32, sql_type: SqlType) -> ColumnDef {
@@ -155,9 +162,7 @@ fn read(mut reader: CopyReader, text: &[u8]) -> Vec<RecordBatch> {
     let mut batches = Vec::new();
     for piece in text.chunks(PIECE_BYTES) {
         reader.push(piece).unwrap_or_else(|e| panic!("{e}"));
-        if reader.is_full() {
-            batches.extend(reader.take().unwrap_or_else(|e| panic!("{e}")));
-        }
+        batches.extend(reader.take().unwrap_or_else(|e| panic!("{e}")));
     }
     reader.finish().unwrap_or_else(|e| panic!("{e}"));
     batches.extend(reader.take().unwrap_or_else(|e| panic!("{e}")));

@@ -3,8 +3,10 @@
 //! The life of a statement, here: [`server`] takes it from the client's bytes to a [`session`],
 //! which binds and plans it over its transaction's [`catalog`] snapshot (system relations come from
 //! [`system_view`]); [`query`] runs the plan; the rows go back the way the text came.
-//! [`shards`] commits what is in databases beside the datanodes. [`access`] says who may connect; [`engine`] is what all sessions share, [`copy`] reads COPY's bytes, [`cluster`] watches the
-//! datanodes of other processes, [`compaction`] writes segments anew, [`metrics`] are what all that comes to.
+//! [`shards`] commits what is in databases beside the datanodes. [`access`] says who may connect;
+//! [`engine`] is what all sessions share, [`copy`] says how COPY writes rows, [`cluster`] watches the
+//! datanodes of other processes, [`compaction`] writes segments anew, [`auto_analyze`] says which
+//! table is analyzed next, [`metrics`] are what all that comes to.
 
 pub mod access;
 pub mod auto_analyze;

@@ -13,6 +13,7 @@ mod data_dir;
 mod datanode;
 mod error;
 pub mod exchange;
+mod files;
 mod fragment;
 mod heartbeat;
 mod io_error;

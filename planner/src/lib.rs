@@ -23,6 +23,7 @@ pub mod catalog;
 mod change_plan;
 pub mod codec;
 pub mod compaction;
+pub mod copy;
 pub mod ddl;
 pub mod distribute;
 mod equality;

@@ -17,6 +17,7 @@ mod datanode;
 mod error;
 mod exchange;
 pub mod fail_point;
+mod file_error;
 mod id;
 pub mod metrics;
 pub mod rpc;
@@ -28,6 +29,7 @@ pub use bucket_map::{BUCKET_COUNT, BucketMap};
 pub use datanode::{ByteStream, Datanode, DatanodeHealth, DropSegments, Ingest, IngestStream};
 pub use error::{ErrorObject, ErrorReport, Result, Severity};
 pub use exchange::{BatchStream, ExchangeRequest};
+pub use file_error::could_not_open;
 pub use id::{COORDINATOR, DatanodeId, MotionId, QueryId, SliceId, TableId, TransactionId};
 pub use shard::{
     PreparedTransaction, ShardFacts, ShardIsolation, ShardRelation, ShardResults, ShardRows,

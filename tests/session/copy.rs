@@ -126,7 +126,10 @@ async fn what_cannot_be_copied_is_an_error_before_any_data() {
         ("COPY t (id, missing) FROM STDIN", "42703"),
         ("COPY t (id, id) FROM STDIN", "42701"),
         ("COPY t FROM STDIN (FORMAT xml)", "22023"),
-        ("COPY t FROM '/etc/passwd'", "0A000"),
+        ("COPY t FROM '/etc/passwd'", "42501"),
+        ("COPY t TO '/tmp/t'", "0A000"),
+        ("COPY t FROM STDIN (FORMAT parquet)", "0A000"),
+        ("COPY t FROM '/etc/passwd' (FORMAT binary)", "0A000"),
         ("COPY t FROM PROGRAM 'yes'", "0A000"),
         ("COPY t (id) FROM STDIN (FORMAT csv, FORCE_NULL (name))", "42P10"),
         ("COPY t FROM STDIN (FORMAT csv, FORCE_NOT_NULL (zz))", "42703"),
@@ -350,5 +353,48 @@ async fn a_load_is_undone_by_an_error_of_its_batch() {
     assert_eq!(kinds(&mut socket).await, "CZ");
     let rows = session.rows("SELECT id FROM t").await;
     assert_eq!(rows, [[Some("4".to_string())]]);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_rows_are_left_out_as_far_as_the_limit_goes() {
+    let cluster = TestCluster::start(2).await;
+    let mut session = cluster.session().await;
+    session.run_all(["CREATE TABLE t (a int, b date) DISTRIBUTED BY (a)"]).await;
+    let data = "1\t2020-01-01\nx\t2020-01-01\n2\n3\t2020-13-01\n4\t2020-01-02\n";
+    let copy = "COPY t FROM STDIN LOG ERRORS SEGMENT REJECT LIMIT 4";
+    assert_eq!(session.copy_in(copy, data).await, Ok(2));
+    let notices: Vec<_> = session.notices().iter().map(|n| n.message().to_string()).collect();
+    let notice =
+        "found 3 data formatting errors (3 or more input rows), rejected related input data";
+    assert_eq!(notices, [notice]);
+    let kept = "SELECT relname, filename, linenum, errmsg, rawdata FROM kestrel.copy_errors";
+    let kept = session.rows(kept).await.into_iter();
+    let kept: Vec<_> =
+        kept.map(|row| row.into_iter().flatten().collect::<Vec<_>>().join("|")).collect();
+    let expected = [
+        "t|<stdin>|2|invalid input syntax for type integer: \"x\", column a|x\t2020-01-01",
+        "t|<stdin>|3|missing data for column \"b\"|2",
+        "t|<stdin>|4|date/time field value out of range: \"2020-13-01\", column b|3\t2020-13-01",
+    ];
+    assert_eq!(kept, expected);
+    session.run_all(["SELECT gp_truncate_error_log('t')"]).await;
+    assert_eq!(session.value("SELECT count(*) FROM kestrel.copy_errors").await, "0");
+    // The third one is one too many, and nothing stays.
+    let copy = "COPY t FROM STDIN SEGMENT REJECT LIMIT 3 ROWS";
+    let failure = session.copy_in(copy, data).await.unwrap_err();
+    assert_eq!(failure.message, "segment reject limit reached, aborting operation");
+    let detail = "Last error was: date/time field value out of range: \"2020-13-01\", column b";
+    assert_eq!(failure.detail.as_deref(), Some(detail));
+    assert_eq!(session.value("SELECT count(*) FROM t").await, "2");
+    for (limit, sqlstate) in [
+        ("SEGMENT REJECT LIMIT 1", "42P16"),
+        ("SEGMENT REJECT LIMIT 101 PERCENT", "42P16"),
+        ("LOG ERRORS", "42601"),
+        ("(FORMAT binary) SEGMENT REJECT LIMIT 10", "0A000"),
+    ] {
+        let sql = format!("COPY t FROM STDIN {limit}");
+        assert_eq!(session.failure(&sql).await.sqlstate, sqlstate, "{limit}");
+    }
     cluster.stop().await;
 }

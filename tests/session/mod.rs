@@ -3,6 +3,7 @@
 mod activity;
 mod changes;
 mod copy;
+mod copy_files;
 mod copy_out;
 mod cursors;
 mod ddl;

@@ -1,13 +1,17 @@
 //! What all sessions share: the catalog, the datanodes, the planner, what runs, what is locked.
 
 mod bookkeeping;
+mod copy_errors;
 mod garbage;
+mod loads;
 mod locks;
 mod moves;
 mod temporary;
 
 pub use bookkeeping::{Pin, Pins};
+pub use copy_errors::{CopyError, CopyErrors};
 pub use garbage::Garbage;
+pub use loads::{Load, LoadFacts, Loads};
 pub use locks::{
     LockFacts, LockIdentity, LockMode, LockOwner, LockScope, LockTag, Locks, WaitLimits,
 };
@@ -70,6 +74,10 @@ pub struct Engine {
     pub locks: Locks,
     /// What was analyzed automatically.
     pub auto_analyses: AutoAnalyses,
+    /// What COPY is loading.
+    pub loads: Loads,
+    /// What COPY has left out.
+    pub copy_errors: CopyErrors,
     /// When the coordinator started.
     pub started_at: DateTime<Utc>,
 }
@@ -99,6 +107,8 @@ impl Engine {
             compaction: Compaction::new(auto_vacuum),
             locks: Locks::default(),
             auto_analyses: AutoAnalyses::default(),
+            loads: Loads::default(),
+            copy_errors: CopyErrors::default(),
             started_at: Utc::now(),
         })
     }

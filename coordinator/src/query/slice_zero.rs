@@ -33,6 +33,7 @@ pub(super) fn start(
     let hands = Hands {
         exchange: Arc::new(CoordinatorExchange { cluster: cluster.clone(), query: environment.id }),
         store: None,
+        files: None,
         datanode: COORDINATOR,
         query: environment.id,
         snapshot: environment.snapshot,

@@ -2,23 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::{
-    array::{Array, ArrayRef, RecordBatch, new_null_array},
-    compute::{cast, filter_record_batch},
-    datatypes::{Schema, SchemaRef},
-};
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::scalar::ScalarValue;
 use kestrel_planner::{
     bind::{bind_constant, bind_query},
     catalog::{Catalog, Found, TableDef, find_relation, resolve_table, sequence_of},
+    copy::{
+        BinaryReader, BlockEnd, ColumnSource, CopyBatch, CopyLayout, CopyParser, Forced, Header,
+        ReadBlock, RecordFormat, TableShape,
+    },
     error::report,
     functions::SessionFormats,
-    operators::conform,
     parse::{
-        CopyDirection, CopyFormat, CopyHeader, CopyOptions, CopyStatement, CopyTarget, Identifier,
-        QualifiedName,
+        CopyDirection, CopyFormat, CopyHeader, CopyStatement, CopyTarget, Identifier, QualifiedName,
     },
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -27,15 +25,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession, CopyIn, Outcome, Statement,
+    copy_blocks::BlockParsing,
+    copy_rejects::LeftOut,
     copy_rows::CopyRowsQuery,
     copy_to::{forced, named_columns},
-    insert::{SerialColumn, default_expr, serial_columns},
+    copy_write::CopyWriter,
+    insert::{default_expr, serial_columns},
     own_query::own_query,
     partition::Written,
-    sequences::Sequences,
 };
 use crate::{
-    copy::{BinaryReader, CopyBatch, CopyReader, CopyRows, Forced, Header, RecordFormat, Records},
+    engine::{Load, LoadFacts},
     query::TableIngestor,
 };
 
@@ -63,7 +63,7 @@ impl ClientSession {
     ) -> Result<Outcome> {
         match (copy.direction, &copy.target) {
             (CopyDirection::FromClient, CopyTarget::Table { name, columns }) => {
-                self.copy_from((name, columns), copy, cancel).await
+                self.copy_from((name, columns), copy, (&statement.sql, cancel)).await
             }
             (CopyDirection::FromClient, CopyTarget::Query(_)) => {
                 Err(ErrorReport::internal("a query takes no rows"))
@@ -76,7 +76,7 @@ impl ClientSession {
         &mut self,
         (name, columns): (&QualifiedName, &[Identifier]),
         copy: &CopyStatement,
-        cancel: CancellationToken,
+        (text, cancel): (&str, CancellationToken),
     ) -> Result<Outcome> {
         self.lock_target(name).await?;
         let view = self.transaction.view(&self.engine);
@@ -95,63 +95,107 @@ impl ClientSession {
         self.check_insert(&table, &positions)?;
         let serials = serial_columns(&table, &positions);
         self.check_serials(&table, &serials, &view)?;
-        let reader = reader(&table, &positions, &copy.options, self.settings.formats()?)?;
+        let layout = layout(&table, &positions, copy, self.settings.formats()?)?;
         self.lock_for_writing(&table).await?;
         let view = self.transaction.view(&self.engine);
-        let defaults = self.defaults(&table, &positions, &view).await?;
+        let (sources, volatile) = self.sources(&table, &positions, &view).await?;
         self.prepare_writing(&table, &view).await?;
         let environment = self.environment(&view, cancel);
-        let ingestor = TableIngestor::start(&self.engine.cluster, &view, &table, &environment)?;
         let query = CopyRowsQuery {
             engine: Arc::clone(&self.engine),
             context: self.bind_context(&view, None),
-            environment,
+            environment: environment.clone(),
             table: Arc::clone(&table),
         };
+        let shape = TableShape {
+            table: table.name.clone(),
+            schema_name: table.schema_name.clone(),
+            schema: table.arrow_schema(),
+            sources,
+        };
         if let Some(filter) = &copy.filter {
-            let nothing = RecordBatch::new_empty(nullable_schema(&table));
+            let nothing = RecordBatch::new_empty(shape.nullable_schema());
             query.check_filter(&nothing, filter)?;
         }
-        Ok(Outcome::CopyIn(Box::new(CopyFrom {
+        let (errors, notices) = (&self.engine.copy_errors, self.notices.clone());
+        let left_out = copy.rejects.map(|limit| LeftOut::new(limit, table.id, errors, notices));
+        let load = self.begin_load(&table, copy.file.is_some());
+        let mut writer = CopyWriter {
             sequences: self.sequences.clone(),
-            serials,
-            reader,
             table,
-            positions,
-            defaults,
+            shape,
+            volatile,
+            serials,
             view,
-            ingestor: Some(ingestor),
-            result: self.copied.clone(),
+            ingestor: None,
             query,
             filter: copy.filter.clone(),
-        })))
+            load,
+            left_out,
+        };
+        if let Some(file) = &copy.file {
+            return self.copy_from_files((file, copy), layout, writer, &environment, text).await;
+        }
+        let (cluster, view) = (&self.engine.cluster, &writer.view);
+        let ingestor = TableIngestor::start(cluster, view, &writer.table, &environment)?;
+        writer.ingestor = Some(ingestor);
+        let columns = layout.columns.len();
+        let data = Data::new(layout, copy.options.format, &writer);
+        let result = self.copied.clone();
+        Ok(Outcome::CopyIn(Box::new(CopyFrom { columns, data, writer, result })))
     }
 
-    /// Values of the columns that the client does not send.
-    async fn defaults(
+    /// Others see it from now on.
+    fn begin_load(&self, table: &TableDef, is_from_files: bool) -> Load {
+        self.engine.loads.begin(LoadFacts {
+            session_pid: self.startup.process_id,
+            user: self.startup.user.clone(),
+            table_id: table.id,
+            table: table.name.clone(),
+            schema: table.schema_name.clone(),
+            is_from_files,
+            bytes_total: None,
+            bytes: 0,
+            rows: 0,
+            rejected: 0,
+            excluded: 0,
+            started_at: chrono::Utc::now(),
+        })
+    }
+
+    /// Where the values of the table's columns are from, if the data has those at `given`; and the
+    /// defaults that differ from row to row, with the positions of their columns.
+    async fn sources(
         &mut self,
         table: &TableDef,
         given: &[usize],
         view: &Arc<Catalog>,
-    ) -> Result<Vec<ColumnDefault>> {
-        let mut defaults = Vec::with_capacity(table.columns.len());
+    ) -> Result<(Vec<ColumnSource>, Vec<(usize, String)>)> {
+        let mut sources = Vec::with_capacity(table.columns.len());
+        let mut volatile = Vec::new();
         for (at, column) in table.columns.iter().enumerate() {
+            if let Some(position) = given.iter().position(|given| *given == at) {
+                sources.push(ColumnSource::Data(position));
+                continue;
+            }
+            let null = ScalarValue::try_new_null(&column.sql_type.arrow()).map_err(report)?;
             let default = column.default.as_deref().filter(|d| sequence_of(d).is_none());
-            let Some(text) = default.filter(|_| !given.contains(&at)) else {
-                defaults.push(ColumnDefault::Nothing);
+            let Some(text) = default else {
+                sources.push(ColumnSource::Value(null));
                 continue;
             };
             let context = self.bind_context(view, None);
             let is_volatile = bind_constant(default_expr(text)?, &context)?.is_volatile();
             let expression = format!("({text})::{}", column.sql_type);
-            defaults.push(match is_volatile {
-                true => ColumnDefault::Each(expression),
-                false => ColumnDefault::Value(
-                    self.value_of(&format!("SELECT {expression}"), view).await?,
-                ),
-            });
+            sources.push(ColumnSource::Value(match is_volatile {
+                true => {
+                    volatile.push((at, expression));
+                    null
+                }
+                false => self.value_of(&format!("SELECT {expression}"), view).await?,
+            }));
         }
-        Ok(defaults)
+        Ok((sources, volatile))
     }
 
     pub(super) async fn value_of(&mut self, sql: &str, view: &Arc<Catalog>) -> Result<ScalarValue> {
@@ -168,52 +212,40 @@ impl ClientSession {
 
 /// A COPY whose rows are coming.
 struct CopyFrom {
-    sequences: Sequences,
-    table: Arc<TableDef>,
-    /// The table's columns that the client sends, in its order.
-    positions: Vec<usize>,
-    defaults: Vec<ColumnDefault>,
-    serials: Vec<SerialColumn>,
-    view: Arc<Catalog>,
-    reader: CopyReader,
-    ingestor: Option<TableIngestor>,
+    /// How many the client sends.
+    columns: usize,
+    data: Data,
+    writer: CopyWriter,
     result: CopyResult,
-    query: CopyRowsQuery,
-    /// WHERE
-    filter: Option<String>,
 }
 
-/// The value of a column that the client does not send.
-enum ColumnDefault {
-    /// None, or its sequence's.
-    Nothing,
-    /// The same for all rows.
-    Value(ScalarValue),
-    /// Another for each row: the expression.
-    Each(String),
+/// What reads the client's data.
+enum Data {
+    Binary(Box<BinaryReader>),
+    Records(BlockParsing),
 }
 
-/// The columns of a table as COPY reads them, before the table's rules are looked at.
-fn nullable_schema(table: &TableDef) -> SchemaRef {
-    let fields = table.columns.iter().map(|c| c.sql_type.field(&c.name, true));
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+impl Data {
+    fn new(layout: CopyLayout, format: CopyFormat, writer: &CopyWriter) -> Self {
+        if format == CopyFormat::Binary {
+            return Self::Binary(Box::new(BinaryReader::new(&layout.table, layout.columns)));
+        }
+        let shape = writer.shape.clone();
+        Self::Records(BlockParsing::new(CopyParser { layout, shape, is_last: writer.takes_all() }))
+    }
 }
 
-/// What makes rows of the client's data, which come in these columns of the table.
-fn reader(
+/// What the client's records are, which come in these columns of the table.
+fn layout(
     table: &TableDef,
     positions: &[usize],
-    options: &CopyOptions,
+    copy: &CopyStatement,
     formats: SessionFormats,
-) -> Result<CopyReader> {
-    let given: Vec<_> = positions.iter().map(|at| table.columns[*at].clone()).collect();
-    if options.format == CopyFormat::Binary {
-        return Ok(CopyReader::binary(BinaryReader::new(&table.name, given)));
-    }
+) -> Result<CopyLayout> {
+    let options = &copy.options;
     let not_null = forced("FORCE_NOT_NULL", &options.force_not_null, table, positions)?;
     let null = forced("FORCE_NULL", &options.force_null, table, positions)?;
     let forced = not_null.into_iter().zip(null);
-    let forced = forced.map(|(not_null, null)| Forced { not_null, null }).collect();
     let format = RecordFormat {
         csv: options.format == CopyFormat::Csv,
         delimiter: options.delimiter,
@@ -226,161 +258,130 @@ fn reader(
         CopyHeader::Skip => Header::Skip,
         CopyHeader::Match => Header::Match,
     };
-    let rows = CopyRows::new(&table.name, given, forced, &options.null, formats);
-    Ok(CopyReader::records(Records::new(&table.name, format), rows, header))
+    Ok(CopyLayout {
+        table: table.name.clone(),
+        columns: positions.iter().map(|at| table.columns[*at].clone()).collect(),
+        forced: forced.map(|(not_null, null)| Forced { not_null, null }).collect(),
+        format,
+        header,
+        formats,
+        rejects: copy.rejects.is_some(),
+    })
 }
 
 impl CopyFrom {
+    /// Writes the rows of binary data that have been read.
     async fn flush(&mut self) -> Result<()> {
-        let Some(CopyBatch { rows, places }) = self.reader.take()? else { return Ok(()) };
-        let batch = self.all_columns(&rows)?;
-        let batch = ClientSession::with_serials(
-            &self.sequences,
-            batch,
-            &self.table,
-            &self.serials,
-            &self.view,
-        )
-        .await?;
-        let batch = with_volatile_defaults(&self.query, &self.defaults, batch).await?;
-        let (batch, lines) = filtered(&self.query, self.filter.as_deref(), batch).await?;
-        if batch.num_rows() == 0 {
-            return Ok(());
+        let Data::Binary(reader) = &mut self.data else { return Ok(()) };
+        let Some(CopyBatch { rows, places }) = reader.take()? else { return Ok(()) };
+        let shape = &self.writer.shape;
+        let mut rows = shape.widen(&rows)?;
+        if self.writer.takes_all() {
+            rows = shape.conform(&rows, |row| places.context(row))?;
         }
-        let schema = self.table.arrow_schema();
-        let line = |row: usize| lines.as_ref().and_then(|lines| lines.get(row).copied());
-        let at = |row: usize| places.context(line(row).unwrap_or(row));
-        let conformed = match conform(&batch, &schema, &self.table.name) {
-            Ok(conformed) => conformed,
-            Err(error) => {
-                let error = self.locate(&batch, at, error);
-                return Err(error.in_schema(&self.table.schema_name));
-            }
-        };
-        let Some(ingestor) = &mut self.ingestor else {
-            return Err(ErrorReport::internal("rows came after the end of COPY"));
-        };
-        if let Some((row, error)) = ingestor.check(&conformed)? {
-            return Err(error.context(at(row)));
-        }
-        if let Some((row, error)) = self.query.check(&batch).await? {
-            return Err(error.context(at(row)));
-        }
-        ingestor.push_conformed(conformed).await
+        self.writer.write(CopyBatch { rows, places }).await
     }
 
-    /// The first row that the table does not take, and what is wrong with it.
-    fn locate(
-        &self,
-        batch: &RecordBatch,
-        context: impl Fn(usize) -> String,
-        error: ErrorReport,
-    ) -> ErrorReport {
-        let schema = self.table.arrow_schema();
-        let wrong = (0..batch.num_rows()).find_map(|row| {
-            let conformed = conform(&batch.slice(row, 1), &schema, &self.table.name);
-            Some((row, conformed.err()?))
-        });
-        match wrong {
-            Some((row, error)) => error.context(context(row)),
-            None => error,
-        }
-    }
-
-    fn all_columns(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let rows = batch.num_rows();
-        let columns = self.table.columns.iter().enumerate().map(|(at, column)| {
-            if let Some(position) = self.positions.iter().position(|p| *p == at) {
-                return Ok(Arc::clone(batch.column(position)));
-            }
-            match &self.defaults[at] {
-                ColumnDefault::Value(value) => value.to_array_of_size(rows).map_err(report),
-                ColumnDefault::Nothing | ColumnDefault::Each(_) => {
-                    Ok(new_null_array(&column.sql_type.arrow(), rows))
-                }
-            }
-        });
-        let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
-        RecordBatch::try_new(nullable_schema(&self.table), columns).map_err(|e| report(e.into()))
-    }
-}
-
-#[async_trait]
-impl CopyIn for CopyFrom {
-    fn columns(&self) -> usize {
-        self.positions.len()
-    }
-
-    fn is_binary(&self) -> bool {
-        self.reader.is_binary()
-    }
-
-    async fn data(&mut self, bytes: Bytes) -> Result<()> {
+    async fn binary(&mut self, bytes: &[u8]) -> Result<()> {
         for piece in bytes.chunks(PIECE_BYTES) {
-            if let Err(error) = self.reader.push(piece) {
+            let Data::Binary(reader) = &mut self.data else { return Ok(()) };
+            if let Err(error) = reader.push(piece) {
                 // A row before it may be wrong, too: the first one is to be named.
                 self.flush().await?;
                 return Err(error);
             }
-            if self.reader.is_full() {
+            if reader.is_full() {
                 self.flush().await?;
             }
         }
         Ok(())
     }
 
-    async fn done(mut self: Box<Self>) -> Result<String> {
-        if let Err(error) = self.reader.finish() {
-            self.flush().await?;
-            return Err(error);
+    /// Writes the first block's rows of those that are being read; `false`: there is none.
+    async fn write_next(&mut self) -> Result<bool> {
+        let Data::Records(parsing) = &mut self.data else { return Ok(false) };
+        let Some(read) = parsing.next().await else { return Ok(false) };
+        let read = read?;
+        self.writer.note_rejected(&read)?;
+        let ReadBlock { batch, end, .. } = read;
+        if end != BlockEnd::Open {
+            parsing.end();
         }
-        self.flush().await?;
-        let Some(ingestor) = self.ingestor.take() else {
-            return Err(ErrorReport::internal("COPY ended twice"));
-        };
-        let (written, count) = ingestor.finish().await?;
+        if let Some(batch) = batch {
+            self.writer.write(batch).await?;
+        }
+        match end {
+            BlockEnd::Open | BlockEnd::Ended => Ok(true),
+            BlockEnd::Failed(error) => Err(error),
+        }
+    }
+
+    async fn finish_data(&mut self) -> Result<()> {
+        match &mut self.data {
+            Data::Binary(reader) => {
+                let finished = reader.finish();
+                self.flush().await?;
+                finished
+            }
+            Data::Records(parsing) => {
+                if let Some(block) = parsing.finish() {
+                    parsing.start(block);
+                }
+                while self.write_next().await? {}
+                Ok(())
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl CopyIn for CopyFrom {
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    fn is_binary(&self) -> bool {
+        matches!(self.data, Data::Binary(_))
+    }
+
+    async fn data(&mut self, bytes: Bytes) -> Result<()> {
+        self.writer.load.has_read(bytes.len() as u64);
+        let Data::Records(parsing) = &mut self.data else { return self.binary(&bytes).await };
+        for block in parsing.push(&bytes) {
+            loop {
+                let Data::Records(parsing) = &mut self.data else { return Ok(()) };
+                if !parsing.is_full() {
+                    if parsing.goes_on() {
+                        parsing.start(block);
+                    }
+                    break;
+                }
+                self.write_next().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn done(mut self: Box<Self>) -> Result<String> {
+        self.finish_data().await?;
+        let (written, count) = self.writer.finish().await?;
+        self.writer.tell_of_rejected();
         *self.result.0.lock() = Some(written);
         Ok(format!("COPY {count}"))
     }
 
-    async fn fail(self: Box<Self>, message: String) -> ErrorReport {
-        ErrorReport::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {message}"))
-            .context(self.reader.next_place())
+    async fn fail(mut self: Box<Self>, message: String) -> ErrorReport {
+        let error = ErrorReport::new(
+            SqlState::QUERY_CANCELED,
+            format!("COPY from stdin failed: {message}"),
+        );
+        let place = match &mut self.data {
+            Data::Binary(reader) => Some(reader.next_place()),
+            Data::Records(parsing) => parsing.next_place(),
+        };
+        match place {
+            Some(place) => error.context(place),
+            None => error,
+        }
     }
-}
-
-/// The rows with those defaults that differ from row to row.
-async fn with_volatile_defaults(
-    query: &CopyRowsQuery,
-    defaults: &[ColumnDefault],
-    batch: RecordBatch,
-) -> Result<RecordBatch> {
-    let each = defaults.iter().enumerate().filter_map(|(at, default)| match default {
-        ColumnDefault::Each(expression) => Some((at, expression.clone())),
-        ColumnDefault::Nothing | ColumnDefault::Value(_) => None,
-    });
-    let (places, expressions): (Vec<usize>, Vec<String>) = each.unzip();
-    if places.is_empty() {
-        return Ok(batch);
-    }
-    let values = query.values(&batch, &expressions).await?;
-    let mut columns = batch.columns().to_vec();
-    for (at, value) in places.into_iter().zip(values.columns()) {
-        let data_type = query.table.columns[at].sql_type.arrow();
-        columns[at] = cast(value, &data_type).map_err(|e| report(e.into()))?;
-    }
-    RecordBatch::try_new(batch.schema(), columns).map_err(|e| report(e.into()))
-}
-
-/// The rows that WHERE keeps, and which of the batch they were; `None`: all.
-async fn filtered(
-    query: &CopyRowsQuery,
-    filter: Option<&str>,
-    batch: RecordBatch,
-) -> Result<(RecordBatch, Option<Vec<usize>>)> {
-    let Some(filter) = filter else { return Ok((batch, None)) };
-    let kept = query.filter(&batch, filter).await?;
-    let lines = (0..kept.len()).filter(|row| kept.is_valid(*row) && kept.value(*row)).collect();
-    let batch = filter_record_batch(&batch, &kept).map_err(|e| report(e.into()))?;
-    Ok((batch, Some(lines)))
 }

@@ -151,6 +151,7 @@ fn form(options: &CopyOptions, fields: &[OutputField]) -> Result<CopyForm> {
             let (quote, escape) = (options.quote, options.escape);
             CopyForm::Csv { delimiter, null, quote, escape, force_quote }
         }
+        CopyFormat::Parquet => return Err(ErrorReport::internal("rows as a Parquet file")),
     })
 }
 

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     catalog::SequenceStanding,
     cluster::Member,
-    engine::{LockOwner, LockScope, WaitLimits},
+    engine::{CopyErrors, LockOwner, LockScope, WaitLimits},
     server::{Activity, Clients, DATABASE, PreparedStatements, SERVER_VERSION},
     system_view::{
         AdvisoryLock, CursorFacts, PreparedFacts, SessionControl, SessionFacts, SystemViewContext,
@@ -138,6 +138,10 @@ impl ClientSession {
         context.queries = lazy(move || queries.records());
         let locks = self.engine.locks.clone();
         context.locks = lazy(move || locks.facts());
+        let errors = self.engine.copy_errors.clone();
+        context.copy_errors = lazy(move || errors.all());
+        let loads = self.engine.loads.clone();
+        context.loads = lazy(move || loads.facts());
         let (clients, process_id) = (Arc::clone(&self.engine.clients), self.startup.process_id);
         let application_name = context.session.application_name.clone();
         context.activities = lazy(move || activities(&clients, process_id, application_name));
@@ -154,6 +158,7 @@ impl ClientSession {
             locks: Arc::clone(&self.locks),
             limits: self.wait_limits(),
             sequences: self.sequences.clone(),
+            copy_errors: self.engine.copy_errors.clone(),
             is_read_only: self.settings.is_read_only(),
         }));
         context
@@ -215,6 +220,7 @@ struct Control {
     locks: Arc<LockOwner>,
     limits: WaitLimits,
     sequences: Sequences,
+    copy_errors: CopyErrors,
     is_read_only: bool,
 }
 
@@ -268,6 +274,10 @@ impl SessionControl for Control {
 
     fn terminate(&self, process_id: i32) -> bool {
         self.found(self.clients.terminate(process_id), process_id)
+    }
+
+    fn forget_copy_errors(&self, table_id: u64) {
+        self.copy_errors.forget(table_id);
     }
 
     fn lock(&self, lock: AdvisoryLock) -> Result<(), ErrorReport> {

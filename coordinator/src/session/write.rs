@@ -171,7 +171,7 @@ impl ClientSession {
 }
 
 /// The datanodes write: the result is their segments.
-async fn distributed(
+pub(super) async fn distributed(
     running: RunningQuery,
     table: &Arc<TableDef>,
     view: &Catalog,

@@ -14,7 +14,7 @@ use super::relation::{RelationKind, Relations};
 use crate::{
     auto_analyze::AutoAnalysis,
     catalog::SequenceStanding,
-    engine::{LockFacts, LockMode, LockScope, LockTag},
+    engine::{CopyError, LoadFacts, LockFacts, LockMode, LockScope, LockTag},
     query::QueryRecord,
     server::Activity,
     shards::InDoubt,
@@ -43,6 +43,10 @@ pub struct SystemViewContext {
     pub queries: Lazy<Vec<QueryRecord>>,
     /// What sessions have locked, and wait for.
     pub locks: Lazy<Vec<LockFacts>>,
+    /// The rows that COPY has left out and kept.
+    pub copy_errors: Lazy<Vec<CopyError>>,
+    /// What COPY is loading.
+    pub loads: Lazy<Vec<LoadFacts>>,
     /// `down`, … by datanode id; who is not in it is `up`.
     pub datanode_states: Lazy<BTreeMap<u32, &'static str>>,
     /// What is prepared in the databases of datanodes.
@@ -73,6 +77,8 @@ pub trait SessionControl: fmt::Debug + Send + Sync {
     fn cancel(&self, process_id: i32) -> bool;
     /// Ends a client's connection; the same.
     fn terminate(&self, process_id: i32) -> bool;
+    /// Forgets the rows that COPY has left out of a table and kept.
+    fn forget_copy_errors(&self, table_id: u64);
     /// Waits for an advisory lock. It keeps the thread meanwhile.
     ///
     /// # Errors
@@ -218,6 +224,8 @@ impl SystemViewContext {
             settings: lazy(Vec::new),
             queries: lazy(Vec::new),
             locks: lazy(Vec::new),
+            copy_errors: lazy(Vec::new),
+            loads: lazy(Vec::new),
             datanode_states: lazy(BTreeMap::new),
             in_doubt: lazy(Vec::new),
             auto_analyses: lazy(Vec::new),

@@ -87,7 +87,9 @@ type Fill = fn(&SystemViewContext) -> Rows;
 const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("gp_toolkit", "gp_stats_missing", gp_toolkit::gp_stats_missing::rows),
     ("kestrel", "auto_analyze_history", kestrel::auto_analyze_history::rows),
+    ("kestrel", "copy_errors", kestrel::copy_errors::rows),
     ("kestrel", "datanodes", kestrel::datanodes::rows),
+    ("kestrel", "load_progress", kestrel::load_progress::rows),
     ("kestrel", "queries", kestrel::queries::rows),
     ("kestrel", "table_distributions", kestrel::table_distributions::rows),
     ("kestrel", "table_placement", kestrel::table_placement::rows),
@@ -130,6 +132,7 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("pg_catalog", "pg_stat_all_indexes", pg_catalog::pg_stat_indexes::rows),
     ("pg_catalog", "pg_stat_all_tables", pg_catalog::pg_stat_tables::rows),
     ("pg_catalog", "pg_stat_database", pg_catalog::pg_stat_database::rows),
+    ("pg_catalog", "pg_stat_progress_copy", pg_catalog::pg_stat_progress_copy::rows),
     ("pg_catalog", "pg_stat_user_indexes", pg_catalog::pg_stat_indexes::rows),
     ("pg_catalog", "pg_stat_user_tables", pg_catalog::pg_stat_tables::rows),
     ("pg_catalog", "pg_statistic_ext", pg_catalog::pg_statistic_ext::pg_statistic_ext),

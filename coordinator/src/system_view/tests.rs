@@ -28,7 +28,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     auto_analyze::AutoAnalysis,
-    engine::{LockFacts, LockMode, LockTag},
+    engine::{CopyError, LoadFacts, LockFacts, LockMode, LockTag},
     query::{QueryRecord, QueryState},
     server::{Activity, ActivityState},
     shards::InDoubt,
@@ -367,7 +367,37 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         error: None,
     };
     context.auto_analyses = lazy(move || vec![analysis]);
+    add_loads(&mut context, now);
     Arc::new(context)
+}
+
+/// What COPY loads, and has left out.
+fn add_loads(context: &mut SystemViewContext, now: DateTime<chrono::Utc>) {
+    let load = LoadFacts {
+        session_pid: 43,
+        user: "anna".into(),
+        table_id: 16386,
+        table: "t".into(),
+        schema: "public".into(),
+        is_from_files: true,
+        bytes_total: Some(4000),
+        bytes: 1000,
+        rows: 10,
+        rejected: 2,
+        excluded: 1,
+        started_at: now,
+    };
+    context.loads = lazy(move || vec![load]);
+    let error = |table_id| CopyError {
+        table_id,
+        at: now,
+        file: "<stdin>".into(),
+        line: 7,
+        message: "missing data for column \"b\"".into(),
+        text: "x".into(),
+    };
+    // The second table is gone.
+    context.copy_errors = lazy(move || vec![error(16386), error(9)]);
 }
 
 #[test]
@@ -429,6 +459,20 @@ fn views_tell_what_is() {
             "kestrel.transactions_in_doubt transaction_id, coordinator_epoch, datanode, age_ms, \
              outcome",
             &["77|3|dn2|2000|commit"],
+        ),
+        (
+            "kestrel.copy_errors schema_name, relname, filename, linenum, errmsg, rawdata",
+            &["public|t|<stdin>|7|missing data for column \"b\"|x"],
+        ),
+        (
+            "kestrel.load_progress session_pid, user_name, schema_name, table_name, source, \
+             bytes_done, bytes_total, rows, rejected",
+            &["43|anna|public|t|files|1000|4000|10|2"],
+        ),
+        (
+            "pg_catalog.pg_stat_progress_copy pid, datname, relid, command, type, \
+             bytes_processed, bytes_total, tuples_processed, tuples_excluded",
+            &["43|kestrel|16386|COPY FROM|FILE|1000|4000|10|1"],
         ),
         (
             "kestrel.table_distributions schema_name, table_name, distribution, key_columns",

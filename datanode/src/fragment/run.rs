@@ -45,6 +45,7 @@ use super::{
 use crate::{
     error::report as report_of,
     exchange::{ExchangeHub, LocalExchange, MotionSender, Peers},
+    files::ServerFiles,
     rules,
     shard::kes::KesStore,
     turns::{QueryTurns, Turns, in_turns, with_turns},
@@ -176,7 +177,11 @@ impl FragmentRunner {
         let operators =
             if fragment.collect_metrics { report::operators(&plan) } else { Vec::new() };
         let scans = describe::sent(&scans);
-        Ok(FragmentReport { traffic: running.sender.traffic(), operators, scans })
+        let hands = Hands::of(&context)?;
+        let rejected = hands.files.as_ref().map(|files| files.rejected());
+        let (rejected_rows, rejected) = rejected.unwrap_or_default();
+        let traffic = running.sender.traffic();
+        Ok(FragmentReport { traffic, operators, scans, rejected_rows, rejected })
     }
 
     fn context(
@@ -196,6 +201,7 @@ impl FragmentRunner {
         let hands = Hands {
             exchange: Arc::new(exchange),
             store: Some(Arc::clone(&self.store)),
+            files: Some(Arc::new(ServerFiles::default())),
             datanode: self.datanode,
             query: id.query,
             snapshot: fragment.snapshot.clone().and_then(SnapshotScope::from_message),

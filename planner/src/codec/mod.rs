@@ -5,6 +5,7 @@
 //! into the operators of its shard store.
 
 mod converter;
+mod file_scan;
 mod value;
 
 use std::{fmt, sync::Arc};
@@ -46,8 +47,8 @@ use crate::{
     functions::FunctionRegistry,
     motion::{HashKey, Motion},
     operators::{
-        MotionReceiveExec, MotionSendExec, RowChangeExec, RowChangeKind, SegmentWriteExec,
-        ShardScan, ShardScanExec, ShardStore,
+        FileScanExec, MotionReceiveExec, MotionSendExec, RowChangeExec, RowChangeKind,
+        SegmentWriteExec, ShardScan, ShardScanExec, ShardStore,
     },
 };
 
@@ -112,6 +113,8 @@ impl PhysicalExtensionCodec for Codec {
                 column_ids: write.column_ids.clone(),
                 relation: write.relation.as_ref().map(ShardRelation::to_message),
             })
+        } else if let Some(files) = node.downcast_ref::<FileScanExec>() {
+            Node::FileScan(file_scan::encode(files.scan(), self.executor)?)
         } else if let Some(change) = node.downcast_ref::<RowChangeExec>() {
             Node::RowChange(message::RowChange {
                 table_id: change.table_id.0,
@@ -152,6 +155,9 @@ impl PhysicalExtensionCodec for Codec {
                 write.relation.map(ShardRelation::from_message),
                 input()?,
             ))),
+            Node::FileScan(scan) => {
+                Ok(Arc::new(FileScanExec::new(file_scan::decode(scan, self.executor)?)))
+            }
             Node::RowChange(change) => Ok(Arc::new(RowChangeExec::new(
                 (TableId(change.table_id), change.table),
                 decode_schema(&change.table_schema)?,

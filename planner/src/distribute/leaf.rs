@@ -9,7 +9,7 @@ use crate::{
     catalog::{Distribution, HashClass, TableDef},
     estimate::{self, Estimate},
     locus::Locus,
-    operators::ShardScanExec,
+    operators::{FileScanExec, ShardScanExec},
 };
 
 /// A table's rows are where its distribution says.
@@ -35,6 +35,18 @@ pub(super) fn scan(
     let base = Estimate { rows, base_rows: rows.max(1.0), width: 1 };
     let estimate = base.with(estimate::filtered_rows(rows, scan.filters()), &plan.schema());
     Placed { plan: Arc::clone(plan), locus, estimate, children: Vec::new() }
+}
+
+/// Files' rows are where the files are read.
+pub(super) fn files(scan: &FileScanExec, plan: &Arc<dyn ExecutionPlan>) -> Placed {
+    let rows = scan.estimated_rows();
+    let width = estimate::row_width(&plan.schema());
+    Placed {
+        plan: Arc::clone(plan),
+        locus: Locus::Strewn,
+        estimate: Estimate { rows, base_rows: rows.max(1.0), width },
+        children: Vec::new(),
+    }
 }
 
 /// The locus of all of a table's columns, by its key.

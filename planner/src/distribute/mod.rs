@@ -47,7 +47,7 @@ use datafusion::{
 };
 use kestrel_proto::BucketMap;
 
-use crate::operators::{RowChangeExec, SegmentWriteExec, ShardScanExec};
+use crate::operators::{FileScanExec, RowChangeExec, SegmentWriteExec, ShardScanExec};
 
 /// What the walk knows besides the plan.
 #[derive(Clone, Debug)]
@@ -73,6 +73,9 @@ impl Distributor {
         if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
             let rows = leaf::scan(scan, plan, self.datanodes);
             return Ok(if self.everywhere { rows.to_replicated() } else { rows });
+        }
+        if let Some(scan) = plan.downcast_ref::<FileScanExec>() {
+            return Ok(leaf::files(scan, plan));
         }
         if plan.is::<WorkTableExec>() {
             return Ok(recursion::work_table(plan));

@@ -13,7 +13,7 @@ use crate::{
     estimate::Estimate,
     locus::Locus,
     motion::Motion,
-    operators::{MotionExec, ShardScanExec},
+    operators::{FileScanExec, MotionExec, ShardScanExec},
 };
 
 /// A node of a distributed plan.
@@ -81,9 +81,10 @@ impl Placed {
         self.moved(Motion::Gather { merge, fetch: None }, Locus::Single)
     }
 
-    /// Must this slice run on a datanode, because it reads a shard there?
+    /// Must this slice run on a datanode, because it reads a shard or files there?
     pub fn needs_datanode(&self) -> bool {
-        self.plan.downcast_ref::<ShardScanExec>().is_some()
+        self.plan.is::<ShardScanExec>()
+            || self.plan.is::<FileScanExec>()
             || (self.motion().is_none() && self.children.iter().any(Self::needs_datanode))
     }
 

@@ -29,7 +29,9 @@ use super::{Cost, ExplainNode};
 use crate::{
     distribute::Placed,
     motion::Motion,
-    operators::{PartitionCount, RowChangeExec, RowChangeKind, SegmentWriteExec, ShardScanExec},
+    operators::{
+        FileScanExec, PartitionCount, RowChangeExec, RowChangeKind, SegmentWriteExec, ShardScanExec,
+    },
     shard_sql::{Capabilities, Piece, Relation, ScanSql},
 };
 
@@ -41,6 +43,9 @@ pub(super) fn title(placed: &Placed) -> String {
     }
     if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
         return format!("Seq Scan on {}", scan.table().name);
+    }
+    if plan.is::<FileScanExec>() {
+        return "File Scan".into();
     }
     if let Some(table) = plan.downcast_ref::<WorkTableExec>() {
         return format!("WorkTable Scan on {}", table.name());

@@ -33,7 +33,7 @@ mod window;
 mod zone;
 
 pub(crate) use cast::is_cast;
-pub use cast::{assign_to, cast_to, output, read_text};
+pub use cast::{assign_to, assign_values, cast_to, output, read_text, read_texts};
 pub(crate) use cast::{normal_interval, parse_timestamp_tz};
 pub use decimal::field_overflow;
 pub use formats::{

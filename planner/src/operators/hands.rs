@@ -11,8 +11,11 @@ use datafusion::{
 };
 use kestrel_proto::{
     BatchStream, DatanodeId, ErrorReport, MotionId, QueryId, Result, ShardRelation, SnapshotScope,
-    TableId, TransactionId, message::SegmentRef,
+    TableId, TransactionId,
+    message::{RejectedRow, SegmentRef},
 };
+
+use crate::{copy::FileScan, functions::SessionFormats};
 
 /// The streams of one fragment's motions.
 #[async_trait]
@@ -50,6 +53,19 @@ pub trait ShardStore: Send + Sync + Debug {
         target: &SegmentTarget,
         rows: SendableRecordBatchStream,
     ) -> Result<Vec<SegmentRef>>;
+}
+
+/// The files of the machine that a datanode's process runs on.
+pub trait FileReader: Send + Sync + Debug {
+    /// The rows of a scan's parts, all of them; `formats`: how the session reads values.
+    fn read(
+        &self,
+        scan: &Arc<FileScan>,
+        formats: SessionFormats,
+    ) -> Result<SendableRecordBatchStream>;
+
+    /// How many bad records have been left out so far, and those that are to be reported.
+    fn rejected(&self) -> (u64, Vec<RejectedRow>);
 }
 
 /// What to read from one table on one datanode.
@@ -115,6 +131,8 @@ pub struct Hands {
     pub exchange: Arc<dyn Exchange>,
     /// The shard; `None` on the coordinator.
     pub store: Option<Arc<dyn ShardStore>>,
+    /// Files that COPY reads; `None` on the coordinator.
+    pub files: Option<Arc<dyn FileReader>>,
     /// Who runs: what this fragment's rows are sent as.
     pub datanode: DatanodeId,
     /// The query.

@@ -3,6 +3,7 @@
 
 mod address;
 mod conform;
+mod file_scan;
 mod hands;
 mod materialize;
 mod motion;
@@ -21,7 +22,8 @@ mod yielding;
 
 pub use address::{Address, addressed};
 pub use conform::conform;
-pub use hands::{Exchange, Hands, SegmentTarget, ShardScan, ShardStore};
+pub use file_scan::FileScanExec;
+pub use hands::{Exchange, FileReader, Hands, SegmentTarget, ShardScan, ShardStore};
 pub use motion::MotionExec;
 pub use motion_receive::MotionReceiveExec;
 pub use motion_send::MotionSendExec;

@@ -9,12 +9,14 @@ use datafusion::sql::sqlparser::{
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{
-    copy_options::{self, CopyOptions},
+    copy_options::{self, CopyFormat, CopyOptions},
+    copy_rejects,
     cursor::Cursor,
     name::{Identifier, QualifiedName},
     statement::StatementKind,
     walk::Walk,
 };
+use crate::copy::RejectLimit;
 
 /// COPY
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +25,12 @@ pub struct CopyStatement {
     pub target: CopyTarget,
     /// Which way.
     pub direction: CopyDirection,
+    /// The server's files that the rows come from; `None`: the client sends or gets them.
+    pub file: Option<CopyFile>,
     /// How the rows are written.
     pub options: CopyOptions,
+    /// How many bad rows may be left out; FROM only
+    pub rejects: Option<RejectLimit>,
     /// WHERE, as it was written; FROM only
     pub filter: Option<String>,
 }
@@ -43,10 +49,17 @@ pub enum CopyTarget {
     Query(Box<ast::Query>),
 }
 
+/// A file of the server, a directory of them, or a pattern of names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyFile {
+    /// As it was written.
+    pub path: String,
+}
+
 /// Which way the rows go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyDirection {
-    /// FROM STDIN: the client sends them.
+    /// FROM STDIN: the client sends them; or FROM files of the server.
     FromClient,
     /// TO STDOUT: the client gets them.
     ToClient,
@@ -65,8 +78,10 @@ pub(super) fn copy(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
         cursor.expect("TO")?;
         CopyDirection::ToClient
     };
-    endpoint(cursor, direction)?;
+    let file = endpoint(cursor, direction)?;
     let options = copy_options::read(cursor, direction, binary)?;
+    check_format(&options, file.is_some())?;
+    let rejects = copy_rejects::read(cursor, direction, &options)?;
     let mut filter = None;
     if cursor.is_word("WHERE") {
         if direction == CopyDirection::ToClient {
@@ -77,7 +92,14 @@ pub(super) fn copy(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
         let condition = cursor.parse_with(|p| p.parse_expr())?;
         refuse_subqueries(&condition)?;
     }
-    Ok(StatementKind::Copy(Box::new(CopyStatement { target, direction, options, filter })))
+    Ok(StatementKind::Copy(Box::new(CopyStatement {
+        target,
+        direction,
+        file,
+        options,
+        rejects,
+        filter,
+    })))
 }
 
 fn refuse_subqueries(condition: &ast::Expr) -> Result<()> {
@@ -110,8 +132,24 @@ fn target(cursor: &mut Cursor<'_>) -> Result<CopyTarget> {
     Ok(CopyTarget::Table { name, columns })
 }
 
-/// Files and programs would be the server's, of which a cluster has many.
-fn endpoint(cursor: &mut Cursor<'_>, direction: CopyDirection) -> Result<()> {
+/// Which formats clients have, and which ones files.
+fn check_format(options: &CopyOptions, is_file: bool) -> Result<()> {
+    match (options.format, is_file) {
+        (CopyFormat::Parquet, false) => {
+            Err(ErrorReport::unsupported("COPY format \"parquet\" is not supported for clients")
+                .hint("Use COPY FROM with a file on the server."))
+        }
+        (CopyFormat::Binary, true) => {
+            Err(ErrorReport::unsupported("COPY FROM a file in binary format is not supported")
+                .hint("Use COPY FROM STDIN, or psql's \\copy."))
+        }
+        (CopyFormat::Text | CopyFormat::Csv | CopyFormat::Binary, false)
+        | (CopyFormat::Text | CopyFormat::Csv | CopyFormat::Parquet, true) => Ok(()),
+    }
+}
+
+/// Files are read only; programs would be the server's, of which a cluster has many.
+fn endpoint(cursor: &mut Cursor<'_>, direction: CopyDirection) -> Result<Option<CopyFile>> {
     let position = cursor.position();
     let (word, hint) = match direction {
         CopyDirection::FromClient => ("STDIN", "Use COPY FROM STDIN, or psql's \\copy."),
@@ -119,13 +157,16 @@ fn endpoint(cursor: &mut Cursor<'_>, direction: CopyDirection) -> Result<()> {
     };
     // PostgreSQL takes either word either way.
     if cursor.eat("STDIN") || cursor.eat("STDOUT") {
-        return Ok(());
+        return Ok(None);
     }
     let is_program = cursor.eat("PROGRAM");
     if !is_program && !matches!(cursor.token(), Some(Token::SingleQuotedString(_))) {
         return cursor.fail();
     }
-    cursor.string()?;
+    let path = cursor.string()?;
+    if !is_program && direction == CopyDirection::FromClient {
+        return Ok(Some(CopyFile { path }));
+    }
     let what = if is_program { "a program" } else { "a file" };
     let verb = if word == "STDIN" { "FROM" } else { "TO" };
     Err(ErrorReport::unsupported(format!("COPY {verb} {what} is not supported"))

@@ -6,6 +6,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     copy::CopyDirection,
+    copy_rejects,
     cursor::Cursor,
     encoding::check_is_utf8,
     name::{self, Identifier},
@@ -43,6 +44,8 @@ pub enum CopyFormat {
     Csv,
     /// PostgreSQL's binary format
     Binary,
+    /// Parquet files
+    Parquet,
 }
 
 /// HEADER
@@ -99,7 +102,7 @@ pub(super) fn read(
             option.expect_end()?;
         }
     } else {
-        while !cursor.at_end() && !cursor.is_word("WHERE") {
+        while !cursor.at_end() && !cursor.is_word("WHERE") && !copy_rejects::is_here(cursor) {
             read_old_option(cursor, &mut given)?;
         }
     }
@@ -219,6 +222,7 @@ fn format(cursor: &mut Cursor<'_>) -> Result<CopyFormat> {
         "text" => Ok(CopyFormat::Text),
         "csv" => Ok(CopyFormat::Csv),
         "binary" => Ok(CopyFormat::Binary),
+        "parquet" => Ok(CopyFormat::Parquet),
         _ => Err(invalid(&format!("COPY format \"{format}\" not recognized")).position(position)),
     }
 }
@@ -264,7 +268,7 @@ impl Given {
     fn check(self, direction: CopyDirection) -> Result<CopyOptions> {
         let format = self.format.unwrap_or(CopyFormat::Text);
         let csv = format == CopyFormat::Csv;
-        self.check_binary(format)?;
+        self.check_text_options(format)?;
         let default_delimiter = if csv { "," } else { "\t" };
         let delimiter = self.delimiter.clone().unwrap_or_else(|| default_delimiter.into());
         let default_null = if csv { "" } else { "\\N" };
@@ -300,19 +304,21 @@ impl Given {
         })
     }
 
-    fn check_binary(&self, format: CopyFormat) -> Result<()> {
+    fn check_text_options(&self, format: CopyFormat) -> Result<()> {
+        let mode = match format {
+            CopyFormat::Text | CopyFormat::Csv => return Ok(()),
+            CopyFormat::Binary => "BINARY",
+            CopyFormat::Parquet => "PARQUET",
+        };
         let excluded = [("DELIMITER", self.delimiter.is_some()), ("NULL", self.null.is_some())];
-        let has_header = self.header.is_some_and(|header| header != CopyHeader::None);
-        match excluded.iter().find(|(_, given)| *given) {
-            Some((option, _)) if format == CopyFormat::Binary => Err(ErrorReport::new(
-                SqlState::SYNTAX_ERROR,
-                format!("cannot specify {option} in BINARY mode"),
-            )),
-            None if format == CopyFormat::Binary && has_header => {
-                Err(ErrorReport::unsupported("cannot specify HEADER in BINARY mode"))
-            }
-            _ => Ok(()),
+        if let Some((option, _)) = excluded.iter().find(|(_, given)| *given) {
+            let message = format!("cannot specify {option} in {mode} mode");
+            return Err(ErrorReport::new(SqlState::SYNTAX_ERROR, message));
         }
+        if self.header.is_some_and(|header| header != CopyHeader::None) {
+            return Err(ErrorReport::unsupported(format!("cannot specify HEADER in {mode} mode")));
+        }
+        Ok(())
     }
 
     fn check_header(&self, direction: CopyDirection) -> Result<()> {

@@ -3,10 +3,11 @@
 
 use arrow::array::RecordBatch;
 use bytes::{BufMut, BytesMut};
+use kestrel_planner::copy::BINARY_SIGNATURE;
 use kestrel_proto::Result;
 
 use super::{Column, EncodableRows, Format, RowEncoder, SessionFormats, begin, end};
-use crate::copy::{BINARY_SIGNATURE, CopyForm};
+use crate::copy::CopyForm;
 use crate::session::OutputField;
 
 /// Messages with COPY data.

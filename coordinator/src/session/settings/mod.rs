@@ -432,6 +432,11 @@ impl Settings {
         Priority::of_word(&self.get("kestrel.query_priority").unwrap_or_default())
     }
 
+    /// The directories whose files COPY may read, separated by commas.
+    pub(super) fn copy_directories(&self) -> String {
+        self.get("kestrel.copy_directories").unwrap_or_default()
+    }
+
     /// Bytes that a query may hold in each process; 0: whatever there is.
     pub(super) fn query_memory_bytes(&self) -> u64 {
         self.number(QUERY_MEMORY).saturating_mul(1 << 10)

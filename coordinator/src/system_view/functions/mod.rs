@@ -7,6 +7,7 @@
 
 mod acl;
 mod advisory;
+mod copy_errors;
 mod definitions;
 mod objects;
 mod partitions;
@@ -50,6 +51,7 @@ use super::{
 const FUNCTIONS: &[&[Function]] = &[
     acl::FUNCTIONS,
     advisory::FUNCTIONS,
+    copy_errors::FUNCTIONS,
     definitions::FUNCTIONS,
     objects::FUNCTIONS,
     partitions::FUNCTIONS,

@@ -1,7 +1,9 @@
 //! Schema `kestrel`: the cluster.
 
 pub(super) mod auto_analyze_history;
+pub(super) mod copy_errors;
 pub(super) mod datanodes;
+pub(super) mod load_progress;
 pub(super) mod queries;
 pub(super) mod table_distributions;
 pub(super) mod table_placement;

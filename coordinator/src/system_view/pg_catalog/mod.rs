@@ -24,6 +24,7 @@ pub(super) mod pg_settings;
 pub(super) mod pg_stat_activity;
 pub(super) mod pg_stat_database;
 pub(super) mod pg_stat_indexes;
+pub(super) mod pg_stat_progress_copy;
 pub(super) mod pg_stat_tables;
 pub(super) mod pg_statistic_ext;
 pub(super) mod pg_stats;

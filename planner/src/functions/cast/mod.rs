@@ -15,6 +15,7 @@ mod iso_datetime;
 mod number;
 mod numeric;
 pub mod output;
+mod texts;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -36,6 +37,7 @@ use evaluate::{Context, convert};
 pub(crate) use input::bytea;
 pub(crate) use number::double_of_decimal;
 pub(crate) use numeric::ToNumeric;
+pub use texts::{assign_values, read_texts};
 
 use super::{
     arithmetic::types::Class,

@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use kestrel_planner::catalog::ColumnDef;
+use kestrel_planner::copy::{BinaryReader, CopyLayout, CopyReader, Forced, Header, RecordFormat};
 use kestrel_planner::functions::SessionFormats;
 use rand::Rng;
 use rand::SeedableRng;
@@ -10,7 +11,6 @@ use super::driver::{Random, Target, fuzz};
 use super::expect_no_bug;
 use super::mutations::{mutate, one_of};
 use super::values::{BINARIES, TEXTS, TYPES};
-use crate::copy::{BinaryReader, CopyReader, CopyRows, Forced, Header, RecordFormat, Records};
 
 const BINARY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// Between values, and what looks like it.
@@ -106,8 +106,9 @@ fn reader(is_binary: bool, random: &mut Random) -> CopyReader {
         columns.iter().map(|_| Forced { not_null: random.random(), null: random.random() });
     let forced = forced.collect();
     let header = one_of(&[Header::None, Header::Skip, Header::Match], random);
-    let rows = CopyRows::new("t", columns, forced, null, SessionFormats::default());
-    CopyReader::records(Records::new("t", format), rows, header)
+    let (table, formats) = ("t".into(), SessionFormats::default());
+    let rejects = random.random();
+    CopyReader::records(CopyLayout { table, columns, forced, format, header, formats, rejects })
 }
 
 /// The rows, and the errors of reading and of the values.

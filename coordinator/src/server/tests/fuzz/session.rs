@@ -8,14 +8,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
 use kestrel_planner::catalog::{ColumnDef, RoleDef, SqlType, Verifier};
+use kestrel_planner::copy::{BinaryReader, CopyLayout, CopyReader, Forced, Header, RecordFormat};
 use kestrel_planner::functions::SessionFormats;
 use kestrel_proto::{BatchStream, ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
 use super::expect_no_bug;
-use crate::copy::{
-    BinaryReader, CopyForm, CopyReader, CopyRows, Forced, Header, RecordFormat, Records,
-};
+use crate::copy::CopyForm;
 use crate::server::*;
 use crate::session::{CopyIn, CopyOut, NoticeSender, Outcome, OutputField, RowsTag};
 
@@ -196,15 +195,22 @@ fn reader(form: &str) -> CopyReader {
     let csv = form == "csv";
     let (delimiter, null) = if csv { (b',', "") } else { (b'\t', "\\N") };
     let format = RecordFormat { csv, delimiter, null: null.into(), quote: b'"', escape: b'"' };
-    let rows =
-        CopyRows::new("t", columns, vec![Forced::default(); 2], null, SessionFormats::default());
-    CopyReader::records(Records::new("t", format), rows, Header::None)
+    CopyReader::records(CopyLayout {
+        table: "t".into(),
+        columns,
+        forced: vec![Forced::default(); 2],
+        format,
+        header: Header::None,
+        formats: SessionFormats::default(),
+        rejects: false,
+    })
 }
 
 impl WordCopy {
     fn take(&mut self) -> Result<()> {
-        let taken = self.reader.take().inspect_err(expect_no_bug)?;
-        self.rows += taken.map_or(0, |batch| batch.rows.num_rows());
+        while let Some(batch) = self.reader.take().inspect_err(expect_no_bug)? {
+            self.rows += batch.rows.num_rows();
+        }
         Ok(())
     }
 }

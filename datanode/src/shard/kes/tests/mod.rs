@@ -156,6 +156,7 @@ fn context_of(query: QueryId, reads: Reads) -> Arc<TaskContext> {
     let hands = Hands {
         exchange: Arc::new(NoExchange),
         store: None,
+        files: None,
         datanode: DatanodeId(0),
         query,
         snapshot,

@@ -1,5 +1,8 @@
 //! Where in the client's data something is, as the CONTEXT of an error tells it.
 
+use std::{borrow::Cow, ops::Range};
+
+use bytes::Bytes;
 use kestrel_proto::{ErrorReport, SqlState};
 
 /// Text of the client is shown up to here, in bytes.
@@ -14,10 +17,10 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 pub struct Places {
     table: String,
     lines: Vec<u64>,
-    /// The lines' texts, one behind the other; binary data has none.
-    text: String,
-    /// Where each line's text ends.
-    ends: Vec<usize>,
+    /// What the lines' texts stand in; binary data has none.
+    block: Bytes,
+    /// Where in it each line's text is.
+    ranges: Vec<Range<u32>>,
     /// Of the client's data that the rows came from.
     bytes: usize,
 }
@@ -28,14 +31,47 @@ impl Places {
         Self { table: table.to_string(), ..Self::default() }
     }
 
+    /// Of rows of this table of which nothing else is known.
+    pub fn unknown(table: &str) -> Self {
+        Self::new(table)
+    }
+
+    /// Of no rows of a block yet.
+    pub(super) fn of_block(table: &str, block: Bytes) -> Self {
+        Self { block, ..Self::new(table) }
+    }
+
     /// Takes the next row, which came in so many bytes.
-    pub(super) fn note(&mut self, line: u64, bytes: usize, text: Option<&str>) {
+    pub(super) fn note(&mut self, line: u64, bytes: usize) {
         self.lines.push(line);
         self.bytes += bytes;
-        if let Some(text) = text {
-            self.text.push_str(text);
-            self.ends.push(self.text.len());
-        }
+    }
+
+    /// Takes the next row of the block, which is here in it.
+    pub(super) fn note_text(&mut self, line: u64, text: &Range<usize>) {
+        self.note(line, text.len());
+        self.ranges.push(text.start as u32..text.end as u32);
+    }
+
+    /// Takes the rows behind so many away.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.lines.truncate(rows);
+        self.ranges.truncate(rows);
+    }
+
+    /// Takes rows away.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(usize) -> bool) {
+        let mut row = 0..self.lines.len();
+        self.lines.retain(|_| row.next().is_some_and(&is_kept));
+        let mut row = 0..self.ranges.len();
+        self.ranges.retain(|_| row.next().is_some_and(&is_kept));
+    }
+
+    /// The text of a row; what is no text is shown as �.
+    pub(super) fn text(&self, row: usize) -> Cow<'_, str> {
+        let range = self.ranges.get(row).cloned().unwrap_or_default();
+        let bytes = self.block.get(range.start as usize..range.end as usize);
+        String::from_utf8_lossy(bytes.unwrap_or_default())
     }
 
     /// The places up to here; no row is noted any more.
@@ -61,11 +97,14 @@ impl Places {
 
     /// The CONTEXT of an error in this row.
     pub fn context(&self, row: usize) -> String {
-        let text = self.ends.get(row).map(|end| {
-            let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-            &self.text[start..*end]
+        let text = self.ranges.get(row).and_then(|range| {
+            let bytes = self.block.get(range.start as usize..range.end as usize)?;
+            std::str::from_utf8(bytes).ok()
         });
-        at_line(&self.table, self.line(row), text)
+        match self.lines.get(row) {
+            Some(line) => at_line(&self.table, *line, text),
+            None => format!("COPY {}", self.table),
+        }
     }
 }
 
@@ -114,14 +153,15 @@ mod tests {
 
     #[test]
     fn places_are_told_in_postgresqls_words() {
-        let mut places = Places::new("t");
-        places.note(1, 3, Some("1\ta"));
-        places.note(4, 1, Some("x"));
+        let mut places = Places::of_block("t", Bytes::from_static(b"1\ta\nx\n"));
+        places.note_text(1, &(0..3));
+        places.note_text(4, &(4..5));
         assert_eq!(places.context(0), "COPY t, line 1: \"1\ta\"");
         assert_eq!(places.context(1), "COPY t, line 4: \"x\"");
         assert_eq!(places.take().rows(), 2);
-        places.note(5, 8, None);
+        places.note(5, 8);
         assert_eq!(places.context(0), "COPY t, line 5");
+        assert_eq!(Places::unknown("t").context(0), "COPY t");
         let long = "é".repeat(60);
         let expected = format!("COPY t, line 1, column c: \"{}...\"", "é".repeat(50));
         assert_eq!(at_column("t", 1, "c", Some(&long)), expected);
@@ -130,13 +170,13 @@ mod tests {
     #[test]
     fn long_rows_are_a_batch_sooner() {
         let mut places = Places::new("t");
-        places.note(1, BATCH_BYTES - 1, None);
+        places.note(1, BATCH_BYTES - 1);
         assert!(!places.are_enough());
-        places.note(2, 1, None);
+        places.note(2, 1);
         assert!(places.are_enough());
         places.take();
         assert!(!places.are_enough());
-        (0..BATCH_ROWS).for_each(|_| places.note(3, 0, None));
+        (0..BATCH_ROWS).for_each(|_| places.note(3, 0));
         assert!(places.are_enough());
     }
 }

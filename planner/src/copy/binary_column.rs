@@ -12,7 +12,9 @@ use arrow::{
         IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
     },
 };
-use kestrel_planner::{
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use crate::{
     catalog::SqlType,
     functions::{SessionFormats, read_text},
     wire_binary::{
@@ -20,7 +22,6 @@ use kestrel_planner::{
         received_time, received_timestamp, utf8,
     },
 };
-use kestrel_proto::{ErrorReport, Result, SqlState};
 
 /// Collects a column's values.
 pub(super) struct ColumnBuilder {

@@ -7,18 +7,18 @@ use arrow::{
     array::{ArrayRef, RecordBatch},
     datatypes::{Field, Schema, SchemaRef},
 };
-use kestrel_planner::{
-    catalog::ColumnDef,
-    error::report,
-    wire_binary::{CopyHeader, read_copy_header},
-};
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{
     CopyBatch, Places,
     binary_column::ColumnBuilder,
+    blocks::MAX_RECORD_BYTES,
     place::{at_column, at_line, bad_format, too_long},
-    records::MAX_RECORD_BYTES,
+};
+use crate::{
+    catalog::ColumnDef,
+    error::report,
+    wire_binary::{CopyHeader, read_copy_header},
 };
 
 /// A value is shorter than this, as in PostgreSQL.
@@ -85,7 +85,7 @@ impl BinaryReader {
     }
 
     /// Where the next row is.
-    pub(super) fn next_place(&self) -> String {
+    pub fn next_place(&self) -> String {
         at_line(&self.table, self.line + 1, None)
     }
 
@@ -199,7 +199,7 @@ impl BinaryReader {
             let column = self.columns.get(self.values.len()).map_or("", |c| c.name.as_str());
             return Err(error.context(at_column(&self.table, line, column, None)));
         }
-        self.places.note(line, end - from, None);
+        self.places.note(line, end - from);
         Ok(Some(end))
     }
 
@@ -253,9 +253,8 @@ fn int32(bytes: &[u8]) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
-    use kestrel_planner::catalog::SqlType;
-
     use super::*;
+    use crate::catalog::SqlType;
 
     const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 

@@ -1,0 +1,112 @@
+//! The server's files that COPY reads: each datanode its parts, on the machine that it runs on.
+//!
+//! `cut` makes blocks of a part's text or csv, one after the other, and `records` has them read side
+//! by side; `parquet` reads row groups side by side. All begins with `open`.
+
+mod cut;
+mod open;
+mod parquet;
+mod records;
+
+use std::sync::Arc;
+
+use datafusion::physical_plan::{SendableRecordBatchStream, stream::RecordBatchStreamAdapter};
+use futures::{
+    TryStreamExt,
+    stream::{self, BoxStream, StreamExt},
+};
+use kestrel_planner::{
+    copy::{FileKind, FileScan, Rejected},
+    functions::SessionFormats,
+    operators::FileReader,
+};
+use kestrel_proto::{ErrorReport, Result, message::RejectedRow};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::error::to_datafusion;
+
+/// Items on their way from a thread that reads.
+const QUEUED: usize = 2;
+
+/// So many bad records of a fragment are reported.
+const REPORTED_MAX: usize = 10_000;
+/// So much of the text of each, in bytes.
+const REPORTED_BYTES: usize = 8 << 10;
+
+/// Reads files as this process may, for one fragment.
+#[derive(Debug, Default)]
+pub(crate) struct ServerFiles(Arc<Mutex<LeftOut>>);
+
+/// The records that scans have left out.
+#[derive(Debug, Default)]
+struct LeftOut {
+    count: u64,
+    reported: Vec<RejectedRow>,
+}
+
+impl LeftOut {
+    fn note(&mut self, file: &str, rejected: Vec<Rejected>, is_reported: bool) {
+        self.count += rejected.len() as u64;
+        let room = REPORTED_MAX.saturating_sub(self.reported.len());
+        let rows = rejected.into_iter().take(if is_reported { room } else { 0 });
+        self.reported.extend(rows.map(|row| {
+            let Rejected { line, message, mut text, .. } = row;
+            text.truncate(text.floor_char_boundary(REPORTED_BYTES));
+            RejectedRow { file: file.to_string(), line, message, text }
+        }));
+    }
+}
+
+impl FileReader for ServerFiles {
+    fn read(
+        &self,
+        scan: &Arc<FileScan>,
+        formats: SessionFormats,
+    ) -> Result<SendableRecordBatchStream> {
+        let mut scan = scan.as_ref().clone();
+        scan.parser.layout.formats = formats;
+        let schema = scan.schema();
+        let rows = match scan.kind {
+            FileKind::Records => records::read(Arc::new(scan), Arc::clone(&self.0)),
+            FileKind::Parquet => parquet::read(Arc::new(scan)),
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.map_err(to_datafusion))))
+    }
+
+    fn rejected(&self) -> (u64, Vec<RejectedRow>) {
+        let left_out = self.0.lock();
+        (left_out.count, left_out.reported.clone())
+    }
+}
+
+/// What takes items; `false`: nobody wants more.
+type Take<'a, T> = &'a mut dyn FnMut(T) -> bool;
+
+/// The items that `work` gives, from a thread that may wait for the disk.
+fn from_thread<T: Send + 'static>(
+    work: impl FnOnce(Take<'_, T>) -> Result<()> + Send + 'static,
+) -> BoxStream<'static, Result<T>> {
+    let (sender, receiver) = mpsc::channel(QUEUED);
+    let work = move || work(&mut |item| sender.blocking_send(item).is_ok());
+    let task = AbortOnDropHandle::new(tokio::task::spawn_blocking(work));
+    let items = stream::unfold(Some((receiver, task)), async |state| {
+        let (mut receiver, task): (mpsc::Receiver<T>, _) = state?;
+        if let Some(item) = receiver.recv().await {
+            return Some((Ok(item), Some((receiver, task))));
+        }
+        let ended = task.await.unwrap_or_else(|error| Err(lost(&error)));
+        ended.err().map(|error| (Err(error), None))
+    });
+    items.boxed()
+}
+
+fn lost(error: &tokio::task::JoinError) -> ErrorReport {
+    ErrorReport::internal(format!("a task that reads a file was lost: {error}"))
+}
+
+/// How much is read at once.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

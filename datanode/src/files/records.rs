@@ -1,0 +1,152 @@
+//! Rows of text and csv files: blocks are read side by side, and given in the files' order.
+
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::RecordBatch;
+use futures::stream::{self, BoxStream, StreamExt};
+use kestrel_planner::copy::{BlockEnd, FilePart, FileScan, ReadBlock, Rejects};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+use parking_lot::Mutex;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    LeftOut,
+    cut::{Cut, cut, lines_before},
+    from_thread, lost, threads,
+};
+
+/// A block that has been read.
+struct Parsed {
+    part: usize,
+    /// It is the last one of its file.
+    is_last: bool,
+    read: ReadBlock,
+}
+
+/// The rows of all parts of a scan; `left_out` gets what is not among them.
+pub(super) fn read(
+    scan: Arc<FileScan>,
+    left_out: Arc<Mutex<LeftOut>>,
+) -> BoxStream<'static, Result<RecordBatch>> {
+    let cutting = Arc::clone(&scan);
+    let cuts = from_thread(move |take| {
+        for (at, (_, part)) in cutting.parts.iter().enumerate() {
+            if !cut(&cutting.parser.layout, (at, part), take)? {
+                break;
+            }
+        }
+        Ok(())
+    });
+    let lines = scan.parts.iter().map(|_| OnceLock::new()).collect();
+    let parsing = Arc::new(Parsing { scan: Arc::clone(&scan), lines });
+    let parsed = cuts.map(move |cut| {
+        let parsing = Arc::clone(&parsing);
+        let parsed = tokio::task::spawn_blocking(move || parsing.parse(cut?));
+        let parsed = AbortOnDropHandle::new(parsed);
+        async move { parsed.await.unwrap_or_else(|error| Err(lost(&error))) }
+    });
+    let parsed = parsed.buffered(threads()).boxed();
+    let rejects = scan.rejects.map(Rejects::new);
+    let state = Some(Rows { scan, parsed, ended: None, rejects, left_out });
+    let rows = stream::unfold(state, async |rows| {
+        let mut rows = rows?;
+        match rows.next().await {
+            Some(Ok(batch)) => Some((Ok(batch), Some(rows))),
+            Some(Err(error)) => Some((Err(error), None)),
+            None => None,
+        }
+    });
+    rows.boxed()
+}
+
+/// Parses blocks.
+struct Parsing {
+    scan: Arc<FileScan>,
+    /// How many lines are before each part in its file, if that was asked for.
+    lines: Vec<OnceLock<u64>>,
+}
+
+impl Parsing {
+    /// Parses a block. What is wrong is told with its line in the file; only then lines are counted.
+    fn parse(&self, cut: Cut) -> Result<Parsed> {
+        let Cut { part, block, start, is_last } = cut;
+        let (scan, file) = (&self.scan, &self.scan.parts[part].1);
+        let mut read = scan.parser.parse(&block)?;
+        let is_wrong = !read.rejected.is_empty() || matches!(read.end, BlockEnd::Failed(_));
+        if start > 0 && is_wrong {
+            let lines = match self.lines[part].get() {
+                Some(lines) => *lines,
+                None => {
+                    let lines = lines_before(&scan.parser.layout, file, start)?;
+                    *self.lines[part].get_or_init(|| lines)
+                }
+            };
+            read = scan.parser.parse(&block.after_lines(lines))?;
+        }
+        if let BlockEnd::Failed(error) = read.end {
+            return Err(match scan.names_files && error.detail.is_none() {
+                true => error.detail(format!("It is in file \"{}\".", file.path)),
+                false => error,
+            });
+        }
+        Ok(Parsed { part, is_last, read })
+    }
+}
+
+/// The rows of blocks, up to the end marks of their files.
+struct Rows {
+    scan: Arc<FileScan>,
+    parsed: BoxStream<'static, Result<Parsed>>,
+    /// The part whose end mark has come.
+    ended: Option<usize>,
+    /// Bad records are left out, and counted.
+    rejects: Option<Rejects>,
+    left_out: Arc<Mutex<LeftOut>>,
+}
+
+impl Rows {
+    async fn next(&mut self) -> Option<Result<RecordBatch>> {
+        loop {
+            let Parsed { part, is_last, mut read } = match self.parsed.next().await? {
+                Ok(parsed) => parsed,
+                Err(error) => return Some(Err(error)),
+            };
+            if self.ended == Some(part) {
+                continue;
+            }
+            if let Err(error) = self.note_rejected(part, &mut read) {
+                return Some(Err(error));
+            }
+            if read.end == BlockEnd::Ended {
+                self.ended = Some(part);
+                let file = &self.scan.parts[part].1;
+                if !is_last && !file.is_whole() {
+                    return Some(Err(mark_inside(file)));
+                }
+            }
+            if let Some(batch) = read.batch {
+                return Some(Ok(batch.rows));
+            }
+        }
+    }
+}
+
+impl Rows {
+    fn note_rejected(&mut self, part: usize, read: &mut ReadBlock) -> Result<()> {
+        let (Some(rejects), Some(limit)) = (&mut self.rejects, self.scan.rejects) else {
+            return Ok(());
+        };
+        rejects.note(read.records, &read.rejected)?;
+        let file = &self.scan.parts[part].1.path;
+        let rejected = std::mem::take(&mut read.rejected);
+        self.left_out.lock().note(file, rejected, limit.is_logged);
+        Ok(())
+    }
+}
+
+/// Others have read on behind the mark.
+fn mark_inside(part: &FilePart) -> ErrorReport {
+    let message = format!("end-of-copy marker is not at the end of file \"{}\"", part.path);
+    ErrorReport::new(SqlState::BAD_COPY_FILE_FORMAT, message)
+        .hint("Several datanodes read the file. Remove what is behind the marker.")
+}
