@@ -9,7 +9,8 @@ use kestrel_planner::{
 use kestrel_proto::Result;
 
 use super::{
-    ClientSession, OutputField, Statement, facts, select, shard_functions::ShardFunction, show,
+    ClientSession, OutputField, Statement, change_rows::Change, facts, returning::inserted_clause,
+    select, shard_functions::ShardFunction, show,
 };
 use crate::server::{Description, Session};
 
@@ -31,19 +32,15 @@ impl ClientSession {
                 self.description_of_query(query, statement, parameter_types).await
             }
             StatementKind::Insert(insert) => {
-                let parameters = self.insert_parameters(insert, statement, parameter_types);
-                let parameters = parameters.map_err(|error| locate(error, statement))?;
-                Ok(Description { parameters, fields: None })
+                self.description_of_insert(insert, statement, parameter_types).await
             }
             StatementKind::Update(update) => {
-                let parameters = self.update_parameters(update, statement, parameter_types);
-                let parameters = parameters.map_err(|error| locate(error, statement))?;
-                Ok(Description { parameters, fields: None })
+                let change = Change::of_update(update)?;
+                self.description_of_change(change, statement, parameter_types).await
             }
             StatementKind::Delete(delete) => {
-                let parameters = self.delete_parameters(delete, statement, parameter_types);
-                let parameters = parameters.map_err(|error| locate(error, statement))?;
-                Ok(Description { parameters, fields: None })
+                let change = Change::of_delete(delete)?;
+                self.description_of_change(change, statement, parameter_types).await
             }
             StatementKind::Explain(explain) => {
                 let described = self.describe(&explain.statement, parameter_types).await?;
@@ -69,6 +66,23 @@ impl ClientSession {
             }
             _ => Ok(Description::default()),
         }
+    }
+
+    async fn description_of_insert(
+        &mut self,
+        insert: &ast::Insert,
+        statement: &Statement,
+        parameter_types: &[Option<SqlType>],
+    ) -> Result<Description> {
+        let parameters = self.insert_parameters(insert, statement, parameter_types);
+        let parameters = parameters.map_err(|error| locate(error, statement))?;
+        let Some(clause) = inserted_clause(insert)? else {
+            return Ok(Description { parameters, fields: None });
+        };
+        let view = self.transaction.view(&self.engine);
+        let (table, _) = self.insert_target(insert, &view)?;
+        let parameters = (parameters, parameter_types);
+        self.description_of_returning(&clause, &table, statement, parameters).await
     }
 
     async fn description_of_query(

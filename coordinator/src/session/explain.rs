@@ -90,7 +90,9 @@ impl ClientSession {
             StatementKind::Insert(insert) => {
                 let (query, table, columns, view) =
                     self.bind_insert(insert, statement, parameters).await?;
-                let (plan, _) = self.plan_write(query, &table, &columns, &view).await?;
+                let is_returned = insert.returning.is_some();
+                let target = (&table, columns.as_slice());
+                let (plan, _) = self.plan_write(query, target, is_returned, &view).await?;
                 let (plan, purpose) = match plan {
                     InsertPlan::Distributed(plan) => (plan, Purpose::Write),
                     InsertPlan::Ingest(plan) => (plan, Purpose::Ingest(table.name.clone())),
@@ -119,7 +121,7 @@ impl ClientSession {
             let message = format!("EXPLAIN {} of a table that databases hold", change.word());
             return Err(ErrorReport::unsupported(message));
         }
-        let PlannedChange { plan, kind, table, view } =
+        let PlannedChange { plan, kind, table, view, .. } =
             self.plan_row_change(&mut change, statement, parameters).await?;
         let (plan, purpose) = match plan {
             RowChangePlan::Distributed(plan) => (plan, Purpose::Write),

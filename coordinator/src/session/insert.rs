@@ -16,7 +16,7 @@ use kestrel_planner::{
     ddl,
     error::report,
     functions,
-    operators::written_segments,
+    operators::{conform, written_segments},
     parse::{CreateTableAs, QualifiedName, StatementKind, TableRows, overriding},
     plan::{InsertPlan, PlanContext},
 };
@@ -24,8 +24,12 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientSession, NoticeSender, Outcome, Statement, facts::plannable, identity_columns,
-    own_query::own_query, partition::Written,
+    ClientSession, NoticeSender, Outcome, Statement,
+    facts::plannable,
+    identity_columns,
+    own_query::own_query,
+    partition::Written,
+    returning::{Gathered, inserted_clause},
 };
 use crate::{
     query::{RunningQuery, TableIngestor},
@@ -45,12 +49,25 @@ impl ClientSession {
             self.lock_target(&QualifiedName::of_ast(name)?).await?;
         }
         let (query, table, columns, view) = self.bind_insert(insert, statement, parameters).await?;
-        let text = (statement.sql.as_str(), cancel);
         if !table.is_temporary() {
             self.check_writable("INSERT")?;
         }
-        let rows = self.write_rows(query, &table, &columns, &view, text).await?;
-        Ok(Outcome::Done(format!("INSERT 0 {rows}")))
+        let returning = match inserted_clause(insert)? {
+            Some(clause) => Some(self.bind_returning(&clause, &table, statement, parameters)?),
+            None => None,
+        };
+        let mut kept = returning.is_some().then(|| Gathered::new(table.arrow_schema(), 0));
+        let text = (statement.sql.as_str(), cancel);
+        let target = (&table, columns.as_slice());
+        let rows = self.write_rows(query, target, kept.as_mut(), &view, text).await?;
+        let tag = format!("INSERT 0 {rows}");
+        match (returning, kept) {
+            (Some(returning), Some(kept)) => {
+                let statement = (statement, parameters);
+                self.return_rows(&returning, &kept, statement, &view, tag).await
+            }
+            _ => Ok(Outcome::Done(tag)),
+        }
     }
 
     /// The query of an INSERT, its table, and where in that the query's columns go.
@@ -154,8 +171,8 @@ impl ClientSession {
         let table = find_table(&view, &search_path, &name).cloned();
         let table = table.ok_or_else(|| ErrorReport::internal("the new table is not there"))?;
         let columns = all_columns(&table);
-        let rows =
-            self.write_rows(bound.plan, &table, &columns, &view, (&statement.sql, cancel)).await?;
+        let (target, text) = ((&table, columns.as_slice()), (statement.sql.as_str(), cancel));
+        let rows = self.write_rows(bound.plan, target, None, &view, text).await?;
         Ok(Outcome::Done(format!("SELECT {rows}")))
     }
 
@@ -178,18 +195,19 @@ impl ClientSession {
         self.bind(query, &executed.statement, &executed.parameters)
     }
 
-    /// Writes a query's rows, whose columns go to `columns` (positions in the table). `text`: the
-    /// statement's.
+    /// Writes a query's rows, whose columns go to `columns` (positions in the table). `kept`: where
+    /// they are kept besides, as the table takes them. `text`: the statement's.
     async fn write_rows(
         &mut self,
         query: LogicalPlan,
-        table: &Arc<TableDef>,
-        columns: &[usize],
+        (table, columns): (&Arc<TableDef>, &[usize]),
+        kept: Option<&mut Gathered>,
         view: &Arc<Catalog>,
         (text, cancel): (&str, CancellationToken),
     ) -> Result<u64> {
         self.lock_for_writing(table).await?;
-        let (plan, serials) = self.plan_write(query, table, columns, view).await?;
+        let (plan, serials) =
+            self.plan_write(query, (table, columns), kept.is_some(), view).await?;
         self.check_serials(table, &serials, view)?;
         self.prepare_writing(table, view).await?;
         let environment = self.environment(view, cancel);
@@ -202,7 +220,7 @@ impl ClientSession {
                 let (running, noted) = self.start(&plan, &environment, text).await?;
                 let cluster = &self.engine.cluster;
                 let ingestor = TableIngestor::start(cluster, view, table, &environment);
-                (noted, self.ingest(running, ingestor, (table, &serials), view).await)
+                (noted, self.ingest(running, ingestor, (table, &serials), kept, view).await)
             }
         };
         let written = written.map_err(|error| error.in_schema(&table.schema_name));
@@ -221,12 +239,13 @@ impl ClientSession {
         Ok(())
     }
 
-    /// How the rows of a query come into a table, and the columns that sequences fill.
+    /// How the rows of a query come into a table, and the columns that sequences fill. What is
+    /// returned to the client comes through here.
     pub(super) async fn plan_write(
         &self,
         query: LogicalPlan,
-        table: &Arc<TableDef>,
-        columns: &[usize],
+        (table, columns): (&Arc<TableDef>, &[usize]),
+        is_returned: bool,
         view: &Arc<Catalog>,
     ) -> Result<(InsertPlan, Vec<SerialColumn>)> {
         let serials = serial_columns(table, columns);
@@ -234,7 +253,7 @@ impl ClientSession {
         let formats = self.settings.formats()?;
         let now = chrono::Utc::now();
         let context = PlanContext { catalog: Arc::clone(view), now, formats };
-        let plan = if serials.is_empty() {
+        let plan = if serials.is_empty() && !is_returned {
             self.engine.planner.plan_insert(&projected, table, &context).await?
         } else {
             InsertPlan::Ingest(self.engine.planner.plan(&projected, &context).await?)
@@ -248,12 +267,16 @@ impl ClientSession {
         mut rows: RunningQuery,
         ingestor: Result<TableIngestor>,
         (table, serials): (&TableDef, &[SerialColumn]),
+        mut kept: Option<&mut Gathered>,
         view: &Catalog,
     ) -> Result<(Written, u64)> {
         let mut ingestor = ingestor?;
         while let Some(batch) = rows.next().await {
             let batch = Self::with_serials(&self.sequences, batch?, table, serials, view).await?;
             ingestor.push(&batch).await?;
+            if let Some(kept) = &mut kept {
+                kept.push(conform(&batch, &table.arrow_schema(), &table.name)?);
+            }
         }
         ingestor.finish().await
     }
@@ -325,9 +348,6 @@ impl ClientSession {
 fn refuse_unsupported(insert: &ast::Insert) -> Result<()> {
     if insert.on.is_some() {
         return Err(ErrorReport::unsupported("INSERT … ON CONFLICT is not supported"));
-    }
-    if insert.returning.is_some() {
-        return Err(ErrorReport::unsupported("INSERT … RETURNING is not supported"));
     }
     Ok(())
 }

@@ -24,6 +24,7 @@ mod own_query;
 mod partition;
 mod prepare;
 mod privileges;
+mod returning;
 mod role;
 mod rules;
 mod savepoint;

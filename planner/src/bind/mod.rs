@@ -31,8 +31,11 @@ pub(crate) use column_names::top_level_names;
 pub use locate::{locate, output_place};
 pub use origin::{Origin, origins};
 pub use parameters::stated_parameter_types;
-pub use provider::{BindContext, NoSessionFunctions, SessionFunctions, Source, SystemRelations};
+pub use provider::{
+    BindContext, GivenRows, NoSessionFunctions, SessionFunctions, Source, SystemRelations,
+};
 pub use read_columns::{ReadColumns, read_columns};
+pub use set_returning::gives_rows;
 pub use table_source::{CHANGED_TABLE, ShardTable};
 
 use std::sync::{Arc, LazyLock};

@@ -50,6 +50,18 @@ pub struct BindContext {
     pub system_relations: Arc<dyn SystemRelations>,
     /// What [`CHANGED_TABLE`] stands for.
     pub changed: Option<Arc<TableDef>>,
+    /// Rows that have names in our own queries.
+    pub given: Vec<GivenRows>,
+}
+
+/// Rows that the coordinator has, under a name that no user's query has: what a statement has changed,
+/// or is about to write.
+#[derive(Clone, Debug)]
+pub struct GivenRows {
+    /// The name.
+    pub name: String,
+    /// The rows.
+    pub rows: RecordBatch,
 }
 
 /// A statement's text and where it is.
@@ -135,6 +147,10 @@ impl BindContext {
     pub fn relation(&self, schema: Option<&str>, name: &str) -> Result<Relation, ErrorReport> {
         if let Some(table) = self.changed_table(schema, name) {
             return Ok(Relation::Table(Arc::clone(table)));
+        }
+        let mut given = self.given.iter().filter(|_| schema.is_none());
+        if let Some(given) = given.find(|given| given.name == name) {
+            return Ok(Relation::System(given.rows.clone()));
         }
         let in_schema = |schema: &str| {
             if let Some(rows) = self.system_relations.relation(schema, name) {

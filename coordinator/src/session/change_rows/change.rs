@@ -12,7 +12,9 @@ use kestrel_planner::{
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::super::{insert::default_expr, own_query::own_query, serial::is_default};
+use super::super::{
+    insert::default_expr, own_query::own_query, returning::Clause, serial::is_default,
+};
 
 /// A statement that changes rows.
 pub(in super::super) struct Change<'a> {
@@ -24,13 +26,13 @@ pub(in super::super) struct Change<'a> {
     /// FROM of UPDATE, USING of DELETE.
     pub(super) others: &'a [ast::TableWithJoins],
     pub(super) condition: Option<&'a ast::Expr>,
+    returning: Option<&'a [ast::SelectItem]>,
 }
 
 impl<'a> Change<'a> {
     pub(in super::super) fn of_update(update: &'a WithQueries<ast::Update>) -> Result<Self> {
         let WithQueries { with, statement: update } = update;
         let refused = [
-            (update.returning.is_some(), "UPDATE … RETURNING"),
             (update.limit.is_some() || !update.order_by.is_empty(), "UPDATE … LIMIT"),
             (update.or.is_some() || update.output.is_some(), "UPDATE OR"),
         ];
@@ -53,6 +55,7 @@ impl<'a> Change<'a> {
             assignments,
             others,
             condition: update.selection.as_ref(),
+            returning: update.returning.as_deref(),
         })
     }
 
@@ -62,7 +65,7 @@ impl<'a> Change<'a> {
             &delete.from;
         let refused = [
             (!delete.tables.is_empty(), "DELETE of several tables"),
-            (delete.returning.is_some() || delete.output.is_some(), "DELETE … RETURNING"),
+            (delete.output.is_some(), "DELETE … OUTPUT"),
             (delete.limit.is_some() || !delete.order_by.is_empty(), "DELETE … LIMIT"),
             (from.len() != 1, "DELETE from several tables"),
         ];
@@ -75,6 +78,7 @@ impl<'a> Change<'a> {
             assignments: Vec::new(),
             others: delete.using.as_deref().unwrap_or_default(),
             condition: delete.selection.as_ref(),
+            returning: delete.returning.as_deref(),
         })
     }
 
@@ -100,6 +104,12 @@ impl<'a> Change<'a> {
             }
             _ => Err(not_supported(&format!("{} of a join", self.word()))),
         }
+    }
+
+    /// What stands behind RETURNING.
+    pub(in super::super) fn returning(&self) -> Option<Clause<'a>> {
+        let (with, others) = (self.with, self.others);
+        self.returning.map(|items| Clause { items, with, target: self.target.clone(), others })
     }
 
     /// Whoever deletes all rows, or gives all of them constants, need not be allowed to read one.
@@ -151,11 +161,13 @@ impl<'a> Change<'a> {
     }
 
     /// The same with the rows' addresses and, for UPDATE, all columns of the rows that take their
-    /// place.
+    /// place; with RETURNING, for DELETE those of the rows that go, and behind them what else it
+    /// names: `others`.
     pub(super) fn addressed_query(
         &self,
         table: &TableDef,
         targets: &[usize],
+        others: Vec<ast::SelectItem>,
     ) -> Result<ast::Query> {
         let mut target = self.target.clone();
         let ast::TableFactor::Table { name, alias, .. } = &mut target.relation else {
@@ -176,7 +188,7 @@ impl<'a> Change<'a> {
         let address = Address::ALL.into_iter().map(Address::name);
         let mut outputs: Vec<_> =
             address.map(|name| output(of_target(name), name.to_string())).collect();
-        if self.kind == RowChangeKind::Update {
+        if self.kind == RowChangeKind::Update || self.returning.is_some() {
             outputs.extend(table.columns.iter().enumerate().map(|(at, column)| {
                 let assigned = targets.iter().position(|target| *target == at);
                 let value = assigned.and_then(|position| self.assignments.get(position));
@@ -185,6 +197,7 @@ impl<'a> Change<'a> {
                 output(value, column.name.clone())
             }));
         }
+        outputs.extend(others);
         let mut query = self.select(target, outputs)?;
         if !is_aliased {
             // It does not break off.
@@ -214,7 +227,7 @@ impl<'a> Change<'a> {
 }
 
 /// Takes the schema out of references to the columns of a table, which has a name without one here.
-struct WithoutSchema<'a>(&'a TableDef);
+pub(in super::super) struct WithoutSchema<'a>(pub(in super::super) &'a TableDef);
 
 impl VisitorMut for WithoutSchema<'_> {
     type Break = ();

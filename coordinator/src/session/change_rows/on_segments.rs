@@ -14,7 +14,7 @@ use datafusion::{
     sql::sqlparser::ast,
 };
 use kestrel_planner::{
-    bind::{BoundQuery, bind_query, check_no_parameters},
+    bind::BoundQuery,
     catalog::{Catalog, CatalogChange, Distribution, Segment, TableDef},
     error::report,
     functions,
@@ -26,12 +26,13 @@ use kestrel_proto::{DatanodeId, ErrorReport, Result, message::deleted_rows::Rows
 use super::{
     super::{
         ClientSession, Outcome, Statement,
-        facts::plannable,
         insert::mismatch,
         partition::{Written, is_routed},
-        select::with_values,
+        returning::{Gathered, Returning},
+        select::bind_within,
     },
     change::Change,
+    returned::Returned,
 };
 use crate::{
     query::{QueryEnvironment, RunningQuery, TableIngestor, canceled, until, write_vectors},
@@ -45,6 +46,7 @@ pub(in super::super) struct PlannedChange {
     pub(in super::super) table: Arc<TableDef>,
     /// The snapshot it was planned over.
     pub(in super::super) view: Arc<Catalog>,
+    returned: Option<Returned>,
 }
 
 impl ClientSession {
@@ -62,7 +64,12 @@ impl ClientSession {
         if change.reads_columns() {
             self.bind(&change.query()?, statement, parameters)?;
         }
-        let query = change.addressed_query(&table, &targets)?;
+        let returning = match change.returning() {
+            Some(clause) => Some(self.bind_returning(&clause, &table, statement, parameters)?),
+            None => None,
+        };
+        let others = returning.as_ref().map(Returning::outputs).unwrap_or_default();
+        let query = change.addressed_query(&table, &targets, others)?;
         let (bound, view) = self.bind_changed(&query, &table, statement, parameters)?;
         let query = match change.kind {
             RowChangeKind::Delete => bound.plan,
@@ -79,9 +86,19 @@ impl ClientSession {
             is_joined: !change.others.is_empty(),
             moves_rows: assigned.any(|column| key.iter().any(|k| k.id == column.id)),
             is_routed: kind == RowChangeKind::Update && is_routed(&table, &targets, &view),
+            is_returned: returning.is_some(),
         };
-        let plan = self.engine.planner.plan_row_change(&query, &row_change, &context).await?;
-        Ok(PlannedChange { plan, kind, table, view })
+        let (plan, returned) = match returning {
+            None => {
+                (self.engine.planner.plan_row_change(&query, &row_change, &context).await?, None)
+            }
+            Some(returning) => {
+                let change = (&row_change, &context);
+                let (plan, returned) = self.plan_returned(query, returning, change).await?;
+                (plan, Some(returned))
+            }
+        };
+        Ok(PlannedChange { plan, kind, table, view, returned })
     }
 
     /// Binds a query of the table that is changed, with its rows' addresses.
@@ -95,14 +112,7 @@ impl ClientSession {
         let view = self.transaction.view(&self.engine);
         let mut context = self.bind_context(&view, Some(statement));
         context.changed = Some(Arc::clone(table));
-        let types: Vec<_> = parameters.iter().map(|p| Some(p.sql_type)).collect();
-        let mut bound = bind_query(&plannable(query), &context, &types)?;
-        if !parameters.is_empty() {
-            let values = parameters.iter().map(|p| (p.sql_type, p.value.clone())).collect();
-            bound.plan = with_values(std::mem::take(&mut bound.plan), values)?;
-        }
-        check_no_parameters(&bound.plan)?;
-        Ok((bound, view))
+        Ok((bind_within(query, &context, parameters)?, view))
     }
 
     /// Runs the change; the transaction sees it at once.
@@ -110,11 +120,20 @@ impl ClientSession {
         &mut self,
         planned: PlannedChange,
         statement: &Statement,
+        parameters: &[Parameter],
     ) -> Result<Outcome> {
-        let PlannedChange { plan, kind, table, view } = planned;
+        let PlannedChange { plan, kind, table, view, returned } = planned;
         self.transaction.will_write(&self.engine);
-        let environment = self.environment(&view, self.cancel.clone());
         let text = statement.sql.as_str();
+        let mut gathered = match &returned {
+            Some(returned) => Some(self.gathered(returned, &view, text).await?),
+            None => None,
+        };
+        let kept = match &returned {
+            Some(returned) if returned.keeps_rows() => gathered.as_mut(),
+            _ => None,
+        };
+        let environment = self.environment(&view, self.cancel.clone());
         let (mut noted, changes) = match plan {
             RowChangePlan::Distributed(plan) => {
                 let (running, noted) = self.start(&plan, &environment, text).await?;
@@ -126,6 +145,7 @@ impl ClientSession {
             RowChangePlan::Here(plan) => {
                 let (running, noted) = self.start(&plan, &environment, text).await?;
                 let target = (&table, &view);
+                let kind = (kind, kept);
                 (noted, self.change_here(running, kind, target, &environment).await)
             }
         };
@@ -139,14 +159,21 @@ impl ClientSession {
             RowChangeKind::Update => "UPDATE",
             RowChangeKind::Delete => "DELETE",
         };
-        Ok(Outcome::Done(format!("{word} {rows}")))
+        let tag = format!("{word} {rows}");
+        match (returned, gathered) {
+            (Some(Returned { returning, .. }), Some(gathered)) => {
+                let statement = (statement, parameters);
+                self.return_rows(&returning, &gathered, statement, &view, tag).await
+            }
+            _ => Ok(Outcome::Done(tag)),
+        }
     }
 
     /// The coordinator has the rows: it sends what takes their place to the datanodes.
     async fn change_here(
         &self,
         mut rows: RunningQuery,
-        kind: RowChangeKind,
+        (kind, mut kept): (RowChangeKind, Option<&mut Gathered>),
         (table, view): (&Arc<TableDef>, &Arc<Catalog>),
         environment: &QueryEnvironment,
     ) -> Result<(Written, RowChanges)> {
@@ -162,9 +189,13 @@ impl ClientSession {
             if let Some(ingestor) = &mut ingestor
                 && batch.num_rows() > 0
             {
-                let columns: Vec<_> = (Address::ALL.len()..batch.num_columns()).collect();
+                let first = Address::ALL.len();
+                let columns: Vec<_> = (first..first + table.columns.len()).collect();
                 let new = batch.project(&columns).map_err(|e| report(e.into()))?;
                 ingestor.push(&new).await?;
+            }
+            if let Some(kept) = &mut kept {
+                kept.push(batch);
             }
         }
         let mut written = Written::new();
@@ -281,6 +312,10 @@ fn with_assigned(query: LogicalPlan, table: &TableDef, targets: &[usize]) -> Res
     };
     let schema = Arc::clone(input.schema());
     let exprs = exprs.into_iter().enumerate().map(|(at, expr)| {
+        // What only RETURNING wants.
+        if at >= Address::ALL.len() + table.columns.len() {
+            return Ok(expr);
+        }
         let expr = without_aliases(expr);
         if let Some(part) = Address::of_position(at) {
             return Ok(expr.alias(part.name()));
