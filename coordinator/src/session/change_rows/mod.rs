@@ -22,7 +22,7 @@ use super::{ClientSession, Outcome, Statement, facts::plannable};
 use crate::server::{Description, Parameter};
 
 pub(super) use change::{Change, WithoutSchema};
-pub(super) use on_segments::PlannedChange;
+pub(super) use on_segments::{PlannedChange, with_assigned};
 
 impl ClientSession {
     /// UPDATE

@@ -47,6 +47,7 @@ pub(in super::super) struct PlannedChange {
     /// The snapshot it was planned over.
     pub(in super::super) view: Arc<Catalog>,
     returned: Option<Returned>,
+    returning: Option<Returning>,
 }
 
 impl ClientSession {
@@ -75,30 +76,44 @@ impl ClientSession {
             RowChangeKind::Delete => bound.plan,
             RowChangeKind::Update => with_assigned(bound.plan, &table, &targets)?,
         };
+        let target = (&table, targets.as_slice(), &view);
+        let is_joined = !change.others.is_empty();
+        let how = (change.kind, is_joined, returning.is_some());
+        let planned = self.plan_changed(query, target, how).await?;
+        Ok(PlannedChange { returning, ..planned })
+    }
+
+    /// Plans a change by the query of the rows' addresses, of what takes their place, and, if the rows
+    /// are returned, of more. `targets`: the positions of the columns that get new values.
+    pub(in super::super) async fn plan_changed(
+        &self,
+        query: LogicalPlan,
+        (table, targets, view): (&Arc<TableDef>, &[usize], &Arc<Catalog>),
+        (kind, is_joined, is_returned): (RowChangeKind, bool, bool),
+    ) -> Result<PlannedChange> {
         let formats = self.settings.formats()?;
-        let context = PlanContext { catalog: Arc::clone(&view), now: chrono::Utc::now(), formats };
-        let kind = change.kind;
+        let context = PlanContext { catalog: Arc::clone(view), now: chrono::Utc::now(), formats };
         let key = table.distribution_columns();
         let mut assigned = targets.iter().filter_map(|at| table.columns.get(*at));
         let row_change = RowChange {
-            table: &table,
+            table,
             kind,
-            is_joined: !change.others.is_empty(),
+            is_joined,
             moves_rows: assigned.any(|column| key.iter().any(|k| k.id == column.id)),
-            is_routed: kind == RowChangeKind::Update && is_routed(&table, &targets, &view),
-            is_returned: returning.is_some(),
+            is_routed: kind == RowChangeKind::Update && is_routed(table, targets, view),
+            is_returned,
         };
-        let (plan, returned) = match returning {
-            None => {
+        let (plan, returned) = match is_returned {
+            false => {
                 (self.engine.planner.plan_row_change(&query, &row_change, &context).await?, None)
             }
-            Some(returning) => {
-                let change = (&row_change, &context);
-                let (plan, returned) = self.plan_returned(query, returning, change).await?;
+            true => {
+                let (plan, returned) = self.plan_returned(query, &row_change, &context).await?;
                 (plan, Some(returned))
             }
         };
-        Ok(PlannedChange { plan, kind, table, view, returned })
+        let (table, view) = (Arc::clone(table), Arc::clone(view));
+        Ok(PlannedChange { plan, kind, table, view, returned, returning: None })
     }
 
     /// Binds a query of the table that is changed, with its rows' addresses.
@@ -115,16 +130,38 @@ impl ClientSession {
         Ok((bind_within(query, &context, parameters)?, view))
     }
 
-    /// Runs the change; the transaction sees it at once.
+    /// UPDATE or DELETE, planned.
     pub(super) async fn change_segments(
         &mut self,
-        planned: PlannedChange,
+        mut planned: PlannedChange,
         statement: &Statement,
         parameters: &[Parameter],
     ) -> Result<Outcome> {
-        let PlannedChange { plan, kind, table, view, returned } = planned;
+        let word = match planned.kind {
+            RowChangeKind::Update => "UPDATE",
+            RowChangeKind::Delete => "DELETE",
+        };
+        let (returning, view) = (planned.returning.take(), Arc::clone(&planned.view));
+        let (rows, gathered) = self.run_change(planned, &statement.sql).await?;
+        let tag = format!("{word} {rows}");
+        match (returning, gathered) {
+            (Some(returning), Some(gathered)) => {
+                let statement = (statement, parameters);
+                self.return_rows(&returning, &gathered, statement, &view, tag).await
+            }
+            _ => Ok(Outcome::Done(tag)),
+        }
+    }
+
+    /// Runs a change; the transaction sees it at once. How many rows it has changed, and if they are
+    /// returned, what the query has found. `text`: the statement's.
+    pub(in super::super) async fn run_change(
+        &mut self,
+        planned: PlannedChange,
+        text: &str,
+    ) -> Result<(u64, Option<Gathered>)> {
+        let PlannedChange { plan, kind, table, view, returned, .. } = planned;
         self.transaction.will_write(&self.engine);
-        let text = statement.sql.as_str();
         let mut gathered = match &returned {
             Some(returned) => Some(self.gathered(returned, &view, text).await?),
             None => None,
@@ -155,18 +192,7 @@ impl ClientSession {
         noted.part(self.delete_rows(&table, changes.deleted).await)?;
         noted.part(self.add_written(written).await)?;
         noted.finish_written(rows);
-        let word = match kind {
-            RowChangeKind::Update => "UPDATE",
-            RowChangeKind::Delete => "DELETE",
-        };
-        let tag = format!("{word} {rows}");
-        match (returned, gathered) {
-            (Some(Returned { returning, .. }), Some(gathered)) => {
-                let statement = (statement, parameters);
-                self.return_rows(&returning, &gathered, statement, &view, tag).await
-            }
-            _ => Ok(Outcome::Done(tag)),
-        }
+        Ok((rows, gathered))
     }
 
     /// The coordinator has the rows: it sends what takes their place to the datanodes.
@@ -299,7 +325,11 @@ fn changed_rows(
 }
 
 /// The query with values that its targets take; the other columns stay as they are.
-fn with_assigned(query: LogicalPlan, table: &TableDef, targets: &[usize]) -> Result<LogicalPlan> {
+pub(in super::super) fn with_assigned(
+    query: LogicalPlan,
+    table: &TableDef,
+    targets: &[usize],
+) -> Result<LogicalPlan> {
     // A literal becomes a value of its column's type only where it stands.
     let (input, exprs) = match query {
         LogicalPlan::Projection(projection) => {

@@ -12,14 +12,10 @@ use kestrel_planner::{
 };
 use kestrel_proto::Result;
 
-use super::super::{
-    ClientSession,
-    returning::{Gathered, Returning},
-};
+use super::super::{ClientSession, returning::Gathered};
 
 /// What a change gives back.
 pub(super) struct Returned {
-    pub(super) returning: Returning,
     /// Of the query that finds the rows.
     schema: SchemaRef,
     /// Of a replicated table: asks one copy for the rows, since each is changed where it is.
@@ -38,19 +34,19 @@ impl ClientSession {
     pub(super) async fn plan_returned(
         &self,
         query: LogicalPlan,
-        returning: Returning,
-        (change, context): (&RowChange<'_>, &PlanContext),
+        change: &RowChange<'_>,
+        context: &PlanContext,
     ) -> Result<(RowChangePlan, Returned)> {
         let planner = &self.engine.planner;
         let schema = Arc::clone(query.schema().inner());
         if change.table.distribution != Distribution::Replicated {
             let plan = planner.plan_row_change(&query, change, context).await?;
-            return Ok((plan, Returned { returning, schema, of_copy: None }));
+            return Ok((plan, Returned { schema, of_copy: None }));
         }
         let changed = changed_columns(query.clone(), change.kind, change.table)?;
         let plan = planner.plan_row_change(&changed, change, context).await?;
         let of_copy = Some(planner.plan_changed_rows(&query, change, context).await?);
-        Ok((plan, Returned { returning, schema, of_copy }))
+        Ok((plan, Returned { schema, of_copy }))
     }
 
     /// Where the rows that a change gives back are kept: of a replicated table those of one copy, which

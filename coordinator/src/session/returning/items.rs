@@ -173,7 +173,8 @@ pub(super) fn mentioned(
         table.column(name).is_some() || fields.any(|field| field.name() == name)
     };
     let mut relations = others.iter().map(|other| other.alias.as_str()).chain([alias]);
-    if let Some(row) = relations.find(|name| names.alone.contains(*name) && !is_column(name)) {
+    let row = relations.find(|name| names.alone.contains(*name) && !is_column(name));
+    if let Some(row) = row {
         let message = format!("RETURNING with the whole row of \"{row}\" is not supported");
         return Err(ErrorReport::unsupported(message).hint("Name its columns."));
     }

@@ -17,7 +17,7 @@ use std::{ops::ControlFlow, sync::Arc};
 use datafusion::sql::sqlparser::ast::{self, Visitor};
 use futures::stream;
 use kestrel_planner::{
-    bind::{GivenRows, Origin, bind_query, locate, origins, prepare_query},
+    bind::{Origin, bind_query, locate, origins, prepare_query},
     catalog::{Catalog, SqlType, TableDef},
     parse::{QualifiedName, Walk, fold_ident, quote},
 };
