@@ -1,10 +1,12 @@
 //! What a statement's parameters and columns are, before it runs.
 
-use datafusion::sql::sqlparser::ast;
+use std::{collections::BTreeSet, ops::ControlFlow};
+
+use datafusion::sql::sqlparser::ast::{self, Visitor};
 use kestrel_planner::{
     bind::{locate, prepare_query},
     catalog::SqlType,
-    parse::StatementKind,
+    parse::{StatementKind, Walk},
 };
 use kestrel_proto::Result;
 
@@ -42,6 +44,11 @@ impl ClientSession {
                 let change = Change::of_delete(delete)?;
                 self.description_of_change(change, statement, parameter_types).await
             }
+            StatementKind::Merge(merge) => {
+                let parameters = self.merge_parameters(merge, statement, parameter_types);
+                let parameters = parameters.map_err(|error| locate(error, statement))?;
+                Ok(Description { parameters, fields: None })
+            }
             StatementKind::Explain(explain) => {
                 let described = self.describe(&explain.statement, parameter_types).await?;
                 let fields = Some(vec![one_text("QUERY PLAN")]);
@@ -76,13 +83,20 @@ impl ClientSession {
     ) -> Result<Description> {
         let parameters = self.insert_parameters(insert, statement, parameter_types);
         let parameters = parameters.map_err(|error| locate(error, statement))?;
+        let source = insert.source.as_deref();
+        let mut types = known_types(&parameters, parameter_types, source);
+        let mut parameters = parameters;
+        if insert.on.is_some() {
+            let of_conflict = self.conflict_parameters(insert, statement, types);
+            parameters = of_conflict.map_err(|error| locate(error, statement))?;
+            types = parameters.iter().copied().map(Some).collect();
+        }
         let Some(clause) = inserted_clause(insert)? else {
             return Ok(Description { parameters, fields: None });
         };
         let view = self.transaction.view(&self.engine);
         let (table, _) = self.insert_target(insert, &view)?;
-        let parameters = (parameters, parameter_types);
-        self.description_of_returning(&clause, &table, statement, parameters).await
+        self.description_of_returning(&clause, &table, statement, types).await
     }
 
     async fn description_of_query(
@@ -105,5 +119,42 @@ impl ClientSession {
         let plan = plan.map_err(located)?;
         let fields = select::result_fields(&bound, &plan)?;
         Ok(Description { parameters, fields: Some(fields) })
+    }
+}
+
+/// What is known of a statement's parameters when a part of it, `query`, is bound: of those that it
+/// does not name the types may be what other parts say.
+pub(super) fn known_types(
+    parameters: &[SqlType],
+    stated: &[Option<SqlType>],
+    query: Option<&ast::Query>,
+) -> Vec<Option<SqlType>> {
+    let mut named = Named::default();
+    if let Some(query) = query {
+        // It does not break off.
+        let _ = query.walk(&mut named);
+    }
+    let known = |at: usize| {
+        let is_known = named.0.contains(&at) || stated.get(at).copied().flatten().is_some();
+        parameters.get(at).copied().filter(|_| is_known)
+    };
+    (0..parameters.len().max(stated.len())).map(known).collect()
+}
+
+/// The parameters that occur, `$1` as 0.
+#[derive(Default)]
+struct Named(BTreeSet<usize>);
+
+impl Visitor for Named {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+        if let ast::Expr::Value(value) = expr
+            && let ast::Value::Placeholder(name) = &value.value
+            && let Some(number) = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok())
+        {
+            self.0.extend(number.checked_sub(1));
+        }
+        ControlFlow::Continue(())
     }
 }

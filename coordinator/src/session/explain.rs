@@ -87,6 +87,10 @@ impl ClientSession {
                 let plan = self.plan(&bound.plan, &view).await?;
                 Ok(Explained { plan, view, purpose: Purpose::Write })
             }
+            StatementKind::Insert(insert) if insert.on.is_some() => {
+                let message = "EXPLAIN of INSERT … ON CONFLICT is not supported";
+                Err(ErrorReport::unsupported(message))
+            }
             StatementKind::Insert(insert) => {
                 let (query, table, columns, view) =
                     self.bind_insert(insert, statement, parameters).await?;

@@ -48,6 +48,9 @@ impl ClientSession {
         if let ast::TableObject::TableName(name) = &insert.table {
             self.lock_target(&QualifiedName::of_ast(name)?).await?;
         }
+        if let Some(on) = &insert.on {
+            return self.insert_on_conflict((insert, on), statement, parameters, cancel).await;
+        }
         let (query, table, columns, view) = self.bind_insert(insert, statement, parameters).await?;
         if !table.is_temporary() {
             self.check_writable("INSERT")?;
@@ -77,7 +80,6 @@ impl ClientSession {
         statement: &Statement,
         parameters: &[Parameter],
     ) -> Result<(LogicalPlan, Arc<TableDef>, Vec<usize>, Arc<Catalog>)> {
-        refuse_unsupported(insert)?;
         let view = self.transaction.view(&self.engine);
         let (table, columns) = self.insert_target(insert, &view)?;
         let overriding = overriding(&statement.sql);
@@ -345,14 +347,7 @@ impl ClientSession {
     }
 }
 
-fn refuse_unsupported(insert: &ast::Insert) -> Result<()> {
-    if insert.on.is_some() {
-        return Err(ErrorReport::unsupported("INSERT … ON CONFLICT is not supported"));
-    }
-    Ok(())
-}
-
-fn check_column_count(given: usize, named: usize) -> Result<()> {
+pub(super) fn check_column_count(given: usize, named: usize) -> Result<()> {
     let message = match given.cmp(&named) {
         std::cmp::Ordering::Greater => "INSERT has more expressions than target columns",
         std::cmp::Ordering::Less => "INSERT has more target columns than expressions",
@@ -411,7 +406,7 @@ pub(super) fn all_columns(table: &TableDef) -> Vec<usize> {
 }
 
 /// The columns an INSERT names, in its order. Without names: the first ones.
-fn target_columns(table: &TableDef, names: &[ast::ObjectName]) -> Result<Vec<usize>> {
+pub(super) fn target_columns(table: &TableDef, names: &[ast::ObjectName]) -> Result<Vec<usize>> {
     let mut columns = Vec::new();
     for name in names {
         let name = QualifiedName::of_ast(name)?.name;

@@ -19,6 +19,8 @@ mod identity_columns;
 mod insert;
 mod lock;
 mod maintenance;
+mod merge;
+mod on_conflict;
 mod outcome;
 mod own_query;
 mod partition;

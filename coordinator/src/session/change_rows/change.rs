@@ -82,6 +82,27 @@ impl<'a> Change<'a> {
         })
     }
 
+    /// DO UPDATE of an INSERT, for the rows of its table that meet the proposed ones.
+    pub(in super::super) fn of_conflict(
+        target: &'a ast::TableWithJoins,
+        assignments: &[ast::Assignment],
+        (proposed, condition): (&'a [ast::TableWithJoins], Option<&'a ast::Expr>),
+    ) -> Result<Self> {
+        let mut assigned = Vec::new();
+        for assignment in assignments {
+            assign(assignment, &mut assigned)?;
+        }
+        Ok(Self {
+            kind: RowChangeKind::Update,
+            with: None,
+            target,
+            assignments: assigned,
+            others: proposed,
+            condition,
+            returning: None,
+        })
+    }
+
     /// `UPDATE` or `DELETE`
     pub(in super::super) fn word(&self) -> &'static str {
         match self.kind {
@@ -120,8 +141,13 @@ impl<'a> Change<'a> {
             || values.any(|value| !matches!(value, ast::Expr::Value(_)))
     }
 
+    /// The new values.
+    pub(in super::super) fn values(&self) -> impl Iterator<Item = &ast::Expr> {
+        self.assignments.iter().map(|(_, value)| value)
+    }
+
     /// The positions of the columns that get new values.
-    pub(super) fn targets(&self, table: &TableDef) -> Result<Vec<usize>> {
+    pub(in super::super) fn targets(&self, table: &TableDef) -> Result<Vec<usize>> {
         let mut targets = Vec::new();
         for (name, _) in &self.assignments {
             let found = table.columns.iter().position(|column| column.name == *name);
@@ -145,7 +171,7 @@ impl<'a> Change<'a> {
     }
 
     /// Puts the columns' defaults in the place of DEFAULT.
-    pub(super) fn fill_defaults(&mut self, table: &TableDef) -> Result<()> {
+    pub(in super::super) fn fill_defaults(&mut self, table: &TableDef) -> Result<()> {
         for (name, value) in self.assignments.iter_mut().filter(|(_, value)| is_default(value)) {
             let default = table.column(name).and_then(|column| column.default.as_deref());
             *value = default_expr(default.unwrap_or("NULL"))?;
@@ -155,15 +181,21 @@ impl<'a> Change<'a> {
 
     /// `SELECT value, … FROM table, others WHERE condition`
     pub(super) fn query(&self) -> Result<ast::Query> {
-        let values = self.assignments.iter().enumerate();
-        let values = values.map(|(at, (_, value))| output(value.clone(), format!("value{at}")));
+        self.query_with(None)
+    }
+
+    /// The same with another output.
+    pub(in super::super) fn query_with(&self, also: Option<&ast::Expr>) -> Result<ast::Query> {
+        let values = self.assignments.iter().map(|(_, value)| value).chain(also);
+        let values = values.enumerate();
+        let values = values.map(|(at, value)| output(value.clone(), format!("value{at}")));
         self.select(self.target.clone(), values.collect())
     }
 
     /// The same with the rows' addresses and, for UPDATE, all columns of the rows that take their
     /// place; with RETURNING, for DELETE those of the rows that go, and behind them what else it
     /// names: `others`.
-    pub(super) fn addressed_query(
+    pub(in super::super) fn addressed_query(
         &self,
         table: &TableDef,
         targets: &[usize],
@@ -207,7 +239,7 @@ impl<'a> Change<'a> {
     }
 
     /// Of no output: `SELECT 1`.
-    fn select(
+    pub(in super::super) fn select(
         &self,
         target: ast::TableWithJoins,
         outputs: Vec<ast::SelectItem>,

@@ -18,7 +18,7 @@ use kestrel_planner::{
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{ClientSession, Outcome, Statement, facts::plannable};
+use super::{ClientSession, Outcome, Statement, describe::known_types, facts::plannable};
 use crate::server::{Description, Parameter};
 
 pub(super) use change::{Change, WithoutSchema};
@@ -59,7 +59,8 @@ impl ClientSession {
             return Ok(Description { parameters, fields: None });
         };
         let table = self.changed_table(&change)?;
-        self.description_of_returning(&clause, &table, statement, (parameters, types)).await
+        let types = known_types(&parameters, types, Some(&change.query()?));
+        self.description_of_returning(&clause, &table, statement, types).await
     }
 
     fn change_parameters(
@@ -113,7 +114,12 @@ impl ClientSession {
     }
 
     /// Errors: 42501; 428C9 for a value that only a sequence may give.
-    fn check_change(&self, change: &Change<'_>, table: &TableDef, targets: &[usize]) -> Result<()> {
+    pub(super) fn check_change(
+        &self,
+        change: &Change<'_>,
+        table: &TableDef,
+        targets: &[usize],
+    ) -> Result<()> {
         let columns = targets.iter().filter_map(|at| table.columns.get(*at));
         let ids: Vec<_> = columns.clone().map(|column| column.id).collect();
         let authority = self.transaction.authority(&self.engine);

@@ -233,7 +233,11 @@ impl ClientSession {
     }
 
     /// Has delete vectors with these rows written, and makes them part of the transaction's view.
-    async fn delete_rows(&mut self, table: &TableDef, deleted: ChangedRows) -> Result<()> {
+    pub(in super::super) async fn delete_rows(
+        &mut self,
+        table: &TableDef,
+        deleted: ChangedRows,
+    ) -> Result<()> {
         if deleted.0.is_empty() {
             return Ok(());
         }

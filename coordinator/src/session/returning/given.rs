@@ -35,9 +35,20 @@ impl Gathered {
     }
 
     /// All, in one batch.
-    fn joined(&self) -> Result<RecordBatch> {
+    pub(in super::super) fn joined(&self) -> Result<RecordBatch> {
         let schema = self.batches.first().map_or_else(|| Arc::clone(&self.schema), |b| b.schema());
         concat_batches(&schema, &self.batches).map_err(|error| report(error.into()))
+    }
+
+    /// Of all rows the table's columns, as it has them, and what stands behind them.
+    pub(in super::super) fn split<'a>(
+        &self,
+        rows: &'a RecordBatch,
+        table: &TableDef,
+    ) -> Result<(RecordBatch, &'a [ArrayRef])> {
+        let columns = rows.columns().get(self.first..).unwrap_or_default();
+        let (own, rest) = columns.split_at(table.columns.len().min(columns.len()));
+        Ok((of_table(own, table)?, rest))
     }
 }
 
@@ -45,9 +56,7 @@ impl Returning {
     /// The rows of each relation that it can name.
     pub(super) fn given(&self, gathered: &Gathered) -> Result<Vec<GivenRows>> {
         let rows = gathered.joined()?;
-        let columns = rows.columns().get(gathered.first..).unwrap_or_default();
-        let (own, mut rest) = columns.split_at(self.table.columns.len().min(columns.len()));
-        let own = of_table(own, &self.table)?;
+        let (own, mut rest) = gathered.split(&rows, &self.table)?;
         let is_alone = self.others.is_empty();
         let own = if is_alone { own } else { numbered(own.schema().fields(), own.columns())? };
         let mut given = vec![GivenRows { name: given_name(0), rows: own }];
@@ -81,7 +90,10 @@ fn of_other(other: &OtherRelation, columns: &[ArrayRef]) -> Vec<Arc<Field>> {
 }
 
 /// The same columns, and behind them the rows' numbers.
-fn numbered(fields: &[Arc<Field>], columns: &[ArrayRef]) -> Result<RecordBatch> {
+pub(in super::super) fn numbered(
+    fields: &[Arc<Field>],
+    columns: &[ArrayRef],
+) -> Result<RecordBatch> {
     let rows = columns.first().map_or(0, |column| column.len());
     let mut fields = fields.to_vec();
     fields.push(Arc::new(Field::new(ROW_NUMBER, DataType::Int64, false)));

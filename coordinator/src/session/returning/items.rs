@@ -20,16 +20,16 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 /// A relation of FROM or USING.
 #[derive(Clone, Debug)]
-pub(super) struct OtherRelation {
+pub(in super::super) struct OtherRelation {
     /// Its name.
-    pub(super) alias: String,
+    pub(in super::super) alias: String,
     /// Its columns; those that are needed, when that is known.
     pub(super) fields: Vec<FieldRef>,
 }
 
 impl OtherRelation {
     /// Those that a query over them has in its outputs, in their order.
-    pub(super) fn all(schema: &DFSchema) -> Vec<Self> {
+    pub(in super::super) fn all(schema: &DFSchema) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         for (qualifier, field) in schema.iter() {
             let Some(alias) = qualifier.map(|qualifier| qualifier.table().to_string()) else {
@@ -41,6 +41,11 @@ impl OtherRelation {
             }
         }
         all
+    }
+
+    /// Has it a column of this name?
+    pub(in super::super) fn has(&self, column: &str) -> bool {
+        self.fields.iter().any(|field| field.name() == column)
     }
 
     /// Its columns, as a query names them.
@@ -168,21 +173,32 @@ pub(super) fn mentioned(
         // It does not break off.
         let _ = item.walk(&mut names);
     }
-    let is_column = |name: &str| {
-        let mut fields = others.iter().flat_map(|other| &other.fields);
-        table.column(name).is_some() || fields.any(|field| field.name() == name)
-    };
-    let mut relations = others.iter().map(|other| other.alias.as_str()).chain([alias]);
-    let row = relations.find(|name| names.alone.contains(*name) && !is_column(name));
-    if let Some(row) = row {
-        let message = format!("RETURNING with the whole row of \"{row}\" is not supported");
-        return Err(ErrorReport::unsupported(message).hint("Name its columns."));
-    }
+    check_no_rows(&names, (table, alias), others)?;
     for other in others.iter_mut() {
         other.fields.retain(|field| names.columns.contains(field.name()));
     }
     others.retain(|other| !other.fields.is_empty());
     Ok(())
+}
+
+/// Errors: 0A000 for a name of a relation where a column's could be.
+fn check_no_rows(
+    names: &Names,
+    (table, alias): (&TableDef, &str),
+    others: &[OtherRelation],
+) -> Result<()> {
+    let is_column = |name: &str| {
+        let mut fields = others.iter().flat_map(|other| &other.fields);
+        table.column(name).is_some() || fields.any(|field| field.name() == name)
+    };
+    let mut relations = others.iter().map(|other| other.alias.as_str()).chain([alias]);
+    match relations.find(|name| names.alone.contains(*name) && !is_column(name)) {
+        Some(row) => {
+            let message = format!("RETURNING with the whole row of \"{row}\" is not supported");
+            Err(ErrorReport::unsupported(message).hint("Name its columns."))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Names that occur.

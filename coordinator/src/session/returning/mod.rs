@@ -31,12 +31,13 @@ use super::{
     select::{bind_within, output_fields, result_fields},
 };
 use crate::server::{Description, Parameter};
-use items::{OtherRelation, check_items, mentioned, written_out};
+use items::{check_items, mentioned, written_out};
 
-pub(super) use given::Gathered;
+pub(super) use given::{Gathered, numbered};
+pub(super) use items::OtherRelation;
 
 /// The column by which the rows of several relations find one another.
-const ROW_NUMBER: &str = "kestrel row number";
+pub(super) const ROW_NUMBER: &str = "kestrel row number";
 
 /// What stands behind RETURNING, and what it can name.
 #[derive(Clone)]
@@ -107,17 +108,16 @@ impl ClientSession {
         Ok(Returning { table, items, with, alias, is_aliased, others, origins: Vec::new() })
     }
 
-    /// The description of a statement with RETURNING; `parameters`: those of the rest of it.
+    /// The description of a statement with RETURNING; `types`: what the rest of it says of its
+    /// parameters.
     pub(super) async fn description_of_returning(
         &mut self,
         clause: &Clause<'_>,
         table: &Arc<TableDef>,
         statement: &Statement,
-        (parameters, stated): (Vec<SqlType>, &[Option<SqlType>]),
+        types: Vec<Option<SqlType>>,
     ) -> Result<Description> {
         let located = |error| locate(error, statement);
-        let rest = stated.iter().skip(parameters.len()).copied();
-        let types: Vec<_> = parameters.iter().copied().map(Some).chain(rest).collect();
         let returning = self.named_returning(clause, table, statement, &types).map_err(located)?;
         let view = self.transaction.view(&self.engine);
         let context = self.bind_context(&view, Some(statement));
@@ -210,7 +210,7 @@ pub(super) fn inserted_clause(insert: &ast::Insert) -> Result<Option<Clause<'_>>
 }
 
 /// The table that an INSERT names, as one that a query reads.
-fn inserted_table(insert: &ast::Insert) -> Result<ast::TableWithJoins> {
+pub(super) fn inserted_table(insert: &ast::Insert) -> Result<ast::TableWithJoins> {
     let ast::TableObject::TableName(table) = &insert.table else {
         return Err(ErrorReport::unsupported("INSERT INTO a function"));
     };
@@ -230,7 +230,7 @@ fn inserted_table(insert: &ast::Insert) -> Result<ast::TableWithJoins> {
 }
 
 /// The name that a statement has for the table it changes, and whether it has given it.
-fn alias_of(target: &ast::TableWithJoins) -> Result<(String, bool)> {
+pub(super) fn alias_of(target: &ast::TableWithJoins) -> Result<(String, bool)> {
     match &target.relation {
         ast::TableFactor::Table { alias: Some(alias), .. } => Ok((fold_ident(&alias.name), true)),
         ast::TableFactor::Table { name, .. } => Ok((QualifiedName::of_ast(name)?.name, false)),
