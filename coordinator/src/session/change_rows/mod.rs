@@ -22,7 +22,7 @@ use super::{ClientSession, Outcome, Statement, describe::known_types, facts::pla
 use crate::server::{Description, Parameter};
 
 pub(super) use change::{Change, WithoutSchema};
-pub(super) use on_segments::{PlannedChange, with_assigned};
+pub(super) use on_segments::{PlannedChange, with_assigned, without_aliases};
 
 impl ClientSession {
     /// UPDATE

@@ -372,7 +372,8 @@ pub(in super::super) fn with_assigned(
         .map_err(report)
 }
 
-fn without_aliases(mut expr: Expr) -> Expr {
+/// What is named, without the names.
+pub(in super::super) fn without_aliases(mut expr: Expr) -> Expr {
     while let Expr::Alias(alias) = expr {
         expr = *alias.expr;
     }

@@ -100,13 +100,16 @@ fn of_table(
     Ok(Clause { is_matched: clause.is_matched, condition, action })
 }
 
+/// As INSERT names columns.
+pub(super) fn names(columns: &[ast::Ident]) -> Vec<ast::ObjectName> {
+    columns.iter().map(|name| ast::ObjectName::from(vec![name.clone()])).collect()
+}
+
 /// The values of all columns of a new row.
 fn inserted(columns: &[ast::Ident], values: &[ast::Expr], table: &TableDef) -> Result<Action> {
-    let names: Vec<_> =
-        columns.iter().map(|name| ast::ObjectName::from(vec![name.clone()])).collect();
     let given = match columns.is_empty() {
         true => all_columns(table).into_iter().take(values.len().max(1)).collect(),
-        false => target_columns(table, &names)?,
+        false => target_columns(table, &names(columns))?,
     };
     if !values.is_empty() {
         check_column_count(values.len(), given.len())?;

@@ -34,6 +34,7 @@ use super::{
     ClientSession, Outcome, Statement,
     change_rows::Change,
     facts::plannable,
+    insert::{all_columns, target_columns},
     own_query::own_query,
     partition::Written,
     returning::{OtherRelation, alias_of},
@@ -43,7 +44,7 @@ use crate::{
     query::{QueryEnvironment, RunningQuery, TableIngestor},
     server::Parameter,
 };
-use clauses::{Action, Clause, clauses};
+use clauses::{Action, Clause, clauses, names};
 use query::{ACTION_AT, Merged, addressed_query, plain_query};
 
 /// What becomes of a row.
@@ -145,8 +146,11 @@ impl ClientSession {
                     let change = Change::of_conflict(&merge.target, assignments, (&[], None))?;
                     self.check_change(&change, table, &change.targets(table)?)?;
                 }
-                (Action::Insert(values), _) => {
-                    let columns: Vec<_> = values.iter().map(|(at, _)| *at).collect();
+                (_, MergeAction::Insert { columns, .. }) => {
+                    let columns = match columns.is_empty() {
+                        true => all_columns(table),
+                        false => target_columns(table, &names(columns))?,
+                    };
                     self.check_insert(table, &columns)?;
                 }
                 (Action::Delete, _) => {
@@ -154,7 +158,7 @@ impl ClientSession {
                     let role = self.identity(&authority).current;
                     access::check_table(table, &[], Privilege::Delete, &authority, role)?;
                 }
-                (Action::Nothing | Action::Update(_), _) => {}
+                _ => {}
             }
         }
         Ok(())

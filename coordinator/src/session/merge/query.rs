@@ -21,7 +21,10 @@ use kestrel_proto::{ErrorReport, Result};
 
 use super::{
     super::{
-        change_rows::WithoutSchema, insert::mismatch, own_query::own_query, returning::alias_of,
+        change_rows::{WithoutSchema, without_aliases},
+        insert::mismatch,
+        own_query::own_query,
+        returning::alias_of,
     },
     Kind,
     clauses::{Action, Clause},
@@ -201,7 +204,7 @@ impl<'a> Merged<'a> {
         let LogicalPlan::Projection(projection) = query else { return Err(malformed()) };
         let input = Arc::unwrap_or_clone(projection.input);
         let schema = Arc::clone(input.schema());
-        let mut exprs = projection.expr.into_iter().map(Expr::unalias);
+        let mut exprs = projection.expr.into_iter().map(without_aliases);
         let address = exprs.by_ref().take(ACTION_AT).collect();
         let action = exprs.next().ok_or_else(malformed)?;
         let action_type = action.get_type(&schema).map_err(report)?;
@@ -250,7 +253,7 @@ impl<'a> Merged<'a> {
     /// The numbers of the clauses of these kinds.
     pub(super) fn numbers_of(&self, kinds: &[Kind]) -> impl Iterator<Item = usize> {
         let is_wanted =
-            |clause: &Clause| Kind::of(&clause.action).is_some_and(|k| kinds.contains(&k));
+            move |clause: &Clause| Kind::of(&clause.action).is_some_and(|k| kinds.contains(&k));
         let numbers = self.clauses.iter().enumerate().filter(move |(_, clause)| is_wanted(clause));
         numbers.map(|(at, _)| at + 1)
     }
