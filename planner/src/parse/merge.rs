@@ -54,12 +54,12 @@ pub enum MergeAction {
 pub(super) fn merge(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     cursor.expect("MERGE")?;
     cursor.expect("INTO")?;
-    let relation = cursor.parse_with(Parser::parse_table_factor)?;
+    let relation = cursor.parse_with(|p| p.parse_table_factor())?;
     let target = ast::TableWithJoins { relation, joins: Vec::new() };
     cursor.expect("USING")?;
-    let source = cursor.parse_with(Parser::parse_table_and_joins)?;
+    let source = cursor.parse_with(|p| p.parse_table_and_joins())?;
     cursor.expect("ON")?;
-    let on = cursor.parse_with(Parser::parse_expr)?;
+    let on = cursor.parse_with(|p| p.parse_expr())?;
     let mut clauses = Vec::new();
     while cursor.eat("WHEN") {
         clauses.push(clause(cursor)?);
@@ -74,7 +74,7 @@ fn clause(cursor: &mut Cursor<'_>) -> Result<MergeClause> {
     let is_matched = !cursor.eat("NOT");
     cursor.expect("MATCHED")?;
     let condition = match cursor.eat("AND") {
-        true => Some(cursor.parse_with(Parser::parse_expr)?),
+        true => Some(cursor.parse_with(|p| p.parse_expr())?),
         false => None,
     };
     cursor.expect("THEN")?;
@@ -84,8 +84,9 @@ fn clause(cursor: &mut Cursor<'_>) -> Result<MergeClause> {
         cursor.expect("INSERT")?;
         insert(cursor)?
     } else if cursor.eat("UPDATE SET") {
-        let assignments = |p: &mut Parser<'_>| p.parse_comma_separated(Parser::parse_assignment);
-        MergeAction::Update(cursor.parse_with(assignments)?)
+        let assignments =
+            cursor.parse_with(|p| p.parse_comma_separated(Parser::parse_assignment))?;
+        MergeAction::Update(assignments)
     } else if cursor.eat("DELETE") {
         MergeAction::Delete
     } else {

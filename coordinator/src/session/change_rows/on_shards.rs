@@ -114,7 +114,7 @@ impl Change<'_> {
         };
         refuse(&[(!self.others.is_empty(), refused)]).map_err(|error| error.hint(SIMPLE))?;
         let returning = format!("{} … RETURNING of a table that databases hold", self.word());
-        refuse(&[(self.returning().is_some(), &returning)])
+        refuse(&[(self.returning().is_some(), returning.as_str())])
             .map_err(|error| error.hint("Select the rows before or after."))
     }
 

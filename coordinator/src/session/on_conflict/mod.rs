@@ -29,7 +29,7 @@ use kestrel_planner::{
     parse::quote,
     plan::InsertPlan,
 };
-use kestrel_proto::{ErrorReport, Result, SqlState};
+use kestrel_proto::{ErrorReport, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::{

@@ -40,7 +40,6 @@ pub(super) use items::OtherRelation;
 pub(super) const ROW_NUMBER: &str = "kestrel row number";
 
 /// What stands behind RETURNING, and what it can name.
-#[derive(Clone)]
 pub(super) struct Clause<'a> {
     pub(super) items: &'a [ast::SelectItem],
     pub(super) with: Option<&'a ast::With>,
@@ -169,7 +168,9 @@ impl Returning {
     /// `SELECT items FROM table, others`
     fn over_tables(&self, clause: &Clause<'_>) -> Result<ast::Query> {
         let mut query = own_query("SELECT 1")?;
-        query.with = clause.with.cloned();
+        // Of an INSERT it could hide the table.
+        let with = clause.with.filter(|_| !clause.others.is_empty() || self.with.is_some());
+        query.with = with.cloned();
         let select = select_of(&mut query)?;
         select.projection = self.items.clone();
         let target = std::iter::once(clause.target.clone());
