@@ -8,6 +8,7 @@ mod commit;
 mod copy;
 mod copy_rows;
 mod copy_to;
+mod create_table_as;
 mod cursor;
 mod ddl;
 mod describe;

@@ -5,6 +5,7 @@ mod check_names;
 mod column_names;
 mod correlated_conditions;
 mod correlated_recursion;
+mod given;
 mod json_records;
 mod lateral;
 mod locate;
@@ -28,12 +29,11 @@ mod whole_row;
 use column_names::OutputNames;
 pub use column_names::name_outputs;
 pub(crate) use column_names::top_level_names;
+pub use given::GivenRows;
 pub use locate::{locate, output_place};
 pub use origin::{Origin, origins};
 pub use parameters::stated_parameter_types;
-pub use provider::{
-    BindContext, GivenRows, NoSessionFunctions, SessionFunctions, Source, SystemRelations,
-};
+pub use provider::{BindContext, NoSessionFunctions, SessionFunctions, Source, SystemRelations};
 pub use read_columns::{ReadColumns, read_columns};
 pub use set_returning::gives_rows;
 pub use table_source::{CHANGED_TABLE, ShardTable};

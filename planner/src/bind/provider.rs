@@ -22,7 +22,7 @@ use datafusion::{
 use kestrel_proto::{ErrorReport, SqlState};
 
 use super::{
-    CHANGED_TABLE, ShardTable, long_series::LongSeries, types::PostgresqlTypes,
+    CHANGED_TABLE, GivenRows, ShardTable, long_series::LongSeries, types::PostgresqlTypes,
     unknown_function::unknown_function, view::view_plan,
 };
 use crate::{
@@ -52,16 +52,6 @@ pub struct BindContext {
     pub changed: Option<Arc<TableDef>>,
     /// Rows that have names in our own queries.
     pub given: Vec<GivenRows>,
-}
-
-/// Rows that the coordinator has, under a name that no user's query has: what a statement has changed,
-/// or is about to write.
-#[derive(Clone, Debug)]
-pub struct GivenRows {
-    /// The name.
-    pub name: String,
-    /// The rows.
-    pub rows: RecordBatch,
 }
 
 /// A statement's text and where it is.

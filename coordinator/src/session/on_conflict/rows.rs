@@ -11,7 +11,10 @@ use arrow::{
 use kestrel_planner::{catalog::TableDef, error::report};
 use kestrel_proto::{ErrorReport, Result};
 
-use super::{super::returning::Gathered, Fate, numbered};
+use super::{
+    super::returning::{Gathered, numbered},
+    Fate,
+};
 
 fn arrow(error: ArrowError) -> ErrorReport {
     report(error.into())
