@@ -23,8 +23,8 @@ async fn parameters_and_columns_are_known_before_anything_runs() {
     let (int, date, text) = (|| Type::INT4, || Type::DATE, || Type::TEXT);
     for (sql, parameters, columns) in [
         ("INSERT INTO t VALUES ($1, $2) RETURNING id, s", vec![int(), date()], vec![int(), text()]),
-        ("INSERT INTO t VALUES ($1) RETURNING d + $2, *", vec![int(), int()], {
-            vec![date(), int(), date(), text()]
+        ("INSERT INTO t VALUES ($1) RETURNING id + $2, *", vec![int(), int()], {
+            vec![int(), int(), date(), text()]
         }),
         (
             "INSERT INTO t VALUES ($1, $3) ON CONFLICT (id) DO UPDATE SET s = $2 WHERE t.d < $4",
