@@ -49,6 +49,7 @@ fn planning(criterion: &mut Criterion) {
         session_functions: Arc::new(NoSessionFunctions),
         system_relations: Arc::new(NoSystemRelations),
         changed: None,
+        given: Vec::new(),
     };
     let plan_of = |sql: &str| {
         let planned = runtime.block_on(plan(sql, &context, &planner));

@@ -41,6 +41,9 @@ pub struct RowChange<'a> {
     pub moves_rows: bool,
     /// Only the coordinator knows where the new rows belong: in which partitions.
     pub is_routed: bool,
+    /// The statement gives back its rows, with what the query has behind their columns. Of a
+    /// replicated table they are asked for besides: [`Planner::plan_changed_rows`].
+    pub is_returned: bool,
 }
 
 /// How the rows are changed.
@@ -74,7 +77,7 @@ impl Planner {
             false => found,
         };
         let rows = finish(Arc::clone(&physical), context, &gathered)?;
-        if rows.slices.len() == 1 || change.is_routed {
+        if rows.slices.len() == 1 || change.is_routed || (change.is_returned && !is_replicated) {
             return Ok(RowChangePlan::Here(rows));
         }
         if any_counts(&physical).map_err(report)? || recurs(&physical) {
@@ -85,6 +88,23 @@ impl Planner {
         }
         let plan = finish(physical, context, &|distributor, plan| change.place(distributor, plan))?;
         Ok(RowChangePlan::Distributed(plan))
+    }
+
+    /// Plans for the coordinator the rows that [`Self::plan_row_change`] changes, of which one copy may
+    /// be asked: behind the columns of `change` the query may have others.
+    ///
+    /// # Errors
+    /// Those of planning a query.
+    pub async fn plan_changed_rows(
+        &self,
+        query: &LogicalPlan,
+        change: &RowChange<'_>,
+        context: &PlanContext,
+    ) -> Result<Plan> {
+        match change.needs_first_match() {
+            true => self.plan(&first_match(query, change.is_replicated())?, context).await,
+            false => self.plan(query, context).await,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod locks;
 mod notices;
 mod partitions;
 mod psql;
+mod returning;
 mod routing;
 mod sequences;
 mod temporary;

@@ -55,6 +55,7 @@ pub(super) fn command_tag(tag: &RowsTag, rows: u64) -> String {
     match tag {
         RowsTag::Counted(word) => format!("{word} {rows}"),
         RowsTag::Fixed(tag) => (*tag).to_string(),
+        RowsTag::Changed(tag) => tag.clone(),
     }
 }
 

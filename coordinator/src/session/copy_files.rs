@@ -11,8 +11,8 @@ use kestrel_planner::{
 use kestrel_proto::{ErrorReport, Result};
 
 use super::{
-    ClientSession, Outcome, copy_write::CopyWriter, file_list::list_files, unique::NewValues,
-    write::distributed, partition::Written,
+    ClientSession, Outcome, copy_write::CopyWriter, file_list::list_files, partition::Written,
+    unique::NewValues, write::distributed,
 };
 use crate::query::{QueryEnvironment, RunningQuery, TableIngestor};
 

@@ -41,6 +41,7 @@ impl ClientSession {
             }
             StatementKind::Update(update) => self.update(update, statement, parameters).await,
             StatementKind::Delete(delete) => self.delete(delete, statement, parameters).await,
+            StatementKind::Merge(merge) => self.merge(merge, statement, parameters).await,
             StatementKind::CreateTableAs(create) => {
                 self.create_table_as(create, statement, notices, cancel).await
             }
@@ -231,7 +232,6 @@ pub(super) fn ends_failure(kind: &StatementKind) -> bool {
 fn unsupported(kind: &StatementKind) -> ErrorReport {
     let what = match kind {
         StatementKind::Unsupported(what) => what,
-        StatementKind::Merge(_) => "MERGE",
         _ => "this statement",
     };
     ErrorReport::unsupported(format!("{what} is not supported yet"))

@@ -87,10 +87,16 @@ impl ClientSession {
                 let plan = self.plan(&bound.plan, &view).await?;
                 Ok(Explained { plan, view, purpose: Purpose::Write })
             }
+            StatementKind::Insert(insert) if insert.on.is_some() => {
+                let message = "EXPLAIN of INSERT … ON CONFLICT is not supported";
+                Err(ErrorReport::unsupported(message))
+            }
             StatementKind::Insert(insert) => {
                 let (query, table, columns, view) =
                     self.bind_insert(insert, statement, parameters).await?;
-                let (plan, _) = self.plan_write(query, &table, &columns, &view).await?;
+                let is_returned = insert.returning.is_some();
+                let target = (&table, columns.as_slice());
+                let (plan, _) = self.plan_write(query, target, is_returned, &view).await?;
                 let (plan, purpose) = match plan {
                     InsertPlan::Distributed(plan) => (plan, Purpose::Write),
                     InsertPlan::Ingest(plan) => (plan, Purpose::Ingest(table.name.clone())),

@@ -98,6 +98,7 @@ impl ClientSession {
             session_functions: Arc::new(SystemFunctions(Arc::clone(&context))),
             system_relations: Arc::new(Views { context, role }),
             changed: None,
+            given: Vec::new(),
         }
     }
 

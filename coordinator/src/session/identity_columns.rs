@@ -82,7 +82,7 @@ fn default() -> ast::Expr {
     ast::Expr::Identifier(ast::Ident::new("DEFAULT"))
 }
 
-fn not_default(column: &str) -> ErrorReport {
+pub(super) fn not_default(column: &str) -> ErrorReport {
     let message = format!("cannot insert a non-DEFAULT value into column \"{column}\"");
     ErrorReport::new(SqlState::GENERATED_ALWAYS, message)
         .detail(format!("Column \"{column}\" is an identity column defined as GENERATED ALWAYS."))

@@ -1,4 +1,4 @@
-//! INSERT, CREATE TABLE … AS: rows of a query into a table.
+//! INSERT: rows of a query into a table.
 
 use std::sync::Arc;
 
@@ -8,21 +8,21 @@ use datafusion::{
     sql::sqlparser::ast,
 };
 use kestrel_planner::{
-    bind::{BoundQuery, bind_constant, output_place},
-    catalog::{
-        Catalog, ColumnDef, Found, TableDef, find_relation, find_table, resolve_table, sequence_of,
-    },
-    ddl,
+    bind::{bind_constant, output_place},
+    catalog::{Catalog, ColumnDef, Found, TableDef, find_relation, resolve_table, sequence_of},
     error::report,
     functions,
-    parse::{CreateTableAs, QualifiedName, StatementKind, TableRows, overriding},
+    parse::{QualifiedName, overriding},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientSession, NoticeSender, Outcome, Statement, facts::plannable, identity_columns,
+    ClientSession, Outcome, Statement,
+    facts::plannable,
+    identity_columns,
     own_query::own_query,
+    returning::{Gathered, inserted_clause},
 };
 use crate::server::Parameter;
 
@@ -38,13 +38,29 @@ impl ClientSession {
         if let ast::TableObject::TableName(name) = &insert.table {
             self.lock_target(&QualifiedName::of_ast(name)?).await?;
         }
+        if let Some(on) = &insert.on {
+            return self.insert_on_conflict((insert, on), statement, parameters, cancel).await;
+        }
         let (query, table, columns, view) = self.bind_insert(insert, statement, parameters).await?;
-        let text = (statement.sql.as_str(), cancel);
         if !table.is_temporary() {
             self.check_writable("INSERT")?;
         }
-        let rows = self.write_rows(query, &table, &columns, &view, text).await?;
-        Ok(Outcome::Done(format!("INSERT 0 {rows}")))
+        let returning = match inserted_clause(insert)? {
+            Some(clause) => Some(self.bind_returning(&clause, &table, statement, parameters)?),
+            None => None,
+        };
+        let mut kept = returning.is_some().then(|| Gathered::new(table.arrow_schema(), 0));
+        let text = (statement.sql.as_str(), cancel);
+        let target = (&table, columns.as_slice());
+        let rows = self.write_rows(query, target, kept.as_mut(), &view, text).await?;
+        let tag = format!("INSERT 0 {rows}");
+        match (returning, kept) {
+            (Some(returning), Some(kept)) => {
+                let statement = (statement, parameters);
+                self.return_rows(&returning, &kept, statement, &view, tag).await
+            }
+            _ => Ok(Outcome::Done(tag)),
+        }
     }
 
     /// The query of an INSERT, its table, and where in that the query's columns go.
@@ -54,7 +70,6 @@ impl ClientSession {
         statement: &Statement,
         parameters: &[Parameter],
     ) -> Result<(LogicalPlan, Arc<TableDef>, Vec<usize>, Arc<Catalog>)> {
-        refuse_unsupported(insert)?;
         let view = self.transaction.view(&self.engine);
         let (table, columns) = self.insert_target(insert, &view)?;
         let overriding = overriding(&statement.sql);
@@ -114,64 +129,6 @@ impl ClientSession {
         Ok((table, columns))
     }
 
-    /// CREATE TABLE … AS.
-    pub(super) async fn create_table_as(
-        &mut self,
-        create: &CreateTableAs,
-        statement: &Statement,
-        notices: &NoticeSender,
-        cancel: CancellationToken,
-    ) -> Result<Outcome> {
-        self.check_writable("CREATE TABLE AS")?;
-        self.lock_ddl().await?;
-        let (bound, view) = self.bind_rows(&create.rows, statement, cancel.clone()).await?;
-        let plan = self.plan(&bound.plan, &view).await?;
-        let columns: Vec<_> = super::select::output_fields(&bound, &plan)?
-            .into_iter()
-            .map(|field| (field.name, field.sql_type))
-            .collect();
-        let search_path = self.search_path(&view);
-        self.check_schema(create.table.name.schema.as_ref(), &view)?;
-        let ddl = ddl::create_table_as(create, &columns, &view, &search_path)?;
-        let created = ddl.created_table().cloned();
-        self.change(ddl.changes).await?;
-        ddl.notices.iter().for_each(|notice| notices.send(notice.clone()));
-        let Some(table) = created.filter(|_| create.with_data) else {
-            return Ok(Outcome::Done(ddl.tag));
-        };
-        let view = self.transaction.view(&self.engine);
-        let name = QualifiedName {
-            schema: Some(table.schema_name.clone()),
-            name: table.name.clone(),
-            position: None,
-        };
-        let table = find_table(&view, &search_path, &name).cloned();
-        let table = table.ok_or_else(|| ErrorReport::internal("the new table is not there"))?;
-        let columns = all_columns(&table);
-        let rows =
-            self.write_rows(bound.plan, &table, &columns, &view, (&statement.sql, cancel)).await?;
-        Ok(Outcome::Done(format!("SELECT {rows}")))
-    }
-
-    /// Binds the query of CREATE TABLE … AS.
-    pub(super) async fn bind_rows(
-        &mut self,
-        rows: &TableRows,
-        statement: &Statement,
-        cancel: CancellationToken,
-    ) -> Result<(BoundQuery, Arc<Catalog>)> {
-        let execute = match rows {
-            TableRows::Query(query) => return self.bind(query, statement, &[]),
-            TableRows::Execute(execute) => execute,
-        };
-        let executed = self.executed(execute, statement, &[], cancel).await?;
-        let StatementKind::Query(query) = &executed.statement.kind else {
-            let message = "prepared statement is not a SELECT";
-            return Err(ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message));
-        };
-        self.bind(query, &executed.statement, &executed.parameters)
-    }
-
     /// A projection from the query's columns to all the table's, with assignment casts; columns
     /// that are not named get their defaults.
     pub(super) fn project_to_table(
@@ -205,17 +162,7 @@ impl ClientSession {
     }
 }
 
-fn refuse_unsupported(insert: &ast::Insert) -> Result<()> {
-    if insert.on.is_some() {
-        return Err(ErrorReport::unsupported("INSERT … ON CONFLICT is not supported"));
-    }
-    if insert.returning.is_some() {
-        return Err(ErrorReport::unsupported("INSERT … RETURNING is not supported"));
-    }
-    Ok(())
-}
-
-fn check_column_count(given: usize, named: usize) -> Result<()> {
+pub(super) fn check_column_count(given: usize, named: usize) -> Result<()> {
     let message = match given.cmp(&named) {
         std::cmp::Ordering::Greater => "INSERT has more expressions than target columns",
         std::cmp::Ordering::Less => "INSERT has more target columns than expressions",
@@ -251,7 +198,7 @@ pub(super) fn all_columns(table: &TableDef) -> Vec<usize> {
 }
 
 /// The columns an INSERT names, in its order. Without names: the first ones.
-fn target_columns(table: &TableDef, names: &[ast::ObjectName]) -> Result<Vec<usize>> {
+pub(super) fn target_columns(table: &TableDef, names: &[ast::ObjectName]) -> Result<Vec<usize>> {
     let mut columns = Vec::new();
     for name in names {
         let name = QualifiedName::of_ast(name)?.name;

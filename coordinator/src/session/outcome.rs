@@ -50,6 +50,9 @@ pub enum RowsTag {
     Counted(&'static str),
     /// As it stands.
     Fixed(&'static str),
+    /// The same, of a statement that has changed rows and gives some back: what it has changed,
+    /// whatever the client takes of them (`INSERT 0 3`).
+    Changed(String),
 }
 
 /// What `COPY … TO STDOUT` sends.

@@ -205,7 +205,13 @@ impl ClientSession {
 /// The columns of these were found out when they were prepared; those of others (SHOW, FETCH) are
 /// what they are.
 fn is_planned(kind: &StatementKind) -> bool {
-    matches!(kind, StatementKind::Query(_) | StatementKind::Insert(_))
+    matches!(
+        kind,
+        StatementKind::Query(_)
+            | StatementKind::Insert(_)
+            | StatementKind::Update(_)
+            | StatementKind::Delete(_)
+    )
 }
 
 fn empty() -> Statement {

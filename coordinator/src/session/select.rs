@@ -18,7 +18,7 @@ use datafusion::{
 };
 use futures::{StreamExt, stream};
 use kestrel_planner::{
-    bind::{BoundQuery, Origin, bind_query, check_no_parameters, origins},
+    bind::{BindContext, BoundQuery, Origin, bind_query, check_no_parameters, origins},
     catalog::{Catalog, SqlType},
     error::report,
     plan::{Plan, PlanContext},
@@ -56,14 +56,7 @@ impl ClientSession {
     ) -> Result<(BoundQuery, Arc<Catalog>)> {
         let view = self.transaction.view(&self.engine);
         let context = self.bind_context(&view, Some(statement));
-        let types: Vec<_> = parameters.iter().map(|p| Some(p.sql_type)).collect();
-        let mut bound = bind_query(&plannable(query), &context, &types)?;
-        if !parameters.is_empty() {
-            let values = parameters.iter().map(|p| (p.sql_type, p.value.clone())).collect();
-            bound.plan = with_values(std::mem::take(&mut bound.plan), values)?;
-        }
-        check_no_parameters(&bound.plan)?;
-        Ok((bound, view))
+        Ok((bind_within(query, &context, parameters)?, view))
     }
 
     /// Plans what was bound.
@@ -148,6 +141,22 @@ impl ClientSession {
             options: self.settings.fragment_options(),
         }
     }
+}
+
+/// Binds a query with its parameters' values, by what names mean in `context`.
+pub(super) fn bind_within(
+    query: &ast::Query,
+    context: &BindContext,
+    parameters: &[Parameter],
+) -> Result<BoundQuery> {
+    let types: Vec<_> = parameters.iter().map(|p| Some(p.sql_type)).collect();
+    let mut bound = bind_query(&plannable(query), context, &types)?;
+    if !parameters.is_empty() {
+        let values = parameters.iter().map(|p| (p.sql_type, p.value.clone())).collect();
+        bound.plan = with_values(std::mem::take(&mut bound.plan), values)?;
+    }
+    check_no_parameters(&bound.plan)?;
+    Ok(bound)
 }
 
 /// A plan with the values of `$1`, …: each is a value of the type that its parameter was bound as.

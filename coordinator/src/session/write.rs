@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use datafusion::logical_expr::LogicalPlan;
 use kestrel_planner::{
     catalog::{Catalog, CatalogChange, Distribution, Segment, TableDef},
@@ -15,6 +16,7 @@ use super::{
     ClientSession,
     insert::{SerialColumn, serial_columns},
     partition::Written,
+    returning::Gathered,
     unique::{KeyLocks, NewValues},
 };
 use crate::query::{FEW_ROWS, QueryEnvironment, RunningQuery, TableIngestor, WrittenTable};
@@ -28,19 +30,20 @@ struct Target<'a> {
 }
 
 impl ClientSession {
-    /// Writes a query's rows, whose columns go to `columns` (positions in the table). `text`: the
-    /// statement's.
+    /// Writes a query's rows, whose columns go to `columns` (positions in the table). `kept`: where
+    /// they are kept besides, as the table takes them. `text`: the statement's.
     pub(super) async fn write_rows(
         &mut self,
         query: LogicalPlan,
-        table: &Arc<TableDef>,
-        columns: &[usize],
+        (table, columns): (&Arc<TableDef>, &[usize]),
+        kept: Option<&mut Gathered>,
         view: &Arc<Catalog>,
         (text, cancel): (&str, CancellationToken),
     ) -> Result<u64> {
         // While a lock is waited for, the transaction may go on to a newer snapshot.
         let _pin = self.engine.pins.pin(view.version);
-        let (plan, serials) = self.plan_write(query, table, columns, view).await?;
+        let (plan, serials) =
+            self.plan_write(query, (table, columns), kept.is_some(), view).await?;
         let locks = KeyLocks::of(table, &plan);
         if locks == KeyLocks::All {
             self.lock_for_writing(table).await?;
@@ -56,7 +59,7 @@ impl ClientSession {
             InsertPlan::Ingest(plan) => {
                 let (running, noted) = self.start(&plan, &environment, text).await?;
                 let target = Target { table, serials: &serials, view };
-                (noted, self.ingest(running, target, locks, &environment).await)
+                (noted, self.ingest(running, target, locks, kept, &environment).await)
             }
         };
         let written = written.map_err(|error| error.in_schema(&table.schema_name));
@@ -75,12 +78,13 @@ impl ClientSession {
         Ok(())
     }
 
-    /// How the rows of a query come into a table, and the columns that sequences fill.
+    /// How the rows of a query come into a table, and the columns that sequences fill. What is
+    /// returned to the client comes through here.
     pub(super) async fn plan_write(
         &self,
         query: LogicalPlan,
-        table: &Arc<TableDef>,
-        columns: &[usize],
+        (table, columns): (&Arc<TableDef>, &[usize]),
+        is_returned: bool,
         view: &Arc<Catalog>,
     ) -> Result<(InsertPlan, Vec<SerialColumn>)> {
         let serials = serial_columns(table, columns);
@@ -88,7 +92,7 @@ impl ClientSession {
         let formats = self.settings.formats()?;
         let now = chrono::Utc::now();
         let context = PlanContext { catalog: Arc::clone(view), now, formats };
-        let plan = if serials.is_empty() {
+        let plan = if serials.is_empty() && !is_returned {
             self.engine.planner.plan_insert(&projected, table, &context).await?
         } else {
             InsertPlan::Ingest(self.engine.planner.plan(&projected, &context).await?)
@@ -102,6 +106,7 @@ impl ClientSession {
         mut rows: RunningQuery,
         Target { table, serials, view }: Target<'_>,
         locks: KeyLocks,
+        mut kept: Option<&mut Gathered>,
         environment: &QueryEnvironment,
     ) -> Result<(Written, u64)> {
         let mut first = Vec::new();
@@ -123,11 +128,17 @@ impl ClientSession {
         }
         let mut ingestor = TableIngestor::start(&self.engine.cluster, view, table, environment)?;
         for batch in first {
+            if let Some(kept) = &mut kept {
+                kept.push(batch.clone());
+            }
             ingestor.push_conformed(batch).await?;
         }
         while let Some(batch) = rows.next().await {
             let batch = Self::with_serials(&self.sequences, batch?, table, serials, view).await?;
             ingestor.push(&batch).await?;
+            if let Some(kept) = &mut kept {
+                kept.push(conform(&batch, &table.arrow_schema(), &table.name)?);
+            }
         }
         ingestor.finish().await
     }

@@ -174,6 +174,9 @@ impl Search<'_> {
             let _ = self.pre_visit_relation(table);
         }
         insert.source.iter().for_each(|query| self.visit(query.as_ref()));
+        for item in insert.returning.iter().flatten() {
+            let _ = item.walk(self);
+        }
     }
 
     /// An operator stands between its sides.

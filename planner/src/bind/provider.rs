@@ -22,7 +22,7 @@ use datafusion::{
 use kestrel_proto::{ErrorReport, SqlState};
 
 use super::{
-    CHANGED_TABLE, ShardTable, long_series::LongSeries, types::PostgresqlTypes,
+    CHANGED_TABLE, GivenRows, ShardTable, long_series::LongSeries, types::PostgresqlTypes,
     unknown_function::unknown_function, view::view_plan,
 };
 use crate::{
@@ -50,6 +50,8 @@ pub struct BindContext {
     pub system_relations: Arc<dyn SystemRelations>,
     /// What [`CHANGED_TABLE`] stands for.
     pub changed: Option<Arc<TableDef>>,
+    /// Rows that have names in our own queries.
+    pub given: Vec<GivenRows>,
 }
 
 /// A statement's text and where it is.
@@ -135,6 +137,10 @@ impl BindContext {
     pub fn relation(&self, schema: Option<&str>, name: &str) -> Result<Relation, ErrorReport> {
         if let Some(table) = self.changed_table(schema, name) {
             return Ok(Relation::Table(Arc::clone(table)));
+        }
+        let mut given = self.given.iter().filter(|_| schema.is_none());
+        if let Some(given) = given.find(|given| given.name == name) {
+            return Ok(Relation::System(given.rows.clone()));
         }
         let in_schema = |schema: &str| {
             if let Some(rows) = self.system_relations.relation(schema, name) {

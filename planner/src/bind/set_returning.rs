@@ -188,6 +188,11 @@ fn unnamed(arguments: &[FunctionArg]) -> Option<Vec<Expr>> {
     arguments.iter().map(argument).collect()
 }
 
+/// Is this the name of a function that gives rows?
+pub fn gives_rows(function: &str) -> bool {
+    function == "unnest" || known(function).is_some()
+}
+
 fn known(name: &str) -> Option<&'static (&'static str, &'static [Column])> {
     FUNCTIONS.iter().find(|(known, _)| *known == name)
 }

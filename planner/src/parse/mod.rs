@@ -31,6 +31,7 @@ mod index;
 mod lexer;
 mod lock;
 mod maintenance;
+mod merge;
 mod name;
 mod nesting;
 #[cfg(test)]
@@ -80,6 +81,7 @@ pub use index::{CreateIndex, DropIndex};
 pub(crate) use lexer::{MAX_IDENTIFIER_BYTES, clip};
 pub use lock::LockStatement;
 pub use maintenance::{Maintenance, MaintenanceTarget};
+pub use merge::{Merge, MergeAction, MergeClause};
 pub use name::{DATABASE, Identifier, QualifiedName, fold, fold_ident, quote};
 pub use overriding::{Overriding, overriding};
 pub use partition::{

@@ -14,6 +14,7 @@ use super::{
     lexer::to_position,
     lock::LockStatement,
     maintenance::Maintenance,
+    merge::Merge,
     prepare::{DiscardTarget, Execute, Prepare},
     role::RoleStatement,
     set::{SetVariable, Variable},
@@ -58,7 +59,7 @@ pub enum StatementKind {
     /// DELETE
     Delete(Box<WithQueries<ast::Delete>>),
     /// MERGE
-    Merge(Box<ast::Merge>),
+    Merge(Box<Merge>),
     /// CREATE TABLE, DROP TABLE, …: what changes the catalog and runs no query.
     Ddl(DdlStatement),
     /// CREATE ROLE, ALTER ROLE, DROP ROLE

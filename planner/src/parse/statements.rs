@@ -11,7 +11,7 @@ use super::{
     create_table::{self, CreateTable},
     create_table_as::{CreateTableAs, TableRows},
     cursor::Cursor,
-    ddl, declare_cursor, explain, extended_statistics, grant, index, lock, maintenance,
+    ddl, declare_cursor, explain, extended_statistics, grant, index, lock, maintenance, merge,
     name::QualifiedName,
     overriding, prepare, role, role_settings, sequence, set,
     statement::{Statement, StatementKind, WithQueries},
@@ -29,7 +29,7 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("INSERT", modify),
     ("UPDATE", modify),
     ("DELETE", modify),
-    ("MERGE", modify),
+    ("MERGE", merge::merge),
     ("CREATE SCHEMA", ddl::create_schema),
     ("CREATE VIEW", view::create_view),
     ("CREATE OR REPLACE VIEW", view::create_view),
@@ -247,7 +247,7 @@ fn change_with(query: ast::Query) -> Result<StatementKind> {
     }
 }
 
-/// INSERT, UPDATE, DELETE, MERGE
+/// INSERT, UPDATE, DELETE
 fn modify(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
     let hidden = overriding::find(cursor).map_or(0..0, |(_, words)| words);
     Ok(match cursor.parse_without(hidden, |p| p.parse_statement())? {
@@ -258,7 +258,6 @@ fn modify(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
         ast::Statement::Delete(statement) => {
             StatementKind::Delete(Box::new(WithQueries { with: None, statement }))
         }
-        ast::Statement::Merge(merge) => StatementKind::Merge(Box::new(merge)),
         // Other dialects' statements that begin with the same words.
         _ => return Err(ErrorReport::unsupported("this form of the statement is not supported")),
     })

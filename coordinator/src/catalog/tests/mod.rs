@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use kestrel_planner::{
     catalog::{
         AccessDef, Catalog, CatalogChange, ColumnDef, DatanodeDef, DecisionDef, DefaultAclDef,
-        DeleteVector, Distribution, KeyDef, NamedRelation, ObjectKind, ReplacedVector, RewrittenSegment, RoleDef,
-        RoleSettings, SchemaDef, Segment, SequenceDef, SequenceState, ShardRows, SqlType, TableDef,
-        Verifier, ViewColumn, ViewDef, ViewRelation, default_acl,
+        DeleteVector, Distribution, KeyDef, NamedRelation, ObjectKind, ReplacedVector,
+        RewrittenSegment, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef, SequenceState,
+        ShardRows, SqlType, TableDef, Verifier, ViewColumn, ViewDef, ViewRelation, default_acl,
     },
     statistics::{ShardStatistics, TableStatistics},
 };

@@ -12,7 +12,9 @@ use kestrel_planner::{
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::super::{insert::default_expr, own_query::own_query, serial::is_default};
+use super::super::{
+    insert::default_expr, own_query::own_query, returning::Clause, serial::is_default,
+};
 
 /// A statement that changes rows.
 pub(in super::super) struct Change<'a> {
@@ -24,13 +26,13 @@ pub(in super::super) struct Change<'a> {
     /// FROM of UPDATE, USING of DELETE.
     pub(super) others: &'a [ast::TableWithJoins],
     pub(super) condition: Option<&'a ast::Expr>,
+    returning: Option<&'a [ast::SelectItem]>,
 }
 
 impl<'a> Change<'a> {
     pub(in super::super) fn of_update(update: &'a WithQueries<ast::Update>) -> Result<Self> {
         let WithQueries { with, statement: update } = update;
         let refused = [
-            (update.returning.is_some(), "UPDATE … RETURNING"),
             (update.limit.is_some() || !update.order_by.is_empty(), "UPDATE … LIMIT"),
             (update.or.is_some() || update.output.is_some(), "UPDATE OR"),
         ];
@@ -53,6 +55,7 @@ impl<'a> Change<'a> {
             assignments,
             others,
             condition: update.selection.as_ref(),
+            returning: update.returning.as_deref(),
         })
     }
 
@@ -62,7 +65,7 @@ impl<'a> Change<'a> {
             &delete.from;
         let refused = [
             (!delete.tables.is_empty(), "DELETE of several tables"),
-            (delete.returning.is_some() || delete.output.is_some(), "DELETE … RETURNING"),
+            (delete.output.is_some(), "DELETE … OUTPUT"),
             (delete.limit.is_some() || !delete.order_by.is_empty(), "DELETE … LIMIT"),
             (from.len() != 1, "DELETE from several tables"),
         ];
@@ -75,6 +78,28 @@ impl<'a> Change<'a> {
             assignments: Vec::new(),
             others: delete.using.as_deref().unwrap_or_default(),
             condition: delete.selection.as_ref(),
+            returning: delete.returning.as_deref(),
+        })
+    }
+
+    /// DO UPDATE of an INSERT, for the rows of its table that meet the proposed ones.
+    pub(in super::super) fn of_conflict(
+        target: &'a ast::TableWithJoins,
+        assignments: &[ast::Assignment],
+        (proposed, condition): (&'a [ast::TableWithJoins], Option<&'a ast::Expr>),
+    ) -> Result<Self> {
+        let mut assigned = Vec::new();
+        for assignment in assignments {
+            assign(assignment, &mut assigned)?;
+        }
+        Ok(Self {
+            kind: RowChangeKind::Update,
+            with: None,
+            target,
+            assignments: assigned,
+            others: proposed,
+            condition,
+            returning: None,
         })
     }
 
@@ -102,6 +127,12 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// What stands behind RETURNING.
+    pub(in super::super) fn returning(&self) -> Option<Clause<'a>> {
+        let (with, others) = (self.with, self.others);
+        self.returning.map(|items| Clause { items, with, target: self.target.clone(), others })
+    }
+
     /// Whoever deletes all rows, or gives all of them constants, need not be allowed to read one.
     pub(super) fn reads_columns(&self) -> bool {
         let mut values = self.assignments.iter().map(|(_, value)| value);
@@ -110,8 +141,13 @@ impl<'a> Change<'a> {
             || values.any(|value| !matches!(value, ast::Expr::Value(_)))
     }
 
+    /// The new values.
+    pub(in super::super) fn values(&self) -> impl Iterator<Item = &ast::Expr> {
+        self.assignments.iter().map(|(_, value)| value)
+    }
+
     /// The positions of the columns that get new values.
-    pub(super) fn targets(&self, table: &TableDef) -> Result<Vec<usize>> {
+    pub(in super::super) fn targets(&self, table: &TableDef) -> Result<Vec<usize>> {
         let mut targets = Vec::new();
         for (name, _) in &self.assignments {
             let found = table.columns.iter().position(|column| column.name == *name);
@@ -135,7 +171,7 @@ impl<'a> Change<'a> {
     }
 
     /// Puts the columns' defaults in the place of DEFAULT.
-    pub(super) fn fill_defaults(&mut self, table: &TableDef) -> Result<()> {
+    pub(in super::super) fn fill_defaults(&mut self, table: &TableDef) -> Result<()> {
         for (name, value) in self.assignments.iter_mut().filter(|(_, value)| is_default(value)) {
             let default = table.column(name).and_then(|column| column.default.as_deref());
             *value = default_expr(default.unwrap_or("NULL"))?;
@@ -145,17 +181,25 @@ impl<'a> Change<'a> {
 
     /// `SELECT value, … FROM table, others WHERE condition`
     pub(super) fn query(&self) -> Result<ast::Query> {
-        let values = self.assignments.iter().enumerate();
-        let values = values.map(|(at, (_, value))| output(value.clone(), format!("value{at}")));
+        self.query_with(None)
+    }
+
+    /// The same with another output.
+    pub(in super::super) fn query_with(&self, also: Option<&ast::Expr>) -> Result<ast::Query> {
+        let values = self.assignments.iter().map(|(_, value)| value).chain(also);
+        let values = values.enumerate();
+        let values = values.map(|(at, value)| output(value.clone(), format!("value{at}")));
         self.select(self.target.clone(), values.collect())
     }
 
     /// The same with the rows' addresses and, for UPDATE, all columns of the rows that take their
-    /// place.
-    pub(super) fn addressed_query(
+    /// place; with RETURNING, for DELETE those of the rows that go, and behind them what else it
+    /// names: `others`.
+    pub(in super::super) fn addressed_query(
         &self,
         table: &TableDef,
         targets: &[usize],
+        others: Vec<ast::SelectItem>,
     ) -> Result<ast::Query> {
         let mut target = self.target.clone();
         let ast::TableFactor::Table { name, alias, .. } = &mut target.relation else {
@@ -176,7 +220,7 @@ impl<'a> Change<'a> {
         let address = Address::ALL.into_iter().map(Address::name);
         let mut outputs: Vec<_> =
             address.map(|name| output(of_target(name), name.to_string())).collect();
-        if self.kind == RowChangeKind::Update {
+        if self.kind == RowChangeKind::Update || self.returning.is_some() {
             outputs.extend(table.columns.iter().enumerate().map(|(at, column)| {
                 let assigned = targets.iter().position(|target| *target == at);
                 let value = assigned.and_then(|position| self.assignments.get(position));
@@ -185,6 +229,7 @@ impl<'a> Change<'a> {
                 output(value, column.name.clone())
             }));
         }
+        outputs.extend(others);
         let mut query = self.select(target, outputs)?;
         if !is_aliased {
             // It does not break off.
@@ -194,7 +239,7 @@ impl<'a> Change<'a> {
     }
 
     /// Of no output: `SELECT 1`.
-    fn select(
+    pub(in super::super) fn select(
         &self,
         target: ast::TableWithJoins,
         outputs: Vec<ast::SelectItem>,
@@ -214,7 +259,7 @@ impl<'a> Change<'a> {
 }
 
 /// Takes the schema out of references to the columns of a table, which has a name without one here.
-struct WithoutSchema<'a>(&'a TableDef);
+pub(in super::super) struct WithoutSchema<'a>(pub(in super::super) &'a TableDef);
 
 impl VisitorMut for WithoutSchema<'_> {
     type Break = ();

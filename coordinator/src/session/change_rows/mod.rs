@@ -5,24 +5,27 @@
 mod change;
 mod on_segments;
 mod on_shards;
+mod returned;
 
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast;
 use kestrel_planner::{
     access,
-    bind::{bind_query, stated_parameter_types},
+    bind::{bind_query, locate, stated_parameter_types},
     catalog::{Found, Identity, SqlType, TableDef, find_relation, resolve_table},
     parse::WithQueries,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{ClientSession, Outcome, Statement, facts::plannable, unique::NewValues};
-use crate::server::Parameter;
+use super::{
+    ClientSession, Outcome, Statement, describe::known_types, facts::plannable, unique::NewValues,
+};
+use crate::server::{Description, Parameter};
 
-pub(super) use change::Change;
-pub(super) use on_segments::PlannedChange;
+pub(super) use change::{Change, WithoutSchema};
 use on_segments::assigned_in_place;
+pub(super) use on_segments::{PlannedChange, with_assigned, without_aliases};
 
 impl ClientSession {
     /// UPDATE
@@ -45,34 +48,32 @@ impl ClientSession {
         self.change_rows(Change::of_delete(delete)?, statement, parameters).await
     }
 
-    /// The types of an UPDATE's parameters, as far as it tells.
-    pub(super) fn update_parameters(
-        &mut self,
-        update: &WithQueries<ast::Update>,
-        statement: &Statement,
-        types: &[Option<SqlType>],
-    ) -> Result<Vec<SqlType>> {
-        self.change_parameters(Change::of_update(update)?, statement, types)
-    }
-
-    /// The types of a DELETE's parameters, as far as it tells.
-    pub(super) fn delete_parameters(
-        &mut self,
-        delete: &WithQueries<ast::Delete>,
-        statement: &Statement,
-        types: &[Option<SqlType>],
-    ) -> Result<Vec<SqlType>> {
-        self.change_parameters(Change::of_delete(delete)?, statement, types)
-    }
-
-    fn change_parameters(
+    /// The parameters of an UPDATE or DELETE, as far as it tells their types, and the columns of its
+    /// RETURNING.
+    pub(super) async fn description_of_change(
         &mut self,
         mut change: Change<'_>,
         statement: &Statement,
         types: &[Option<SqlType>],
+    ) -> Result<Description> {
+        let parameters = self.change_parameters(&mut change, statement, types);
+        let parameters = parameters.map_err(|error| locate(error, statement))?;
+        let Some(clause) = change.returning() else {
+            return Ok(Description { parameters, fields: None });
+        };
+        let table = self.changed_table(&change)?;
+        let types = known_types(&parameters, types, Some(&change.query()?));
+        self.description_of_returning(&clause, &table, statement, types).await
+    }
+
+    fn change_parameters(
+        &mut self,
+        change: &mut Change<'_>,
+        statement: &Statement,
+        types: &[Option<SqlType>],
     ) -> Result<Vec<SqlType>> {
         let view = self.transaction.view(&self.engine);
-        let table = self.changed_table(&change)?;
+        let table = self.changed_table(change)?;
         let targets = change.targets(&table)?;
         let targets: Vec<_> = targets.iter().map(|at| table.columns[*at].sql_type).collect();
         change.fill_defaults(&table)?;
@@ -103,7 +104,7 @@ impl ClientSession {
         let values = assigned.as_deref().map_or(NewValues::All, NewValues::Of);
         self.lock_for_changing(&table, values.may_double_in(&table)).await?;
         let planned = self.plan_row_change(&mut change, statement, parameters).await?;
-        self.change_segments(planned, statement).await
+        self.change_segments(planned, statement, parameters).await
     }
 
     pub(super) fn changed_table(&mut self, change: &Change<'_>) -> Result<Arc<TableDef>> {
@@ -120,7 +121,12 @@ impl ClientSession {
     }
 
     /// Errors: 42501; 428C9 for a value that only a sequence may give.
-    fn check_change(&self, change: &Change<'_>, table: &TableDef, targets: &[usize]) -> Result<()> {
+    pub(super) fn check_change(
+        &self,
+        change: &Change<'_>,
+        table: &TableDef,
+        targets: &[usize],
+    ) -> Result<()> {
         let columns = targets.iter().filter_map(|at| table.columns.get(*at));
         let ids: Vec<_> = columns.clone().map(|column| column.id).collect();
         let authority = self.transaction.authority(&self.engine);

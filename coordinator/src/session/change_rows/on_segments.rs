@@ -14,7 +14,7 @@ use datafusion::{
     sql::sqlparser::ast,
 };
 use kestrel_planner::{
-    bind::{BoundQuery, bind_query, check_no_parameters},
+    bind::BoundQuery,
     catalog::{Catalog, CatalogChange, Distribution, Segment, TableDef},
     error::report,
     functions,
@@ -26,13 +26,14 @@ use kestrel_proto::{DatanodeId, ErrorReport, Result, message::deleted_rows::Rows
 use super::{
     super::{
         ClientSession, Outcome, Statement,
-        facts::plannable,
         insert::mismatch,
         partition::{Written, is_routed},
-        select::with_values,
+        returning::{Gathered, Returning},
+        select::bind_within,
         unique::NewValues,
     },
     change::Change,
+    returned::Returned,
 };
 use crate::{
     query::{
@@ -50,6 +51,8 @@ pub(in super::super) struct PlannedChange {
     assigned: Option<Vec<u32>>,
     /// The snapshot it was planned over.
     pub(in super::super) view: Arc<Catalog>,
+    returned: Option<Returned>,
+    returning: Option<Returning>,
 }
 
 impl ClientSession {
@@ -67,27 +70,56 @@ impl ClientSession {
         if change.reads_columns() {
             self.bind(&change.query()?, statement, parameters)?;
         }
-        let query = change.addressed_query(&table, &targets)?;
+        let returning = match change.returning() {
+            Some(clause) => Some(self.bind_returning(&clause, &table, statement, parameters)?),
+            None => None,
+        };
+        let others = returning.as_ref().map(Returning::outputs).unwrap_or_default();
+        let query = change.addressed_query(&table, &targets, others)?;
         let (bound, view) = self.bind_changed(&query, &table, statement, parameters)?;
         let query = match change.kind {
             RowChangeKind::Delete => bound.plan,
             RowChangeKind::Update => with_assigned(bound.plan, &table, &targets)?,
         };
+        let target = (&table, targets.as_slice(), &view);
+        let is_joined = !change.others.is_empty();
+        let how = (change.kind, is_joined, returning.is_some());
+        let planned = self.plan_changed(query, target, how).await?;
+        Ok(PlannedChange { returning, ..planned })
+    }
+
+    /// Plans a change by the query of the rows' addresses, of what takes their place, and, if the rows
+    /// are returned, of more. `targets`: the positions of the columns that get new values.
+    pub(in super::super) async fn plan_changed(
+        &self,
+        query: LogicalPlan,
+        (table, targets, view): (&Arc<TableDef>, &[usize], &Arc<Catalog>),
+        (kind, is_joined, is_returned): (RowChangeKind, bool, bool),
+    ) -> Result<PlannedChange> {
         let formats = self.settings.formats()?;
-        let context = PlanContext { catalog: Arc::clone(&view), now: chrono::Utc::now(), formats };
-        let kind = change.kind;
+        let context = PlanContext { catalog: Arc::clone(view), now: chrono::Utc::now(), formats };
         let key = table.distribution_columns();
         let mut assigned = targets.iter().filter_map(|at| table.columns.get(*at));
         let row_change = RowChange {
-            table: &table,
+            table,
             kind,
-            is_joined: !change.others.is_empty(),
+            is_joined,
             moves_rows: assigned.any(|column| key.iter().any(|k| k.id == column.id)),
-            is_routed: kind == RowChangeKind::Update && is_routed(&table, &targets, &view),
+            is_routed: kind == RowChangeKind::Update && is_routed(table, targets, view),
+            is_returned,
         };
-        let plan = self.engine.planner.plan_row_change(&query, &row_change, &context).await?;
-        let assigned = assigned_in_place(&table, &targets, &view);
-        Ok(PlannedChange { plan, kind, table, assigned, view })
+        let (plan, returned) = match is_returned {
+            false => {
+                (self.engine.planner.plan_row_change(&query, &row_change, &context).await?, None)
+            }
+            true => {
+                let (plan, returned) = self.plan_returned(query, &row_change, &context).await?;
+                (plan, Some(returned))
+            }
+        };
+        let assigned = assigned_in_place(table, targets, view);
+        let (table, view) = (Arc::clone(table), Arc::clone(view));
+        Ok(PlannedChange { plan, kind, table, assigned, view, returned, returning: None })
     }
 
     /// Binds a query of the table that is changed, with its rows' addresses.
@@ -101,26 +133,50 @@ impl ClientSession {
         let view = self.transaction.view(&self.engine);
         let mut context = self.bind_context(&view, Some(statement));
         context.changed = Some(Arc::clone(table));
-        let types: Vec<_> = parameters.iter().map(|p| Some(p.sql_type)).collect();
-        let mut bound = bind_query(&plannable(query), &context, &types)?;
-        if !parameters.is_empty() {
-            let values = parameters.iter().map(|p| (p.sql_type, p.value.clone())).collect();
-            bound.plan = with_values(std::mem::take(&mut bound.plan), values)?;
-        }
-        check_no_parameters(&bound.plan)?;
-        Ok((bound, view))
+        Ok((bind_within(query, &context, parameters)?, view))
     }
 
-    /// Runs the change; the transaction sees it at once.
+    /// UPDATE or DELETE, planned.
     pub(super) async fn change_segments(
         &mut self,
-        planned: PlannedChange,
+        mut planned: PlannedChange,
         statement: &Statement,
+        parameters: &[Parameter],
     ) -> Result<Outcome> {
-        let PlannedChange { plan, kind, table, assigned, view } = planned;
+        let word = match planned.kind {
+            RowChangeKind::Update => "UPDATE",
+            RowChangeKind::Delete => "DELETE",
+        };
+        let (returning, view) = (planned.returning.take(), Arc::clone(&planned.view));
+        let (rows, gathered) = self.run_change(planned, &statement.sql).await?;
+        let tag = format!("{word} {rows}");
+        match (returning, gathered) {
+            (Some(returning), Some(gathered)) => {
+                let statement = (statement, parameters);
+                self.return_rows(&returning, &gathered, statement, &view, tag).await
+            }
+            _ => Ok(Outcome::Done(tag)),
+        }
+    }
+
+    /// Runs a change; the transaction sees it at once. How many rows it has changed, and if they are
+    /// returned, what the query has found. `text`: the statement's.
+    pub(in super::super) async fn run_change(
+        &mut self,
+        planned: PlannedChange,
+        text: &str,
+    ) -> Result<(u64, Option<Gathered>)> {
+        let PlannedChange { plan, kind, table, assigned, view, returned, .. } = planned;
         self.transaction.will_write(&self.engine);
+        let mut gathered = match &returned {
+            Some(returned) => Some(self.gathered(returned, &view, text).await?),
+            None => None,
+        };
+        let kept = match &returned {
+            Some(returned) if returned.keeps_rows() => gathered.as_mut(),
+            _ => None,
+        };
         let environment = self.environment(&view, self.cancel.clone());
-        let text = statement.sql.as_str();
         let (mut noted, changes) = match plan {
             RowChangePlan::Distributed(plan) => {
                 let (running, noted) = self.start(&plan, &environment, text).await?;
@@ -134,6 +190,7 @@ impl ClientSession {
             RowChangePlan::Here(plan) => {
                 let (running, noted) = self.start(&plan, &environment, text).await?;
                 let target = (&table, &view);
+                let kind = (kind, kept);
                 (noted, self.change_here(running, kind, target, &environment).await)
             }
         };
@@ -144,18 +201,14 @@ impl ClientSession {
         let values = assigned.as_deref().map_or(NewValues::All, NewValues::Of);
         noted.part(self.add_written(written, values).await)?;
         noted.finish_written(rows);
-        let word = match kind {
-            RowChangeKind::Update => "UPDATE",
-            RowChangeKind::Delete => "DELETE",
-        };
-        Ok(Outcome::Done(format!("{word} {rows}")))
+        Ok((rows, gathered))
     }
 
     /// The coordinator has the rows: it sends what takes their place to the datanodes.
     async fn change_here(
         &self,
         mut rows: RunningQuery,
-        kind: RowChangeKind,
+        (kind, mut kept): (RowChangeKind, Option<&mut Gathered>),
         (table, view): (&Arc<TableDef>, &Arc<Catalog>),
         environment: &QueryEnvironment,
     ) -> Result<(Written, RowChanges)> {
@@ -171,9 +224,13 @@ impl ClientSession {
             if let Some(ingestor) = &mut ingestor
                 && batch.num_rows() > 0
             {
-                let columns: Vec<_> = (Address::ALL.len()..batch.num_columns()).collect();
+                let first = Address::ALL.len();
+                let columns: Vec<_> = (first..first + table.columns.len()).collect();
                 let new = batch.project(&columns).map_err(|e| report(e.into()))?;
                 ingestor.push(&new).await?;
+            }
+            if let Some(kept) = &mut kept {
+                kept.push(batch);
             }
         }
         let mut written = Written::new();
@@ -185,7 +242,11 @@ impl ClientSession {
     }
 
     /// Has delete vectors with these rows written, and makes them part of the transaction's view.
-    async fn delete_rows(&mut self, table: &TableDef, deleted: ChangedRows) -> Result<()> {
+    pub(in super::super) async fn delete_rows(
+        &mut self,
+        table: &TableDef,
+        deleted: ChangedRows,
+    ) -> Result<()> {
         if deleted.0.is_empty() {
             return Ok(());
         }
@@ -293,7 +354,11 @@ fn changed_rows(
 }
 
 /// The query with values that its targets take; the other columns stay as they are.
-fn with_assigned(query: LogicalPlan, table: &TableDef, targets: &[usize]) -> Result<LogicalPlan> {
+pub(in super::super) fn with_assigned(
+    query: LogicalPlan,
+    table: &TableDef,
+    targets: &[usize],
+) -> Result<LogicalPlan> {
     // A literal becomes a value of its column's type only where it stands.
     let (input, exprs) = match query {
         LogicalPlan::Projection(projection) => {
@@ -306,6 +371,10 @@ fn with_assigned(query: LogicalPlan, table: &TableDef, targets: &[usize]) -> Res
     };
     let schema = Arc::clone(input.schema());
     let exprs = exprs.into_iter().enumerate().map(|(at, expr)| {
+        // What only RETURNING wants.
+        if at >= Address::ALL.len() + table.columns.len() {
+            return Ok(expr);
+        }
         let expr = without_aliases(expr);
         if let Some(part) = Address::of_position(at) {
             return Ok(expr.alias(part.name()));
@@ -328,7 +397,8 @@ fn with_assigned(query: LogicalPlan, table: &TableDef, targets: &[usize]) -> Res
         .map_err(report)
 }
 
-fn without_aliases(mut expr: Expr) -> Expr {
+/// What is named, without the names.
+pub(in super::super) fn without_aliases(mut expr: Expr) -> Expr {
     while let Expr::Alias(alias) = expr {
         expr = *alias.expr;
     }

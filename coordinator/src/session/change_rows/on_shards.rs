@@ -112,7 +112,10 @@ impl Change<'_> {
             RowChangeKind::Update => "UPDATE … FROM",
             RowChangeKind::Delete => "DELETE … USING",
         };
-        refuse(&[(!self.others.is_empty(), refused)]).map_err(|error| error.hint(SIMPLE))
+        refuse(&[(!self.others.is_empty(), refused)]).map_err(|error| error.hint(SIMPLE))?;
+        let returning = format!("{} … RETURNING of a table that databases hold", self.word());
+        refuse(&[(self.returning().is_some(), returning.as_str())])
+            .map_err(|error| error.hint("Select the rows before or after."))
     }
 
     /// A row does not move to another database.

@@ -122,6 +122,31 @@ fn syntax_errors_are_postgresqls() {
 }
 
 #[test]
+fn merge_has_clauses() {
+    let merge = |clauses: &str| outcome(&format!("MERGE INTO t USING u ON t.a = u.a{clauses}"));
+    for clauses in [
+        " WHEN MATCHED THEN DELETE",
+        " WHEN MATCHED AND t.a > 1 THEN UPDATE SET a = 1, (b, c) = (2, DEFAULT)",
+        " WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED THEN INSERT DEFAULT VALUES",
+        " WHEN NOT MATCHED AND u.a IS NULL THEN INSERT (a, \"B\") VALUES (u.a, DEFAULT)",
+        " WHEN NOT MATCHED THEN INSERT VALUES (u.a)",
+    ] {
+        assert_eq!(merge(clauses), "Merge", "{clauses}");
+    }
+    for (clauses, expected) in [
+        ("", "42601 @34: syntax error at end of input"),
+        (" WHEN MATCHED THEN INSERT VALUES (1)", "42601 @53: syntax error at or near \"INSERT\""),
+        (" WHEN NOT MATCHED THEN DELETE", "42601 @57: syntax error at or near \"DELETE\""),
+        (
+            " WHEN MATCHED THEN DELETE RETURNING a",
+            "42601 @60: syntax error at or near \"RETURNING\"",
+        ),
+    ] {
+        assert_eq!(merge(clauses), expected, "{clauses}");
+    }
+}
+
+#[test]
 fn errors_in_our_own_words() {
     check(&[
         ("CREATE TABLE t (a int) DISTRIBUTED FOO", "42601 @36: syntax error at or near \"FOO\""),
