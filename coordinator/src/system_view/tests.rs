@@ -388,7 +388,7 @@ fn add_loads(context: &mut SystemViewContext, now: DateTime<chrono::Utc>) {
         started_at: now,
     };
     context.loads = lazy(move || vec![load]);
-    let error = |table_id| CopyError {
+    let error = move |table_id| CopyError {
         table_id,
         at: now,
         file: "<stdin>".into(),
