@@ -72,6 +72,8 @@ fn second_time() -> ErrorReport {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::{Existing::*, Fate::*, *};
 
     /// Letters of fates: Insert, Update, Nothing; `!` for an error.
@@ -94,8 +96,8 @@ mod tests {
     fn the_first_of_equal_rows_counts() {
         let none = [Existing::None; 5];
         let key = vec![Some(0), Some(0), Some(2), Option::None, Option::None];
-        assert_eq!(decided(&none, &[key.clone()], false), "i-iii");
-        assert_eq!(decided(&none, &[key], true), "!");
+        assert_eq!(decided(&none, from_ref(&key), false), "i-iii");
+        assert_eq!(decided(&none, from_ref(&key), true), "!");
         // There are no keys.
         assert_eq!(decided(&none, &[], false), "iiiii");
         // What one key leaves out does not take the other's value.
@@ -108,13 +110,13 @@ mod tests {
     fn a_row_that_is_met_is_changed_once() {
         let different = vec![Some(0), Some(1), Some(2)];
         let all = [Met, Existing::None, Kept];
-        assert_eq!(decided(&all, &[different.clone()], true), "ui-");
-        assert_eq!(decided(&all, &[different], false), "-i-");
+        assert_eq!(decided(&all, from_ref(&different), true), "ui-");
+        assert_eq!(decided(&all, from_ref(&different), false), "-i-");
         let same = vec![Some(0), Some(0)];
-        assert_eq!(decided(&[Met, Met], &[same.clone()], false), "--");
-        assert_eq!(decided(&[Met, Met], &[same.clone()], true), "!");
+        assert_eq!(decided(&[Met, Met], from_ref(&same), false), "--");
+        assert_eq!(decided(&[Met, Met], from_ref(&same), true), "!");
         // WHERE is not asked about a row that has been changed.
-        assert_eq!(decided(&[Met, Kept], &[same.clone()], true), "!");
-        assert_eq!(decided(&[Kept, Met], &[same], true), "-u");
+        assert_eq!(decided(&[Met, Kept], from_ref(&same), true), "!");
+        assert_eq!(decided(&[Kept, Met], from_ref(&same), true), "-u");
     }
 }

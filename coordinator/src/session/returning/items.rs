@@ -1,6 +1,6 @@
 //! What stands behind RETURNING: what may, what `*` means, and which columns it needs.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use arrow::datatypes::FieldRef;
 use datafusion::{
@@ -36,8 +36,8 @@ impl OtherRelation {
                 continue;
             };
             match all.iter_mut().find(|known| known.alias == alias) {
-                Some(known) => known.fields.push(field.clone()),
-                None => all.push(Self { alias, fields: vec![field.clone()] }),
+                Some(known) => known.fields.push(Arc::clone(field)),
+                None => all.push(Self { alias, fields: vec![Arc::clone(field)] }),
             }
         }
         all
