@@ -237,7 +237,9 @@ impl Cluster {
 
 async fn up(data: &Path, orders: &Path, arguments: &[&str]) -> Kestrel {
     let variable = ("KESTREL_FAIL_POINTS", orders.to_str().unwrap());
-    Kestrel::up_in_environment(data, arguments, &[variable]).await
+    // What is ordered is for the statement, not for what writes segments anew meanwhile.
+    let arguments = [arguments, &["--auto-vacuum", "false"]].concat();
+    Kestrel::up_in_environment(data, &arguments, &[variable]).await
 }
 
 /// The answers to all questions.

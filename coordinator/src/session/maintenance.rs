@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use kestrel_planner::{
     access::Actor,
     catalog::{
-        CatalogChange, Found, KES, ShardRows, TableDef, find_relation, is_temporary_schema,
+        CatalogChange, Found, ShardRows, TableDef, find_relation, is_temporary_schema,
         own_temporary_schema, resolve_table,
     },
     parse::Maintenance,
@@ -118,9 +118,9 @@ impl ClientSession {
             let may = actor.is_superuser() || actor.owns(table.id);
             if !may && !names_none {
                 // PostgreSQL's `vacuum_is_relation_owner` (vacuum.c).
-                let verb = word.to_lowercase();
+                let (verb, name) = (word.to_lowercase(), &table.name);
                 let message =
-                    format!("permission denied to {verb} \"{}\", skipping it", table.name);
+                    format!("skipping \"{name}\" --- only table or database owner can {verb} it");
                 notices.send(ErrorReport::warning(SqlState::WARNING, message));
             }
             may

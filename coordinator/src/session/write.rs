@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use datafusion::logical_expr::LogicalPlan;
 use kestrel_planner::{
     catalog::{Catalog, CatalogChange, Distribution, Segment, TableDef},
