@@ -138,9 +138,9 @@ impl Golden<'_> {
         };
         match self.plan(&statement, into) {
             Ok(plan) => {
-                let options = ExplainOptions { costs: false, verbose };
-                let lines =
-                    explain::text(&explain::explain(&plan, options, &SentSql::default()), options);
+                let options = ExplainOptions { costs: false, verbose, timing: true };
+                let tree = explain::explain(&plan, options, &SentSql::default(), None);
+                let lines = explain::text(&tree, options);
                 lines.join("\n") + "\n"
             }
             Err(error) => report(&locate(error, &statement)),
