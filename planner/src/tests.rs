@@ -2,7 +2,10 @@
 //! an empty catalog of three datanodes. `REWRITE=1` writes what is printed into the files.
 //!
 //! Directives: `datanodes count=5`; `ddl`; `rows t=1000 u=20`, so many rows of 100 bytes in each
-//! table; `plan [verbose]`; `tpch query=1`; `insert into=t`, the plan of INSERT … SELECT.
+//! table; `plan [verbose]`; `tpch query=1`; `insert into=t`, the plan of INSERT … SELECT;
+//! `analyze [timing=off]`, a query that has run: see [`execution`].
+
+mod execution;
 
 use std::{fmt::Write, fs, sync::Arc};
 
@@ -15,7 +18,7 @@ use crate::{
     bind::{BindContext, NoSessionFunctions, Source, SystemRelations, bind_query, locate},
     catalog::{Catalog, CatalogChange, DatanodeDef, Distribution, Segment, SequenceDef},
     ddl,
-    explain::{self, ExplainOptions, SentSql},
+    explain::{self, Execution, ExplainOptions, SentSql},
     functions::{FunctionRegistry, SessionFormats},
     parse::{Statement, StatementKind, parse},
     plan::{InsertPlan, Plan, PlanContext, Planner},
@@ -86,6 +89,11 @@ impl Golden<'_> {
                 String::new()
             }
             "plan" => self.print(&case.input, case.args.contains_key("verbose"), None),
+            "analyze" => {
+                let (sql, ran) = case.input.split_once(";\n").unwrap();
+                let timing = argument("timing").is_none_or(|timing| timing != "off");
+                self.print_run(sql, &execution::parse(ran), timing)
+            }
             "tpch" => {
                 let number: u32 = argument("query").unwrap().parse().unwrap();
                 let file = format!("../bench-data/tpch/queries/q{number:02}.sql");
@@ -145,6 +153,15 @@ impl Golden<'_> {
             }
             Err(error) => report(&locate(error, &statement)),
         }
+    }
+
+    fn print_run(&self, sql: &str, execution: &Execution, timing: bool) -> String {
+        let plan = self.plan(&parse(sql).unwrap().remove(0), None).unwrap();
+        let options = ExplainOptions { costs: false, verbose: false, timing };
+        let tree = explain::explain(&plan, options, &SentSql::default(), Some(execution));
+        let mut lines = explain::text(&tree, options);
+        lines.extend(explain::slice_lines(execution, options));
+        lines.join("\n") + "\n"
     }
 
     fn plan(&self, statement: &Statement, into: Option<&str>) -> Result<Plan> {

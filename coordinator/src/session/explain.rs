@@ -1,10 +1,11 @@
-//! EXPLAIN of a query, and of INSERT, UPDATE, DELETE and CREATE TABLE AS.
+//! EXPLAIN of a query, and of INSERT, UPDATE, DELETE and CREATE TABLE AS. With ANALYZE all but the last
+//! run.
 
 use std::{sync::Arc, time::Instant};
 
 use kestrel_planner::{
     catalog::Catalog,
-    explain::{self, ExplainNode, ExplainOptions, SentSql},
+    explain::{self, Execution, ExplainNode, ExplainOptions, SentSql},
     operators::RowChangeKind,
     parse::{Explain, ExplainFormat, StatementKind},
     plan::{InsertPlan, Plan, RowChangePlan},
@@ -14,17 +15,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession, Outcome, RowsTag, Statement,
-    analyze::Measured,
+    analyze::{Executed, Measured, Watched, execution},
     change_rows::{Change, PlannedChange},
     select::text_rows,
 };
 use crate::{
-    query::{QuerySummary, have_sent, reads_databases, would_send},
+    query::{have_sent, reads_databases, would_send},
     server::Parameter,
 };
 
 impl ClientSession {
-    /// EXPLAIN. With ANALYZE a query runs; statements that write do not.
+    /// EXPLAIN. With ANALYZE the statement runs, and its rows are thrown away.
     pub(super) async fn explain(
         &mut self,
         explain: &Explain,
@@ -44,26 +45,33 @@ impl ClientSession {
             None => (explain.statement.as_ref(), parameters),
         };
         let started = Instant::now();
-        let options = ExplainOptions { costs: explain.costs, verbose: explain.verbose };
+        let options = ExplainOptions {
+            costs: explain.costs,
+            verbose: explain.verbose,
+            timing: explain.timing,
+        };
         let explained = self.explained(statement, parameters).await?;
         let planning_ms = started.elapsed().as_secs_f64() * 1000.0;
-        let mut measured = Measured { planning_ms, summary: explain.summary, execution: None };
-        let sent = if explain.analyze {
-            let execution = self.analyzed(&explained, statement, cancel).await?;
-            let sent = have_sent(&execution.1);
-            measured.execution = Some(execution);
-            sent
+        let mut measured = Measured { planning_ms, summary: explain.summary, executed: None };
+        let (explained, sent) = if explain.analyze {
+            let (explained, executed) =
+                self.analyzed(explained, statement, parameters, cancel).await?;
+            let sent = have_sent(&executed.summary);
+            measured.executed = Some(executed);
+            (explained, sent)
         } else {
-            self.would_send(&explained, cancel).await?
+            let sent = self.would_send(&explained, cancel).await?;
+            (explained, sent)
         };
-        let tree = explained.tree(options, &sent);
+        let execution = measured.executed.as_ref().map(|executed| &executed.execution);
+        let tree = explained.tree(options, &sent, execution);
         let lines = match explain.format {
             ExplainFormat::Text => {
                 let mut lines = explain::text(&tree, options);
-                lines.extend(measured.lines());
+                lines.extend(measured.lines(options));
                 lines
             }
-            ExplainFormat::Json => vec![explain::json(&tree, options, measured.values())],
+            ExplainFormat::Json => vec![explain::json(&tree, options, measured.values(options))],
         };
         Ok(text_rows("QUERY PLAN", lines, RowsTag::Fixed("EXPLAIN")))
     }
@@ -85,7 +93,7 @@ impl ClientSession {
                 let cancel = CancellationToken::new();
                 let (bound, view) = self.bind_rows(&create.rows, statement, cancel).await?;
                 let plan = self.plan(&bound.plan, &view).await?;
-                Ok(Explained { plan, view, purpose: Purpose::Write })
+                Ok(Explained { plan, view, purpose: Purpose::Fill })
             }
             StatementKind::Insert(insert) if insert.on.is_some() => {
                 let message = "EXPLAIN of INSERT … ON CONFLICT is not supported";
@@ -134,31 +142,57 @@ impl ClientSession {
         Ok(Explained { plan, view, purpose })
     }
 
-    /// Runs the query; how long that took in milliseconds, and what it did.
+    /// Runs the statement: what ran in the end, and what there was to see.
     async fn analyzed(
         &mut self,
-        explained: &Explained,
+        explained: Explained,
+        statement: &Statement,
+        parameters: &[Parameter],
+        cancel: CancellationToken,
+    ) -> Result<(Explained, Executed)> {
+        let started = Instant::now();
+        self.watched = Some(Watched::default());
+        let ran = match (&statement.kind, &explained.purpose) {
+            (_, Purpose::Fill) => {
+                Err(ErrorReport::unsupported("EXPLAIN ANALYZE of CREATE TABLE AS is not supported")
+                    .hint("Use EXPLAIN without ANALYZE."))
+            }
+            (StatementKind::Insert(insert), _) => {
+                self.insert(insert, statement, parameters, cancel).await.map(drop)
+            }
+            (StatementKind::Update(update), _) => {
+                self.update(update, statement, parameters).await.map(drop)
+            }
+            (StatementKind::Delete(delete), _) => {
+                self.delete(delete, statement, parameters).await.map(drop)
+            }
+            _ => self.run_query(&explained.plan, statement, cancel).await,
+        };
+        let watched = self.watched.take();
+        ran?;
+        let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
+        let first = watched.and_then(Watched::into_first);
+        let (plan, summary) =
+            first.ok_or_else(|| ErrorReport::internal("EXPLAIN ANALYZE has run no query"))?;
+        let execution = execution(&summary);
+        Ok((Explained { plan, ..explained }, Executed { milliseconds, summary, execution }))
+    }
+
+    /// Runs a query, whose rows nobody wants.
+    async fn run_query(
+        &mut self,
+        plan: &Plan,
         statement: &Statement,
         cancel: CancellationToken,
-    ) -> Result<(f64, QuerySummary)> {
-        match explained.purpose {
-            Purpose::Query => {}
-            Purpose::Write | Purpose::Ingest(_) | Purpose::Change(..) => {
-                return Err(ErrorReport::unsupported(
-                    "EXPLAIN ANALYZE of a statement that writes is not supported",
-                )
-                .hint("Use EXPLAIN without ANALYZE."));
-            }
-        }
+    ) -> Result<()> {
         let view = self.transaction.view(&self.engine);
-        let mut environment = self.environment(&view, cancel);
-        environment.collect_metrics = true;
-        let started = Instant::now();
-        let (running, mut noted) =
-            self.start(&explained.plan, &environment, &statement.sql).await?;
-        let (_, summary) = noted.part(running.collect().await)?;
+        let environment = self.environment(&view, cancel);
+        let (mut running, mut noted) = self.start(plan, &environment, &statement.sql).await?;
+        while let Some(batch) = running.next().await {
+            noted.part(batch)?;
+        }
         noted.finish();
-        Ok((started.elapsed().as_secs_f64() * 1000.0, summary))
+        Ok(())
     }
 
     /// What datanodes beside databases would send to them. Others are not asked.
@@ -185,8 +219,10 @@ struct Explained {
 
 /// What becomes of a plan's rows.
 enum Purpose {
-    /// They are the client's: ANALYZE may run it.
+    /// They are the client's.
     Query,
+    /// They fill a new table.
+    Fill,
     /// The plan writes them into a table.
     Write,
     /// The coordinator writes them into this one.
@@ -196,10 +232,15 @@ enum Purpose {
 }
 
 impl Explained {
-    fn tree(&self, options: ExplainOptions, sent: &SentSql) -> ExplainNode {
-        let tree = explain::explain(&self.plan, options, sent);
+    fn tree(
+        &self,
+        options: ExplainOptions,
+        sent: &SentSql,
+        execution: Option<&Execution>,
+    ) -> ExplainNode {
+        let tree = explain::explain(&self.plan, options, sent, execution);
         match &self.purpose {
-            Purpose::Query | Purpose::Write => tree,
+            Purpose::Query | Purpose::Fill | Purpose::Write => tree,
             Purpose::Ingest(table) => explain::insert(table, tree),
             Purpose::Change(kind, table) => explain::row_change(*kind, table, tree),
         }

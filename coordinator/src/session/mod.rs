@@ -84,6 +84,7 @@ use crate::{
         ServeOptions, Session, StartupInfo, TransactionStatus, serve,
     },
 };
+use analyze::Watched;
 use identity::Login;
 use savepoint::Savepoints;
 use sequences::Sequences;
@@ -176,6 +177,7 @@ impl Backend for EngineBackend {
             copied: copy::CopyResult::default(),
             locked_keys: Vec::new(),
             backup_pin: None,
+            watched: None,
         };
         session.take_role();
         Ok(session)
@@ -224,6 +226,8 @@ pub struct ClientSession {
     locked_keys: Vec<LockTag>,
     /// Keeps the files that a backup copies.
     backup_pin: Option<Pin>,
+    /// EXPLAIN ANALYZE runs a statement: the queries of that.
+    watched: Option<Watched>,
 }
 
 #[async_trait]
@@ -386,6 +390,8 @@ impl ClientSession {
         statement.notices.iter().for_each(|notice| notices.send(notice.clone()));
         self.notices = Some(notices.clone());
         self.cancel = cancel;
+        // The statement before may have been given up.
+        self.watched = None;
         notices
     }
 

@@ -108,6 +108,9 @@ impl ClientSession {
         let mut noted = NotedQuery::start(engine, plan, environment, &asker, text).await?;
         let running = noted.part(run(&engine.cluster, plan, environment).await)?;
         noted.runs(&running);
+        if let Some(watched) = &self.watched {
+            watched.note(plan, running.summary());
+        }
         Ok((running, noted))
     }
 
@@ -133,7 +136,7 @@ impl ClientSession {
             transaction: self.transaction.id(&self.engine),
             deadline: self.deadline(),
             cancel,
-            collect_metrics: false,
+            collect_metrics: self.watched.is_some(),
             memory_limit_bytes: self.settings.query_memory_bytes(),
             snapshot: None,
             block: self.is_in_block().then(|| self.transaction.block_snapshot(&self.engine)),

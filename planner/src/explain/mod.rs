@@ -27,7 +27,7 @@ use crate::{
 };
 
 use actual::Actuals;
-pub use actual::{Actual, Execution};
+pub use actual::{Actual, Execution, slice_lines, slice_values};
 pub use cost::Cost;
 pub use json::json;
 pub use render::text;

@@ -20,7 +20,7 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
     common::tree_node::TreeNodeRecursion,
     error::Result,
-    execution::TaskContext,
+    execution::{TaskContext, memory_pool::MemoryPool},
     physical_expr::{OrderingRequirements, PhysicalExpr},
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
@@ -32,8 +32,10 @@ use datafusion::{
 use futures::{Stream, StreamExt};
 use kestrel_proto::{
     batch_bytes,
-    message::{OperatorCounter, OperatorReport},
+    message::{FragmentReport, OperatorCounter, OperatorReport},
 };
+
+use crate::memory::PeakPool;
 
 /// These only hand rows on: they are not worth a line of their own.
 const UNMEASURED: &[&str] = &["PassThroughExec", "YieldExec", "CooperativeExec", "UnionInputExec"];
@@ -91,7 +93,7 @@ impl Measurement {
     }
 
     /// What they have done until now, in pre-order.
-    pub fn reports(&self) -> Vec<OperatorReport> {
+    fn reports(&self) -> Vec<OperatorReport> {
         let report = |(at, measured): (usize, &Measured)| {
             let metrics = measured.plan.metrics().unwrap_or_default();
             let detail = displayable(measured.plan.as_ref()).one_line().to_string();
@@ -115,9 +117,14 @@ impl Measurement {
         self.operators.iter().enumerate().map(report).collect()
     }
 
-    /// How long it ran.
-    pub fn elapsed_ns(&self) -> u64 {
-        nanoseconds_since(self.begun)
+    /// What a fragment says of its run, which has ended. `memory`: the pool that it ran with.
+    pub fn report(&self, memory: &Arc<dyn MemoryPool>) -> FragmentReport {
+        FragmentReport {
+            operators: self.reports(),
+            peak_memory_bytes: PeakPool::peak_of(memory) as u64,
+            elapsed_ns: nanoseconds_since(self.begun),
+            ..FragmentReport::default()
+        }
     }
 
     /// The time that an operator was polled for, without that of its inputs: an upper bound of its own
@@ -381,9 +388,8 @@ mod tests {
             (3, "DataSourceExec", 5, 40, 1),
             (3, "DataSourceExec", 4, 32, 1),
         ];
-        let expected = expected.map(|(depth, name, rows, bytes, loops)| {
-            (depth, name.to_string(), rows, bytes, loops)
-        });
+        let expected = expected
+            .map(|(depth, name, rows, bytes, loops)| (depth, name.to_string(), rows, bytes, loops));
         assert_eq!(found, expected);
     }
 }

@@ -51,7 +51,8 @@ pub(super) enum Place {
 
 /// Of an operator by DataFusion's name, and the line that it describes itself with.
 pub(super) fn operator(name: &str, detail: &str) -> Operator {
-    let kind = KINDS.iter().find(|(_, names)| names.contains(&name)).map_or(name, |(kind, _)| *kind);
+    let kind =
+        KINDS.iter().find(|(_, names)| names.contains(&name)).map_or(name, |(kind, _)| *kind);
     let rest = detail.split_once(": ").map_or("", |(_, rest)| rest);
     let variant = match kind {
         "aggregate" => phase(name, detail),
@@ -261,12 +262,7 @@ fn fits(planned: &Operator, ran: &Operator) -> bool {
 }
 
 /// The pairs of the longest common sequence, from the top.
-fn common(
-    planned: &Tree,
-    chain: &[usize],
-    ran: &Tree,
-    ran_chain: &[usize],
-) -> Vec<(usize, usize)> {
+fn common(planned: &Tree, chain: &[usize], ran: &Tree, ran_chain: &[usize]) -> Vec<(usize, usize)> {
     let weight = |p: usize, r: usize| match (planned.nodes.get(p), ran.nodes.get(r)) {
         (Some(p), Some(r)) if fits(&p.operator, &r.operator) => {
             2 + u32::from(p.operator.variant == r.operator.variant)
@@ -301,152 +297,4 @@ fn common(
         }
     }
     pairs
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Lines, and how deep they are: further in than which others above.
-    fn lines(text: &str) -> Vec<(usize, String)> {
-        let mut above: Vec<usize> = Vec::new();
-        let mut lines = Vec::new();
-        for line in text.lines() {
-            let indent = line.len() - line.trim_start().len();
-            above.retain(|other| *other < indent);
-            lines.push((above.len(), line.trim().to_string()));
-            above.push(indent);
-        }
-        lines
-    }
-
-    fn reports(text: &str) -> Vec<OperatorReport> {
-        let report = |(depth, detail): (usize, String)| OperatorReport {
-            depth: depth as u32,
-            name: detail.split(':').next().unwrap().to_string(),
-            detail,
-            ..OperatorReport::default()
-        };
-        lines(text).into_iter().map(report).collect()
-    }
-
-    /// `expected`: for each operator that ran, the number of the planned one, `+`: below it, `~`: turned.
-    #[track_caller]
-    fn check(planned: &str, ran: &str, expected: &str) {
-        let places = align(&Tree::of_reports(&reports(planned)), &Tree::of_reports(&reports(ran)));
-        let text = places.iter().map(|place| match place {
-            Place::Same { planned, is_turned: false } => planned.to_string(),
-            Place::Same { planned, is_turned: true } => format!("{planned}~"),
-            Place::Below(planned) => format!("{planned}+"),
-        });
-        assert_eq!(text.collect::<Vec<_>>().join(" "), expected, "{planned}\n{ran}");
-    }
-
-    #[test]
-    fn what_rules_put_between_is_below_the_nearest_planned_operator() {
-        check(
-            "MotionSendExec
-               AggregateExec: mode=Final
-                 AggregateExec: mode=Partial
-                   ProjectionExec
-                     ShardScanExec: t, columns=[a]",
-            "MotionSendExec
-               CoalescePartitionsExec
-                 AggregateExec: mode=FinalPartitioned
-                   RepartitionExec: partitioning=Hash
-                     AggregateExec: mode=Partial
-                       ColumnarScanExec: t, columns=[a]",
-            "0 0+ 1 1+ 2 4",
-        );
-    }
-
-    #[test]
-    fn operators_that_were_taken_together_are_the_first_of_them() {
-        let planned = "MotionSendExec
-                         AggregateExec: mode=Final
-                           AggregateExec: mode=Partial
-                             FilterExec: a > 1
-                               ShardScanExec: t, columns=[a]";
-        let single = "MotionSendExec
-                        AggregateExec: mode=Single
-                          ColumnarScanExec: t, columns=[a]";
-        check(planned, single, "0 1 4");
-        let direct = "MotionSendExec
-                        AggregateExec: mode=Final
-                          CoalescePartitionsExec
-                            DirectAggregateExec: gby=[], tables=[], states=1
-                              ColumnarScanExec: t, columns=[a]";
-        check(planned, direct, "0 1 1+ 2 4");
-        let results = "MotionSendExec
-                         DirectAggregateExec: gby=[a], tables=[], states=1, dense, results
-                           ColumnarScanExec: t, columns=[a]";
-        check(planned, results, "0 1 4");
-        // Its rows were known without reading.
-        check(planned, "MotionSendExec\n  ProjectionExec\n    PlaceholderRowExec", "0 0+ 0+");
-        check(planned, "", "");
-    }
-
-    #[test]
-    fn joins_may_be_turned() {
-        let planned = "MotionSendExec
-                         HashJoinExec
-                           HashJoinExec
-                             ShardScanExec: t, columns=[a, b]
-                             MotionReceiveExec: 2 from 3 senders
-                           FilterExec: a > 1
-                             ShardScanExec: t, columns=[a]";
-        let turned = "MotionSendExec
-                        HashJoinExec: mode=Partitioned
-                          RepartitionExec
-                            FilterExec: a > 1
-                              ColumnarScanExec: t, columns=[a], filter=a > 1
-                          HashJoinExec: mode=CollectLeft
-                            MotionReceiveExec: 2 from 3 senders
-                            ColumnarScanExec: t, columns=[a, b], runtime filters=[a]";
-        check(planned, turned, "0 1~ 1+ 5 6 2~ 4 3");
-        let straight = "MotionSendExec
-                          HashJoinExec: mode=CollectLeft
-                            HashJoinExec: mode=CollectLeft
-                              EmptyExec
-                              MotionReceiveExec: 2 from 3 senders
-                            FilterExec: a > 1
-                              ColumnarScanExec: t, columns=[a]";
-        check(planned, straight, "0 1 2 3 4 5 6");
-        let on_a_database = "MotionSendExec
-                               HashJoinExec: mode=CollectLeft
-                                 KesScanExec: sql=SELECT \"a\" FROM \"public\".\"u\"
-                                 KesScanExec: sql=SELECT \"b\" FROM \"public\".\"t\" WHERE (\"b\" > 1)";
-        let planned = "MotionSendExec
-                         HashJoinExec
-                           ShardScanExec: t, columns=[b]
-                           ShardScanExec: u, columns=[a]";
-        check(planned, on_a_database, "0 1~ 3 2");
-    }
-
-    #[test]
-    fn inputs_of_unions_stay_in_their_order() {
-        check(
-            "UnionExec
-               ShardScanExec: t, columns=[a]
-               ProjectionExec
-                 ShardScanExec: t, columns=[a]",
-            "UnionExec
-               ColumnarScanExec: t, columns=[a]
-               CoalescePartitionsExec
-                 ColumnarScanExec: t, columns=[a]",
-            "0 1 0+ 3",
-        );
-        // Another shape: nothing is lost.
-        check(
-            "MotionSendExec
-               UnionExec
-                 ShardScanExec: t, columns=[a]
-                 ShardScanExec: u, columns=[a]",
-            "MotionSendExec
-               HashJoinExec
-                 ColumnarScanExec: t, columns=[a]
-                 ColumnarScanExec: u, columns=[a]",
-            "0 0+ 0+ 0+",
-        );
-    }
 }

@@ -6,6 +6,7 @@
 mod align;
 mod describe;
 mod show;
+mod slices;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use kestrel_proto::{
 };
 
 use self::align::{Operator, Place, Tree, align, operator};
+pub use self::slices::{slice_lines, slice_values};
 use crate::{distribute::Placed, operators::ShardScanExec};
 
 /// What ran of a plan.
@@ -205,7 +207,8 @@ impl Actual {
     pub(super) fn add_removed(&mut self, input: &Actual) {
         for run in &mut self.runs {
             let below = input.runs.iter().find(|below| below.datanode == run.datanode);
-            let removed = below.map(|below| below.report.rows_out.saturating_sub(run.report.rows_out));
+            let removed =
+                below.map(|below| below.report.rows_out.saturating_sub(run.report.rows_out));
             if let Some(value @ 1..) = removed {
                 run.report
                     .counters

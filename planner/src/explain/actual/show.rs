@@ -19,7 +19,7 @@ use super::{
 use crate::explain::ExplainOptions;
 
 /// How a number is written.
-type Unit = fn(f64) -> String;
+pub(super) type Unit = fn(f64) -> String;
 
 impl Actual {
     /// Behind the title: ` (actual time=… rows=… loops=…)`. Empty for what ran inside another
@@ -87,7 +87,7 @@ impl Actual {
         counters.chain(details).collect()
     }
 
-    /// The fields of its object, PostgreSQL's first.
+    /// The fields of its object: PostgreSQL's, and ours.
     pub(in crate::explain) fn fields(&self, options: ExplainOptions) -> Map<String, Value> {
         let mut fields = Map::new();
         if let Some(totals) = Totals::of(&self.runs) {
@@ -203,7 +203,10 @@ fn rows_and_time(runs: &[Run], options: ExplainOptions) -> String {
     let mut text = spread(&values(runs, |report| report.rows_out), count);
     if options.timing {
         let times = values(runs, |report| report.elapsed_compute_ns);
-        text.push_str(&format!("; time: {}", without_count(&times, |ns| format!("{:.3} ms", ns / 1e6))));
+        text.push_str(&format!(
+            "; time: {}",
+            without_count(&times, |ns| format!("{:.3} ms", ns / 1e6))
+        ));
     }
     text
 }
@@ -216,7 +219,8 @@ fn segments(runs: &[Run]) -> Option<String> {
 }
 
 fn sent(sent: &[Sent]) -> Option<String> {
-    let of = |value: fn(&Sent) -> u64| sent.iter().map(|s| (s.datanode, value(s))).collect::<Vec<_>>();
+    let of =
+        |value: fn(&Sent) -> u64| sent.iter().map(|s| (s.datanode, value(s))).collect::<Vec<_>>();
     let (rows, sizes) = (of(|sent| sent.rows), of(|sent| sent.bytes));
     (!sent.is_empty()).then(|| {
         format!("Rows sent: {}; bytes: {}", spread(&rows, count), without_count(&sizes, bytes))
@@ -224,7 +228,7 @@ fn sent(sent: &[Sent]) -> Option<String> {
 }
 
 /// How values differ between datanodes.
-fn spread(values: &[(DatanodeId, u64)], unit: Unit) -> String {
+pub(super) fn spread(values: &[(DatanodeId, u64)], unit: Unit) -> String {
     match values {
         [] => "none".into(),
         [(datanode, value)] => one(*datanode, *value, unit),
@@ -280,14 +284,14 @@ fn count(value: f64) -> String {
     }
 }
 
-fn bytes(value: f64) -> String {
+pub(super) fn bytes(value: f64) -> String {
     format!("{value:.0} bytes")
 }
 
-fn milliseconds(ns: u64) -> f64 {
+pub(super) fn milliseconds(ns: u64) -> f64 {
     ns as f64 / 1e6
 }
 
-fn rounded(ms: f64) -> Value {
+pub(super) fn rounded(ms: f64) -> Value {
     json!((ms * 1000.0).round() / 1000.0)
 }
