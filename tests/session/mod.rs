@@ -9,6 +9,7 @@ mod cursors;
 mod ddl;
 mod drivers;
 mod errors;
+mod explain;
 mod extended;
 mod formats;
 mod locks;

@@ -26,6 +26,7 @@ use datafusion::{
         DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
         InputDistributionRequirements, PlanProperties, RecordBatchStream,
         SendableRecordBatchStream, displayable,
+        execution_plan::replace_children_if_necessary,
         metrics::{MetricValue, MetricsSet},
     },
 };
@@ -82,7 +83,8 @@ impl Measurement {
         let below = depth + usize::from(is_measured);
         let children = children.into_iter().map(|child| self.add(child, below));
         let children = children.collect::<Result<Vec<_>>>()?;
-        let plan = if children.is_empty() { plan } else { plan.with_new_children(children)? };
+        let plan =
+            if children.is_empty() { plan } else { replace_children_if_necessary(plan, children)? };
         if !is_measured {
             return Ok(plan);
         }
@@ -278,7 +280,7 @@ impl ExecutionPlan for MeasuredExec {
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self.around(Arc::clone(&self.plan).with_new_children(children)?))
+        Ok(self.around(replace_children_if_necessary(Arc::clone(&self.plan), children)?))
     }
 
     fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
