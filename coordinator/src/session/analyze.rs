@@ -1,36 +1,68 @@
 //! What EXPLAIN adds to a plan: times, and with ANALYZE what ran.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kestrel_planner::{
     explain::{self, Execution, ExplainOptions},
     plan::Plan,
 };
+use kestrel_proto::{ErrorReport, Result};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
-use crate::query::QuerySummary;
+use crate::query::{QuerySummary, RunningQuery};
 
-/// The queries that a statement starts while EXPLAIN ANALYZE runs it, in their order.
-#[derive(Default)]
-pub(super) struct Watched(Mutex<Vec<(Plan, Arc<Mutex<QuerySummary>>)>>);
+/// A statement that EXPLAIN ANALYZE runs: its first query, whose rows it is about. Those that come
+/// later look for keys of these.
+pub(super) struct Watched {
+    begun: Instant,
+    first: Mutex<Option<WatchedQuery>>,
+}
+
+/// A query that was started.
+struct WatchedQuery {
+    plan: Plan,
+    summary: Arc<Mutex<QuerySummary>>,
+    /// What had to be done before it.
+    planning: Duration,
+}
 
 impl Watched {
-    /// Another one.
-    pub(super) fn note(&self, plan: &Plan, summary: Arc<Mutex<QuerySummary>>) {
-        self.0.lock().push((plan.clone(), summary));
+    /// From now on.
+    pub(super) fn begin() -> Self {
+        Self { begun: Instant::now(), first: Mutex::default() }
     }
 
-    /// The first, whose rows the statement is about: others look for keys of these.
-    pub(super) fn into_first(self) -> Option<(Plan, QuerySummary)> {
-        let (plan, summary) = self.0.into_inner().into_iter().next()?;
+    /// How long ago it began.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// A query was started. `planning`: what had elapsed before.
+    pub(super) fn note(&self, plan: &Plan, running: &RunningQuery, planning: Duration) {
+        let query = || WatchedQuery { plan: plan.clone(), summary: running.summary(), planning };
+        self.first.lock().get_or_insert_with(query);
+    }
+
+    /// The statement has ended: the plan of its first query, how long it was planned, in milliseconds,
+    /// and what ran.
+    pub(super) fn end(self) -> Result<(Plan, f64, Executed)> {
+        let all = self.begun.elapsed();
+        let none = || ErrorReport::internal("EXPLAIN ANALYZE has run no query");
+        let WatchedQuery { plan, summary, planning } = self.first.into_inner().ok_or_else(none)?;
         let summary = summary.lock().clone();
-        Some((plan, summary))
+        let milliseconds = all.saturating_sub(planning).as_secs_f64() * 1000.0;
+        let execution = execution(&summary);
+        let executed = Executed { milliseconds, summary, execution };
+        Ok((plan, planning.as_secs_f64() * 1000.0, executed))
     }
 }
 
 /// What ran, as EXPLAIN knows it.
-pub(super) fn execution(summary: &QuerySummary) -> Execution {
+fn execution(summary: &QuerySummary) -> Execution {
     Execution {
         fragments: summary.fragments.clone(),
         init: summary.init.iter().map(execution).collect(),

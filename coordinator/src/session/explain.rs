@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use datafusion::sql::sqlparser::ast;
 use kestrel_planner::{
     catalog::Catalog,
     explain::{self, Execution, ExplainNode, ExplainOptions, SentSql},
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession, Outcome, RowsTag, Statement,
-    analyze::{Executed, Measured, Watched, execution},
+    analyze::{Executed, Measured, Watched},
     change_rows::{Change, PlannedChange},
     select::text_rows,
 };
@@ -44,22 +45,22 @@ impl ClientSession {
             Some(executed) => (executed.statement.as_ref(), executed.parameters.as_slice()),
             None => (explain.statement.as_ref(), parameters),
         };
-        let started = Instant::now();
         let options = ExplainOptions {
             costs: explain.costs,
             verbose: explain.verbose,
             timing: explain.timing,
         };
-        let explained = self.explained(statement, parameters).await?;
-        let planning_ms = started.elapsed().as_secs_f64() * 1000.0;
-        let mut measured = Measured { planning_ms, summary: explain.summary, executed: None };
+        let started = Instant::now();
+        let mut measured = Measured { planning_ms: 0.0, summary: explain.summary, executed: None };
         let (explained, sent) = if explain.analyze {
-            let (explained, executed) =
-                self.analyzed(explained, statement, parameters, cancel).await?;
+            let (explained, planning_ms, executed) =
+                self.analyzed(statement, parameters, cancel).await?;
             let sent = have_sent(&executed.summary);
-            measured.executed = Some(executed);
+            (measured.planning_ms, measured.executed) = (planning_ms, Some(executed));
             (explained, sent)
         } else {
+            let explained = self.explained(statement, parameters).await?;
+            measured.planning_ms = started.elapsed().as_secs_f64() * 1000.0;
             let sent = self.would_send(&explained, cancel).await?;
             (explained, sent)
         };
@@ -93,13 +94,10 @@ impl ClientSession {
                 let cancel = CancellationToken::new();
                 let (bound, view) = self.bind_rows(&create.rows, statement, cancel).await?;
                 let plan = self.plan(&bound.plan, &view).await?;
-                Ok(Explained { plan, view, purpose: Purpose::Fill })
-            }
-            StatementKind::Insert(insert) if insert.on.is_some() => {
-                let message = "EXPLAIN of INSERT … ON CONFLICT is not supported";
-                Err(ErrorReport::unsupported(message))
+                Ok(Explained { plan, view, purpose: Purpose::Write })
             }
             StatementKind::Insert(insert) => {
+                check_conflict(insert)?;
                 let (query, table, columns, view) =
                     self.bind_insert(insert, statement, parameters).await?;
                 let is_returned = insert.returning.is_some();
@@ -117,9 +115,7 @@ impl ClientSession {
             StatementKind::Delete(delete) => {
                 self.explained_change(Change::of_delete(delete)?, statement, parameters).await
             }
-            _ => Err(ErrorReport::unsupported(
-                "EXPLAIN of anything but a query, INSERT, UPDATE, DELETE or CREATE TABLE AS",
-            )),
+            _ => Err(not_explained()),
         }
     }
 
@@ -129,10 +125,7 @@ impl ClientSession {
         statement: &Statement,
         parameters: &[Parameter],
     ) -> Result<Explained> {
-        if self.changed_table(&change)?.is_on_shards() {
-            let message = format!("EXPLAIN {} of a table that databases hold", change.word());
-            return Err(ErrorReport::unsupported(message));
-        }
+        self.explained_table(&change)?;
         let PlannedChange { plan, kind, table, view, .. } =
             self.plan_row_change(&mut change, statement, parameters).await?;
         let (plan, purpose) = match plan {
@@ -142,40 +135,74 @@ impl ClientSession {
         Ok(Explained { plan, view, purpose })
     }
 
-    /// Runs the statement: what ran in the end, and what there was to see.
+    /// Runs the statement: what ran, how many milliseconds it was planned, and what there was to see.
     async fn analyzed(
         &mut self,
-        explained: Explained,
         statement: &Statement,
         parameters: &[Parameter],
         cancel: CancellationToken,
-    ) -> Result<(Explained, Executed)> {
-        let started = Instant::now();
-        self.watched = Some(Watched::default());
-        let ran = match (&statement.kind, &explained.purpose) {
-            (_, Purpose::Fill) => {
-                Err(ErrorReport::unsupported("EXPLAIN ANALYZE of CREATE TABLE AS is not supported")
-                    .hint("Use EXPLAIN without ANALYZE."))
-            }
-            (StatementKind::Insert(insert), _) => {
-                self.insert(insert, statement, parameters, cancel).await.map(drop)
-            }
-            (StatementKind::Update(update), _) => {
-                self.update(update, statement, parameters).await.map(drop)
-            }
-            (StatementKind::Delete(delete), _) => {
-                self.delete(delete, statement, parameters).await.map(drop)
-            }
-            _ => self.run_query(&explained.plan, statement, cancel).await,
-        };
+    ) -> Result<(Explained, f64, Executed)> {
+        let view = self.transaction.view(&self.engine);
+        self.watched = Some(Watched::begin());
+        let ran = self.run_watched(statement, parameters, cancel).await;
         let watched = self.watched.take();
-        ran?;
-        let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
-        let first = watched.and_then(Watched::into_first);
-        let (plan, summary) =
-            first.ok_or_else(|| ErrorReport::internal("EXPLAIN ANALYZE has run no query"))?;
-        let execution = execution(&summary);
-        Ok((Explained { plan, ..explained }, Executed { milliseconds, summary, execution }))
+        let written = ran?;
+        let watched = watched.ok_or_else(|| ErrorReport::internal("nothing was watched"))?;
+        let (plan, planning_ms, executed) = watched.end()?;
+        let purpose = if explain::writes(&plan) { Purpose::Write } else { written };
+        Ok((Explained { plan, view, purpose }, planning_ms, executed))
+    }
+
+    /// Runs a statement that is watched; what becomes of its rows, unless the plan writes them.
+    async fn run_watched(
+        &mut self,
+        statement: &Statement,
+        parameters: &[Parameter],
+        cancel: CancellationToken,
+    ) -> Result<Purpose> {
+        match &statement.kind {
+            StatementKind::Query(query) => {
+                let (bound, view) = self.bind(query, statement, parameters)?;
+                let plan = self.plan(&bound.plan, &view).await?;
+                self.run_query(&plan, statement, cancel).await?;
+                Ok(Purpose::Query)
+            }
+            StatementKind::Insert(insert) => {
+                check_conflict(insert)?;
+                let view = self.transaction.view(&self.engine);
+                let (table, _) = self.insert_target(insert, &view)?;
+                let table = table.name.clone();
+                self.insert(insert, statement, parameters, cancel).await?;
+                Ok(Purpose::Ingest(table))
+            }
+            StatementKind::Update(update) => {
+                let change = Change::of_update(update)?;
+                let table = self.explained_table(&change)?;
+                self.update(update, statement, parameters).await?;
+                Ok(Purpose::Change(RowChangeKind::Update, table))
+            }
+            StatementKind::Delete(delete) => {
+                let change = Change::of_delete(delete)?;
+                let table = self.explained_table(&change)?;
+                self.delete(delete, statement, parameters).await?;
+                Ok(Purpose::Change(RowChangeKind::Delete, table))
+            }
+            StatementKind::CreateTableAs(_) => {
+                let message = "EXPLAIN ANALYZE of CREATE TABLE AS is not supported";
+                Err(ErrorReport::unsupported(message).hint("Use EXPLAIN without ANALYZE."))
+            }
+            _ => Err(not_explained()),
+        }
+    }
+
+    /// The table of a change that can be explained.
+    fn explained_table(&mut self, change: &Change<'_>) -> Result<String> {
+        let table = self.changed_table(change)?;
+        if table.is_on_shards() {
+            let message = format!("EXPLAIN {} of a table that databases hold", change.word());
+            return Err(ErrorReport::unsupported(message));
+        }
+        Ok(table.name.clone())
     }
 
     /// Runs a query, whose rows nobody wants.
@@ -209,6 +236,21 @@ impl ClientSession {
     }
 }
 
+fn check_conflict(insert: &ast::Insert) -> Result<()> {
+    match insert.on {
+        None => Ok(()),
+        Some(_) => {
+            let message = "EXPLAIN of INSERT … ON CONFLICT is not supported";
+            Err(ErrorReport::unsupported(message))
+        }
+    }
+}
+
+fn not_explained() -> ErrorReport {
+    let message = "EXPLAIN of anything but a query, INSERT, UPDATE, DELETE or CREATE TABLE AS";
+    ErrorReport::unsupported(message)
+}
+
 /// What is shown.
 struct Explained {
     plan: Plan,
@@ -221,8 +263,6 @@ struct Explained {
 enum Purpose {
     /// They are the client's.
     Query,
-    /// They fill a new table.
-    Fill,
     /// The plan writes them into a table.
     Write,
     /// The coordinator writes them into this one.
@@ -240,7 +280,7 @@ impl Explained {
     ) -> ExplainNode {
         let tree = explain::explain(&self.plan, options, sent, execution);
         match &self.purpose {
-            Purpose::Query | Purpose::Fill | Purpose::Write => tree,
+            Purpose::Query | Purpose::Write => tree,
             Purpose::Ingest(table) => explain::insert(table, tree),
             Purpose::Change(kind, table) => explain::row_change(*kind, table, tree),
         }

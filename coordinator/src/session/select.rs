@@ -26,7 +26,9 @@ use kestrel_planner::{
 use kestrel_proto::{BatchStream, ErrorReport, QueryId, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientSession, Outcome, OutputField, RowsTag, Statement, facts::plannable};
+use super::{
+    ClientSession, Outcome, OutputField, RowsTag, Statement, analyze::Watched, facts::plannable,
+};
 use crate::{
     engine::Pin,
     query::{Again, Asker, NotedQuery, QueryEnvironment, RunningQuery, run},
@@ -105,11 +107,12 @@ impl ClientSession {
         text: &str,
     ) -> Result<(RunningQuery, NotedQuery)> {
         let (engine, asker) = (&self.engine, self.asker());
+        let planning = self.watched.as_ref().map(Watched::elapsed);
         let mut noted = NotedQuery::start(engine, plan, environment, &asker, text).await?;
         let running = noted.part(run(&engine.cluster, plan, environment).await)?;
         noted.runs(&running);
-        if let Some(watched) = &self.watched {
-            watched.note(plan, running.summary());
+        if let (Some(watched), Some(planning)) = (&self.watched, planning) {
+            watched.note(plan, &running, planning);
         }
         Ok((running, noted))
     }

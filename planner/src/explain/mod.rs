@@ -21,7 +21,7 @@ use kestrel_proto::DatanodeId;
 
 use crate::{
     distribute::Placed,
-    operators::{RowChangeKind, ShardScanExec},
+    operators::{RowChangeExec, RowChangeKind, SegmentWriteExec, ShardScanExec},
     plan::Plan,
     slice::Slice,
 };
@@ -98,6 +98,16 @@ pub fn explain(
         root.children.insert(number, tree);
     }
     root
+}
+
+/// Whether a plan's own operators write.
+pub fn writes(plan: &Plan) -> bool {
+    let is_write = |slice: &Slice| {
+        let root = slice.plan.children();
+        let root = root.first().map_or(&slice.plan, |below| *below);
+        root.is::<SegmentWriteExec>() || root.is::<RowChangeExec>()
+    };
+    plan.slices.iter().any(is_write)
 }
 
 /// The rows of a query that the coordinator writes into a table itself.

@@ -65,6 +65,8 @@ struct Sent {
     datanode: DatanodeId,
     rows: u64,
     bytes: u64,
+    /// Finding out where each row goes, and handing it over.
+    own_ns: u64,
 }
 
 /// What ran of all nodes.
@@ -169,7 +171,9 @@ fn note(tree: &Tree, nodes: &mut [Actual], datanode: DatanodeId, reports: &[Oper
 fn sent(slice: usize, datanode: DatanodeId, report: &FragmentReport) -> Option<Sent> {
     let own = report.traffic.iter().filter(|traffic| traffic.motion as usize == slice);
     let (rows, bytes) = own.fold((0, 0), |(rows, bytes), t| (rows + t.rows, bytes + t.bytes));
-    (slice > 0).then_some(Sent { datanode, rows, bytes })
+    // The root of its operators.
+    let own_ns = report.operators.first().map_or(0, |send| send.elapsed_compute_ns);
+    (slice > 0).then_some(Sent { datanode, rows, bytes, own_ns })
 }
 
 impl Actual {

@@ -18,6 +18,9 @@ use super::{
 };
 use crate::explain::ExplainOptions;
 
+/// Something in bytes, under its name.
+type Amount = (&'static str, fn(&OperatorReport) -> u64);
+
 /// How a number is written.
 pub(super) type Unit = fn(f64) -> String;
 
@@ -55,7 +58,7 @@ impl Actual {
                 lines.extend(self.verbose());
             }
         }
-        lines.extend(sent(&self.sent));
+        lines.extend(sent(&self.sent, options));
         lines.extend(self.others.iter().map(|other| other.line(options)));
         lines
     }
@@ -114,7 +117,7 @@ impl Actual {
             let of_one = |sent: &Sent| {
                 json!({
                     "Datanode": sent.datanode.name(), "Rows Sent": sent.rows,
-                    "Bytes Sent": sent.bytes,
+                    "Bytes Sent": sent.bytes, "Time": rounded(milliseconds(sent.own_ns)),
                 })
             };
             fields.insert("Sent by".into(), self.sent.iter().map(of_one).collect());
@@ -164,7 +167,7 @@ impl Run {
 }
 
 /// What is shown where there is some, in bytes.
-const AMOUNTS: &[(&str, fn(&OperatorReport) -> u64)] = &[
+const AMOUNTS: &[Amount] = &[
     ("Bytes out", |report| report.bytes_out),
     ("Memory", |report| report.memory_bytes),
     ("Spilled", |report| report.spilled_bytes),
@@ -203,10 +206,7 @@ fn rows_and_time(runs: &[Run], options: ExplainOptions) -> String {
     let mut text = spread(&values(runs, |report| report.rows_out), count);
     if options.timing {
         let times = values(runs, |report| report.elapsed_compute_ns);
-        text.push_str(&format!(
-            "; time: {}",
-            without_count(&times, |ns| format!("{:.3} ms", ns / 1e6))
-        ));
+        text.push_str(&format!("; time: {}", without_count(&times, as_milliseconds)));
     }
     text
 }
@@ -218,13 +218,16 @@ fn segments(runs: &[Run]) -> Option<String> {
     (all > 0).then(|| format!("Segments: read {} of {all}", total(SEGMENTS_READ)))
 }
 
-fn sent(sent: &[Sent]) -> Option<String> {
+fn sent(sent: &[Sent], options: ExplainOptions) -> Option<String> {
     let of =
         |value: fn(&Sent) -> u64| sent.iter().map(|s| (s.datanode, value(s))).collect::<Vec<_>>();
     let (rows, sizes) = (of(|sent| sent.rows), of(|sent| sent.bytes));
-    (!sent.is_empty()).then(|| {
-        format!("Rows sent: {}; bytes: {}", spread(&rows, count), without_count(&sizes, bytes))
-    })
+    let (rows, sizes) = (spread(&rows, count), without_count(&sizes, bytes));
+    let time = match options.timing && options.verbose {
+        true => format!("; time: {}", without_count(&of(|sent| sent.own_ns), as_milliseconds)),
+        false => String::new(),
+    };
+    (!sent.is_empty()).then(|| format!("Rows sent: {rows}; bytes: {sizes}{time}"))
 }
 
 /// How values differ between datanodes.
@@ -286,6 +289,10 @@ fn count(value: f64) -> String {
 
 pub(super) fn bytes(value: f64) -> String {
     format!("{value:.0} bytes")
+}
+
+pub(super) fn as_milliseconds(ns: f64) -> String {
+    format!("{:.3} ms", ns / 1e6)
 }
 
 pub(super) fn milliseconds(ns: u64) -> f64 {

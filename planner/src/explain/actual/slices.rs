@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Execution,
-    show::{bytes, milliseconds, rounded, spread},
+    show::{as_milliseconds, bytes, milliseconds, rounded, spread},
 };
 use crate::explain::ExplainOptions;
 
@@ -23,8 +23,7 @@ pub fn slice_lines(execution: &Execution, options: ExplainOptions) -> Vec<String
         let memory = spread(&values(|report| report.peak_memory_bytes), bytes);
         let mut line = format!("Slice {slice}: memory: {memory}");
         if options.timing {
-            let time =
-                spread(&values(|report| report.elapsed_ns), |ns| format!("{:.3} ms", ns / 1e6));
+            let time = spread(&values(|report| report.elapsed_ns), as_milliseconds);
             line.push_str(&format!("; time: {time}"));
         }
         lines.push(line);

@@ -184,8 +184,8 @@ fn json_has_every_datanode() {
         runs: vec![run(0, ran(3, 2)), run(1, OperatorReport { counters, ..ran(6, 5) })],
         ..Actual::default()
     };
-    actual.sent.push(Sent { datanode: DatanodeId(0), rows: 3, bytes: 24 });
-    actual.sent.push(Sent { datanode: DatanodeId(1), rows: 6, bytes: 48 });
+    actual.sent.push(Sent { datanode: DatanodeId(0), rows: 3, bytes: 24, own_ns: 0 });
+    actual.sent.push(Sent { datanode: DatanodeId(1), rows: 6, bytes: 48, own_ns: 200_000 });
     actual.add_other("RepartitionExec", 0, run(1, ran(2, 1)));
     let of_one = |name: &str, rows: u64, last: f64, own: f64| {
         json!({
@@ -202,8 +202,8 @@ fn json_has_every_datanode() {
         "On Datanodes": [of_one("dn1", 3, 2.0, 0.2), second],
         "Rows Sent": 9, "Bytes Sent": 72,
         "Sent by": [
-            { "Datanode": "dn1", "Rows Sent": 3, "Bytes Sent": 24 },
-            { "Datanode": "dn2", "Rows Sent": 6, "Bytes Sent": 48 },
+            { "Datanode": "dn1", "Rows Sent": 3, "Bytes Sent": 24, "Time": 0.0 },
+            { "Datanode": "dn2", "Rows Sent": 6, "Bytes Sent": 48, "Time": 0.2 },
         ],
         "Other Operators": [
             { "Operator": "RepartitionExec", "On Datanodes": [of_one("dn2", 2, 1.0, 0.1)] },
