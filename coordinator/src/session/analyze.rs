@@ -17,20 +17,20 @@ use crate::query::{QuerySummary, RunningQuery};
 
 /// A statement that EXPLAIN ANALYZE runs: its first query, whose rows it is about. Those that come
 /// later look for keys of these.
-pub(super) struct Watched {
+pub(super) struct Analysis {
     begun: Instant,
-    first: Mutex<Option<WatchedQuery>>,
+    first: Mutex<Option<AnalyzedQuery>>,
 }
 
 /// A query that was started.
-struct WatchedQuery {
+struct AnalyzedQuery {
     plan: Plan,
     summary: Arc<Mutex<QuerySummary>>,
     /// What had to be done before it.
     planning: Duration,
 }
 
-impl Watched {
+impl Analysis {
     /// From now on.
     pub(super) fn begin() -> Self {
         Self { begun: Instant::now(), first: Mutex::default() }
@@ -43,7 +43,7 @@ impl Watched {
 
     /// A query was started. `planning`: what had elapsed before.
     pub(super) fn note(&self, plan: &Plan, running: &RunningQuery, planning: Duration) {
-        let query = || WatchedQuery { plan: plan.clone(), summary: running.summary(), planning };
+        let query = || AnalyzedQuery { plan: plan.clone(), summary: running.summary(), planning };
         self.first.lock().get_or_insert_with(query);
     }
 
@@ -52,7 +52,7 @@ impl Watched {
     pub(super) fn end(self) -> Result<(Plan, f64, Executed)> {
         let all = self.begun.elapsed();
         let none = || ErrorReport::internal("EXPLAIN ANALYZE has run no query");
-        let WatchedQuery { plan, summary, planning } = self.first.into_inner().ok_or_else(none)?;
+        let AnalyzedQuery { plan, summary, planning } = self.first.into_inner().ok_or_else(none)?;
         let summary = summary.lock().clone();
         let milliseconds = all.saturating_sub(planning).as_secs_f64() * 1000.0;
         let execution = execution(&summary);

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession, Outcome, RowsTag, Statement,
-    analyze::{Executed, Measured, Watched},
+    analyze::{Analysis, Executed, Measured},
     change_rows::{Change, PlannedChange},
     select::text_rows,
 };
@@ -143,18 +143,18 @@ impl ClientSession {
         cancel: CancellationToken,
     ) -> Result<(Explained, f64, Executed)> {
         let view = self.transaction.view(&self.engine);
-        self.watched = Some(Watched::begin());
-        let ran = self.run_watched(statement, parameters, cancel).await;
-        let watched = self.watched.take();
+        self.analysis = Some(Analysis::begin());
+        let ran = self.run_analyzed(statement, parameters, cancel).await;
+        let analysis = self.analysis.take();
         let written = ran?;
-        let watched = watched.ok_or_else(|| ErrorReport::internal("nothing was watched"))?;
-        let (plan, planning_ms, executed) = watched.end()?;
+        let analysis = analysis.ok_or_else(|| ErrorReport::internal("nothing was analyzed"))?;
+        let (plan, planning_ms, executed) = analysis.end()?;
         let purpose = if explain::writes(&plan) { Purpose::Write } else { written };
         Ok((Explained { plan, view, purpose }, planning_ms, executed))
     }
 
-    /// Runs a statement that is watched; what becomes of its rows, unless the plan writes them.
-    async fn run_watched(
+    /// Runs a statement that is analyzed; what becomes of its rows, unless the plan writes them.
+    async fn run_analyzed(
         &mut self,
         statement: &Statement,
         parameters: &[Parameter],

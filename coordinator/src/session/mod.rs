@@ -84,7 +84,7 @@ use crate::{
         ServeOptions, Session, StartupInfo, TransactionStatus, serve,
     },
 };
-use analyze::Watched;
+use analyze::Analysis;
 use identity::Login;
 use savepoint::Savepoints;
 use sequences::Sequences;
@@ -177,7 +177,7 @@ impl Backend for EngineBackend {
             copied: copy::CopyResult::default(),
             locked_keys: Vec::new(),
             backup_pin: None,
-            watched: None,
+            analysis: None,
         };
         session.take_role();
         Ok(session)
@@ -227,7 +227,7 @@ pub struct ClientSession {
     /// Keeps the files that a backup copies.
     backup_pin: Option<Pin>,
     /// EXPLAIN ANALYZE runs a statement: the queries of that.
-    watched: Option<Watched>,
+    analysis: Option<Analysis>,
 }
 
 #[async_trait]
@@ -391,7 +391,7 @@ impl ClientSession {
         self.notices = Some(notices.clone());
         self.cancel = cancel;
         // The statement before may have been given up.
-        self.watched = None;
+        self.analysis = None;
         notices
     }
 

@@ -27,7 +27,7 @@ use kestrel_proto::{BatchStream, ErrorReport, QueryId, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientSession, Outcome, OutputField, RowsTag, Statement, analyze::Watched, facts::plannable,
+    ClientSession, Outcome, OutputField, RowsTag, Statement, analyze::Analysis, facts::plannable,
 };
 use crate::{
     engine::Pin,
@@ -107,12 +107,12 @@ impl ClientSession {
         text: &str,
     ) -> Result<(RunningQuery, NotedQuery)> {
         let (engine, asker) = (&self.engine, self.asker());
-        let planning = self.watched.as_ref().map(Watched::elapsed);
+        let planning = self.analysis.as_ref().map(Analysis::elapsed);
         let mut noted = NotedQuery::start(engine, plan, environment, &asker, text).await?;
         let running = noted.part(run(&engine.cluster, plan, environment).await)?;
         noted.runs(&running);
-        if let (Some(watched), Some(planning)) = (&self.watched, planning) {
-            watched.note(plan, &running, planning);
+        if let (Some(analysis), Some(planning)) = (&self.analysis, planning) {
+            analysis.note(plan, &running, planning);
         }
         Ok((running, noted))
     }
@@ -139,7 +139,7 @@ impl ClientSession {
             transaction: self.transaction.id(&self.engine),
             deadline: self.deadline(),
             cancel,
-            collect_metrics: self.watched.is_some(),
+            collect_metrics: self.analysis.is_some(),
             memory_limit_bytes: self.settings.query_memory_bytes(),
             snapshot: None,
             block: self.is_in_block().then(|| self.transaction.block_snapshot(&self.engine)),

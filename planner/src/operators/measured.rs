@@ -357,7 +357,7 @@ mod tests {
 
     fn batches(counts: &[i64]) -> Arc<dyn ExecutionPlan> {
         let batch = |rows: &i64| {
-            let numbers: ArrayRef = Arc::new((0..*rows).collect::<Int64Array>());
+            let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..*rows));
             RecordBatch::try_from_iter([("n", numbers)]).unwrap()
         };
         let batches: Vec<_> = counts.iter().map(batch).collect();
