@@ -21,9 +21,10 @@ use kestrel_planner::{
     bind::{BindContext, BoundQuery, Origin, bind_query, check_no_parameters, origins},
     catalog::{Catalog, SqlType},
     error::report,
+    explain::dispatched,
     plan::{Plan, PlanContext},
 };
-use kestrel_proto::{BatchStream, ErrorReport, QueryId, Result};
+use kestrel_proto::{BatchStream, ErrorReport, QueryId, Result, Severity, SqlState};
 use tokio_util::sync::CancellationToken;
 
 use super::{ClientSession, Outcome, OutputField, RowsTag, Statement, facts::plannable};
@@ -89,6 +90,7 @@ impl ClientSession {
     ) -> Result<(Vec<OutputField>, Start)> {
         let (bound, view) = self.bind(query, statement, parameters)?;
         let plan = self.plan(&bound.plan, &view).await?;
+        self.print_dispatch(&plan);
         let fields = result_fields(&bound, &plan)?;
         let environment = self.environment(&view, cancel);
         let pin = self.engine.pins.pin(view.version);
@@ -104,11 +106,24 @@ impl ClientSession {
         environment: &QueryEnvironment,
         text: &str,
     ) -> Result<(RunningQuery, NotedQuery)> {
+        self.print_dispatch(plan);
         let (engine, asker) = (&self.engine, self.asker());
         let mut noted = NotedQuery::start(engine, plan, environment, &asker, text).await?;
         let running = noted.part(run(&engine.cluster, plan, environment).await)?;
         noted.runs(&running);
         Ok((running, noted))
+    }
+
+    /// Tells the client where a plan runs, if it wants to know.
+    fn print_dispatch(&self, plan: &Plan) {
+        let Some(notices) = self.notices.as_ref().filter(|_| self.settings.prints_dispatch())
+        else {
+            return;
+        };
+        for line in dispatched(plan, self.engine.cluster.datanodes.len()) {
+            let notice = ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, line);
+            notices.send(ErrorReport { severity: Severity::Info, ..notice });
+        }
     }
 
     fn asker(&self) -> Asker {

@@ -391,6 +391,11 @@ impl Settings {
         (!timeout.is_zero()).then_some(timeout)
     }
 
+    /// Whether the client is told where slices run.
+    pub(super) fn prints_dispatch(&self) -> bool {
+        self.get("kestrel.print_dispatch").as_deref() == Some("on")
+    }
+
     /// Whether the transaction may only read.
     pub(super) fn is_read_only(&self) -> bool {
         self.get("transaction_read_only").as_deref() == Some("on")
