@@ -32,6 +32,7 @@ pub mod error;
 pub mod estimate;
 pub mod explain;
 pub mod functions;
+mod generic_plan;
 mod group_keys;
 mod join_keys;
 pub mod locus;

@@ -27,7 +27,9 @@ use kestrel_planner::{
 use kestrel_proto::{BatchStream, ErrorReport, QueryId, Result, Severity, SqlState};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientSession, Outcome, OutputField, RowsTag, Statement, facts::plannable};
+use super::{
+    ClientSession, Outcome, OutputField, RowsTag, Statement, facts::plannable, kept_plans::Planned,
+};
 use crate::{
     engine::Pin,
     query::{Again, Asker, NotedQuery, QueryEnvironment, RunningQuery, run},
@@ -62,9 +64,13 @@ impl ClientSession {
 
     /// Plans what was bound.
     pub(super) async fn plan(&self, plan: &LogicalPlan, view: &Arc<Catalog>) -> Result<Plan> {
+        self.engine.planner.plan(plan, &self.plan_context(view)?).await
+    }
+
+    /// What a statement is planned with.
+    pub(super) fn plan_context(&self, view: &Arc<Catalog>) -> Result<PlanContext> {
         let formats = self.settings.formats()?;
-        let context = PlanContext { catalog: Arc::clone(view), now: Utc::now(), formats };
-        self.engine.planner.plan(plan, &context).await
+        Ok(PlanContext { catalog: Arc::clone(view), now: Utc::now(), formats })
     }
 
     /// Runs a query to its first rows.
@@ -88,13 +94,12 @@ impl ClientSession {
         parameters: &[Parameter],
         cancel: CancellationToken,
     ) -> Result<(Vec<OutputField>, Start)> {
-        let (bound, view) = self.bind(query, statement, parameters)?;
-        let plan = self.plan(&bound.plan, &view).await?;
+        let Planned { plan, fields, bound, view } =
+            self.planned(query, statement, parameters).await?;
         self.print_dispatch(&plan);
-        let fields = result_fields(&bound, &plan)?;
         let environment = self.environment(&view, cancel);
         let pin = self.engine.pins.pin(view.version);
-        let again = Again { engine: Arc::clone(&self.engine), plan: bound.plan, view, environment };
+        let again = Again { engine: Arc::clone(&self.engine), plan: bound, view, environment };
         let asker = self.asker();
         Ok((fields, Start { plan, again, asker, text: statement.sql.clone(), pin }))
     }
@@ -179,12 +184,17 @@ pub(super) fn with_values(
     plan: LogicalPlan,
     values: Vec<(SqlType, ScalarValue)>,
 ) -> Result<LogicalPlan> {
+    plan.with_param_values(param_values(values)).map_err(report)
+}
+
+/// Values of the types that parameters were bound as.
+pub(super) fn param_values(values: Vec<(SqlType, ScalarValue)>) -> ParamValues {
     let values = values.into_iter().map(|(sql_type, value)| {
         let field = sql_type.field("", true);
         let label = (!field.metadata().is_empty()).then(|| FieldMetadata::from(&field));
         ScalarAndMetadata::new(value, label)
     });
-    plan.with_param_values(ParamValues::List(values.collect())).map_err(report)
+    ParamValues::List(values.collect())
 }
 
 /// The columns of a query's result, with the tables' columns that they are.
