@@ -204,10 +204,10 @@ fn is_kept(node: &LogicalPlan) -> DataFusionResult<bool> {
 fn table_of(named: &NamedRelation, catalog: &Catalog, search_path: &[String]) -> Option<u64> {
     let name = named.name.as_str();
     let found = schemas_of(search_path, named.schema.as_ref()).iter().find_map(|schema| {
-        let other =
-            catalog.view(schema, name).is_some() || catalog.sequence(schema, name).is_some();
         let table = catalog.table(schema, name).map(|table| Some(table.id));
-        table.or(other.then_some(None))
+        let is_other =
+            || catalog.view(schema, name).is_some() || catalog.sequence(schema, name).is_some();
+        table.or_else(|| is_other().then_some(None))
     });
     found.flatten()
 }
