@@ -215,7 +215,7 @@ mod tests {
         binary(left, Operator::Or, right)
     }
 
-    /// The names of the owners; empty: any datanode.
+    /// The names of the owners; `None`: any datanode.
     fn found(key: &str, filters: &[Filter]) -> Option<String> {
         let owners = owners(filters, &table(key), &BucketMap::even(1, 3))?;
         Some(owners.iter().map(|owner| owner.name()).collect::<Vec<_>>().join(" "))
