@@ -228,7 +228,7 @@ fn hash_class(expr: &Arc<dyn PhysicalExpr>, rows: &Placed) -> Option<HashClass> 
 
 /// The expression under casts that do not change the placement hash: to a wider integer, another
 /// scale, another form of text.
-pub(super) fn without_casts(
+pub(crate) fn without_casts(
     expr: &Arc<dyn PhysicalExpr>,
     schema: &Schema,
 ) -> Arc<dyn PhysicalExpr> {
