@@ -11,7 +11,7 @@ use datafusion::{
 };
 
 use super::{Placed, counting, leaf};
-use crate::{estimate::Estimate, locus::Locus};
+use crate::{cardinality::Estimate, locus::Locus};
 
 /// How many rounds a recursive query takes, as PostgreSQL guesses (`cost_recursive_union`).
 const ROUNDS: f64 = 10.0;

@@ -1,0 +1,1 @@
+//! Estimates of conditions, joins and groups.
