@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Field, Schema};
 use datafusion::physical_expr::{PhysicalExpr, expressions::Column};
 
 use super::{
@@ -141,13 +141,32 @@ impl Estimate {
     }
 
     /// The same rows as a projection makes them.
-    pub fn projected<'a>(&self, exprs: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>) -> Self {
+    pub fn projected<'a>(
+        &self,
+        exprs: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>,
+        schema: &Schema,
+    ) -> Self {
         let exprs: Vec<_> = exprs.collect();
-        let columns = exprs.iter().map(|expr| facts_of(expr, &self.columns));
+        let fields = schema.fields().iter();
+        let columns = fields.zip(&exprs).map(|(field, expr)| self.computed(expr, field));
         let columns = columns.collect();
         let column = |at: usize| exprs.iter().position(|expr| is_column(expr, at));
         let keys = self.moved_keys(column);
         Self { rows: self.rows.max(1.0), keys, ..self.clone() }.of_columns(columns)
+    }
+
+    /// An expression over the rows, as an output column.
+    pub(super) fn computed(&self, expr: &Arc<dyn PhysicalExpr>, field: &Field) -> ColumnFacts {
+        let facts = facts_of(expr, &self.columns);
+        if expr.is::<Column>() {
+            return facts;
+        }
+        let unknown = ColumnFacts::unknown(field);
+        let null_fraction = unknown.null_fraction.or(facts.null_fraction);
+        // A cast of text is as wide as the text.
+        let is_measured = facts.statistics.is_some() && facts.data_type == unknown.data_type;
+        let width = if is_measured { facts.width } else { unknown.width };
+        ColumnFacts { data_type: unknown.data_type, null_fraction, width, ..facts }
     }
 
     /// The same rows with these of the columns.

@@ -67,9 +67,7 @@ pub(super) fn facts_of(expr: &Arc<dyn PhysicalExpr>, columns: &[ColumnFacts]) ->
 }
 
 /// The expression that a cast is of, and the type it is cast to.
-pub(super) fn cast_of(
-    expr: &Arc<dyn PhysicalExpr>,
-) -> Option<(&Arc<dyn PhysicalExpr>, &DataType)> {
+pub(super) fn cast_of(expr: &Arc<dyn PhysicalExpr>) -> Option<(&Arc<dyn PhysicalExpr>, &DataType)> {
     if let Some(cast) = expr.downcast_ref::<CastExpr>() {
         return Some((cast.expr(), cast.cast_type()));
     }
@@ -105,9 +103,7 @@ fn cast(facts: ColumnFacts, to: &DataType) -> ColumnFacts {
         }),
         (DataType::Timestamp(..), DataType::Date32) => {
             let facts = facts.mapped(|value| match value {
-                Value::Integer(at) => {
-                    Some(Value::decimal(i128::from(*at).div_euclid(DAY), 0))
-                }
+                Value::Integer(at) => Some(Value::decimal(i128::from(*at).div_euclid(DAY), 0)),
                 _ => None,
             });
             at_most(facts, 1.0)

@@ -93,7 +93,7 @@ impl Groups {
         let rows = rows.max(1.0);
         let columns = schema.fields().iter().enumerate().map(|(at, field)| {
             let Some(expr) = exprs.get(at) else { return ColumnFacts::unknown(field) };
-            let mut facts = facts_of(expr, &input.columns);
+            let mut facts = input.computed(expr, field);
             // Of each value there is one, or as many as of others.
             facts.statistics = None;
             facts.null_fraction = facts.null_fraction.map(|part| part.min(1.0 / rows));
@@ -109,7 +109,11 @@ impl Groups {
         let estimate = Estimate {
             rows,
             lower: input.lower.min(1.0),
-            upper: if exprs.is_empty() { 1.0 } else { input.upper },
+            upper: match (exprs.is_empty(), are_keys) {
+                (true, true) => 1.0,
+                (true, false) => f64::INFINITY,
+                (false, _) => input.upper,
+            },
             keys: keys.into(),
             is_guess: input.is_guess || self.is_guess,
             ..input.clone()

@@ -12,12 +12,8 @@ use datafusion::{
     physical_plan::joins::utils::JoinFilter,
 };
 
-use super::{
-    ColumnFacts, Estimate, Selectivity,
-    expression::facts_of,
-    selectivity::Test,
-};
-use crate::statistics::Value;
+use super::{ColumnFacts, Estimate, Origin, Selectivity, expression::facts_of, selectivity::Test};
+use crate::statistics::{ColumnStatistics, Value};
 
 /// Each further key counts with this power of the one before (Trino's
 /// `optimizer.join-multi-clause-independence-factor`).
@@ -47,6 +43,9 @@ struct Key {
     left: ColumnFacts,
     right: ColumnFacts,
 }
+
+/// A key's column on one side, and that on the other.
+type Side = fn(&Key) -> (&ColumnFacts, &ColumnFacts);
 
 /// The joined rows, before any embedded projection. An inner join is a part of all pairs: the product
 /// over its equivalence classes of `1 / max(distinct)`.
@@ -87,7 +86,7 @@ pub fn pairs(sides: JoinSides<'_>) -> Estimate {
 /// What DataFusion compares, without what follows: of columns that are equal already, one.
 fn keys_of(sides: &JoinSides<'_>) -> Vec<Key> {
     // Pairs of equal classes: by the first one's position.
-    let mut classes: Vec<Vec<super::Origin>> = Vec::new();
+    let mut classes: Vec<Vec<Origin>> = Vec::new();
     let mut keys = Vec::new();
     for (left, right) in sides.on {
         let key = Key {
@@ -95,9 +94,8 @@ fn keys_of(sides: &JoinSides<'_>) -> Vec<Key> {
             right: facts_of(right, &sides.right.columns),
         };
         if let (Some(a), Some(b)) = (&key.left.class, &key.right.class) {
-            let find = |classes: &[Vec<super::Origin>], one| {
-                classes.iter().position(|class| class.contains(one))
-            };
+            let find =
+                |classes: &[Vec<Origin>], one| classes.iter().position(|class| class.contains(one));
             let (at_a, at_b) = (find(&classes, a), find(&classes, b));
             match (at_a, at_b) {
                 (Some(at_a), Some(at_b)) if at_a == at_b => continue,
@@ -197,8 +195,9 @@ fn key_selectivity(key: &Key, nulls_equal: bool) -> Option<f64> {
     let (left, right) = (&key.left, &key.right);
     let (a, b) = match (left.domain, right.domain) {
         (Some(a), Some(b)) => (a.max(1.0), b.max(1.0)),
-        (Some(one), None) | (None, Some(one)) => (one.max(1.0), one.max(1.0)),
-        (None, None) => return None,
+        // A constant on one side says nothing of the other.
+        (Some(one), None) | (None, Some(one)) if one > 1.0 => (one, one),
+        _ => return None,
     };
     let equal = match Matches::of(left, right) {
         Some(matches) => matches.selectivity(a, b),
@@ -246,7 +245,7 @@ impl Matches {
                 of_other += frequency;
             }
         }
-        let side = |facts: &ColumnFacts, statistics: &crate::statistics::ColumnStatistics, matched| {
+        let side = |facts: &ColumnFacts, statistics: &ColumnStatistics, matched: f64| {
             let unmatched = (statistics.common_fraction() - matched).max(0.0);
             let rest = (facts.values_fraction() - matched - unmatched).max(0.0);
             Matched { common: statistics.common.len(), matched, unmatched, rest }
@@ -298,11 +297,7 @@ fn matched_part(one: &ColumnFacts, other: &ColumnFacts, other_rows: f64) -> Opti
     Some((surely + (values - surely).max(0.0) * perhaps).clamp(0.0, 1.0))
 }
 
-fn matched_part_of_all<'a>(
-    keys: &'a [Key],
-    side: impl Fn(&'a Key) -> (&'a ColumnFacts, &'a ColumnFacts),
-    other_rows: f64,
-) -> Option<f64> {
+fn matched_part_of_all(keys: &[Key], side: Side, other_rows: f64) -> Option<f64> {
     let parts = keys.iter().filter_map(|key| {
         let (one, other) = side(key);
         matched_part(one, other, other_rows)
@@ -312,13 +307,7 @@ fn matched_part_of_all<'a>(
 }
 
 /// Rows of `one` that find their like in `other`, or that do not.
-fn matched<'a>(
-    one: &Estimate,
-    other: &Estimate,
-    keys: &'a [Key],
-    side: impl Fn(&'a Key) -> (&'a ColumnFacts, &'a ColumnFacts) + Copy,
-    is_anti: bool,
-) -> Estimate {
+fn matched(one: &Estimate, other: &Estimate, keys: &[Key], side: Side, is_anti: bool) -> Estimate {
     let known = matched_part_of_all(keys, side, other.rows);
     let part = known.unwrap_or(MATCHED);
     let rows = (one.rows * if is_anti { 1.0 - part } else { part }).max(1.0);
@@ -364,7 +353,8 @@ fn outer(sides: &JoinSides<'_>, keys: &[Key], inner: Estimate) -> Estimate {
         (true, Some(part)) => side.rows * (1.0 - part),
         _ => 0.0,
     };
-    let (left_alone, right_alone) = (alone(keeps_left, l, of_left), alone(keeps_right, r, of_right));
+    let (left_alone, right_alone) =
+        (alone(keeps_left, l, of_left), alone(keeps_right, r, of_right));
     let mut rows = inner.rows + left_alone + right_alone;
     let (mut lower, mut upper) = (0.0f64, inner.upper);
     if keeps_left {
@@ -450,14 +440,21 @@ fn unique_sides(sides: &JoinSides<'_>) -> (bool, bool) {
     if sides.nulls_equal {
         return (false, false);
     }
-    let given = |side: &Estimate, exprs: Vec<&Arc<dyn PhysicalExpr>>| {
-        let columns = exprs.into_iter().filter_map(|expr| Test::column(expr, &side.columns));
-        let columns: BTreeSet<usize> = columns.collect();
-        side.keys.iter().any(|key| key.is_subset(&columns))
+    // A cast of a column may be a column of its own: both have the same class.
+    let is_given = |side: &Estimate, at: usize, exprs: &[&Arc<dyn PhysicalExpr>]| {
+        let class = side.columns.get(at).and_then(|column| column.class.as_ref());
+        exprs.iter().any(|expr| {
+            let of_expr = || facts_of(expr, &side.columns).class;
+            Test::column(expr, &side.columns) == Some(at)
+                || class.is_some_and(|class| of_expr().as_ref() == Some(class))
+        })
     };
-    let left = sides.on.iter().map(|(left, _)| left).collect();
-    let right = sides.on.iter().map(|(_, right)| right).collect();
-    (given(sides.left, left), given(sides.right, right))
+    let is_unique = |side: &Estimate, exprs: &[&Arc<dyn PhysicalExpr>]| {
+        side.keys.iter().any(|key| key.iter().all(|at| is_given(side, *at, exprs)))
+    };
+    let left: Vec<_> = sides.on.iter().map(|(left, _)| left).collect();
+    let right: Vec<_> = sides.on.iter().map(|(_, right)| right).collect();
+    (is_unique(sides.left, &left), is_unique(sides.right, &right))
 }
 
 /// The part of the pairs that passes what else must hold. A guess counts for nothing.

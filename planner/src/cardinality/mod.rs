@@ -23,8 +23,6 @@ mod join;
 mod selectivity;
 mod skew;
 mod table;
-#[cfg(test)]
-mod tests;
 
 pub use column::{ColumnFacts, Origin};
 pub use estimate::{Estimate, row_width};

@@ -50,7 +50,7 @@ impl Distributor {
             _ => {
                 let rows = self.place(aggregate.input())?;
                 let rows = self.bring_groups_together(aggregate, rows);
-                let groups = match finishes {
+                let groups = match finishes && !aggregate.group_expr().is_empty() {
                     // Of states that something else has made: each group is there once.
                     true => Groups { count: rows.estimate.rows, is_guess: true },
                     false => groups_of(aggregate, &rows),

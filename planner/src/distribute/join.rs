@@ -109,9 +109,7 @@ impl Distributor {
             nulls_equal: false,
         });
         let (locus, estimate) = match kept {
-            Some(kept) => {
-                (locus.project(|column| positions_of(&kept, column)), pairs.kept(&kept))
-            }
+            Some(kept) => (locus.project(|column| positions_of(&kept, column)), pairs.kept(&kept)),
             None => (locus, pairs),
         };
         let smaller_left = left.estimate.bytes() <= right.estimate.bytes();
@@ -366,7 +364,6 @@ fn swapped(plan: Arc<dyn ExecutionPlan>, joined: Placed) -> Result<Placed> {
     // Wherever a column is not kept, the first stands for it.
     let of_inner = (0..width).map(|at| original_of.iter().position(|of| *of == at).unwrap_or(0));
     let inner_estimate = estimate.kept(&of_inner.collect::<Vec<_>>());
-    let inner =
-        Placed { plan: inner_plan, locus: inner_locus, estimate: inner_estimate, children };
+    let inner = Placed { plan: inner_plan, locus: inner_locus, estimate: inner_estimate, children };
     Ok(Placed { plan, locus, estimate, children: vec![inner] })
 }

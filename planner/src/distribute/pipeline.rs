@@ -26,7 +26,7 @@ pub(super) fn projection(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result
     }
     let locus = child.locus.project(|c| positions.get(&c).cloned().unwrap_or_default());
     let exprs = projection.expr().iter().map(|output| &output.expr);
-    let estimate = child.estimate.projected(exprs);
+    let estimate = child.estimate.projected(exprs, &plan.schema());
     let volatile = projection.expr().iter().any(|output| is_volatile(&output.expr));
     Ok(once_if(volatile, Placed::new(plan, vec![child], locus, estimate)?))
 }

@@ -38,7 +38,7 @@ pub(super) fn on_coordinator(
     match terms.as_slice() {
         [first, next] if plan.is::<RecursiveQueryExec>() => {
             let rows = first + ROUNDS * next;
-            let estimate = Estimate { rows, ..placed.estimate };
+            let estimate = Estimate { rows, ..placed.estimate.clone() };
             Ok(Placed { estimate, ..placed })
         }
         _ => Ok(placed),

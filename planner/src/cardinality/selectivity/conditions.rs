@@ -115,10 +115,7 @@ fn take_dependent(equalities: &mut BTreeMap<usize, f64>, columns: &[ColumnFacts]
     product
 }
 
-fn strongest(
-    equalities: &BTreeMap<usize, f64>,
-    columns: &[ColumnFacts],
-) -> Option<(usize, f64)> {
+fn strongest(equalities: &BTreeMap<usize, f64>, columns: &[ColumnFacts]) -> Option<(usize, f64)> {
     if equalities.len() < 2 {
         return None;
     }

@@ -1,7 +1,9 @@
 //! Which part of the rows passes the tests of a column.
 
-use super::{super::ColumnFacts, Comparison, EQUALITY, INEQUALITY, MATCH, OTHER, Selectivity, Test,
-    pattern::Pattern};
+use super::{
+    super::ColumnFacts, Comparison, EQUALITY, INEQUALITY, MATCH, OTHER, Selectivity, Test,
+    pattern::Pattern,
+};
 use crate::statistics::{ColumnStatistics, Value};
 
 /// So many bounds a histogram has at least where patterns are tried on them, and so many where

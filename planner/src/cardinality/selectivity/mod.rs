@@ -19,6 +19,7 @@ pub(super) use conditions::Conditions;
 pub(super) use test::{Comparison, Test};
 
 use super::{ColumnFacts, expression::facts_of};
+use crate::statistics::Value;
 
 /// DEFAULT_EQ_SEL is 0.005; our tables have fewer distinct values where people filter.
 pub(super) const EQUALITY: f64 = 0.05;
@@ -92,24 +93,20 @@ fn of_binary(
             let conjuncts = [Arc::clone(condition)];
             return Conditions::of(&conjuncts, columns).selectivity(columns);
         }
-        Operator::Or => {
-            let (a, b) = (Selectivity::of(left, columns), Selectivity::of(right, columns));
-            let fraction = a.fraction + b.fraction - a.fraction * b.fraction;
-            return Selectivity { fraction, is_guess: a.is_guess || b.is_guess };
+        Operator::Or if Test::of(condition, columns).is_none() => {
+            return of_disjuncts(condition, columns);
         }
         _ => {}
     }
     if let Some((operand, test)) = Test::of(condition, columns) {
         return facts_of(operand, columns).fraction(&[test]);
     }
-    let of_columns = |equal: f64| {
-        match distinct_of_either(left, right, columns) {
-            Some((distinct, values)) => {
-                let equals = values / distinct;
-                Selectivity::known(if equal > 0.5 { values - equals } else { equals })
-            }
-            None => Selectivity::guess(equal),
+    let of_columns = |equal: f64| match distinct_of_either(left, right, columns) {
+        Some((distinct, values)) => {
+            let equals = values / distinct;
+            Selectivity::known(if equal > 0.5 { values - equals } else { equals })
         }
+        None => Selectivity::guess(equal),
     };
     match binary.op() {
         Operator::Eq | Operator::IsNotDistinctFrom => of_columns(EQUALITY),
@@ -118,6 +115,49 @@ fn of_binary(
             Selectivity::guess(INEQUALITY)
         }
         _ => Selectivity::guess(OTHER),
+    }
+}
+
+/// `a + b - a · b`, but values that one column may have exclude each other: they are one IN.
+fn of_disjuncts(condition: &Arc<dyn PhysicalExpr>, columns: &[ColumnFacts]) -> Selectivity {
+    let mut lists: Vec<(&Arc<dyn PhysicalExpr>, Vec<Value>)> = Vec::new();
+    let mut parts = Vec::new();
+    for disjunct in split_disjunction(condition) {
+        let test = Test::of(disjunct, columns);
+        let listed = test.and_then(|(operand, test)| Some((operand, test.listed()?)));
+        let Some((operand, values)) = listed else {
+            parts.push(Selectivity::of(disjunct, columns));
+            continue;
+        };
+        if facts_of(operand, columns).domain.is_none() {
+            parts.push(Selectivity::of(disjunct, columns));
+            continue;
+        }
+        match lists.iter_mut().find(|(known, _)| known.eq(&operand)) {
+            Some((_, list)) => list.extend(values),
+            None => lists.push((operand, values)),
+        }
+    }
+    parts.extend(lists.into_iter().map(|(operand, mut values)| {
+        values.sort();
+        values.dedup();
+        facts_of(operand, columns).fraction(&[Test::In { values, unknown: 0, negated: false }])
+    }));
+    let none = Selectivity::known(0.0);
+    parts.into_iter().fold(none, |a, b| {
+        let fraction = a.fraction + b.fraction - a.fraction * b.fraction;
+        Selectivity { fraction, is_guess: a.is_guess || b.is_guess }
+    })
+}
+
+fn split_disjunction(condition: &Arc<dyn PhysicalExpr>) -> Vec<&Arc<dyn PhysicalExpr>> {
+    match condition.downcast_ref::<BinaryExpr>() {
+        Some(binary) if *binary.op() == Operator::Or => {
+            let mut all = split_disjunction(binary.left());
+            all.extend(split_disjunction(binary.right()));
+            all
+        }
+        _ => vec![condition],
     }
 }
 

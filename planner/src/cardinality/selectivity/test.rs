@@ -16,10 +16,11 @@ use datafusion::{
 use super::{
     super::{
         ColumnFacts,
-        expression::{cast_of, keeps_values},
+        expression::{cast_of, facts_of, keeps_values},
     },
     has_column,
     pattern::Pattern,
+    split_disjunction,
 };
 use crate::statistics::Value;
 
@@ -93,6 +94,9 @@ impl Test {
         columns: &[ColumnFacts],
     ) -> Option<(&'a Arc<dyn PhysicalExpr>, Self)> {
         if let Some(binary) = condition.downcast_ref::<BinaryExpr>() {
+            if *binary.op() == Operator::Or {
+                return Self::one_of_several(condition, columns);
+            }
             let comparison = Comparison::of(*binary.op())?;
             let (left, right) = (binary.left(), binary.right());
             return match (has_column(left), has_column(right)) {
@@ -150,6 +154,37 @@ impl Test {
         values.sort();
         values.dedup();
         Self::In { values, unknown, negated: list.negated() }
+    }
+
+    /// `x = 1 OR x = 2`, where something is known of x: one IN.
+    fn one_of_several<'a>(
+        disjunction: &'a Arc<dyn PhysicalExpr>,
+        columns: &[ColumnFacts],
+    ) -> Option<(&'a Arc<dyn PhysicalExpr>, Self)> {
+        let mut found: Option<(&Arc<dyn PhysicalExpr>, Vec<Value>)> = None;
+        for disjunct in split_disjunction(disjunction) {
+            let (operand, test) = Self::of(disjunct, columns)?;
+            let listed = test.listed()?;
+            match &mut found {
+                Some((known, values)) if known.eq(&operand) => values.extend(listed),
+                Some(_) => return None,
+                None => found = Some((operand, listed)),
+            }
+        }
+        let (operand, mut values) = found?;
+        facts_of(operand, columns).domain?;
+        values.sort();
+        values.dedup();
+        Some((operand, Self::In { values, unknown: 0, negated: false }))
+    }
+
+    /// The only values that pass.
+    pub(super) fn listed(self) -> Option<Vec<Value>> {
+        match self {
+            Self::Compare(Comparison::Equal, Some(value)) => Some(vec![value]),
+            Self::In { values, unknown: 0, negated: false } => Some(values),
+            _ => None,
+        }
     }
 
     /// Is it true of this value? Of constants that are not known, nobody knows: true.

@@ -1,1 +1,0 @@
-//! Estimates of conditions, joins and groups.
