@@ -203,6 +203,7 @@ mod tests {
             checks: vec![],
             last_column_id: 0,
             missing_values: Default::default(),
+            extended_statistics: Vec::new(),
             changed_rows: 0,
             on_commit: Default::default(),
             storage: Default::default(),

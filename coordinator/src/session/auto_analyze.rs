@@ -117,7 +117,7 @@ impl ClientSession {
     async fn analyze_and_commit(&mut self, id: u64) -> Result<()> {
         let view = self.transaction.view(&self.engine);
         let Some(table) = view.table_by_id(id).cloned() else { return Ok(()) };
-        let statistics = self.statistics_of(&table, &[], Occasion::Automatic).await?;
+        let statistics = self.statistics_of(&table, &[], &view, Occasion::Automatic).await?;
         for _ in 0..COMMIT_TRIES {
             let newest = self.engine.catalog.snapshot();
             if was_emptied(id, &view, &newest) {

@@ -174,7 +174,14 @@ fn locked_by(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMod
         CatalogChange::AlterTable { before, after } => {
             let only_indexes = TableDef { indexes: after.indexes.clone(), ..(**before).clone() };
             let is_index = only_indexes == **after && after.indexes.len() > before.indexes.len();
-            let mode = if is_index { LockMode::Share } else { LockMode::AccessExclusive };
+            let extended_statistics = after.extended_statistics.clone();
+            let is_statistics = extended_statistics != before.extended_statistics
+                && TableDef { extended_statistics, ..(**before).clone() } == **after;
+            let mode = match (is_statistics, is_index) {
+                (true, _) => LockMode::ShareUpdateExclusive,
+                (false, true) => LockMode::Share,
+                (false, false) => LockMode::AccessExclusive,
+            };
             table(before.id, mode)
         }
         CatalogChange::SetComment { object, .. } => table(*object, LockMode::ShareUpdateExclusive),

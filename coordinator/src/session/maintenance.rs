@@ -53,11 +53,10 @@ impl ClientSession {
             let message = "VACUUM cannot run inside a transaction block";
             return Err(ErrorReport::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
         }
-        let tables = self.maintained("VACUUM", command, notices)?;
         if self.transaction.view(&self.engine).shard_kind() != KES {
             return Err(ErrorReport::unsupported("VACUUM is not supported yet"));
         }
-        for (table, _) in tables {
+        for (table, _) in self.maintained("VACUUM", command, notices)? {
             if !table.is_on_shards() && command.tables.is_empty() {
                 continue;
             }

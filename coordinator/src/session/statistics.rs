@@ -7,10 +7,17 @@ use arrow::array::AsArray;
 use chrono::Utc;
 use kestrel_planner::{
     bind::bind_query,
-    catalog::{Catalog, CatalogChange, ColumnDef, Distribution, SqlType, TableDef},
-    statistics::{COLUMN_FUNCTION, ColumnStatistics, ShardStatistics, TableStatistics},
+    catalog::{
+        Catalog, CatalogChange, ColumnDef, Distribution, ExtendedStatistics, SqlType, TableDef,
+    },
+    statistics::{
+        COLUMN_FUNCTION, ColumnGroup, ColumnStatistics, GROUP_FUNCTION, ShardStatistics,
+        TableStatistics,
+    },
 };
 use kestrel_proto::{DatanodeId, ErrorReport, Result, Severity, SqlState};
+
+use serde::de::DeserializeOwned;
 
 use super::{
     ClientSession, NoticeSender,
@@ -44,15 +51,16 @@ impl ClientSession {
         columns: &[String],
         info: Option<&NoticeSender>,
     ) -> Result<()> {
-        let view = self.transaction.view(&self.engine);
-        // Others may have changed it before it was locked.
+        // Others may have changed it before it was locked; in a block, too, what counts is what is
+        // there now.
+        let view = self.transaction.newest_view(&self.engine).await?;
         let Some(table) = view.table_by_id(table.id).cloned() else { return Ok(()) };
         if let Some(notices) = info {
             let whole = if table.partitioned_by.is_some() { " inheritance tree" } else { "" };
             let name = format!("{}.{}", table.schema_name, table.name);
             tell(notices, format!("analyzing \"{name}\"{whole}"));
         }
-        let statistics = self.statistics_of(&table, columns, Occasion::Asked).await?;
+        let statistics = self.statistics_of(&table, columns, &view, Occasion::Asked).await?;
         if let Some(notices) = info {
             let pages = table.stored_bytes().div_ceil(PAGE_BYTES);
             let (rows, sample) = (statistics.rows, self.sample_rows().min(statistics.rows));
@@ -69,27 +77,32 @@ impl ClientSession {
         self.transaction.follow(&self.engine, vec![change])
     }
 
-    /// What there is to know of a table as the transaction sees it: of these columns, or of all, and
-    /// what is known of the others.
+    /// What there is to know of a table: of these columns, or of all, and what is known of the others.
     pub(super) async fn statistics_of(
         &mut self,
         table: &TableDef,
         columns: &[String],
+        view: &Arc<Catalog>,
         occasion: Occasion,
     ) -> Result<TableStatistics> {
-        let view = self.transaction.view(&self.engine);
         let is_asked = |column: &&ColumnDef| columns.is_empty() || columns.contains(&column.name);
         let asked: Vec<_> = table.columns.iter().filter(is_asked).collect();
-        let mut statistics = sizes(&view, table);
+        let mut statistics = sizes(view, table);
         if let Some(known) = view.statistics_of(table.id) {
             keep(&mut statistics, known, table);
         }
         for columns in asked.chunks(COLUMNS_AT_ONCE) {
-            let described = self.describe_columns(table, columns, &view).await?;
+            let described = self.describe_columns(table, columns, view).await?;
             for (column, described) in columns.iter().zip(described) {
                 let described = fitted(described, column, table);
                 statistics.columns.insert(column.id, Arc::new(described));
             }
+        }
+        let is_whole = asked.len() == table.columns.len();
+        statistics.groups.retain(|_| !is_whole);
+        for group in table.extended_statistics.iter().filter(|_| is_whole) {
+            let described = self.describe_group(table, group, view).await?;
+            statistics.groups.push(Arc::new(described));
         }
         let now = Some(Utc::now().timestamp_micros());
         match occasion {
@@ -115,7 +128,49 @@ impl ClientSession {
         let settings = self.sample_rows() << 16 | self.settings.statistics_target();
         let calls = columns.iter();
         let calls = calls.map(|c| format!("{COLUMN_FUNCTION}({}, {settings})", quoted(&c.name)));
-        let calls: Vec<_> = calls.collect();
+        let described = self.described(table, &calls.collect::<Vec<_>>(), view).await?;
+        if described.len() != columns.len() {
+            return Err(ErrorReport::internal("statistics of a column are missing"));
+        }
+        Ok(described)
+    }
+
+    /// One query over the table, about columns together. What is not asked for is left out.
+    async fn describe_group(
+        &mut self,
+        table: &TableDef,
+        group: &ExtendedStatistics,
+        view: &Arc<Catalog>,
+    ) -> Result<ColumnGroup> {
+        let columns = group.columns.iter().filter_map(|id| table.column_by_id(*id));
+        let names: Vec<_> = columns.map(|column| quoted(&column.name)).collect();
+        let call = format!("{GROUP_FUNCTION}({}, {})", self.sample_rows(), names.join(", "));
+        let described: Vec<ColumnGroup> = self.described(table, &[call], view).await?;
+        let missing = || ErrorReport::internal("statistics of columns together are missing");
+        let mut described = described.into_iter().next().ok_or_else(missing)?;
+        let id = |position: &mut u32| {
+            *position = group.columns.get(*position as usize).copied().unwrap_or_default();
+        };
+        for distinct in &mut described.distinct {
+            distinct.columns.iter_mut().for_each(id);
+        }
+        for dependency in &mut described.dependencies {
+            dependency.from.iter_mut().for_each(id);
+            id(&mut dependency.to);
+        }
+        described.distinct.retain(|_| group.distinct);
+        described.dependencies.retain(|_| group.dependencies);
+        described.statistics = group.id;
+        Ok(described)
+    }
+
+    /// What these calls of aggregate functions give over a table.
+    async fn described<T: DeserializeOwned>(
+        &mut self,
+        table: &TableDef,
+        calls: &[String],
+        view: &Arc<Catalog>,
+    ) -> Result<Vec<T>> {
         let from = qualified(table);
         let query = own_query(&format!("SELECT {} FROM {from}", calls.join(", ")))?;
         let bound = bind_query(&query, &self.bind_context(view, None), &[])?;
@@ -128,14 +183,10 @@ impl ClientSession {
         let row = batches.iter().find(|batch| batch.num_rows() > 0);
         let texts = row.into_iter().flat_map(|batch| batch.columns());
         let texts = texts.filter_map(|column| column.as_string_view_opt());
-        let described: Vec<ColumnStatistics> = texts
+        texts
             .map(|text| serde_json::from_str(text.value(0)))
             .collect::<Result<_, _>>()
-            .map_err(|error| ErrorReport::internal(format!("statistics are damaged: {error}")))?;
-        if described.len() != columns.len() {
-            return Err(ErrorReport::internal("statistics of a column are missing"));
-        }
-        Ok(described)
+            .map_err(|error| ErrorReport::internal(format!("statistics are damaged: {error}")))
     }
 
     fn sample_rows(&self) -> u64 {

@@ -11,13 +11,13 @@ use arrow::{
     datatypes::DataType,
     util::display::{ArrayFormatter, FormatOptions},
 };
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use kestrel_planner::bind::SessionFunctions;
 use kestrel_planner::catalog::{
     Catalog, CatalogChange, CheckDef, ColumnDef, DATABASE_OID, DatanodeDef, DefaultAclDef,
-    Distribution, KeyDef, NamedRelation, ObjectKind, PartitionBound, PartitionOf,
-    PartitionStrategy, PartitionedBy, RoleDef, RoleSettings, SchemaDef, Segment, SequenceDef,
-    SqlType, TableDef, ViewColumn, ViewDef, ViewRelation, default_acl,
+    Distribution, ExtendedStatistics, KeyDef, NamedRelation, ObjectKind, PartitionBound,
+    PartitionOf, PartitionStrategy, PartitionedBy, RoleDef, RoleSettings, SchemaDef, Segment,
+    SequenceDef, SqlType, TableDef, ViewColumn, ViewDef, ViewRelation, default_acl,
 };
 use kestrel_planner::statistics::{
     ColumnStatistics, CommonValue, TableStatistics, Value as StatisticsValue,
@@ -118,6 +118,7 @@ fn table_t() -> TableDef {
         checks: vec![],
         last_column_id: 0,
         missing_values: Default::default(),
+        extended_statistics: Vec::new(),
         changed_rows: 0,
         on_commit: Default::default(),
         storage: Default::default(),
@@ -150,6 +151,7 @@ fn table_order() -> TableDef {
         checks: vec![],
         last_column_id: 0,
         missing_values: Default::default(),
+        extended_statistics: Vec::new(),
         changed_rows: 0,
         on_commit: Default::default(),
         storage: Default::default(),
@@ -210,6 +212,13 @@ fn furnished() -> Catalog {
                 id: 16402,
                 condition: "k > 0".into(),
                 columns: vec![1],
+            }],
+            extended_statistics: vec![ExtendedStatistics {
+                name: "both".into(),
+                id: 16405,
+                columns: vec![1, 2],
+                distinct: true,
+                dependencies: true,
             }],
             ..table_order()
         }),
@@ -283,6 +292,17 @@ fn session() -> SessionFacts {
     }
 }
 
+fn auto_analysis(started_at: DateTime<Utc>) -> AutoAnalysis {
+    AutoAnalysis {
+        schema: "public".into(),
+        table: "t".into(),
+        started_at,
+        duration_ms: 12,
+        changed_rows: 51,
+        error: None,
+    }
+}
+
 fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
     let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     let mut context = SystemViewContext::new(Arc::new(catalog), session(), now);
@@ -349,15 +369,7 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         text: "SELECT 1".into(),
     };
     context.queries = lazy(move || vec![query]);
-    let analysis = AutoAnalysis {
-        schema: "public".into(),
-        table: "t".into(),
-        started_at: now,
-        duration_ms: 12,
-        changed_rows: 51,
-        error: None,
-    };
-    context.auto_analyses = lazy(move || vec![analysis]);
+    context.auto_analyses = lazy(move || vec![auto_analysis(now)]);
     Arc::new(context)
 }
 
@@ -538,6 +550,14 @@ fn statistics_are_shown() {
                 "Order|~|5|5|0|~|0|2|{5,5}|0.0",
                 "checked|~|0|0|0|~|0|2|{0,0}|0.0",
             ],
+        ),
+        (
+            "pg_catalog.pg_statistic_ext oid, stxrelid, stxname, stxkeys, stxkind",
+            &["16405|16401|both|{1,2}|{d,f}"],
+        ),
+        (
+            "pg_catalog.pg_stats_ext tablename, statistics_name, attnames, n_distinct",
+            &["checked|both|{k,Value}|~"],
         ),
         (
             "kestrel.auto_analyze_history table_name, duration_ms, changed_rows, outcome, error",

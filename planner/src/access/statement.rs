@@ -50,6 +50,8 @@ pub fn check_statement(
         }
         DdlStatement::CreateIndex(create) => check.owned(&create.table),
         DdlStatement::DropIndex(drop) => drop.indexes.iter().try_for_each(|n| check.schema(n)),
+        DdlStatement::CreateStatistics(create) => check.owned(&create.table),
+        DdlStatement::DropStatistics(drop) => drop.names.iter().try_for_each(|n| check.schema(n)),
         DdlStatement::AlterIndex(alter) => check.schema(&alter.name),
         DdlStatement::CreateSequence(create) => check.schema(&create.name),
         DdlStatement::AlterSequence(alter) => check.owned_sequence(&alter.name),

@@ -46,6 +46,7 @@ fn table() -> TableDef {
         checks: vec![],
         last_column_id: 0,
         missing_values: Default::default(),
+        extended_statistics: Vec::new(),
         changed_rows: 0,
         on_commit: Default::default(),
         storage: Default::default(),

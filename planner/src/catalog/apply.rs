@@ -37,7 +37,9 @@ impl Catalog {
         }
         let checks = table.checks.iter().map(|check| check.id);
         let indexes = table.index_keys().map(|key| key.id);
-        checks.chain(indexes).chain([table.id]).for_each(|id| self.take_oid(id));
+        let statistics = table.extended_statistics.iter().map(|statistics| statistics.id);
+        let own = checks.chain(indexes).chain(statistics);
+        own.chain([table.id]).for_each(|id| self.take_oid(id));
         self.tables.insert(key, Arc::new(table.clone()));
         Ok(())
     }
@@ -74,7 +76,8 @@ impl Catalog {
         self.keep_statistics(&old, &table);
         let checks = table.checks.iter().map(|check| check.id);
         let indexes = table.index_keys().map(|key| key.id);
-        checks.chain(indexes).for_each(|id| self.take_oid(id));
+        let statistics = table.extended_statistics.iter().map(|statistics| statistics.id);
+        checks.chain(indexes).chain(statistics).for_each(|id| self.take_oid(id));
         let gone = old.index_keys().filter(|old| table.index_keys().all(|key| key.id != old.id));
         gone.for_each(|index| self.forget(index.id));
         self.follow(&table);

@@ -54,8 +54,8 @@ pub(crate) use sequence_default::{default_of, rename_sequence};
 pub use snapshot::{COLUMNAR, Catalog, DatanodeDef, KES, SchemaDef};
 pub use sql_type::{HashClass, SQL_TYPE_METADATA, SqlType};
 pub use table::{
-    CheckDef, ColumnDef, Identity, IndexDef, KeyDef, MISSING_VALUE_METADATA, ShardRows, Storage,
-    TableDef,
+    CheckDef, ColumnDef, ExtendedStatistics, Identity, IndexDef, KeyDef, MISSING_VALUE_METADATA,
+    ShardRows, Storage, TableDef,
 };
 pub(crate) use temporary::of_other_session;
 pub use temporary::{

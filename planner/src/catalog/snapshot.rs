@@ -169,26 +169,14 @@ impl Catalog {
                 self.set_comment(*object, *column, text.clone());
             }
             CatalogChange::AddSegments { table, segments } => {
-                self.edit(*table, |t| {
-                    t.count_added(segments);
-                    t.segments.extend(segments.iter().cloned().map(Arc::new));
-                })?;
+                self.add_segments(*table, segments)?;
             }
             CatalogChange::ReplaceVectors { table, vectors } => {
                 self.replace_vectors(*table, vectors)?;
             }
-            CatalogChange::RemoveAllSegments { table } => {
-                self.edit(*table, |t| {
-                    t.segments.clear();
-                    t.shard_rows.clear();
-                })?;
-                self.statistics.remove(table);
-            }
+            CatalogChange::RemoveAllSegments { table } => self.remove_all_segments(*table)?,
             CatalogChange::CountShardRows { table, datanode, rows, bytes } => {
-                self.edit(*table, |t| {
-                    t.count_changed(*datanode, *rows);
-                    t.count_shard_rows(*datanode, *rows, *bytes);
-                })?;
+                self.edit(*table, |t| t.count_shard_rows(*datanode, *rows, *bytes))?;
             }
             CatalogChange::SetShardRows { table, shard_rows } => {
                 self.edit(*table, |t| t.set_shard_rows(*shard_rows))?;
@@ -237,6 +225,22 @@ impl Catalog {
     pub(super) fn table_key(&self, id: u64) -> Result<(String, String), ErrorReport> {
         let table = self.table_by_id(id).ok_or_else(|| gone("table", &id.to_string()))?;
         Ok((table.schema_name.clone(), table.name.clone()))
+    }
+
+    fn add_segments(&mut self, table: u64, segments: &[Segment]) -> Result<(), ErrorReport> {
+        self.edit(table, |t| {
+            t.count_added(segments);
+            t.segments.extend(segments.iter().cloned().map(Arc::new));
+        })
+    }
+
+    /// What was found out about the rows goes with them.
+    fn remove_all_segments(&mut self, table: u64) -> Result<(), ErrorReport> {
+        self.statistics.remove(&table);
+        self.edit(table, |t| {
+            t.segments.clear();
+            t.shard_rows.clear();
+        })
     }
 
     fn edit(&mut self, id: u64, edit: impl FnOnce(&mut TableDef)) -> Result<(), ErrorReport> {

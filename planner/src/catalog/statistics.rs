@@ -76,6 +76,9 @@ impl Catalog {
             let from = group.dependencies.iter().map(|dependency| &dependency.from);
             sets.chain(from).any(|columns| changes(columns))
         };
+        let is_known = |id: u64| after.extended_statistics.iter().any(|known| known.id == id);
+        let of_group =
+            |group: &crate::statistics::ColumnGroup| !is_known(group.statistics) || of_group(group);
         let is_stale = statistics.columns.keys().any(|id| !is_same(*id))
             || statistics.groups.iter().any(|group| of_group(group));
         if is_stale {
@@ -125,4 +128,160 @@ impl TableDef {
 
 fn add((rows, bytes): (u64, u64), (more_rows, more_bytes): (u64, u64)) -> (u64, u64) {
     (rows.saturating_add(more_rows), bytes.saturating_add(more_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{CatalogChange, DatanodeDef, DeleteVector},
+        *,
+    };
+    use crate::{
+        ddl,
+        parse::{StatementKind, parse},
+        statistics::{ColumnGroup, ColumnStatistics, GroupDistinct},
+    };
+
+    fn after(catalog: &Catalog, sql: &str) -> Catalog {
+        let mut catalog = catalog.clone();
+        for statement in parse(sql).unwrap() {
+            let StatementKind::Ddl(statement) = statement.kind else { panic!("{sql}") };
+            let plan = ddl::plan(&statement, &catalog, &["public".to_string()]).unwrap();
+            catalog = catalog.apply(&plan.changes).unwrap();
+        }
+        catalog
+    }
+
+    fn cluster(sql: &str) -> Catalog {
+        let datanode = |id: u32| DatanodeDef {
+            id,
+            name: format!("dn{}", id + 1),
+            uuid: String::new(),
+            address: String::new(),
+            shard_kind: "columnar".into(),
+        };
+        let datanodes = vec![datanode(0), datanode(1)];
+        let change = CatalogChange::SetDatanodes { datanodes, bucket_map_version: 1 };
+        after(&Catalog::empty().apply(&[change]).unwrap(), sql)
+    }
+
+    fn table<'a>(catalog: &'a Catalog, name: &str) -> &'a TableDef {
+        catalog.table("public", name).unwrap()
+    }
+
+    fn segment(datanode: u32, id: u64, rows: u64) -> Segment {
+        Segment {
+            datanode,
+            id,
+            kind: 1,
+            file: String::new(),
+            offset: 0,
+            length: 0,
+            rows,
+            bytes: rows,
+            zone_summary: vec![],
+            checksum: 0,
+            deletes: None,
+        }
+    }
+
+    fn with_rows(catalog: &Catalog, name: &str, segments: Vec<Segment>) -> Catalog {
+        let table = table(catalog, name).id;
+        catalog.apply(&[CatalogChange::AddSegments { table, segments }]).unwrap()
+    }
+
+    fn analyzed(catalog: &Catalog, name: &str) -> Catalog {
+        let table = table(catalog, name);
+        let column = |id| (id, Arc::new(ColumnStatistics::default()));
+        let groups = table.extended_statistics.iter().map(|extended| {
+            let set = GroupDistinct { columns: extended.columns.clone(), distinct: 1.0 };
+            let group =
+                ColumnGroup { statistics: extended.id, distinct: vec![set], dependencies: vec![] };
+            Arc::new(group)
+        });
+        let statistics = TableStatistics {
+            table: table.id,
+            rows: catalog.live_rows(table),
+            changed_rows: catalog.changed_rows(table),
+            columns: table.columns.iter().map(|c| c.id).chain([99]).map(column).collect(),
+            groups: groups.collect(),
+            ..Default::default()
+        };
+        catalog.apply(&[CatalogChange::SetStatistics(Box::new(statistics))]).unwrap()
+    }
+
+    #[test]
+    fn rows_that_come_and_go_are_counted() {
+        let catalog = cluster("CREATE TABLE t (a int) DISTRIBUTED RANDOMLY");
+        let catalog = with_rows(&catalog, "t", vec![segment(0, 1, 10), segment(1, 2, 5)]);
+        assert_eq!(catalog.changed_since_analyzed(table(&catalog, "t")), 15);
+        let catalog = analyzed(&catalog, "t");
+        assert_eq!(catalog.changed_since_analyzed(table(&catalog, "t")), 0);
+        let vector = |before: Option<u64>, rows| ReplacedVector {
+            datanode: 0,
+            segment: 1,
+            before,
+            after: DeleteVector { id: rows, file: String::new(), length: 0, rows, checksum: 0 },
+        };
+        let id = table(&catalog, "t").id;
+        let delete = |vector| CatalogChange::ReplaceVectors { table: id, vectors: vec![vector] };
+        let deletes = [delete(vector(None, 3)), delete(vector(Some(3), 4))];
+        let catalog = catalog.apply(&deletes).unwrap();
+        assert_eq!(catalog.changed_since_analyzed(table(&catalog, "t")), 4);
+        assert_eq!(catalog.live_rows(table(&catalog, "t")), 11);
+        let catalog = after(&catalog, "TRUNCATE t");
+        assert!(catalog.statistics_of(id).is_none());
+        assert_eq!(catalog.changed_since_analyzed(table(&catalog, "t")), 0);
+    }
+
+    #[test]
+    fn a_replicated_tables_rows_count_once() {
+        let catalog = cluster("CREATE TABLE r (a int) DISTRIBUTED REPLICATED");
+        let catalog = with_rows(&catalog, "r", vec![segment(0, 1, 10), segment(1, 2, 10)]);
+        assert_eq!(catalog.changed_rows(table(&catalog, "r")), 10);
+        assert_eq!(catalog.live_size(table(&catalog, "r")), (10, 10));
+    }
+
+    #[test]
+    fn a_partitioned_tables_rows_are_its_partitions() {
+        let catalog = cluster(
+            "CREATE TABLE p (a int) PARTITION BY RANGE (a);
+             CREATE TABLE q PARTITION OF p FOR VALUES FROM (0) TO (9)",
+        );
+        let catalog = with_rows(&catalog, "q", vec![segment(0, 1, 10)]);
+        assert_eq!(catalog.live_rows(table(&catalog, "p")), 10);
+        assert_eq!(catalog.changed_since_analyzed(table(&catalog, "p")), 10);
+        let catalog = analyzed(&catalog, "p");
+        assert_eq!(catalog.changed_since_analyzed(table(&catalog, "p")), 0);
+        assert_eq!(catalog.changed_since_analyzed(table(&catalog, "q")), 10);
+    }
+
+    #[test]
+    fn statistics_go_where_their_columns_go() {
+        let catalog = cluster(
+            "CREATE TABLE t (a int, b int, c int) DISTRIBUTED BY (a);
+             CREATE STATISTICS s ON a, b FROM t; CREATE STATISTICS u ON b, c FROM t",
+        );
+        let catalog = analyzed(&catalog, "t");
+        let id = table(&catalog, "t").id;
+        let known = |catalog: &Catalog| {
+            let known = catalog.statistics_of(id).unwrap();
+            (known.columns.keys().copied().collect::<Vec<_>>(), known.groups.len())
+        };
+        assert_eq!(known(&catalog), (vec![1, 2, 3], 2));
+        let renamed = after(&catalog, "ALTER TABLE t RENAME TO v; ALTER TABLE v RENAME b TO d");
+        assert_eq!(known(&renamed), (vec![1, 2, 3], 2));
+        let altered = after(&catalog, "ALTER TABLE t DROP COLUMN c");
+        assert_eq!(known(&altered), (vec![1, 2], 1));
+        assert_eq!(table(&altered, "t").extended_statistics.len(), 1);
+        let dropped = after(&catalog, "DROP STATISTICS s");
+        assert_eq!(known(&dropped), (vec![1, 2, 3], 1));
+        let gone = after(&catalog, "DROP TABLE t");
+        assert!(gone.statistics.is_empty());
+        let late = CatalogChange::SetStatistics(Box::new(TableStatistics {
+            table: id,
+            ..Default::default()
+        }));
+        assert!(gone.apply(&[late]).unwrap().statistics.is_empty());
+    }
 }

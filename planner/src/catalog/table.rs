@@ -61,6 +61,9 @@ pub struct TableDef {
     /// Of which table it is a partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition_of: Option<PartitionOf>,
+    /// CREATE STATISTICS
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended_statistics: Vec<ExtendedStatistics>,
     /// Rows that have come and gone since the table was made or truncated; an update is both.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub changed_rows: u64,
@@ -137,6 +140,21 @@ pub struct IndexDef {
     pub key: KeyDef,
     /// UNIQUE
     pub is_unique: bool,
+}
+
+/// Which columns ANALYZE looks at together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtendedStatistics {
+    /// Its name, in the table's schema.
+    pub name: String,
+    /// Its OID.
+    pub id: u64,
+    /// Column ids, ascending.
+    pub columns: Vec<u32>,
+    /// `ndistinct`: how many distinct combinations there are.
+    pub distinct: bool,
+    /// `dependencies`: which columns determine others.
+    pub dependencies: bool,
 }
 
 /// A CHECK constraint.
@@ -306,6 +324,7 @@ impl TableDef {
 
     /// Adds to what a datanode's database is known to hold.
     pub(super) fn count_shard_rows(&mut self, datanode: u32, rows: i64, bytes: i64) {
+        self.count_changed(datanode, rows);
         let known = self.shard_rows_on(datanode);
         known.rows = known.rows.saturating_add_signed(rows);
         known.bytes = known.bytes.saturating_add_signed(bytes);

@@ -155,6 +155,7 @@ impl Altered<'_> {
         table.unique_keys.retain(|key| !has(&key.columns));
         table.indexes.retain(|index| !has(&index.key.columns));
         table.checks.retain(|check| !has(&check.columns));
+        table.extended_statistics.retain(|statistics| !has(&statistics.columns));
         Ok(())
     }
 

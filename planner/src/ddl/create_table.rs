@@ -111,6 +111,7 @@ pub(super) fn table_def(
         checks: Vec::new(),
         last_column_id: 0,
         missing_values: Default::default(),
+        extended_statistics: Vec::new(),
         changed_rows: 0,
         on_commit: Default::default(),
         storage: catalog.new_storage(schema),

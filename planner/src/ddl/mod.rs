@@ -21,6 +21,7 @@ mod drop_schema;
 mod drop_sequence;
 mod drop_table;
 mod drop_view;
+mod extended_statistics;
 mod foreign_key;
 mod identity;
 mod index;
@@ -187,6 +188,12 @@ fn planned(
         }
         DdlStatement::DropSequence(drop) => {
             drop_sequence::drop_sequence(drop, catalog, search_path)
+        }
+        DdlStatement::CreateStatistics(create) => {
+            extended_statistics::create_statistics(create, catalog, search_path)
+        }
+        DdlStatement::DropStatistics(drop) => {
+            extended_statistics::drop_statistics(drop, catalog, search_path)
         }
         DdlStatement::Comment(comment) => comment::comment(comment, catalog, search_path),
     }

@@ -8,6 +8,7 @@ use super::{
     comment::Comment,
     create_table::CreateTable,
     cursor::Cursor,
+    extended_statistics::{CreateStatistics, DropStatistics},
     index::{CreateIndex, DropIndex},
     name::{Identifier, QualifiedName},
     sequence::{AlterSequence, CreateSequence, DropSequence},
@@ -46,6 +47,10 @@ pub enum DdlStatement {
     AlterSequence(AlterSequence),
     /// DROP SEQUENCE
     DropSequence(DropSequence),
+    /// CREATE STATISTICS
+    CreateStatistics(CreateStatistics),
+    /// DROP STATISTICS
+    DropStatistics(DropStatistics),
     /// COMMENT ON
     Comment(Comment),
 }

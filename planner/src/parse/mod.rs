@@ -24,6 +24,7 @@ mod declare_cursor;
 mod dialect;
 mod encoding;
 mod explain;
+mod extended_statistics;
 mod grant;
 mod index;
 mod lexer;
@@ -69,6 +70,7 @@ pub use ddl::{CreateSchema, DdlStatement, DropSchema, DropTable, Truncate};
 pub use declare_cursor::{DeclareCursor, FETCH_ALL, Fetch, FetchDirection};
 pub use encoding::Encoding;
 pub use explain::{Explain, ExplainFormat};
+pub use extended_statistics::{CreateStatistics, DropStatistics};
 pub use grant::{
     DefaultKind, DefaultPrivileges, Grant, GrantAction, GrantRole, GrantTarget, Grantee,
     NamedPrivilege,

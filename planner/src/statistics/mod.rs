@@ -14,6 +14,10 @@ mod value;
 /// JSON of its [`ColumnStatistics`].
 pub const COLUMN_FUNCTION: &str = "kestrel_column_statistics";
 
+/// The aggregate function that describes columns together: `f(sample_rows, column, …)` is the JSON of
+/// a [`ColumnGroup`] whose columns are positions, from 0.
+pub const GROUP_FUNCTION: &str = "kestrel_group_statistics";
+
 pub use column::{ColumnStatistics, CommonValue};
 pub use group::{ColumnGroup, Dependency, GroupDistinct};
 pub use table::{ShardStatistics, TableStatistics};

@@ -5,6 +5,7 @@ use kestrel_proto::Result;
 use super::{
     super::{
         SystemViewContext, name,
+        pg_catalog::pg_statistic_ext,
         relation::{RelationKind, keys},
         rows::Value,
     },
@@ -25,8 +26,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     strict("pg_get_indexdef", (1, 3), TEXT, index_definition),
     lenient("pg_get_partition_constraintdef", (1, 1), TEXT, nothing),
     lenient("pg_get_ruledef", (1, 2), TEXT, nothing),
-    lenient("pg_get_statisticsobjdef", (1, 1), TEXT, nothing),
-    lenient("pg_get_statisticsobjdef_columns", (1, 1), TEXT, nothing),
+    strict("pg_get_statisticsobjdef", (1, 1), TEXT, statistics_definition),
+    strict("pg_get_statisticsobjdef_columns", (1, 1), TEXT, |c, arguments| {
+        let found = int(arguments, 0).and_then(|oid| pg_statistic_ext::found(c, oid));
+        Ok(found.map(|(table, known)| pg_statistic_ext::columns(table, known)).into())
+    }),
     lenient("pg_get_triggerdef", (1, 2), TEXT, nothing),
     // The system views are computed: no SELECT defines them.
     strict("pg_get_viewdef", (1, 2), TEXT, |c, arguments| {
@@ -76,4 +80,13 @@ fn index_definition(context: &SystemViewContext, arguments: &[Value]) -> Result<
         None => name::qualified(&table.schema_name, &table.name),
     };
     Ok(name::index_definition(table, key, &on).into())
+}
+
+fn statistics_definition(context: &SystemViewContext, arguments: &[Value]) -> Result<Value> {
+    let found = int(arguments, 0).and_then(|oid| pg_statistic_ext::found(context, oid));
+    let Some((table, statistics)) = found else { return Ok(Value::Null) };
+    let relation = context.relations().get(table.id.cast_signed());
+    let on = relation.map(|relation| objects::relation_name(context, relation));
+    let on = on.unwrap_or_else(|| name::quoted(&table.name));
+    Ok(pg_statistic_ext::definition((table, statistics), &on).into())
 }

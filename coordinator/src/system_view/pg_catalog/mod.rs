@@ -25,6 +25,7 @@ pub(super) mod pg_stat_activity;
 pub(super) mod pg_stat_database;
 pub(super) mod pg_stat_indexes;
 pub(super) mod pg_stat_tables;
+pub(super) mod pg_statistic_ext;
 pub(super) mod pg_stats;
 pub(super) mod pg_tables;
 pub(super) mod pg_timezones;

@@ -45,6 +45,7 @@ impl Maker<'_, '_> {
             checks,
             partitioned_by: None,
             partition_of: Some(PartitionOf { parent: parent.id, bound }),
+            extended_statistics: Vec::new(),
             ..parent.without_segments()
         })
     }

@@ -76,14 +76,14 @@ impl AggregateUDFImpl for ColumnStatisticsOf {
     }
 }
 
-fn integer(value: &ScalarValue) -> Option<u64> {
+pub(super) fn integer(value: &ScalarValue) -> Option<u64> {
     match value.cast_to(&DataType::UInt64).ok()? {
         ScalarValue::UInt64(value) => value,
         _ => None,
     }
 }
 
-fn list(item: DataType) -> DataType {
+pub(super) fn list(item: DataType) -> DataType {
     DataType::List(Arc::new(Field::new_list_field(item, true)))
 }
 
@@ -149,7 +149,7 @@ impl Accumulator for Collecting {
 }
 
 /// A list of these values.
-fn one_list(values: ArrayRef) -> ScalarValue {
+pub(super) fn one_list(values: ArrayRef) -> ScalarValue {
     let field = Arc::new(Field::new_list_field(values.data_type().clone(), true));
     let offsets = OffsetBuffer::from_lengths([values.len()]);
     ScalarValue::List(Arc::new(ListArray::new(field, offsets, values, None)))

@@ -7,6 +7,7 @@
 mod avg;
 mod column_statistics;
 mod distinct;
+mod group_statistics;
 mod min_max;
 mod sum;
 mod summand;
@@ -34,6 +35,7 @@ pub(super) fn all() -> Vec<Arc<AggregateUDF>> {
         Arc::new(AggregateUDF::new_from_impl(min_max::MinMax::new(min_udaf()))),
         Arc::new(AggregateUDF::new_from_impl(min_max::MinMax::new(max_udaf()))),
         Arc::new(AggregateUDF::new_from_impl(column_statistics::ColumnStatisticsOf::new())),
+        Arc::new(AggregateUDF::new_from_impl(group_statistics::GroupStatisticsOf::new())),
         Arc::new(bool_and_udaf().as_ref().clone().with_aliases(["every"])),
         Arc::new(var_samp_udaf().as_ref().clone().with_aliases(["variance"])),
     ]

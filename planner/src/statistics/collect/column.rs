@@ -11,16 +11,13 @@ use datafusion::{
         ScalarValue,
         hash_utils::{HLL_RANDOM_STATE, create_hashes},
     },
-    error::{DataFusionError, Result},
+    error::Result,
     functions_aggregate::min_max::{MaxAccumulator, MinAccumulator},
     logical_expr::Accumulator,
 };
-use datasketches::hll::{HllSketch, HllType, HllUnion};
 
-use super::{super::ColumnStatistics, Sample, describe, width};
+use super::{super::ColumnStatistics, Sample, describe, distinct::Distinct, width};
 
-/// 2^13 registers of a byte: a standard error of 1.04 / √8192, 1.2 %.
-const LG_REGISTERS: u8 = 13;
 /// Without a duplicate in the sample, and this near to as many as there are rows: all are distinct.
 const ALL_DISTINCT: f64 = 0.95;
 
@@ -34,12 +31,6 @@ pub(crate) struct ColumnCollector {
     /// `None`: the sample tells.
     bounds: Option<(MinAccumulator, MaxAccumulator)>,
     hashes: Vec<u64>,
-}
-
-/// How many different values there are: a sketch of rows, or of sketches.
-enum Distinct {
-    OfRows(HllSketch),
-    Merged(HllUnion),
 }
 
 /// What is left of the rows: what one datanode tells the next.
@@ -66,11 +57,10 @@ impl ColumnCollector {
             }
             false => None,
         };
-        let sketch = HllSketch::new(LG_REGISTERS, HllType::Hll8).map_err(damaged)?;
         Ok(Self {
             rows: 0,
             nulls: 0,
-            distinct: Distinct::OfRows(sketch),
+            distinct: Distinct::new()?,
             sample: Sample::new(vec![data_type.clone()], sample_rows),
             bounds,
             hashes: Vec::new(),
@@ -113,7 +103,7 @@ impl ColumnCollector {
     pub(crate) fn merge(&mut self, state: ColumnState) -> Result<()> {
         self.rows += state.rows;
         self.nulls += state.nulls;
-        self.distinct.merge(&HllSketch::deserialize(&state.sketch).map_err(damaged)?)?;
+        self.distinct.merge(&state.sketch)?;
         self.sample.merge(state.threshold, &state.tags, vec![state.values])?;
         if let Some((minimum, maximum)) = &mut self.bounds {
             minimum.update_batch(&[state.minimum.to_array()?])?;
@@ -179,51 +169,6 @@ impl ColumnCollector {
 
     /// Bytes in memory.
     pub(crate) fn size(&self) -> usize {
-        size_of_val(self) + (1 << LG_REGISTERS) + self.sample.size() + self.hashes.capacity() * 8
+        size_of_val(self) + self.distinct.size() + self.sample.size() + self.hashes.capacity() * 8
     }
-}
-
-impl Distinct {
-    fn sketch(&mut self) -> Result<&mut HllSketch> {
-        match self {
-            Self::OfRows(sketch) => Ok(sketch),
-            Self::Merged(_) => Err(DataFusionError::Internal("rows after states".into())),
-        }
-    }
-
-    fn merge(&mut self, other: &HllSketch) -> Result<()> {
-        if let Self::OfRows(own) = self {
-            let mut union = HllUnion::new(LG_REGISTERS).map_err(damaged)?;
-            union.update(own);
-            *self = Self::Merged(union);
-        }
-        if let Self::Merged(union) = self {
-            union.update(other);
-        }
-        Ok(())
-    }
-
-    fn serialize(&self) -> Vec<u8> {
-        match self {
-            Self::OfRows(sketch) => sketch.serialize(),
-            Self::Merged(union) => union.to_sketch(HllType::Hll8).serialize(),
-        }
-    }
-
-    fn estimate(&self) -> f64 {
-        match self {
-            Self::OfRows(sketch) => sketch.estimate(),
-            Self::Merged(union) => union.estimate(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Distinct {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Distinct({})", self.estimate())
-    }
-}
-
-fn damaged(error: impl std::fmt::Display) -> DataFusionError {
-    DataFusionError::Internal(format!("a sketch is damaged: {error}"))
 }

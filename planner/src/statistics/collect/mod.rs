@@ -3,9 +3,12 @@
 
 mod column;
 mod describe;
+mod distinct;
+mod group;
 mod random;
 mod sample;
 mod width;
 
 pub(crate) use column::{ColumnCollector, ColumnState};
+pub(crate) use group::{GroupCollector, GroupState};
 use sample::Sample;
