@@ -121,9 +121,16 @@ impl TableFacts {
         if self.table.distribution == Distribution::Replicated || datanodes < 2 {
             return 1.0;
         }
-        let ids = (0..datanodes as u32).map(kestrel_proto::DatanodeId);
-        let most = ids.map(|datanode| self.table.size_on(datanode).0).max().unwrap_or(0) as f64;
-        let all = self.table.size().0 as f64;
+        let mut parts = vec![0.0f64; datanodes];
+        let segments = self.table.segments.iter().map(|s| (s.datanode, s.live_rows()));
+        let shards = self.table.shard_rows.iter().map(|s| (s.datanode, s.rows));
+        for (datanode, rows) in segments.chain(shards) {
+            if let Some(part) = parts.get_mut(datanode as usize) {
+                *part += rows as f64;
+            }
+        }
+        let all: f64 = parts.iter().sum();
+        let most = parts.into_iter().fold(0.0, f64::max);
         if all > 0.0 { (most * datanodes as f64 / all).max(1.0) } else { 1.0 }
     }
 }

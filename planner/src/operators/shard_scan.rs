@@ -1,7 +1,10 @@
 //! The scan of a table, as the coordinator plans it: all shards at once. Encoding a fragment picks
 //! one datanode's segments; decoding it there asks the shard store for the operator that reads.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::{
@@ -35,6 +38,8 @@ pub struct ShardScanExec {
     fetch: Option<usize>,
     partitions: Option<PartitionCount>,
     known: Option<KnownRows>,
+    /// The part of the rows that passes the filters, and the bytes of one.
+    passing: OnceLock<(f64, u64)>,
     properties: Arc<PlanProperties>,
 }
 
@@ -82,8 +87,8 @@ impl ShardScanExec {
             Boundedness::Bounded,
         );
         let properties = Arc::new(properties);
-        let (partitions, known) = (None, None);
-        Ok(Self { table, projection, filters, fetch, partitions, known, properties })
+        let (partitions, known, passing) = (None, None, OnceLock::new());
+        Ok(Self { table, projection, filters, fetch, partitions, known, passing, properties })
     }
 
     /// The same, of a table that is partitioned.
@@ -120,12 +125,20 @@ impl ShardScanExec {
         read.kept(&self.projection)
     }
 
-    /// How many of so many of the rows that are read pass the filters.
-    fn passing(&self, rows: u64) -> u64 {
-        let all = self.all_rows(1);
-        let read = self.table.size().0.max(1) as f64;
-        let part = (all.part_that_passes(&self.filters) * all.rows.max(1.0) / read).min(1.0);
-        (rows as f64 * part).max(1.0).min((rows as f64).max(1.0)) as u64
+    /// How many of so many of the rows that are read pass the filters, and their bytes.
+    fn passing(&self, rows: u64) -> (u64, u64) {
+        let (part, width) = *self.passing.get_or_init(|| {
+            let all = self.all_rows(1);
+            let read = self.table.size().0.max(1) as f64;
+            let part = all.part_that_passes(&self.filters) * all.rows.max(1.0) / read;
+            (part.min(1.0), all.kept(&self.projection).width as u64)
+        });
+        let rows = match self.table.is_on_shards() && leaves_one_row(&self.filters, &self.table) {
+            // A database finds a row by its key.
+            true => 1,
+            false => ((rows as f64 * part).max(1.0).min((rows as f64).max(1.0))) as u64,
+        };
+        (rows, rows * width)
     }
 
     /// How many of its table's partitions it reads; `None`: the table is not partitioned.
@@ -151,11 +164,7 @@ impl ShardScanExec {
     /// What one datanode is to read.
     pub fn on(&self, datanode: DatanodeId) -> ShardScan {
         let (rows, _) = self.table.size_on(datanode);
-        // A database finds a row by its key.
-        let rows = match self.table.is_on_shards() && leaves_one_row(&self.filters, &self.table) {
-            true => 1,
-            false => self.passing(rows),
-        };
+        let (rows, bytes) = self.passing(rows);
         ShardScan {
             table_id: self.table.table_id(),
             table: self.table.name.clone(),
@@ -166,7 +175,7 @@ impl ShardScanExec {
             segments: self.table.segments_on(datanode).map(|s| s.to_message()).collect(),
             relation: self.table.shard_relation(),
             estimated_rows: rows,
-            estimated_bytes: rows * self.estimate(1).width as u64,
+            estimated_bytes: bytes,
             fetch: self.fetch,
         }
     }
@@ -220,10 +229,10 @@ impl ExecutionPlan for ShardScanExec {
         _: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
         let (rows, _) = self.table.size();
-        let rows = self.passing(rows) as usize;
+        let (rows, bytes) = self.passing(rows);
         let mut statistics = Statistics::new_unknown(&self.schema());
-        statistics.num_rows = Precision::Inexact(rows);
-        statistics.total_byte_size = Precision::Inexact(rows * self.estimate(1).width);
+        statistics.num_rows = Precision::Inexact(rows as usize);
+        statistics.total_byte_size = Precision::Inexact(bytes as usize);
         Ok(Arc::new(statistics))
     }
 }
