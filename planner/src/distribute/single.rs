@@ -38,7 +38,11 @@ fn limited(child: &Placed, fetch: Option<usize>) -> Estimate {
 pub(super) fn limit(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
     let limit = downcast::<GlobalLimitExec>(plan)?;
     let (skip, fetch) = (limit.skip(), limit.fetch());
-    let estimate = limited(&child, fetch);
+    let mut estimate = limited(&child, fetch);
+    if skip > 0 {
+        let rest = (child.estimate.rows - skip as f64).max(1.0);
+        estimate = Estimate { lower: 0.0, ..estimate.limited(rest) };
+    }
     let child = match fetch {
         Some(fetch) if child.locus.is_partitioned() => {
             let local: Arc<dyn ExecutionPlan> =

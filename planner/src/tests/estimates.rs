@@ -105,6 +105,8 @@ fn joins() {
         ("SELECT 1 FROM t JOIN u ON t.id = u.id AND t.k = u.k", 1_000.0),
         // Half of t has one of w's two values: 0.25 + 0.5 · 0.4 / 98.
         ("SELECT 1 FROM t JOIN w ON t.k = w.k", 252_041.0),
+        // Two keys of u with two tables: each counts in full, 1 / 10,000 · 1 / 100.
+        ("SELECT 1 FROM t JOIN g ON t.n = g.a JOIN u ON u.id = t.id AND u.k = g.b", 800.0),
         ("SELECT 1 FROM t LEFT JOIN u ON t.id = u.id", 10_000.0),
         ("SELECT 1 FROM t WHERE k IN (SELECT k FROM u)", 5_000.0),
         ("SELECT 1 FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.k)", 5_000.0),

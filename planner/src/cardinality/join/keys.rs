@@ -51,17 +51,43 @@ pub(super) fn keys_of(sides: &JoinSides<'_>) -> Vec<Key> {
     keys
 }
 
-/// Pairs of rows with equal keys among all pairs; `None`: no key is known.
+/// Pairs of rows with equal keys among all pairs; `None`: no key is known. Keys of the same two tables
+/// go together to some degree, others do not.
 pub(super) fn keys_selectivity(sides: &JoinSides<'_>, keys: &[Key]) -> Option<f64> {
+    let is_beside = |a: &ColumnFacts, b: &ColumnFacts| match (&a.origin, &b.origin) {
+        (Some(a), Some(b)) => a.is_beside(b),
+        (None, None) => true,
+        _ => false,
+    };
+    let mut groups: Vec<Vec<&Key>> = Vec::new();
+    for key in keys {
+        let fits = |group: &&mut Vec<&Key>| {
+            let first = group.first();
+            first.is_some_and(|first| {
+                is_beside(&first.left, &key.left) && is_beside(&first.right, &key.right)
+            })
+        };
+        match groups.iter_mut().find(fits) {
+            Some(group) => group.push(key),
+            None => groups.push(vec![key]),
+        }
+    }
+    let known = groups.iter().filter_map(|group| together(sides, group));
+    known.reduce(|product, part| product * part)
+}
+
+/// Of keys of the same two tables.
+fn together(sides: &JoinSides<'_>, keys: &[&Key]) -> Option<f64> {
     if keys.len() > 1 {
         let left = composite(keys.iter().map(|key| &key.left));
         let right = composite(keys.iter().map(|key| &key.right));
         let distinct = match (left, right) {
-            (Some(a), Some(b)) => Some(a.max(b)),
-            (one, other) => one.or(other),
+            (Some((a, _)), Some((b, _))) => Some(a.max(b)),
+            (Some((one, true)), None) | (None, Some((one, true))) => Some(one),
+            _ => None,
         };
         if let Some(distinct) = distinct {
-            let values = |key: &Key| key.left.values_fraction() * key.right.values_fraction();
+            let values = |key: &&Key| key.left.values_fraction() * key.right.values_fraction();
             let values = keys.iter().map(values).fold(1.0, f64::min);
             return Some(values / distinct.max(1.0));
         }
@@ -87,8 +113,10 @@ fn damped(known: &mut [f64]) -> f64 {
     })
 }
 
-/// How many combinations the columns of one table have, if its keys or CREATE STATISTICS tell.
-fn composite<'a>(columns: impl Iterator<Item = &'a ColumnFacts>) -> Option<f64> {
+/// How many combinations the columns of one table have, if its keys or CREATE STATISTICS tell; and
+/// whether it takes all of them to tell: else some follow from others, which says nothing of what
+/// they are compared with.
+fn composite<'a>(columns: impl Iterator<Item = &'a ColumnFacts>) -> Option<(f64, bool)> {
     let origins = columns.map(|column| column.origin.as_ref()).collect::<Option<Vec<_>>>()?;
     let first = origins.first()?;
     if !origins.iter().all(|origin| origin.is_beside(first)) {
@@ -96,13 +124,15 @@ fn composite<'a>(columns: impl Iterator<Item = &'a ColumnFacts>) -> Option<f64> 
     }
     let ids: BTreeSet<u32> = origins.iter().map(|origin| origin.column).collect();
     let table = &first.table;
-    if table.table.unique_sets().any(|key| key.columns.iter().all(|id| ids.contains(id))) {
-        return Some(table.rows.max(1.0));
+    let keys = table.table.unique_sets().filter(|key| !key.columns.is_empty());
+    let inside = keys.filter(|key| key.columns.iter().all(|id| ids.contains(id)));
+    if let Some(columns) = inside.map(|key| key.columns.len()).max() {
+        return Some((table.rows.max(1.0), columns == ids.len()));
     }
     let groups = table.statistics.iter().flat_map(|statistics| &statistics.groups);
     let mut sets = groups.flat_map(|group| &group.distinct);
     let found = sets.find(|set| set.columns.iter().copied().eq(ids.iter().copied()));
-    found.map(|set| set.distinct)
+    found.map(|set| (set.distinct, true))
 }
 
 /// Of one key (PostgreSQL's `eqjoinsel_inner`): common values of both sides are matched with each

@@ -197,7 +197,9 @@ fn beside(sides: &JoinSides<'_>, keys: &[Key], rows: f64) -> Estimate {
                 column.class = Some(a.clone());
                 column.domain = domain;
                 column.distinct = smaller(column.distinct, distinct);
-                column.null_fraction = Some(0.0);
+                if !sides.nulls_equal {
+                    column.null_fraction = Some(0.0);
+                }
             }
         }
     }
