@@ -22,13 +22,11 @@ use super::{
     join_motions::hash_of, pipeline::positions_of, placed,
 };
 use crate::{
-    cardinality::{self, Estimate, JoinSides},
+    cardinality::{self, Estimate, JoinSides, On},
     catalog::{HashClass, SqlType},
     locus::{HashedLocus, Locus, LocusKey},
     motion::{HashKey, Motion},
 };
-
-type On = [(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)];
 
 impl Distributor {
     /// A join on equalities.

@@ -17,6 +17,9 @@ use super::{ColumnFacts, Estimate, Selectivity, expression::facts_of, selectivit
 /// The part of the rows that finds its like, where nothing is known.
 const MATCHED: f64 = 0.5;
 
+/// Equalities, the left side's expression first.
+pub type On = [(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)];
+
 /// What is joined, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct JoinSides<'a> {
@@ -25,7 +28,7 @@ pub struct JoinSides<'a> {
     /// The right side.
     pub right: &'a Estimate,
     /// The equalities, each over its own side.
-    pub on: &'a [(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)],
+    pub on: &'a On,
     /// What else must hold.
     pub filter: Option<&'a JoinFilter>,
     /// Inner, Left, …
