@@ -19,6 +19,7 @@
 
 pub mod access;
 pub mod bind;
+pub mod cardinality;
 pub mod catalog;
 mod change_plan;
 pub mod codec;
@@ -29,7 +30,6 @@ mod direct;
 pub mod distribute;
 mod equality;
 pub mod error;
-pub mod estimate;
 pub mod explain;
 pub mod functions;
 mod generic_plan;
