@@ -169,10 +169,7 @@ impl Catalog {
                 self.set_comment(*object, *column, text.clone());
             }
             CatalogChange::AddSegments { table, segments } => {
-                self.edit(*table, |t| {
-                    t.count_added(segments);
-                    t.segments.extend(segments.iter().cloned().map(Arc::new));
-                })?;
+                self.add_segments(*table, segments)?;
             }
             CatalogChange::ReplaceVectors { table, vectors } => {
                 self.replace_vectors(*table, vectors)?;
@@ -180,15 +177,9 @@ impl Catalog {
             CatalogChange::ReplaceSegments { table, rewritten, segments } => {
                 self.replace_segments(*table, rewritten, segments)?;
             }
-            CatalogChange::RemoveAllSegments { table } => {
-                self.edit(*table, remove_rows)?;
-                self.statistics.remove(table);
-            }
+            CatalogChange::RemoveAllSegments { table } => self.remove_all_segments(*table)?,
             CatalogChange::CountShardRows { table, datanode, rows, bytes } => {
-                self.edit(*table, |t| {
-                    t.count_changed(*datanode, *rows);
-                    t.count_shard_rows(*datanode, *rows, *bytes);
-                })?;
+                self.edit(*table, |t| t.count_shard_rows(*datanode, *rows, *bytes))?;
             }
             CatalogChange::SetShardRows { table, shard_rows } => {
                 self.edit(*table, |t| t.set_shard_rows(*shard_rows))?;
@@ -239,6 +230,22 @@ impl Catalog {
         Ok((table.schema_name.clone(), table.name.clone()))
     }
 
+    fn add_segments(&mut self, table: u64, segments: &[Segment]) -> Result<(), ErrorReport> {
+        self.edit(table, |t| {
+            t.count_added(segments);
+            t.segments.extend(segments.iter().cloned().map(Arc::new));
+        })
+    }
+
+    /// What was found out about the rows goes with them.
+    fn remove_all_segments(&mut self, table: u64) -> Result<(), ErrorReport> {
+        self.statistics.remove(&table);
+        self.edit(table, |t| {
+            t.segments.clear();
+            t.shard_rows.clear();
+        })
+    }
+
     fn edit(&mut self, id: u64, edit: impl FnOnce(&mut TableDef)) -> Result<(), ErrorReport> {
         let key = self.table_key(id)?;
         if let Some(table) = self.tables.get_mut(&key) {
@@ -255,11 +262,6 @@ impl Catalog {
     pub fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.tables.values().flat_map(|t| &t.segments)
     }
-}
-
-fn remove_rows(table: &mut TableDef) {
-    table.segments.clear();
-    table.shard_rows.clear();
 }
 
 pub(super) fn conflict(message: String) -> ErrorReport {
