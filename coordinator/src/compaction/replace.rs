@@ -59,6 +59,8 @@ pub(super) async fn replace(
             Ok(after) => {
                 let gone = old.iter().map(|segment| &***segment).chain(&dead);
                 engine.garbage.note_files(gone.flat_map(files), after.version);
+                // By these, deletes of transactions that have read another vector find their rows.
+                engine.garbage.postpone(round.segments().filter_map(vector_file), after.version);
                 return Ok(Some(after.version));
             }
             Err(error) if error.sqlstate == SqlState::SERIALIZATION_FAILURE => {
@@ -81,6 +83,11 @@ fn key(segment: &Segment) -> SegmentKey {
 fn files(segment: &Segment) -> impl Iterator<Item = (DatanodeId, String)> + use<'_> {
     let datanode = DatanodeId(segment.datanode);
     segment.files().map(move |file| (datanode, file.name.to_string()))
+}
+
+fn vector_file(segment: &Arc<Segment>) -> Option<(DatanodeId, String)> {
+    let vector = segment.deletes.as_ref()?;
+    Some((DatanodeId(segment.datanode), vector.file.clone()))
 }
 
 /// Which rows of new segments others have deleted in the old ones, since these were read.
