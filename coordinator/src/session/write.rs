@@ -39,8 +39,6 @@ impl ClientSession {
         view: &Arc<Catalog>,
         (text, cancel): (&str, CancellationToken),
     ) -> Result<u64> {
-        // While a lock is waited for, the transaction may go on to a newer snapshot.
-        let _pin = self.engine.pins.pin(view.version);
         let (plan, serials) =
             self.plan_write(query, (table, columns), kept.is_some(), view).await?;
         let locks = KeyLocks::of(table, &plan);

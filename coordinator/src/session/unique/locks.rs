@@ -60,7 +60,8 @@ impl KeyLocks {
 
 impl ClientSession {
     /// What a transaction that adds rows to a table locks: the table against LOCK TABLE and DDL, and
-    /// its unique keys, if it has some, against others that do.
+    /// its unique keys, if it has some, against others that do. The snapshot stays: rows may have been
+    /// planned or written by its rules, and the commit compares these with the newest.
     ///
     /// # Errors
     /// 55P03: another transaction holds the lock for too long; those of a wait for a lock.
@@ -71,13 +72,11 @@ impl ClientSession {
         }
         // Rows that others are about to delete may have the same keys.
         self.wait_for_changes(table).await?;
-        self.lock_bounded(LockTag::Keys(table.id), LockMode::Exclusive, table).await?;
-        self.transaction.has_locked(&self.engine);
-        Ok(())
+        self.lock_bounded(LockTag::Keys(table.id), LockMode::Exclusive, table).await
     }
 
     /// What one locks that updates or deletes rows; `changes_keys`: columns of unique keys get new
-    /// values.
+    /// values. What was waited for is seen then.
     ///
     /// # Errors
     /// The same.
@@ -98,7 +97,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// What one locks that adds these rows.
+    /// What one locks that adds these rows; the snapshot stays.
     ///
     /// # Errors
     /// The same.
@@ -124,9 +123,7 @@ impl ClientSession {
         let tags = hashes.into_iter().map(|hash| LockTag::Key(table.id, hash));
         let is_new = |tag: &LockTag| !self.locks.holds(*tag, LockMode::Exclusive);
         self.locked_keys = tags.filter(is_new).collect();
-        self.lock_again(table).await?;
-        self.transaction.has_locked(&self.engine);
-        Ok(())
+        self.lock_again(table).await
     }
 
     /// The keys that the statement has locked, in one order, so that statements alone do not wait in a
