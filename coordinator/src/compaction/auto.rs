@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Commit, Rewritten, Round, rewrite, rounds};
 use crate::engine::{Engine, LockOwner};
 
-/// Who locks, when it is no session; sessions have other numbers.
-const PROCESS_ID: i32 = 0;
+/// Who locks, when it is no session; sessions have other numbers: those of clients are greater than 0,
+/// that of automatic ANALYZE is 0.
+const PROCESS_ID: i32 = -1;
 /// After an error a table is left alone for so long.
 const WAIT_AFTER_ERROR: Duration = Duration::from_secs(60);
 /// Rounds of one table until the next has its turn.
