@@ -15,7 +15,7 @@ use kestrel_proto::ErrorReport;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Commit, Rewritten, Round, rewrite, rounds};
+use super::{Commit, Ended, Rewritten, Round, rewrite, rounds};
 use crate::engine::{Engine, LockOwner};
 
 /// Who locks, when it is no session; sessions have other numbers: those of clients are greater than 0,
@@ -139,11 +139,11 @@ impl Worker {
         for round in rounds.into_iter().take(ROUNDS_MAX) {
             let (began, commit) = (Instant::now(), Commit::Locking(Arc::clone(&self.locks)));
             match rewrite(&self.engine, round, commit, self.stop.clone()).await {
-                Ok(Some(rewritten)) => {
+                Ok(Ended::Rewritten(rewritten)) => {
                     bytes += rewritten.old_bytes;
                     log(table, &rewritten, began.elapsed());
                 }
-                Ok(None) => return bytes,
+                Ok(Ended::GivenUp { read_bytes }) => return bytes + read_bytes,
                 Err(error) => {
                     self.note_failure(table, &error);
                     return bytes;
