@@ -1,11 +1,11 @@
 //! Files that the newest catalog no longer refers to.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
-use kestrel_planner::catalog::{Catalog, CatalogChange, Segment};
+use kestrel_planner::catalog::{Catalog, CatalogChange, ReplacedVector, Segment};
 use kestrel_proto::DatanodeId;
 use parking_lot::Mutex;
 
@@ -35,11 +35,12 @@ impl Garbage {
                 }
                 CatalogChange::ReplaceVectors { table, vectors: replaced } => {
                     let known = vectors.entry(*table).or_default();
+                    let added = added.get(table).into_iter().flatten().copied();
+                    let segments = added.chain(old(table).iter().map(Arc::as_ref));
+                    let segments = among(segments, replaced);
                     for vector in replaced {
                         let key = (vector.datanode, vector.segment);
-                        let added = added.get(table).into_iter().flatten().copied();
-                        let mut segments = added.chain(old(table).iter().map(Arc::as_ref));
-                        let segment = segments.find(|s| (s.datanode, s.id) == key);
+                        let segment = segments.get(&key).copied();
                         let first = segment.and_then(|segment| segment.deletes.as_ref());
                         let replaced = known.insert(key, &vector.after.file);
                         let replaced = replaced.or(first.map(|vector| vector.file.as_str()));
@@ -132,6 +133,16 @@ impl Garbage {
     }
 }
 
+/// Those of the segments whose vectors are replaced. There may be many of both.
+fn among<'a>(
+    segments: impl Iterator<Item = &'a Segment>,
+    replaced: &[ReplacedVector],
+) -> HashMap<(u32, u64), &'a Segment> {
+    let wanted: HashSet<_> = replaced.iter().map(|v| (v.datanode, v.segment)).collect();
+    let keyed = segments.map(|segment| ((segment.datanode, segment.id), segment));
+    keyed.filter(|(key, _)| wanted.contains(key)).collect()
+}
+
 /// All files of a segment, with their datanode.
 fn files(segment: &Segment) -> impl Iterator<Item = (u32, &str)> {
     segment.files().map(|file| (segment.datanode, file.name))
@@ -139,7 +150,7 @@ fn files(segment: &Segment) -> impl Iterator<Item = (u32, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use kestrel_planner::catalog::{DeleteVector, Distribution, ReplacedVector, TableDef};
+    use kestrel_planner::catalog::{DeleteVector, Distribution, TableDef};
 
     use super::*;
 

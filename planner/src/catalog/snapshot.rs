@@ -181,6 +181,9 @@ impl Catalog {
                 self.replace_segments(*table, rewritten, segments)?;
             }
             CatalogChange::RemoveAllSegments { table } => {
+                if let Some(before) = self.table_by_id(*table).cloned() {
+                    self.count_gone(&before);
+                }
                 self.edit(*table, remove_rows)?;
                 self.statistics.remove(table);
             }
