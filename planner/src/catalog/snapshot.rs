@@ -169,10 +169,7 @@ impl Catalog {
                 self.set_comment(*object, *column, text.clone());
             }
             CatalogChange::AddSegments { table, segments } => {
-                self.edit(*table, |t| {
-                    t.count_added(segments);
-                    t.segments.extend(segments.iter().cloned().map(Arc::new));
-                })?;
+                self.add_segments(*table, segments)?;
             }
             CatalogChange::ReplaceVectors { table, vectors } => {
                 self.replace_vectors(*table, vectors)?;
@@ -180,18 +177,9 @@ impl Catalog {
             CatalogChange::ReplaceSegments { table, rewritten, segments } => {
                 self.replace_segments(*table, rewritten, segments)?;
             }
-            CatalogChange::RemoveAllSegments { table } => {
-                if let Some(before) = self.table_by_id(*table).cloned() {
-                    self.count_gone(&before);
-                }
-                self.edit(*table, remove_rows)?;
-                self.statistics.remove(table);
-            }
+            CatalogChange::RemoveAllSegments { table } => self.remove_all_segments(*table)?,
             CatalogChange::CountShardRows { table, datanode, rows, bytes } => {
-                self.edit(*table, |t| {
-                    t.count_changed(*datanode, *rows);
-                    t.count_shard_rows(*datanode, *rows, *bytes);
-                })?;
+                self.edit(*table, |t| t.count_shard_rows(*datanode, *rows, *bytes))?;
             }
             CatalogChange::SetShardRows { table, shard_rows } => {
                 self.edit(*table, |t| t.set_shard_rows(*shard_rows))?;
@@ -240,6 +228,24 @@ impl Catalog {
     pub(super) fn table_key(&self, id: u64) -> Result<(String, String), ErrorReport> {
         let table = self.table_by_id(id).ok_or_else(|| gone("table", &id.to_string()))?;
         Ok((table.schema_name.clone(), table.name.clone()))
+    }
+
+    fn add_segments(&mut self, table: u64, segments: &[Segment]) -> Result<(), ErrorReport> {
+        self.edit(table, |t| {
+            t.count_added(segments);
+            t.segments.extend(segments.iter().cloned().map(Arc::new));
+        })
+    }
+
+    /// What was found out about the rows goes with them.
+    fn remove_all_segments(&mut self, table: u64) -> Result<(), ErrorReport> {
+        self.statistics.remove(&table);
+        let found = self.table_by_id(table).filter(|t| t.partitioned_by.is_none());
+        let rows = found.map_or(0, |found| self.live_rows(found));
+        self.edit(table, |t| {
+            t.changed_rows = t.changed_rows.saturating_add(rows);
+            remove_rows(t);
+        })
     }
 
     fn edit(&mut self, id: u64, edit: impl FnOnce(&mut TableDef)) -> Result<(), ErrorReport> {

@@ -27,7 +27,7 @@ impl Catalog {
         }
     }
 
-    /// The rows of a table go, or the table: if it is a partition, what was counted of it stays
+    /// A table goes, or stands alone from now on. If it was a partition, what was counted of it stays
     /// counted, and its rows have gone.
     pub(super) fn count_gone(&mut self, table: &TableDef) {
         let Some(Ok(key)) = table.parent_id().map(|parent| self.table_key(parent)) else { return };

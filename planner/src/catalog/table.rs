@@ -64,8 +64,8 @@ pub struct TableDef {
     /// CREATE STATISTICS
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended_statistics: Vec<ExtendedStatistics>,
-    /// Rows that have come and gone since the table was made or truncated; an update is both. Of a
-    /// partitioned table only those of partitions that are gone.
+    /// Rows that have come and gone since the table was made; an update is both. Of a partitioned
+    /// table only those of partitions that are gone.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub changed_rows: u64,
     /// By column id, names in the databases of columns that go by another name here: in a view,
@@ -325,6 +325,7 @@ impl TableDef {
 
     /// Adds to what a datanode's database is known to hold.
     pub(super) fn count_shard_rows(&mut self, datanode: u32, rows: i64, bytes: i64) {
+        self.count_changed(datanode, rows);
         let known = self.shard_rows_on(datanode);
         known.rows = known.rows.saturating_add_signed(rows);
         known.bytes = known.bytes.saturating_add_signed(bytes);
