@@ -266,11 +266,6 @@ impl Catalog {
     }
 }
 
-fn remove_rows(table: &mut TableDef) {
-    table.segments.clear();
-    table.shard_rows.clear();
-}
-
 pub(super) fn conflict(message: String) -> ErrorReport {
     ErrorReport::new(SqlState::SERIALIZATION_FAILURE, message)
         .hint("The catalog changed meanwhile. Run the statement again.")

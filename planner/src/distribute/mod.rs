@@ -18,6 +18,7 @@ mod window;
 
 pub use check::check;
 pub(crate) use counting::any_counts;
+pub(crate) use join::without_casts;
 pub use join_motions::{
     JoinKey, JoinMotions, JoinPlace, JoinShape, JoinSideFacts, Move, join_motions,
 };
