@@ -34,14 +34,8 @@ pub(super) fn scan(
 
 /// Files' rows are where the files are read.
 pub(super) fn files(scan: &FileScanExec, plan: &Arc<dyn ExecutionPlan>) -> Placed {
-    let rows = scan.estimated_rows();
-    let width = estimate::row_width(&plan.schema());
-    Placed {
-        plan: Arc::clone(plan),
-        locus: Locus::Strewn,
-        estimate: Estimate { rows, base_rows: rows.max(1.0), width },
-        children: Vec::new(),
-    }
+    let estimate = Estimate::unknown(scan.estimated_rows(), &plan.schema());
+    Placed { plan: Arc::clone(plan), locus: Locus::Strewn, estimate, children: Vec::new() }
 }
 
 /// The locus of all of a table's columns, by its key.
