@@ -244,7 +244,8 @@ impl Catalog {
         let rows = found.map_or(0, |found| self.live_rows(found));
         self.edit(table, |t| {
             t.changed_rows = t.changed_rows.saturating_add(rows);
-            remove_rows(t);
+            t.segments.clear();
+            t.shard_rows.clear();
         })
     }
 
