@@ -284,7 +284,9 @@ impl Joiner {
         let rows = join.execute(partition, Arc::new(self.context_with(memory)))?;
         let metrics = join.metrics().unwrap_or_default();
         let mut joined = self.joined.lock();
-        metrics.iter().for_each(|metric| joined.push(Arc::clone(metric)));
+        // Other partitions of a join that they share have their own.
+        let own = metrics.iter().filter(|metric| metric.partition() == Some(partition));
+        own.for_each(|metric| joined.push(Arc::clone(metric)));
         Ok(rows)
     }
 

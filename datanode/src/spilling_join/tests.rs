@@ -221,6 +221,22 @@ async fn all_joins_spill_and_find_the_same_rows() {
     }
 }
 
+/// In memory as in parts.
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_count_each_row_once() {
+    for partitions in [1, 3] {
+        for pool_bytes in [1 << 30, 200 << 10] {
+            let case = Case { partitions, ..CASE };
+            let plan = with_spilling_joins(Arc::new(case.join())).unwrap();
+            let (lines, _) =
+                run(Arc::clone(&plan), &resources(pool_bytes, 1 << 30)).await.unwrap();
+            let counted = plan.metrics().unwrap().output_rows();
+            // And the header, with three lines around it.
+            assert_eq!(counted, Some(lines.len() - 4), "{partitions} in {pool_bytes} bytes");
+        }
+    }
+}
+
 /// Parts that do not fit are split again.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_little_memory_parts_are_split_again() {
