@@ -33,7 +33,10 @@ use datafusion::{
 };
 use kestrel_proto::SqlState;
 
-use super::{held::JoinMemory, with_spilling_joins};
+use super::{
+    held::{Held, JoinMemory, Room},
+    with_spilling_joins,
+};
 use crate::error::report;
 
 const JOIN_TYPES: [JoinType; 10] = [
@@ -274,18 +277,48 @@ async fn sides_may_be_empty() {
 /// Rows of one key cannot be split: they are joined chunk by chunk.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_key_may_have_many_rows() {
-    let table = Table { rows: 1200, keys: 1, has_nulls: false };
-    for join_type in JOIN_TYPES {
-        let case = Case { left: table, right: table, join_type, has_filter: true, ..CASE };
-        let spilled = check(case, 96 << 10).await;
-        match join_type {
-            JoinType::Full => {
-                let error = spilled.unwrap_err();
-                assert_eq!(report(error).sqlstate, SqlState::OUT_OF_MEMORY);
+    let left = Table { rows: 1200, keys: 1, has_nulls: false };
+    for (partitions, rows) in [(1, 1200), (3, 600)] {
+        let right = Table { rows, ..left };
+        for join_type in JOIN_TYPES {
+            let case = Case { left, right, join_type, partitions, has_filter: true, ..CASE };
+            let spilled = check(case, 96 << 10).await;
+            match join_type {
+                JoinType::Full => {
+                    let error = spilled.unwrap_err();
+                    assert_eq!(report(error).sqlstate, SqlState::OUT_OF_MEMORY);
+                }
+                _ => assert!(spilled.unwrap() > 0, "{case:?}"),
             }
-            _ => assert!(spilled.unwrap() > 0, "{case:?}"),
         }
     }
+}
+
+/// Several chunks are in memory at the same time.
+#[test]
+fn chunks_leave_room_for_others() {
+    let limit = 200 << 10;
+    let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limit));
+    let batches = SOME.batches(1);
+    let mut chunks = Vec::new();
+    for _ in 0..3 {
+        let mut held = Held::new(&pool);
+        for batch in &batches {
+            let room = if held.batches.is_empty() { Room::Needed } else { Room::HalfBut(0.0) };
+            if held.add(batch.clone(), room).is_err() {
+                break;
+            }
+        }
+        assert!(!held.batches.is_empty() && held.batches.len() < batches.len());
+        chunks.push(held);
+    }
+    assert!(chunks[0].memory.size() <= limit / 2);
+    // Even if there is nothing left.
+    let other = MemoryConsumer::new("other").register(&pool);
+    other.grow(limit);
+    let mut held = Held::new(&pool);
+    assert!(held.add(batches[0].clone(), Room::Needed).is_ok());
+    assert!(held.add(batches[1].clone(), Room::HalfBut(0.0)).is_err());
 }
 
 #[tokio::test]
