@@ -278,7 +278,7 @@ mod tests {
         let mut group = writer.next_row_group().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
         // Nanoseconds, and the Julian days of 9999-12-31 and 1500-01-01.
-        let values = [(5_000, 5_373_484), (0, 2_268_933)].map(|(nanos, day)| {
+        let values = [(5_000, 5_373_484), (0, 2_268_924)].map(|(nanos, day)| {
             let mut value = Int96::new();
             value.set_data(nanos, 0, day);
             value
@@ -294,7 +294,7 @@ mod tests {
         let [Ok(batch)] = batches.as_slice() else { panic!("{batches:?}") };
         let expected: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![
             253_402_214_400_000_005,
-            -14_830_992_000_000_000,
+            -14_831_769_600_000_000,
         ]));
         assert_eq!(*batch.column(0), expected);
     }

@@ -7,7 +7,10 @@ use futures::stream::{self, BoxStream, StreamExt};
 use kestrel_planner::copy::{BlockEnd, FilePart, FileScan, ReadBlock, Rejects};
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use parking_lot::Mutex;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::AbortOnDropHandle,
+};
 
 use super::{
     LeftOut,
@@ -28,17 +31,18 @@ pub(super) fn read(
     scan: Arc<FileScan>,
     left_out: Arc<Mutex<LeftOut>>,
 ) -> BoxStream<'static, Result<RecordBatch>> {
-    let cutting = Arc::clone(&scan);
+    let stop = CancellationToken::new();
+    let (cutting, stop_cutting) = (Arc::clone(&scan), stop.clone());
     let cuts = from_thread(move |take| {
         for (at, (_, part)) in cutting.parts.iter().enumerate() {
-            if !cut(&cutting.parser.layout, (at, part), take)? {
+            if !cut(&cutting.parser.layout, (at, part), &stop_cutting, take)? {
                 break;
             }
         }
         Ok(())
     });
     let lines = scan.parts.iter().map(|_| OnceLock::new()).collect();
-    let parsing = Arc::new(Parsing { scan: Arc::clone(&scan), lines });
+    let parsing = Arc::new(Parsing { scan: Arc::clone(&scan), lines, stop: stop.clone() });
     let parsed = cuts.map(move |cut| {
         let parsing = Arc::clone(&parsing);
         let parsed = tokio::task::spawn_blocking(move || parsing.parse(cut?));
@@ -47,7 +51,7 @@ pub(super) fn read(
     });
     let parsed = parsed.buffered(threads()).boxed();
     let rejects = scan.rejects.map(Rejects::new);
-    let state = Some(Rows { scan, parsed, ended: None, rejects, left_out });
+    let state = Some(Rows { scan, parsed, ended: None, rejects, left_out, _reading: stop.drop_guard() });
     let rows = stream::unfold(state, async |rows| {
         let mut rows = rows?;
         match rows.next().await {
@@ -64,6 +68,7 @@ struct Parsing {
     scan: Arc<FileScan>,
     /// How many lines are before each part in its file, if that was asked for.
     lines: Vec<OnceLock<u64>>,
+    stop: CancellationToken,
 }
 
 impl Parsing {
@@ -77,7 +82,7 @@ impl Parsing {
             let lines = match self.lines[part].get() {
                 Some(lines) => *lines,
                 None => {
-                    let lines = lines_before(&scan.parser.layout, file, start)?;
+                    let lines = lines_before(&scan.parser.layout, file, start, &self.stop)?;
                     *self.lines[part].get_or_init(|| lines)
                 }
             };
@@ -102,6 +107,8 @@ struct Rows {
     /// Bad records are left out, and counted.
     rejects: Option<Rejects>,
     left_out: Arc<Mutex<LeftOut>>,
+    /// When the rows are not wanted any more, the threads that read for them end.
+    _reading: DropGuard,
 }
 
 impl Rows {
