@@ -127,11 +127,12 @@ mod tests {
             message: "m".into(),
             text: "x".repeat(bytes),
         };
-        for (bytes, reported) in [(0, REPORTED_MAX), (1 << 20, 4)] {
+        for (bytes, rows, reported) in [(0, REPORTED_MAX, REPORTED_MAX), (1 << 20, 2, 4)] {
             let mut left_out = LeftOut::default();
             for _ in 0..4 {
-                left_out.note("a", vec![row(bytes); REPORTED_MAX / (1 + bytes / 100)], true);
+                left_out.note("a", vec![row(bytes); rows], true);
             }
+            assert_eq!(left_out.count, 4 * rows as u64);
             assert_eq!(left_out.reported.len(), reported, "{bytes}");
         }
     }
