@@ -29,8 +29,6 @@ pub(super) struct Cut {
     pub(super) block: Block,
     /// Where the first record of the part begins in the file.
     pub(super) start: u64,
-    /// It is the last one of the file.
-    pub(super) is_last: bool,
 }
 
 /// Gives the blocks of a part; `false`: nobody wants more.
@@ -50,14 +48,14 @@ pub(super) fn cut(
         blocks = blocks.in_the_middle();
     }
     file.seek(start)?;
-    let mut give = |block, is_last| take(Cut { part: at, block, start, is_last });
+    let mut give = |block| take(Cut { part: at, block, start });
     while file.place < part.end {
         let bytes = file.next(part.end)?;
         if bytes.is_empty() {
             return Err(differs(part));
         }
         for block in blocks.push(bytes) {
-            if !give(block, false) {
+            if !give(block) {
                 return Ok(false);
             }
         }
@@ -71,11 +69,11 @@ pub(super) fn cut(
     while last.is_none() {
         let bytes = file.next(part.length)?;
         if bytes.is_empty() {
-            return Ok(give(blocks.finish(), true));
+            return Ok(give(blocks.finish()));
         }
         last = blocks.end_with(bytes);
     }
-    Ok(last.is_none_or(|block| give(block, part.end == part.length)))
+    Ok(last.is_none_or(give))
 }
 
 /// How many lines are before a place where a record begins.

@@ -7,6 +7,8 @@ mod cut;
 mod open;
 mod parquet;
 mod records;
+#[cfg(test)]
+mod test_scan;
 
 use std::sync::Arc;
 

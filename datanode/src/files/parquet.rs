@@ -178,12 +178,7 @@ mod tests {
         array::{Int64Array, StringArray, TimestampMicrosecondArray},
         datatypes::DataType,
     };
-    use kestrel_planner::{
-        catalog::{ColumnDef, SqlType},
-        copy::{ColumnSource, CopyLayout, FileKind, Forced, Header, RecordFormat, TableShape},
-        functions::SessionFormats,
-    };
-    use kestrel_proto::DatanodeId;
+    use kestrel_planner::{catalog::SqlType, copy::FileKind};
     use parquet::{
         arrow::ArrowWriter,
         data_type::{Int96, Int96Type},
@@ -191,42 +186,10 @@ mod tests {
         schema::parser::parse_message_type,
     };
 
-    use super::*;
-
-    /// A scan of column `b` into a table of which it is the only column.
-    fn scan(part: FilePart, sql_type: SqlType) -> FileScan {
-        let column = ColumnDef {
-            id: 1,
-            name: "b".into(),
-            sql_type,
-            not_null: false,
-            default: None,
-            identity: None,
-        };
-        let schema = Arc::new(Schema::new(vec![sql_type.field("b", false)]));
-        let (table, schema_name): (String, String) = ("t".into(), "public".into());
-        let layout = CopyLayout {
-            table: table.clone(),
-            columns: vec![column],
-            forced: vec![Forced::default()],
-            format: RecordFormat { csv: false, delimiter: 9, null: "".into(), quote: 0, escape: 0 },
-            header: Header::None,
-            formats: SessionFormats::default(),
-            rejects: false,
-        };
-        let sources = vec![ColumnSource::Data(0)];
-        let shape = TableShape { table, schema_name, schema, sources };
-        FileScan {
-            parser: CopyParser { layout, shape, is_last: true },
-            kind: FileKind::Parquet,
-            parts: vec![(DatanodeId(1), part)],
-            rejects: None,
-            names_files: false,
-        }
-    }
+    use super::{super::test_scan::scan, *};
 
     async fn count(part: FilePart) -> Result<usize> {
-        count_of(scan(part, SqlType::Integer)).await
+        count_of(scan(part, FileKind::Parquet, SqlType::Integer)).await
     }
 
     async fn count_of(scan: FileScan) -> Result<usize> {
@@ -262,7 +225,7 @@ mod tests {
             assert_eq!(left + right, 1000, "cut at {cut}");
             assert!(left % 300 == 0 || left == 1000, "cut at {cut}");
         }
-        let mut other = scan(part(0, length), SqlType::Integer);
+        let mut other = scan(part(0, length), FileKind::Parquet, SqlType::Integer);
         other.parser.layout.columns[0].name = "c".into();
         let missing = count_of(other).await.map_err(|error| error.sqlstate);
         assert_eq!(missing, Err(SqlState::UNDEFINED_COLUMN));
@@ -290,7 +253,7 @@ mod tests {
         let length = fs::metadata(&path).unwrap().len();
         let part =
             FilePart { path: path.to_string_lossy().into_owned(), start: 0, end: length, length };
-        let batches: Vec<_> = read(Arc::new(scan(part, SqlType::Timestamp))).collect().await;
+        let batches: Vec<_> = read(Arc::new(scan(part, FileKind::Parquet, SqlType::Timestamp))).collect().await;
         let [Ok(batch)] = batches.as_slice() else { panic!("{batches:?}") };
         let expected: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![
             253_402_214_400_000_005,

@@ -21,8 +21,8 @@ use super::{
 /// A block that has been read.
 struct Parsed {
     part: usize,
-    /// It is the last one of its file.
-    is_last: bool,
+    /// There was nothing in it.
+    is_empty: bool,
     read: ReadBlock,
 }
 
@@ -74,7 +74,8 @@ struct Parsing {
 impl Parsing {
     /// Parses a block. What is wrong is told with its line in the file; only then lines are counted.
     fn parse(&self, cut: Cut) -> Result<Parsed> {
-        let Cut { part, block, start, is_last } = cut;
+        let Cut { part, block, start } = cut;
+        let is_empty = block.size() == 0;
         let (scan, file) = (&self.scan, &self.scan.parts[part].1);
         let mut read = scan.parser.parse(&block)?;
         let is_wrong = !read.rejected.is_empty() || matches!(read.end, BlockEnd::Failed(_));
@@ -88,13 +89,7 @@ impl Parsing {
             };
             read = scan.parser.parse(&block.after_lines(lines))?;
         }
-        if let BlockEnd::Failed(error) = read.end {
-            return Err(match scan.names_files && error.detail.is_none() {
-                true => error.detail(format!("It is in file \"{}\".", file.path)),
-                false => error,
-            });
-        }
-        Ok(Parsed { part, is_last, read })
+        Ok(Parsed { part, is_empty, read })
     }
 }
 
@@ -114,22 +109,28 @@ struct Rows {
 impl Rows {
     async fn next(&mut self) -> Option<Result<RecordBatch>> {
         loop {
-            let Parsed { part, is_last, mut read } = match self.parsed.next().await? {
+            let Parsed { part, is_empty, mut read } = match self.parsed.next().await? {
                 Ok(parsed) => parsed,
                 Err(error) => return Some(Err(error)),
             };
+            let file = &self.scan.parts[part].1;
             if self.ended == Some(part) {
+                if !is_empty && !file.is_whole() {
+                    return Some(Err(mark_inside(file)));
+                }
                 continue;
             }
-            if let Err(error) = self.note_rejected(part, &mut read) {
-                return Some(Err(error));
+            if let BlockEnd::Failed(error) = read.end {
+                return Some(Err(self.in_file(part, error)));
             }
             if read.end == BlockEnd::Ended {
                 self.ended = Some(part);
-                let file = &self.scan.parts[part].1;
-                if !is_last && !file.is_whole() {
+                if file.end < file.length {
                     return Some(Err(mark_inside(file)));
                 }
+            }
+            if let Err(error) = self.note_rejected(part, &mut read) {
+                return Some(Err(error));
             }
             if let Some(batch) = read.batch {
                 return Some(Ok(batch.rows));
@@ -139,6 +140,13 @@ impl Rows {
 }
 
 impl Rows {
+    fn in_file(&self, part: usize, error: ErrorReport) -> ErrorReport {
+        if !self.scan.names_files || error.detail.is_some() {
+            return error;
+        }
+        error.detail(format!("It is in file \"{}\".", self.scan.parts[part].1.path))
+    }
+
     fn note_rejected(&mut self, part: usize, read: &mut ReadBlock) -> Result<()> {
         let (Some(rejects), Some(limit)) = (&mut self.rejects, self.scan.rejects) else {
             return Ok(());
@@ -156,4 +164,47 @@ fn mark_inside(part: &FilePart) -> ErrorReport {
     let message = format!("end-of-copy marker is not at the end of file \"{}\"", part.path);
     ErrorReport::new(SqlState::BAD_COPY_FILE_FORMAT, message)
         .hint("Several datanodes read the file. Remove what is behind the marker.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use kestrel_planner::{
+        catalog::SqlType,
+        copy::{BLOCK_BYTES, FileKind},
+    };
+
+    use super::{super::test_scan::scan, *};
+
+    /// How many rows are in so many of a file's last bytes but some.
+    async fn count(data: &str, start: u64, end: u64) -> Result<usize> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = fs::canonicalize(directory.path()).unwrap().join("a");
+        fs::write(&path, data).unwrap();
+        let path = path.to_string_lossy().into_owned();
+        let part = FilePart { path, start, end, length: data.len() as u64 };
+        let scan = scan(part, FileKind::Records, SqlType::Integer);
+        let batches: Vec<_> = read(Arc::new(scan), Arc::default()).collect().await;
+        batches.into_iter().map(|batch| batch.map(|batch| batch.num_rows())).sum()
+    }
+
+    #[tokio::test]
+    async fn an_end_mark_may_be_at_the_end_of_a_file_in_parts() {
+        // The mark is what a block ends with, and an empty one comes behind it.
+        let rows = "2\n".repeat((BLOCK_BYTES - 6) / 2);
+        let data = format!("1\n22\n{rows}\\.\n");
+        let length = data.len() as u64;
+        assert_eq!(length, 2 + BLOCK_BYTES as u64);
+        assert_eq!(count(&data, 2, length).await, Ok(1 + (BLOCK_BYTES - 6) / 2));
+        let refused = |found: Result<usize>| found.unwrap_err().sqlstate;
+        // Others may read on.
+        let found = count(&format!("{data}3\n"), 2, length).await;
+        assert_eq!(refused(found), SqlState::BAD_COPY_FILE_FORMAT);
+        let found = count(&format!("{data}3\n"), 2, length + 2).await;
+        assert_eq!(refused(found), SqlState::BAD_COPY_FILE_FORMAT);
+        // Nobody does; whatever it is.
+        assert_eq!(count("1\n\\.\nx\n", 0, 7).await, Ok(1));
+        assert_eq!(count(&format!("22\n{rows}\\.\nx\n"), 0, length).await, Ok(1 + rows.len() / 2));
+    }
 }
