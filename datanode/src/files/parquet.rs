@@ -253,7 +253,8 @@ mod tests {
         let length = fs::metadata(&path).unwrap().len();
         let part =
             FilePart { path: path.to_string_lossy().into_owned(), start: 0, end: length, length };
-        let batches: Vec<_> = read(Arc::new(scan(part, FileKind::Parquet, SqlType::Timestamp))).collect().await;
+        let batches: Vec<_> =
+            read(Arc::new(scan(part, FileKind::Parquet, SqlType::Timestamp))).collect().await;
         let [Ok(batch)] = batches.as_slice() else { panic!("{batches:?}") };
         let expected: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![
             253_402_214_400_000_005,

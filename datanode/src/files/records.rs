@@ -51,7 +51,8 @@ pub(super) fn read(
     });
     let parsed = parsed.buffered(threads()).boxed();
     let rejects = scan.rejects.map(Rejects::new);
-    let state = Some(Rows { scan, parsed, ended: None, rejects, left_out, _reading: stop.drop_guard() });
+    let state =
+        Some(Rows { scan, parsed, ended: None, rejects, left_out, _reading: stop.drop_guard() });
     let rows = stream::unfold(state, async |rows| {
         let mut rows = rows?;
         match rows.next().await {

@@ -231,8 +231,7 @@ async fn metrics_count_each_row_once() {
         for pool_bytes in [1 << 30, 200 << 10] {
             let case = Case { partitions, ..CASE };
             let plan = with_spilling_joins(Arc::new(case.join())).unwrap();
-            let (lines, _) =
-                run(Arc::clone(&plan), &resources(pool_bytes, 1 << 30)).await.unwrap();
+            let (lines, _) = run(Arc::clone(&plan), &resources(pool_bytes, 1 << 30)).await.unwrap();
             let counted = plan.metrics().unwrap().output_rows();
             // And the header, with three lines around it.
             assert_eq!(counted, Some(lines.len() - 4), "{partitions} in {pool_bytes} bytes");
