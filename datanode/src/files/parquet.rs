@@ -260,6 +260,6 @@ mod tests {
             253_402_214_400_000_005,
             -14_831_769_600_000_000,
         ]));
-        assert_eq!(*batch.column(0), expected);
+        assert_eq!(batch.column(0), &expected);
     }
 }

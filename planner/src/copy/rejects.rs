@@ -138,7 +138,7 @@ mod tests {
         let long = "xé".repeat(KEPT_BYTES);
         let row = Rejected::new((1, 1), &long, &long);
         // A character that does not fit is left out.
-        assert_eq!(row.text.len(), KEPT_BYTES - KEPT_BYTES % 3 + usize::from(KEPT_BYTES % 3 > 0));
+        assert!((KEPT_BYTES - 1..=KEPT_BYTES).contains(&row.text.len()));
         assert!(long.starts_with(&row.text) && row.message == row.text);
         assert!(row.size() >= 2 * row.text.len());
     }
