@@ -28,6 +28,8 @@ mod relation;
 pub mod rewrite;
 mod rows;
 #[cfg(test)]
+mod test_context;
+#[cfg(test)]
 mod tests;
 mod types;
 

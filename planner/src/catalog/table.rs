@@ -64,7 +64,8 @@ pub struct TableDef {
     /// CREATE STATISTICS
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended_statistics: Vec<ExtendedStatistics>,
-    /// Rows that have come and gone since the table was made or truncated; an update is both.
+    /// Rows that have come and gone since the table was made; an update is both. Of a partitioned
+    /// table only those of partitions that are gone.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub changed_rows: u64,
     /// By column id, names in the databases of columns that go by another name here: in a view,

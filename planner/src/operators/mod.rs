@@ -36,6 +36,7 @@ pub use row_change::{
 pub use segment_write::{SegmentWriteExec, WrittenSegment, segment_write_schema, written_segments};
 pub use shard_scan::{KnownRows, PartitionCount, ShardScanExec, database_scans};
 pub use union_input::is_union_input;
+pub use yielding::JoinPace;
 
 use std::sync::Arc;
 

@@ -96,8 +96,8 @@ impl Golden<'_> {
                 String::new()
             }
             "statistics" => {
-                self.catalog =
-                    known::statistics(&self.catalog, argument("of").unwrap(), &case.input);
+                let table = argument("of").unwrap();
+                self.catalog = Arc::new(known::statistics(&self.catalog, table, &case.input));
                 String::new()
             }
             "plan" if case.args.contains_key("rows") => self.print_rows(&case.input),

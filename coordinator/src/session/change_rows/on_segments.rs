@@ -148,6 +148,8 @@ impl ClientSession {
             RowChangeKind::Delete => "DELETE",
         };
         let (returning, view) = (planned.returning.take(), Arc::clone(&planned.view));
+        // Until RETURNING has asked its query, which may read other tables.
+        let _pin = self.engine.pins.pin(view.version);
         let (rows, gathered) = self.run_change(planned, &statement.sql).await?;
         let tag = format!("{word} {rows}");
         match (returning, gathered) {
