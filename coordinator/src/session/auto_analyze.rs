@@ -104,7 +104,12 @@ impl ClientSession {
     /// Takes no lock: whoever changes the table does not wait, and what is found out of a table that
     /// is emptied or dropped meanwhile is left.
     async fn analyze_unasked(&mut self, table: u64, cancel: CancellationToken) -> Result<()> {
-        self.settings.set("kestrel.query_priority", &["low".to_string()])?;
+        // It may wait and run for longer than what the role's users ask for.
+        for (name, value) in
+            [("kestrel.query_priority", "low"), ("kestrel.queue_timeout", "0"), ("statement_timeout", "0")]
+        {
+            self.settings.set(name, &[value.to_string()])?;
+        }
         self.cancel = cancel;
         let found = self.analyze_and_commit(table).await;
         let engine = Arc::clone(&self.engine);
