@@ -47,7 +47,10 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
 
 /// In the order of the datanodes.
 fn shard_rows(catalog: &Catalog, table: &TableDef) -> Vec<u64> {
-    let partitions = catalog.partitions_of(table.id);
+    let partitions = match table.partitioned_by {
+        Some(_) => catalog.partitions_of(table.id),
+        None => Vec::new(),
+    };
     let on = |datanode: DatanodeId| {
         let of_partitions = partitions.iter().map(|table| table.size_on(datanode).0);
         of_partitions.fold(table.size_on(datanode).0, u64::saturating_add)
