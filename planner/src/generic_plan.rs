@@ -167,10 +167,7 @@ fn with_constants(
 }
 
 /// What a plan reads; `None`: it is not to be kept.
-fn kept_tables(
-    plan: &LogicalPlan,
-    catalog: &Catalog,
-) -> DataFusionResult<Option<Vec<KnownTable>>> {
+fn kept_tables(plan: &LogicalPlan, catalog: &Catalog) -> DataFusionResult<Option<Vec<KnownTable>>> {
     let mut tables = Some(Vec::new());
     plan.apply_with_subqueries(|node| {
         if !is_kept(node)? {

@@ -104,9 +104,11 @@ impl ClientSession {
     /// is emptied or dropped meanwhile is left.
     async fn analyze_unasked(&mut self, table: u64, cancel: CancellationToken) -> Result<()> {
         // It may wait and run for longer than what the role's users ask for.
-        for (name, value) in
-            [("kestrel.query_priority", "low"), ("kestrel.queue_timeout", "0"), ("statement_timeout", "0")]
-        {
+        for (name, value) in [
+            ("kestrel.query_priority", "low"),
+            ("kestrel.queue_timeout", "0"),
+            ("statement_timeout", "0"),
+        ] {
             self.settings.set(name, &[value.to_string()])?;
         }
         self.cancel = cancel;
