@@ -38,7 +38,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             analyzed.map(|at| (context.now - at).num_seconds().max(0)),
             columns,
             table.columns.len(),
-            shards.iter().map(u64::to_string).collect::<Vec<_>>(),
+            shards.iter().map(|rows| rows.cast_signed()).collect::<Vec<_>>(),
             idle_fraction(&shards),
         ]);
     }
