@@ -5,6 +5,7 @@ mod address;
 mod conform;
 mod file_scan;
 mod hands;
+mod leaf_plan;
 mod materialize;
 mod motion;
 mod motion_receive;
