@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, fs, path::PathBuf};
 
-use crate::support::{Session, TestCluster, in_processes};
+use crate::support::{Session, TestCluster};
 
 /// Enough rows that each of three datanodes reads a part of one file.
 const ROWS: usize = 600_000;
@@ -78,10 +78,7 @@ async fn a_large_file_is_read_by_all_and_each_row_once() {
     assert_eq!(failure.message, "invalid input syntax for type integer: \"x\"");
     let line = 1 + ROWS + ROWS / 1000 + 1;
     let context = format!("COPY t, line {line}, column id: \"x\"");
-    // What another process has found comes without its context.
-    if !in_processes() {
-        assert!(failure.context.is_some_and(|found| found.starts_with(&context)), "{context}");
-    }
+    assert!(failure.context.is_some_and(|found| found.starts_with(&context)), "{context}");
     assert_eq!(session.value("SELECT count(*) FROM t").await, ROWS.to_string());
     cluster.stop().await;
 }
@@ -119,8 +116,7 @@ async fn files_of_a_directory_and_of_a_pattern() {
     assert_eq!(session.value(kept).await, format!("{} 2", files.path("d.csv")));
     let failure = session.failure(&copy).await;
     let context = failure.context.unwrap_or_default();
-    let is_told = context.starts_with("COPY t, line 2, column id: \"x\"");
-    assert!(is_told || in_processes(), "{context}");
+    assert!(context.starts_with("COPY t, line 2, column id: \"x\""), "{context}");
     let detail = format!("It is in file \"{}\".", files.path("d.csv"));
     assert_eq!(failure.detail.as_deref(), Some(detail.as_str()));
     cluster.stop().await;
