@@ -260,27 +260,6 @@ mod tests {
     }
 
     fn table_def(id: u64) -> TableDef {
-        TableDef {
-            id,
-            schema_name: "public".into(),
-            name: "t".into(),
-            columns: vec![],
-            distribution: Distribution::Random,
-            primary_key: None,
-            unique_keys: vec![],
-            segments: vec![],
-            indexes: vec![],
-            checks: vec![],
-            last_column_id: 0,
-            missing_values: Default::default(),
-            extended_statistics: Vec::new(),
-            changed_rows: 0,
-            on_commit: Default::default(),
-            storage: Default::default(),
-            shard_rows: vec![],
-            partitioned_by: None,
-            partition_of: None,
-            shard_names: Default::default(),
-        }
+        TableDef::new(id, ("public", "t"), vec![], Distribution::Random)
     }
 }

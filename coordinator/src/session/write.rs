@@ -6,7 +6,7 @@ use datafusion::logical_expr::LogicalPlan;
 use kestrel_planner::{
     catalog::{Catalog, CatalogChange, Distribution, Segment, TableDef},
     operators::{conform, written_segments},
-    plan::{InsertPlan, PlanContext},
+    plan::InsertPlan,
 };
 use kestrel_proto::Result;
 use tokio_util::sync::CancellationToken;
@@ -89,9 +89,7 @@ impl ClientSession {
     ) -> Result<(InsertPlan, Vec<SerialColumn>)> {
         let serials = serial_columns(table, columns);
         let projected = self.project_to_table(query, table, columns, view)?;
-        let formats = self.settings.formats()?;
-        let now = chrono::Utc::now();
-        let context = PlanContext { catalog: Arc::clone(view), now, formats };
+        let context = self.plan_context(view)?;
         let plan = if serials.is_empty() && !is_returned {
             self.engine.planner.plan_insert(&projected, table, &context).await?
         } else {

@@ -99,27 +99,11 @@ fn table_t() -> TableDef {
         default: default(*name),
         identity: None,
     });
+    let (name, distribution) = (("public", "t"), Distribution::Hash(vec![1]));
     TableDef {
-        id: 16386,
-        schema_name: "public".into(),
-        name: "t".into(),
-        columns: columns.collect(),
-        distribution: Distribution::Hash(vec![1]),
         primary_key: Some(KeyDef { name: "t_pkey".into(), id: 16387, columns: vec![1] }),
         unique_keys: vec![KeyDef { name: "t_a_id_key".into(), id: 16388, columns: vec![2, 1] }],
-        segments: vec![],
-        indexes: vec![],
-        checks: vec![],
-        last_column_id: 0,
-        missing_values: Default::default(),
-        extended_statistics: Vec::new(),
-        changed_rows: 0,
-        on_commit: Default::default(),
-        storage: Default::default(),
-        shard_rows: vec![],
-        partitioned_by: None,
-        partition_of: None,
-        shard_names: Default::default(),
+        ..TableDef::new(16386, name, columns.collect(), distribution)
     }
 }
 
@@ -132,28 +116,8 @@ fn table_order() -> TableDef {
         default: None,
         identity: None,
     };
-    TableDef {
-        id: 16390,
-        schema_name: "sales".into(),
-        name: "Order".into(),
-        columns: vec![column(1, "k", SqlType::Integer), column(2, "Value", SqlType::Double)],
-        distribution: Distribution::Replicated,
-        primary_key: None,
-        unique_keys: vec![],
-        segments: vec![],
-        indexes: vec![],
-        checks: vec![],
-        last_column_id: 0,
-        missing_values: Default::default(),
-        extended_statistics: Vec::new(),
-        changed_rows: 0,
-        on_commit: Default::default(),
-        storage: Default::default(),
-        shard_rows: vec![],
-        partitioned_by: None,
-        partition_of: None,
-        shard_names: Default::default(),
-    }
+    let columns = vec![column(1, "k", SqlType::Integer), column(2, "Value", SqlType::Double)];
+    TableDef::new(16390, ("sales", "Order"), columns, Distribution::Replicated)
 }
 
 fn segment(datanode: u32, id: u64, rows: u64) -> Segment {

@@ -172,6 +172,37 @@ pub struct CheckDef {
 }
 
 impl TableDef {
+    /// A table in segments, without keys and rows.
+    pub fn new(
+        id: u64,
+        (schema, name): (&str, &str),
+        columns: Vec<ColumnDef>,
+        distribution: Distribution,
+    ) -> Self {
+        Self {
+            id,
+            schema_name: schema.into(),
+            name: name.into(),
+            columns,
+            distribution,
+            primary_key: None,
+            unique_keys: Vec::new(),
+            segments: Vec::new(),
+            indexes: Vec::new(),
+            checks: Vec::new(),
+            last_column_id: 0,
+            missing_values: BTreeMap::new(),
+            extended_statistics: Vec::new(),
+            changed_rows: 0,
+            on_commit: OnCommit::default(),
+            storage: Storage::default(),
+            shard_rows: Vec::new(),
+            partitioned_by: None,
+            partition_of: None,
+            shard_names: BTreeMap::new(),
+        }
+    }
+
     /// The id as a newtype.
     pub fn table_id(&self) -> TableId {
         TableId(self.id)

@@ -5,6 +5,7 @@ mod address;
 mod conform;
 mod file_scan;
 mod hands;
+mod leaf_plan;
 mod materialize;
 mod measured;
 mod motion;
