@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::query::{QuerySummary, RunningQuery};
 
 /// A statement that EXPLAIN ANALYZE runs: its first query, whose rows it is about. Those that come
-/// later look for keys of these.
+/// later look for keys of these, or compute what RETURNING gives back, and are not measured.
 pub(super) struct Analysis {
     begun: Instant,
     first: Mutex<Option<AnalyzedQuery>>,
@@ -34,6 +34,11 @@ impl Analysis {
     /// From now on.
     pub(super) fn begin() -> Self {
         Self { begun: Instant::now(), first: Mutex::default() }
+    }
+
+    /// Whether the next query is the first one.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.first.lock().is_none()
     }
 
     /// How long ago it began.
@@ -125,10 +130,20 @@ impl Measured {
             values.insert("Execution Time".into(), rounded(*milliseconds));
         }
         let (rows, bytes) = summary.moved();
+        if let Some((rows, bytes)) = result(execution) {
+            values.insert("Result Rows".into(), json!(rows));
+            values.insert("Result Bytes".into(), json!(bytes));
+        }
         values.insert("Rows Moved".into(), json!(rows));
         values.insert("Bytes Moved".into(), json!(bytes));
         values
     }
+}
+
+/// Rows and bytes that came out of the plan.
+fn result(execution: &Execution) -> Option<(u64, u64)> {
+    let (.., of_slice_0) = execution.fragments.iter().find(|(slice, ..)| *slice == 0)?;
+    of_slice_0.operators.first().map(|root| (root.rows_out, root.bytes_out))
 }
 
 fn rounded(ms: f64) -> Value {

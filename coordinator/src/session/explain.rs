@@ -18,6 +18,7 @@ use super::{
     ClientSession, Outcome, RowsTag, Statement,
     analyze::{Analysis, Executed, Measured},
     change_rows::{Change, PlannedChange},
+    kept_plans::Planned,
     select::text_rows,
 };
 use crate::{
@@ -162,9 +163,9 @@ impl ClientSession {
     ) -> Result<Purpose> {
         match &statement.kind {
             StatementKind::Query(query) => {
-                let (bound, view) = self.bind(query, statement, parameters)?;
-                let plan = self.plan(&bound.plan, &view).await?;
-                self.run_query(&plan, statement, cancel).await?;
+                // A plan that was kept, if one would be used without EXPLAIN.
+                let planned = self.planned(query, statement, parameters).await?;
+                self.run_query(&planned, statement, cancel).await?;
                 Ok(Purpose::Query)
             }
             StatementKind::Insert(insert) => {
@@ -208,13 +209,13 @@ impl ClientSession {
     /// Runs a query, whose rows nobody wants.
     async fn run_query(
         &mut self,
-        plan: &Plan,
+        planned: &Planned,
         statement: &Statement,
         cancel: CancellationToken,
     ) -> Result<()> {
-        let view = self.transaction.view(&self.engine);
-        let environment = self.environment(&view, cancel);
-        let (mut running, mut noted) = self.start(plan, &environment, &statement.sql).await?;
+        let environment = self.environment(&planned.view, cancel);
+        let (mut running, mut noted) =
+            self.start(&planned.plan, &environment, &statement.sql).await?;
         while let Some(batch) = running.next().await {
             noted.part(batch)?;
         }

@@ -158,7 +158,7 @@ impl ClientSession {
             transaction: self.transaction.id(&self.engine),
             deadline: self.deadline(),
             cancel,
-            collect_metrics: self.analysis.is_some(),
+            collect_metrics: self.analysis.as_ref().is_some_and(Analysis::is_awaited),
             memory_limit_bytes: self.settings.query_memory_bytes(),
             snapshot: None,
             block: self.is_in_block().then(|| self.transaction.block_snapshot(&self.engine)),

@@ -2,7 +2,7 @@
 //!
 //! Each operator of a plan that is about to run is replaced by one that hands its rows on and counts
 //! them. To whoever looks at the plan nothing has changed: name, inputs and type are the operator's.
-//! A batch costs two looks at the clock and its size for each operator that it comes through.
+//! A batch costs some looks at the clock and its estimated size for each operator that it comes through.
 
 use std::{
     any::Any,
@@ -32,7 +32,7 @@ use datafusion::{
 };
 use futures::{Stream, StreamExt};
 use kestrel_proto::{
-    batch_bytes,
+    estimated_batch_bytes,
     message::{FragmentReport, OperatorCounter, OperatorReport},
 };
 
@@ -208,7 +208,7 @@ impl Meter {
 
     fn count(&self, batch: &RecordBatch) {
         self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-        self.bytes.fetch_add(batch_bytes(batch), Ordering::Relaxed);
+        self.bytes.fetch_add(estimated_batch_bytes(batch), Ordering::Relaxed);
         self.first_ns.fetch_min(nanoseconds_since(self.begun), Ordering::Relaxed);
     }
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! init                                           the fragments of another init plan
 //! main                                           those of the main plan; at first
-//! slice 1 dn2 memory=2048 ms=3 sent=100/1600     a fragment; sent: rows and bytes
+//! slice 1 dn2 memory=2048 ms=3 sent=100/1600     a fragment; sent: rows and bytes; kept=20/320: so
+//!                                                many of these to the datanode itself
 //!   MotionSendExec                               its operators
 //!     FilterExec: a > 1 | rows=3 first=0.5 pieces_pruned=2
 //! ```
@@ -56,15 +57,17 @@ fn parse_fragment(text: &str) -> (u32, DatanodeId, FragmentReport) {
         match key {
             "memory" => report.peak_memory_bytes = value.parse().unwrap(),
             "ms" => report.elapsed_ns = nanoseconds(value),
-            "sent" => {
+            "sent" | "kept" => {
                 let (rows, bytes) = value.split_once('/').unwrap();
-                report.traffic.push(MotionTraffic {
-                    motion: slice,
-                    sender: datanode.0,
-                    rows: rows.parse().unwrap(),
-                    bytes: bytes.parse().unwrap(),
-                    ..MotionTraffic::default()
-                });
+                let (rows, bytes) = (rows.parse().unwrap(), bytes.parse().unwrap());
+                let mut receiver = COORDINATOR.0;
+                if key == "kept" {
+                    receiver = datanode.0;
+                    report.traffic[0].rows -= rows;
+                    report.traffic[0].bytes -= bytes;
+                }
+                let sender = datanode.0;
+                report.traffic.push(MotionTraffic { motion: slice, sender, receiver, rows, bytes });
             }
             _ => panic!("{key} of a fragment"),
         }

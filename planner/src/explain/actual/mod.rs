@@ -65,8 +65,16 @@ struct Sent {
     datanode: DatanodeId,
     rows: u64,
     bytes: u64,
+    /// Of these, what has left the datanode: to another one, or to the coordinator.
+    moved: Moved,
     /// Finding out where each row goes, and handing it over.
     own_ns: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Moved {
+    rows: u64,
+    bytes: u64,
 }
 
 /// What ran of all nodes.
@@ -169,11 +177,18 @@ fn note(tree: &Tree, nodes: &mut [Actual], datanode: DatanodeId, reports: &[Oper
 }
 
 fn sent(slice: usize, datanode: DatanodeId, report: &FragmentReport) -> Option<Sent> {
-    let own = report.traffic.iter().filter(|traffic| traffic.motion as usize == slice);
-    let (rows, bytes) = own.fold((0, 0), |(rows, bytes), t| (rows + t.rows, bytes + t.bytes));
     // The root of its operators.
     let own_ns = report.operators.first().map_or(0, |send| send.elapsed_compute_ns);
-    (slice > 0).then_some(Sent { datanode, rows, bytes, own_ns })
+    let mut sent = Sent { datanode, rows: 0, bytes: 0, moved: Moved::default(), own_ns };
+    for traffic in report.traffic.iter().filter(|traffic| traffic.motion as usize == slice) {
+        sent.rows += traffic.rows;
+        sent.bytes += traffic.bytes;
+        if traffic.receiver != datanode.0 {
+            sent.moved.rows += traffic.rows;
+            sent.moved.bytes += traffic.bytes;
+        }
+    }
+    (slice > 0).then_some(sent)
 }
 
 impl Actual {

@@ -7,7 +7,7 @@ use kestrel_proto::{
 use serde_json::{Value, json};
 
 use super::{
-    Actual, Run, Sent,
+    Actual, Moved, Run, Sent,
     align::{Place, Tree, align},
 };
 use crate::explain::ExplainOptions;
@@ -184,8 +184,14 @@ fn json_has_every_datanode() {
         runs: vec![run(0, ran(3, 2)), run(1, OperatorReport { counters, ..ran(6, 5) })],
         ..Actual::default()
     };
-    actual.sent.push(Sent { datanode: DatanodeId(0), rows: 3, bytes: 24, own_ns: 0 });
-    actual.sent.push(Sent { datanode: DatanodeId(1), rows: 6, bytes: 48, own_ns: 200_000 });
+    let sent = |datanode, rows, moved, own_ns| Sent {
+        datanode: DatanodeId(datanode),
+        rows,
+        bytes: rows * 8,
+        moved: Moved { rows: moved, bytes: moved * 8 },
+        own_ns,
+    };
+    actual.sent.extend([sent(0, 3, 3, 0), sent(1, 6, 4, 200_000)]);
     actual.add_other("RepartitionExec", 0, run(1, ran(2, 1)));
     let of_one = |name: &str, rows: u64, last: f64, own: f64| {
         json!({
@@ -200,10 +206,16 @@ fn json_has_every_datanode() {
         "Actual Startup Time": 1.0, "Actual Total Time": 5.0, "Actual Rows": 5, "Actual Loops": 1,
         "Slowest": "dn2",
         "On Datanodes": [of_one("dn1", 3, 2.0, 0.2), second],
-        "Rows Sent": 9, "Bytes Sent": 72,
+        "Rows Sent": 9, "Bytes Sent": 72, "Rows Moved": 7, "Bytes Moved": 56,
         "Sent by": [
-            { "Datanode": "dn1", "Rows Sent": 3, "Bytes Sent": 24, "Time": 0.0 },
-            { "Datanode": "dn2", "Rows Sent": 6, "Bytes Sent": 48, "Time": 0.2 },
+            {
+                "Datanode": "dn1", "Rows Sent": 3, "Bytes Sent": 24, "Rows Moved": 3,
+                "Bytes Moved": 24, "Time": 0.0,
+            },
+            {
+                "Datanode": "dn2", "Rows Sent": 6, "Bytes Sent": 48, "Rows Moved": 4,
+                "Bytes Moved": 32, "Time": 0.2,
+            },
         ],
         "Other Operators": [
             { "Operator": "RepartitionExec", "On Datanodes": [of_one("dn2", 2, 1.0, 0.1)] },
