@@ -52,7 +52,14 @@ async fn every_operator_tells_what_it_did() {
     for operator in operators {
         assert!(operator.contains(" (actual time="), "{operator}: {text:#?}");
     }
-    for wanted in ["Rows out: ", "Rows sent: ", "Bytes out: ", "Slice 0: memory: ", "Slice 1: "] {
+    for wanted in [
+        "Rows out: ",
+        "Rows sent: ",
+        "Bytes moved: ",
+        "Bytes out: ",
+        "Slice 0: memory: ",
+        "Slice 1: ",
+    ] {
         assert!(text.iter().any(|line| line.trim().starts_with(wanted)), "{wanted}: {text:#?}");
     }
     let times = ["Planning Time: ", "Dispatch Time: ", "Execution Time: ", "Moved: "];
@@ -69,6 +76,17 @@ async fn every_operator_tells_what_it_did() {
     assert_eq!(rows_of(plan, "Seq Scan"), [1000], "{plan:#}");
     assert_eq!(rows_of(plan, "Gather Motion"), [10], "{plan:#}");
     assert_eq!(plan["Actual Loops"], 1);
+    assert_eq!(document["Result Rows"], 10, "{document:#}");
+    // To the coordinator everything is moved, between datanodes what does not stay.
+    assert_eq!(
+        (&plan["Rows Moved"], &plan["Bytes Moved"]),
+        (&plan["Rows Sent"], &plan["Bytes Sent"])
+    );
+    for motion in nodes(plan).into_iter().filter(|node| !node["Rows Sent"].is_null()) {
+        let bytes = |field: &str| motion[field].as_u64().unwrap();
+        assert!(bytes("Bytes Moved") > 0, "{motion:#}");
+        assert!(bytes("Bytes Moved") <= bytes("Bytes Sent"), "{motion:#}");
+    }
     assert!(document["Execution Time"].as_f64().unwrap() > 0.0);
     assert_eq!(document["Slices"][0]["On Datanodes"][0]["Datanode"], "coordinator");
     cluster.stop().await;
