@@ -27,17 +27,18 @@ const MAX_INLINE_VIEW_LEN: u32 = 12;
 const SAMPLED_VIEWS: usize = 128;
 
 fn array_bytes(array: &dyn Array, view_bytes: ViewBytes) -> usize {
-    let fixed = match array.to_data().get_slice_memory_size() {
-        Ok(bytes) => bytes,
-        Err(_) => array.get_array_memory_size(),
+    // Arrow counts no values that are too long to stand in their views, and copies its list of all
+    // buffers, which of views are many.
+    let views: &[u128] = match array.data_type() {
+        DataType::Utf8View => array.as_string_view().views(),
+        DataType::BinaryView => array.as_binary_view().views(),
+        _ => {
+            let sliced = array.to_data().get_slice_memory_size();
+            return sliced.unwrap_or_else(|_| array.get_array_memory_size());
+        }
     };
-    // The views are in `fixed`; the values too long to stand in them are not.
-    let out_of_line = match array.data_type() {
-        DataType::Utf8View => view_bytes(array.as_string_view().views()),
-        DataType::BinaryView => view_bytes(array.as_binary_view().views()),
-        _ => 0,
-    };
-    fixed + out_of_line
+    let nulls = if array.nulls().is_some() { array.len().div_ceil(8) } else { 0 };
+    size_of_val(views) + view_bytes(views) + nulls
 }
 
 fn view_bytes(views: &[u128]) -> usize {
@@ -96,5 +97,13 @@ mod tests {
         let (all, estimated) = (batch_bytes(&batch), estimated_batch_bytes(&batch));
         assert_eq!(all, 10_000 * (16 + 22));
         assert!(estimated.abs_diff(all) < all / 50, "{estimated}");
+    }
+
+    #[test]
+    fn nulls_take_a_bit_for_each_row() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![None; 20]));
+        let strings: ArrayRef = Arc::new(StringViewArray::from(vec![None::<&str>; 20]));
+        let batch = RecordBatch::try_from_iter([("n", numbers), ("s", strings)]).unwrap();
+        assert_eq!(batch_bytes(&batch), 20 * (8 + 16) + 3 + 3);
     }
 }
