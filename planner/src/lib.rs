@@ -33,6 +33,7 @@ pub mod explain;
 pub mod functions;
 mod group_keys;
 mod join_keys;
+pub mod join_order;
 pub mod locus;
 pub mod memory;
 pub mod motion;

@@ -1,0 +1,81 @@
+//! What a search of the join order works on.
+
+use std::collections::HashMap;
+
+use super::{Hypergraph, RelationSet, Step, dphyp::Dphyp, greedy::greedy};
+
+/// How plans are made and compared.
+pub trait JoinSpace {
+    /// A plan of a set of relations.
+    type Plan;
+
+    /// Plans that join one of the left set's plans with one of the right set's; sides are swapped by
+    /// whoever makes the plans.
+    fn join(&mut self, step: &Step, left: &[Self::Plan], right: &[Self::Plan]) -> Vec<Self::Plan>;
+
+    /// Is a plan of the same set needless beside this one? Of equal plans the first one stays.
+    fn beats(&self, plan: &Self::Plan, other: &Self::Plan) -> bool;
+
+    /// How many rows a plan's set has: what the greedy search keeps low.
+    fn rows(&self, plan: &Self::Plan) -> f64;
+}
+
+/// What a search may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SearchLimits {
+    /// Of so many relations at most all orders are tried.
+    pub relations: usize,
+    /// So many pairs of sets are joined at most before the search turns greedy.
+    pub pairs: usize,
+}
+
+/// The plans found of each set.
+pub(super) struct Memo<S: JoinSpace> {
+    plans: HashMap<RelationSet, Vec<S::Plan>>,
+}
+
+impl<S: JoinSpace> Memo<S> {
+    pub fn new(relations: Vec<Vec<S::Plan>>) -> Self {
+        let sets = relations.into_iter().enumerate();
+        Self { plans: sets.map(|(at, plans)| (RelationSet::of(at), plans)).collect() }
+    }
+
+    pub fn of(&self, set: RelationSet) -> &[S::Plan] {
+        self.plans.get(&set).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn take(&mut self, set: RelationSet) -> Vec<S::Plan> {
+        self.plans.remove(&set).unwrap_or_default()
+    }
+
+    /// Makes the plans of a step, and keeps those that no other one beats.
+    pub fn join(&mut self, space: &mut S, step: &Step) {
+        let found = space.join(step, self.of(step.left), self.of(step.right));
+        let kept = self.plans.entry(step.left.union(step.right)).or_default();
+        for plan in found {
+            if !kept.iter().any(|other| space.beats(other, &plan)) {
+                kept.retain(|other| !space.beats(&plan, other));
+                kept.push(plan);
+            }
+        }
+    }
+}
+
+/// The plans of all relations that no other one beats: of all orders if that is no more work than the
+/// limits allow, else of one that joins what gives the fewest rows first. Empty: none was found.
+///
+/// `relations` are plans of each relation, which must not be empty.
+pub fn search<S: JoinSpace>(
+    graph: &Hypergraph,
+    space: &mut S,
+    relations: impl Fn() -> Vec<Vec<S::Plan>>,
+    limits: SearchLimits,
+) -> Vec<S::Plan> {
+    if graph.relations() <= limits.relations {
+        let memo = Memo::new(relations());
+        if let Some(plans) = Dphyp::new(graph, space, memo, limits.pairs).solve() {
+            return plans;
+        }
+    }
+    greedy(graph, space, Memo::new(relations()))
+}
