@@ -19,6 +19,7 @@
 
 pub mod access;
 pub mod bind;
+pub mod cardinality;
 pub mod catalog;
 mod change_plan;
 pub mod codec;
@@ -28,7 +29,6 @@ pub mod ddl;
 pub mod distribute;
 mod equality;
 pub mod error;
-pub mod estimate;
 pub mod explain;
 pub mod functions;
 mod group_keys;

@@ -128,7 +128,7 @@ impl Planner {
                 table.shard_relation(),
                 Arc::clone(&rows.plan),
             ));
-            let estimate = rows.estimate;
+            let estimate = rows.estimate.clone();
             let locus = crate::locus::Locus::Strewn;
             let written = Placed { plan: write, locus, estimate, children: vec![rows] };
             Ok(written.gather_at_root())

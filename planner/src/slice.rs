@@ -79,7 +79,7 @@ impl Cutter<'_> {
                 Ok(Placed { plan, ..child.clone() })
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Placed::new(&node.plan, children, node.locus.clone(), node.estimate)?.plan)
+        Ok(Placed::new(&node.plan, children, node.locus.clone(), node.estimate.clone())?.plan)
     }
 
     fn cut_motion(

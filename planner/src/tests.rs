@@ -2,7 +2,8 @@
 //! an empty catalog of three datanodes. `REWRITE=1` writes what is printed into the files.
 //!
 //! Directives: `datanodes count=5`; `ddl`; `rows t=1000 u=20`, so many rows of 100 bytes in each
-//! table; `plan [verbose]`; `tpch query=1`; `insert into=t`, the plan of INSERT … SELECT.
+//! table; `statistics of=t`, what ANALYZE has found out ([`known`]); `plan [verbose] [rows]`; `tpch
+//! query=1`; `insert into=t`, the plan of INSERT … SELECT.
 
 use std::{fmt::Write, fs, sync::Arc};
 
@@ -20,6 +21,9 @@ use crate::{
     parse::{Statement, StatementKind, parse},
     plan::{InsertPlan, Plan, PlanContext, Planner},
 };
+
+mod estimates;
+mod known;
 
 #[test]
 fn golden() {
@@ -85,6 +89,12 @@ impl Golden<'_> {
                 }
                 String::new()
             }
+            "statistics" => {
+                self.catalog =
+                    known::statistics(&self.catalog, argument("of").unwrap(), &case.input);
+                String::new()
+            }
+            "plan" if case.args.contains_key("rows") => self.print_rows(&case.input),
             "plan" => self.print(&case.input, case.args.contains_key("verbose"), None),
             "tpch" => {
                 let number: u32 = argument("query").unwrap().parse().unwrap();
@@ -113,20 +123,26 @@ impl Golden<'_> {
             Distribution::Replicated => rows,
             _ => rows / datanodes,
         };
-        let segment = |datanode: &DatanodeDef| Segment {
+        self.fill_each(name, &vec![here; datanodes as usize]);
+    }
+
+    /// A segment with so many rows on each datanode.
+    fn fill_each(&mut self, name: &str, rows: &[u64]) {
+        let table = self.catalog.table("public", name).unwrap();
+        let segment = |(datanode, here): (&DatanodeDef, &u64)| Segment {
             datanode: datanode.id,
             id: 1,
             kind: 0,
             file: "segment".into(),
             offset: 0,
             length: here * 50,
-            rows: here,
+            rows: *here,
             bytes: here * 100,
             zone_summary: Vec::new(),
             deletes: None,
             checksum: 0,
         };
-        let segments = self.catalog.datanodes.iter().map(segment).collect();
+        let segments = self.catalog.datanodes.iter().zip(rows).map(segment).collect();
         let change = CatalogChange::AddSegments { table: table.id, segments };
         self.catalog = self.catalog.apply(&[change]).unwrap();
     }
@@ -145,6 +161,25 @@ impl Golden<'_> {
             }
             Err(error) => report(&locate(error, &statement)),
         }
+    }
+
+    /// The plan with how many rows each operator gives, without costs.
+    fn print_rows(&self, sql: &str) -> String {
+        let options = ExplainOptions { costs: true, verbose: false };
+        let plan = self.plan_of(sql);
+        let lines = explain::text(&explain::explain(&plan, options, &SentSql::default()), options);
+        let without_cost = |line: &String| match line.split_once("(cost=") {
+            Some((before, after)) => {
+                let rows = after.split_once(' ').map_or("", |(_, rows)| rows);
+                format!("{before}({rows}\n")
+            }
+            None => format!("{line}\n"),
+        };
+        lines.iter().map(without_cost).collect()
+    }
+
+    fn plan_of(&self, sql: &str) -> Plan {
+        self.plan(&parse(sql).unwrap().remove(0), None).unwrap()
     }
 
     fn plan(&self, statement: &Statement, into: Option<&str>) -> Result<Plan> {

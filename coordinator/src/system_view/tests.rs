@@ -11,7 +11,7 @@ use arrow::{
     datatypes::DataType,
     util::display::{ArrayFormatter, FormatOptions},
 };
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use kestrel_planner::bind::SessionFunctions;
 use kestrel_planner::catalog::{
     Catalog, CatalogChange, CheckDef, ColumnDef, DATABASE_OID, DatanodeDef, DefaultAclDef,
@@ -292,6 +292,17 @@ fn session() -> SessionFacts {
     }
 }
 
+fn auto_analysis(started_at: DateTime<Utc>) -> AutoAnalysis {
+    AutoAnalysis {
+        schema: "public".into(),
+        table: "t".into(),
+        started_at,
+        duration_ms: 12,
+        changed_rows: 51,
+        error: None,
+    }
+}
+
 fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
     let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     let mut context = SystemViewContext::new(Arc::new(catalog), session(), now);
@@ -358,15 +369,7 @@ fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
         text: "SELECT 1".into(),
     };
     context.queries = lazy(move || vec![query]);
-    let analysis = AutoAnalysis {
-        schema: "public".into(),
-        table: "t".into(),
-        started_at: now,
-        duration_ms: 12,
-        changed_rows: 51,
-        error: None,
-    };
-    context.auto_analyses = lazy(move || vec![analysis]);
+    context.auto_analyses = lazy(move || vec![auto_analysis(now)]);
     add_loads(&mut context, now);
     Arc::new(context)
 }

@@ -1,6 +1,6 @@
 //! A table of the catalog as DataFusion's planner scans it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -14,10 +14,11 @@ use datafusion::{
 };
 
 use crate::{
-    catalog::{Catalog, TableDef},
+    catalog::{Catalog, Distribution, TableDef},
     error::to_datafusion,
-    operators::{PartitionCount, ShardScanExec, addressed},
+    operators::{KnownRows, PartitionCount, ShardScanExec, addressed},
     partition::pruned,
+    statistics::TableStatistics,
 };
 
 /// A table; scanning it makes a [`ShardScanExec`].
@@ -26,6 +27,9 @@ pub struct ShardTable {
     table: Arc<TableDef>,
     /// What has its rows, if it is partitioned.
     partitions: Vec<Arc<TableDef>>,
+    statistics: Option<Arc<TableStatistics>>,
+    /// Of the partition, if a scan reads just one.
+    of_partitions: BTreeMap<u64, Arc<TableStatistics>>,
     schema: SchemaRef,
 }
 
@@ -39,8 +43,13 @@ impl ShardTable {
             Some(_) => catalog.partitions_of(table.id).into_iter().cloned().collect(),
             None => Vec::new(),
         };
+        let statistics = catalog.statistics_of(table.id).cloned();
+        let of_partitions = partitions.iter().filter_map(|partition: &Arc<TableDef>| {
+            Some((partition.id, Arc::clone(catalog.statistics_of(partition.id)?)))
+        });
+        let of_partitions = of_partitions.collect();
         let schema = table.arrow_schema();
-        Self { table, partitions, schema }
+        Self { table, partitions, statistics, of_partitions, schema }
     }
 
     /// The same with its rows' addresses.
@@ -54,9 +63,11 @@ impl ShardTable {
     fn read(
         &self,
         filters: &[Arc<dyn PhysicalExpr>],
-    ) -> Result<(Arc<TableDef>, Option<PartitionCount>)> {
+    ) -> Result<(Arc<TableDef>, Option<PartitionCount>, Option<KnownRows>)> {
         if self.table.partitioned_by.is_none() {
-            return Ok((Arc::clone(&self.table), None));
+            let known = self.statistics.clone();
+            let known = known.map(|statistics| KnownRows { statistics, of_all_partitions: None });
+            return Ok((Arc::clone(&self.table), None, known));
         }
         let kept = pruned(&self.table, &self.partitions, filters).map_err(to_datafusion)?;
         let kept = self.partitions.iter().zip(kept).filter(|(_, kept)| *kept);
@@ -64,7 +75,25 @@ impl ShardTable {
         let count = PartitionCount { read: kept.len(), all: self.partitions.len() };
         let segments = kept.iter().flat_map(|partition| &partition.segments).cloned().collect();
         let table = TableDef { segments, ..self.table.as_ref().clone() };
-        Ok((Arc::new(table), Some(count)))
+        Ok((Arc::new(table), Some(count), self.known(&kept)))
+    }
+
+    /// The statistics of the only partition that is read, or those of all partitions together.
+    fn known(&self, kept: &[&Arc<TableDef>]) -> Option<KnownRows> {
+        if let [only] = kept
+            && let Some(statistics) = self.of_partitions.get(&only.id)
+        {
+            let statistics = Arc::clone(statistics);
+            return Some(KnownRows { statistics, of_all_partitions: None });
+        }
+        let statistics = self.statistics.clone()?;
+        let parts = match self.table.distribution {
+            // Counted once for each datanode: they do not tell which part is read.
+            Distribution::Replicated => return None,
+            Distribution::Hash(_) | Distribution::Random => self.partitions.iter(),
+        };
+        let of_all_partitions = Some(parts.map(|partition| partition.size().0).sum());
+        Some(KnownRows { statistics, of_all_partitions })
     }
 
     /// The table.
@@ -113,9 +142,9 @@ impl TableProvider for ShardTable {
             .collect::<Result<Vec<_>>>()?;
         let projection =
             projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
-        let (table, partitions) = self.read(&filters)?;
+        let (table, partitions, known) = self.read(&filters)?;
         let scan = ShardScanExec::try_new(table, projection, filters, limit)?;
-        Ok(Arc::new(scan.with_partitions(partitions)))
+        Ok(Arc::new(scan.with_partitions(partitions).with_statistics(known)))
     }
 }
 

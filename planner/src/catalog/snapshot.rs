@@ -169,10 +169,7 @@ impl Catalog {
                 self.set_comment(*object, *column, text.clone());
             }
             CatalogChange::AddSegments { table, segments } => {
-                self.edit(*table, |t| {
-                    t.count_added(segments);
-                    t.segments.extend(segments.iter().cloned().map(Arc::new));
-                })?;
+                self.add_segments(*table, segments)?;
             }
             CatalogChange::ReplaceVectors { table, vectors } => {
                 self.replace_vectors(*table, vectors)?;
@@ -185,10 +182,7 @@ impl Catalog {
                 self.statistics.remove(table);
             }
             CatalogChange::CountShardRows { table, datanode, rows, bytes } => {
-                self.edit(*table, |t| {
-                    t.count_changed(*datanode, *rows);
-                    t.count_shard_rows(*datanode, *rows, *bytes);
-                })?;
+                self.edit(*table, |t| t.count_shard_rows(*datanode, *rows, *bytes))?;
             }
             CatalogChange::SetShardRows { table, shard_rows } => {
                 self.edit(*table, |t| t.set_shard_rows(*shard_rows))?;
@@ -239,6 +233,14 @@ impl Catalog {
         Ok((table.schema_name.clone(), table.name.clone()))
     }
 
+    fn add_segments(&mut self, table: u64, segments: &[Segment]) -> Result<(), ErrorReport> {
+        self.edit(table, |t| {
+            t.count_added(segments);
+            t.segments.extend(segments.iter().cloned().map(Arc::new));
+        })
+    }
+
+    /// What was found out about the rows goes with them.
     fn edit(&mut self, id: u64, edit: impl FnOnce(&mut TableDef)) -> Result<(), ErrorReport> {
         let key = self.table_key(id)?;
         if let Some(table) = self.tables.get_mut(&key) {

@@ -324,6 +324,7 @@ impl TableDef {
 
     /// Adds to what a datanode's database is known to hold.
     pub(super) fn count_shard_rows(&mut self, datanode: u32, rows: i64, bytes: i64) {
+        self.count_changed(datanode, rows);
         let known = self.shard_rows_on(datanode);
         known.rows = known.rows.saturating_add_signed(rows);
         known.bytes = known.bytes.saturating_add_signed(bytes);

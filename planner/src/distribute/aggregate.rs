@@ -27,10 +27,7 @@ use datafusion::{
 };
 
 use super::{Distributor, Placed};
-use crate::{estimate::Estimate, locus::Locus};
-
-/// Of this many rows one group remains, when nothing is known of the values.
-const ROWS_PER_GROUP: f64 = 4.0;
+use crate::{cardinality::Groups, locus::Locus};
 
 impl Distributor {
     /// Places an aggregate, and with it the Partial one below.
@@ -53,7 +50,13 @@ impl Distributor {
             _ => {
                 let rows = self.place(aggregate.input())?;
                 let rows = self.bring_groups_together(aggregate, rows);
-                aggregated(plan, aggregate, rows)
+                let groups = match finishes && !aggregate.group_expr().is_empty() {
+                    // Of states that something else has made: each group is there once.
+                    true => Groups { count: rows.estimate.rows, is_guess: true },
+                    false => groups_of(aggregate, &rows),
+                };
+                let count = groups.count;
+                aggregated(plan, aggregate, rows, groups, count)
             }
         }
     }
@@ -69,14 +72,20 @@ impl Distributor {
         let rows =
             if needs_all_rows(partial) { self.bring_groups_together(partial, rows) } else { rows };
         let together = groups_together(partial, &rows);
-        let partial_result = aggregated(partial_plan, partial, rows)?;
+        let groups = groups_of(partial, &rows);
+        let is_parted = !together && rows.locus.is_partitioned();
+        let states = match is_parted {
+            true => groups.partial(rows.estimate.rows, self.datanodes),
+            false => groups.count,
+        };
+        let partial_result = aggregated(partial_plan, partial, rows, groups, states)?;
         if together {
-            return aggregated(last_plan, last, partial_result);
+            return aggregated(last_plan, last, partial_result, groups, groups.count);
         }
         // The groups are the first columns of the partial result, at the same positions.
-        let groups: Vec<_> = last.group_expr().input_exprs();
-        let moved = self.redistribute_or_single(partial_result, &groups);
-        aggregated(last_plan, last, moved)
+        let exprs: Vec<_> = last.group_expr().input_exprs();
+        let moved = self.redistribute_or_single(partial_result, &exprs);
+        aggregated(last_plan, last, moved, groups, groups.count)
     }
 
     /// The rows of each group to one place, before they are aggregated.
@@ -109,13 +118,29 @@ fn group_columns(groups: &[Arc<dyn PhysicalExpr>]) -> BTreeSet<usize> {
     groups.iter().filter_map(|e| e.downcast_ref::<Column>()).map(Column::index).collect()
 }
 
-/// The aggregate where its input is; key columns that are groups move to the group's position.
+/// The groups of an aggregate's rows, of all its grouping sets.
+fn groups_of(aggregate: &AggregateExec, rows: &Placed) -> Groups {
+    let by = aggregate.group_expr();
+    let exprs = by.input_exprs();
+    if !by.has_grouping_set() {
+        return Groups::of(&exprs, &rows.estimate);
+    }
+    let sets = by.groups().iter().map(|left_out| {
+        let kept = exprs.iter().zip(left_out).filter(|(_, left_out)| !**left_out);
+        kept.map(|(expr, _)| Arc::clone(expr)).collect()
+    });
+    Groups::of_sets(&sets.collect::<Vec<_>>(), &rows.estimate)
+}
+
+/// The aggregate where its input is, with so many rows of these groups; key columns that are groups move to the group's position.
 fn aggregated(
     plan: &Arc<dyn ExecutionPlan>,
     aggregate: &AggregateExec,
     input: Placed,
+    groups: Groups,
+    rows: f64,
 ) -> Result<Placed> {
-    let groups = aggregate.group_expr().input_exprs();
+    let exprs = aggregate.group_expr().input_exprs();
     let locus = if aggregate.group_expr().has_grouping_set() && input.locus.is_partitioned() {
         match aggregate.mode() {
             AggregateMode::Final | AggregateMode::FinalPartitioned => input.locus.clone(),
@@ -126,14 +151,12 @@ fn aggregated(
             let holds = |e: &Arc<dyn PhysicalExpr>| {
                 e.downcast_ref::<Column>().is_some_and(|c| c.index() == column)
             };
-            groups.iter().enumerate().filter(|(_, e)| holds(e)).map(|(at, _)| at).collect()
+            exprs.iter().enumerate().filter(|(_, e)| holds(e)).map(|(at, _)| at).collect()
         })
     };
-    let rows = match (groups.is_empty(), aggregate.mode()) {
-        (true, _) => 1.0,
-        (false, AggregateMode::Final | AggregateMode::FinalPartitioned) => input.estimate.rows,
-        (false, _) => input.estimate.rows / ROWS_PER_GROUP,
-    };
-    let estimate: Estimate = input.estimate.with(rows, &plan.schema());
+    let is_partial = *aggregate.mode() == AggregateMode::Partial;
+    let are_keys = !is_partial && !aggregate.group_expr().has_grouping_set();
+    let schema = plan.schema();
+    let estimate = groups.estimate(&exprs, &input.estimate, rows, &schema, are_keys);
     Placed::new(plan, vec![input], locus, estimate)
 }

@@ -22,8 +22,8 @@ use super::{
     join_motions::hash_of, pipeline::positions_of, placed,
 };
 use crate::{
+    cardinality::{self, Estimate, JoinSides},
     catalog::{HashClass, SqlType},
-    estimate::Estimate,
     locus::{HashedLocus, Locus, LocusKey},
     motion::{HashKey, Motion},
 };
@@ -39,6 +39,7 @@ impl Distributor {
             null_aware: join.null_aware,
             nulls_equal: join.null_equality() == NullEquality::NullEqualsNull,
             keys: join.on().iter().map(|on| join_key(on, &left, &right)).collect(),
+            skews: self.skews(join.on(), &left, &right),
             datanodes: self.datanodes,
         };
         let (left, right, locus) = self.bring_together(left, right, &shape, join.on());
@@ -46,7 +47,18 @@ impl Distributor {
             Some(kept) => locus.project(|column| positions_of(kept, column)),
             None => locus,
         };
-        let estimate = join_estimate(*join.join_type(), &left, &right, &join.schema());
+        let joined = cardinality::join(JoinSides {
+            left: &left.estimate,
+            right: &right.estimate,
+            on: join.on(),
+            filter: join.filter(),
+            join_type: shape.join_type,
+            nulls_equal: shape.nulls_equal,
+        });
+        let estimate = match join.projection.as_deref() {
+            Some(kept) => joined.kept(kept),
+            None => joined,
+        };
         build_smaller(join, left, right, locus, estimate)
     }
 
@@ -83,17 +95,23 @@ impl Distributor {
             null_aware: false,
             nulls_equal: false,
             keys: Vec::new(),
+            skews: Vec::new(),
             datanodes: self.datanodes,
         };
         let (left, right, locus) = self.bring_together(left, right, &shape, &[]);
-        let locus = match kept {
-            Some(kept) => locus.project(|column| positions_of(&kept, column)),
-            None => locus,
+        let filter = plan.downcast_ref::<NestedLoopJoinExec>().and_then(|join| join.filter());
+        let pairs = cardinality::pairs(JoinSides {
+            left: &left.estimate,
+            right: &right.estimate,
+            on: &[],
+            filter,
+            join_type,
+            nulls_equal: false,
+        });
+        let (locus, estimate) = match kept {
+            Some(kept) => (locus.project(|column| positions_of(&kept, column)), pairs.kept(&kept)),
+            None => (locus, pairs),
         };
-        let mut estimate = join_estimate(join_type, &left, &right, &plan.schema());
-        if matches!(join_type, JoinType::Inner) {
-            estimate.rows = left.estimate.rows * right.estimate.rows;
-        }
         let smaller_left = left.estimate.bytes() <= right.estimate.bytes();
         let joined = Placed::new(plan, vec![left, right], locus, estimate)?;
         if smaller_left {
@@ -157,6 +175,17 @@ impl Distributor {
         }
     }
 
+    /// How unevenly each side would come to the datanodes by each key alone.
+    fn skews(&self, on: &On, left: &Placed, right: &Placed) -> Vec<(f64, f64)> {
+        let of_side = |expr: &Arc<dyn PhysicalExpr>, side: &Placed| {
+            let bare = without_casts(expr, &side.plan.schema());
+            let Some(class) = hash_class(&bare, side) else { return 1.0 };
+            let key = std::iter::once((&bare, class));
+            cardinality::redistribution(&side.estimate, key, &self.bucket_map, self.datanodes)
+        };
+        on.iter().map(|(l, r)| (of_side(l, left), of_side(r, right))).collect()
+    }
+
     /// Rows to the owners of their keys' buckets.
     pub(crate) fn redistribute(&self, rows: Placed, keys: Vec<HashKey>) -> Placed {
         let columns: Option<Vec<_>> = keys
@@ -164,8 +193,13 @@ impl Distributor {
             .map(|key| Some((key.expr.downcast_ref::<Column>()?.index(), key.class)))
             .collect();
         let locus = columns.map_or(Locus::Strewn, Locus::hashed);
+        let hashed = keys.iter().map(|key| (&key.expr, key.class));
+        let skew =
+            cardinality::redistribution(&rows.estimate, hashed, &self.bucket_map, self.datanodes);
         let bucket_map = Arc::clone(&self.bucket_map);
-        rows.moved(Motion::Redistribute { keys, bucket_map }, locus)
+        let mut moved = rows.moved(Motion::Redistribute { keys, bucket_map }, locus);
+        moved.estimate.skew = skew;
+        moved
     }
 
     /// Redistributed by those of `exprs` that can be hashed; to one process if none can.
@@ -290,21 +324,6 @@ fn both(left: &Locus, right: &Locus, nulls_anywhere: bool) -> Locus {
     }
 }
 
-fn join_estimate(join_type: JoinType, left: &Placed, right: &Placed, schema: &Schema) -> Estimate {
-    let (l, r) = (left.estimate, right.estimate);
-    let inner = l.equi_join(r, schema);
-    match join_type {
-        JoinType::Inner => inner,
-        JoinType::Left => Estimate { rows: inner.rows.max(l.rows), ..inner },
-        JoinType::Right => Estimate { rows: inner.rows.max(r.rows), ..inner },
-        JoinType::Full => Estimate { rows: inner.rows.max(l.rows).max(r.rows), ..inner },
-        JoinType::LeftSemi | JoinType::LeftAnti => l.with(l.rows / 2.0, schema),
-        JoinType::RightSemi | JoinType::RightAnti => r.with(r.rows / 2.0, schema),
-        JoinType::LeftMark => l.with(l.rows, schema),
-        JoinType::RightMark => r.with(r.rows, schema),
-    }
-}
-
 /// DataFusion builds the left side. Which one that is, is decided here: datanodes do not swap.
 fn build_smaller(
     join: &HashJoinExec,
@@ -341,6 +360,10 @@ fn swapped(plan: Arc<dyn ExecutionPlan>, joined: Placed) -> Result<Placed> {
         .collect();
     let inner_locus =
         locus.project(|column| original_of.get(column).copied().into_iter().collect());
-    let inner = Placed { plan: inner_plan, locus: inner_locus, estimate, children };
+    let width = inner_plan.schema().fields().len();
+    // Wherever a column is not kept, the first stands for it.
+    let of_inner = (0..width).map(|at| original_of.iter().position(|of| *of == at).unwrap_or(0));
+    let inner_estimate = estimate.kept(&of_inner.collect::<Vec<_>>());
+    let inner = Placed { plan: inner_plan, locus: inner_locus, estimate: inner_estimate, children };
     Ok(Placed { plan, locus, estimate, children: vec![inner] })
 }

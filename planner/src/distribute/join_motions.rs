@@ -23,6 +23,9 @@ pub struct JoinShape {
     pub nulls_equal: bool,
     /// The equalities.
     pub keys: Vec<JoinKey>,
+    /// For each of them, how many times the average the rows of the largest datanode would be that
+    /// the left side and the right side come to by it. One that is not here: even.
+    pub skews: Vec<(f64, f64)>,
     /// How many datanodes there are.
     pub datanodes: usize,
 }
@@ -84,6 +87,14 @@ pub struct JoinMotions {
     pub right: Move,
     /// Where the result is.
     pub place: JoinPlace,
+}
+
+impl JoinShape {
+    /// By several keys rows come as evenly as by the most even one.
+    fn skew(&self, keys: &[usize], side: impl Fn(&(f64, f64)) -> f64) -> f64 {
+        let of_keys = keys.iter().map(|key| self.skews.get(*key).map_or(1.0, &side));
+        of_keys.reduce(f64::min).unwrap_or(1.0)
+    }
 }
 
 /// May this side be complete on every datanode while the other is in parts?
@@ -158,10 +169,12 @@ fn cheapest(left: JoinSideFacts<'_>, right: JoinSideFacts<'_>, shape: &JoinShape
     };
     if !shape.null_aware {
         if let Some(keys) = onto_left {
-            offer(right.bytes * moved, Move::Stay, Move::Redistribute(keys), JoinPlace::Both);
+            let bytes = right.bytes * moved * shape.skew(&keys, |skews| skews.1);
+            offer(bytes, Move::Stay, Move::Redistribute(keys), JoinPlace::Both);
         }
         if let Some(keys) = onto_right {
-            offer(left.bytes * moved, Move::Redistribute(keys), Move::Stay, JoinPlace::Both);
+            let bytes = left.bytes * moved * shape.skew(&keys, |skews| skews.0);
+            offer(bytes, Move::Redistribute(keys), Move::Stay, JoinPlace::Both);
         }
     }
     if right_copies && left.locus.is_partitioned() {
@@ -171,8 +184,11 @@ fn cheapest(left: JoinSideFacts<'_>, right: JoinSideFacts<'_>, shape: &JoinShape
         offer(left.bytes * (n - 1.0), Move::Broadcast, Move::Stay, JoinPlace::Right);
     }
     if !shape.null_aware && !both_hashable.is_empty() {
+        // The slowest datanode decides.
+        let left_bytes = left.bytes * shape.skew(&both_hashable, |skews| skews.0);
+        let right_bytes = right.bytes * shape.skew(&both_hashable, |skews| skews.1);
         offer(
-            (left.bytes + right.bytes) * moved,
+            (left_bytes + right_bytes) * moved,
             Move::Redistribute(both_hashable.clone()),
             Move::Redistribute(both_hashable),
             JoinPlace::Both,

@@ -6,8 +6,8 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::{Placed, is_constant};
 use crate::{
+    cardinality::Estimate,
     catalog::{Distribution, HashClass, TableDef},
-    estimate::{self, Estimate},
     locus::Locus,
     operators::{FileScanExec, ShardScanExec},
 };
@@ -19,12 +19,8 @@ pub(super) fn scan(
     datanodes: usize,
 ) -> Placed {
     let table = scan.table();
-    let mut rows = table.size().0 as f64;
     let locus = match &table.distribution {
-        Distribution::Replicated => {
-            rows /= datanodes as f64;
-            Locus::Replicated
-        }
+        Distribution::Replicated => Locus::Replicated,
         Distribution::Random => Locus::Strewn,
         Distribution::Hash(key) => hashed(table, key).map_or(Locus::Strewn, |locus| {
             locus.project(|column| {
@@ -32,21 +28,14 @@ pub(super) fn scan(
             })
         }),
     };
-    let base = Estimate { rows, base_rows: rows.max(1.0), width: 1 };
-    let estimate = base.with(estimate::filtered_rows(rows, scan.filters()), &plan.schema());
+    let estimate = scan.estimate(datanodes);
     Placed { plan: Arc::clone(plan), locus, estimate, children: Vec::new() }
 }
 
 /// Files' rows are where the files are read.
 pub(super) fn files(scan: &FileScanExec, plan: &Arc<dyn ExecutionPlan>) -> Placed {
-    let rows = scan.estimated_rows();
-    let width = estimate::row_width(&plan.schema());
-    Placed {
-        plan: Arc::clone(plan),
-        locus: Locus::Strewn,
-        estimate: Estimate { rows, base_rows: rows.max(1.0), width },
-        children: Vec::new(),
-    }
+    let estimate = Estimate::unknown(scan.estimated_rows(), &plan.schema());
+    Placed { plan: Arc::clone(plan), locus: Locus::Strewn, estimate, children: Vec::new() }
 }
 
 /// The locus of all of a table's columns, by its key.
@@ -61,11 +50,6 @@ fn hashed(table: &TableDef, key: &[u32]) -> Option<Locus> {
 /// Rows that the plan itself holds or makes.
 pub(super) fn constant(plan: &Arc<dyn ExecutionPlan>) -> Placed {
     let rows = if is_constant(plan) { 1.0 } else { 100.0 };
-    let width = estimate::row_width(&plan.schema());
-    Placed {
-        plan: Arc::clone(plan),
-        locus: Locus::General,
-        estimate: Estimate { rows, base_rows: rows, width },
-        children: Vec::new(),
-    }
+    let estimate = Estimate::unknown(rows, &plan.schema());
+    Placed { plan: Arc::clone(plan), locus: Locus::General, estimate, children: Vec::new() }
 }

@@ -12,7 +12,7 @@ use datafusion::{
 };
 
 use super::{Placed, join::without_casts};
-use crate::{estimate, locus::Locus};
+use crate::locus::Locus;
 
 /// A projection keeps the key columns it passes on, under casts that keep their hash, too.
 pub(super) fn projection(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
@@ -25,7 +25,8 @@ pub(super) fn projection(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result
         }
     }
     let locus = child.locus.project(|c| positions.get(&c).cloned().unwrap_or_default());
-    let estimate = child.estimate.with(child.estimate.rows, &plan.schema());
+    let exprs = projection.expr().iter().map(|output| &output.expr);
+    let estimate = child.estimate.projected(exprs, &plan.schema());
     let volatile = projection.expr().iter().any(|output| is_volatile(&output.expr));
     Ok(once_if(volatile, Placed::new(plan, vec![child], locus, estimate)?))
 }
@@ -38,8 +39,11 @@ pub(super) fn filter(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Pla
         None => child.locus.clone(),
         Some(kept) => child.locus.project(|column| positions_of(kept, column)),
     };
-    let rows = estimate::filtered_rows(child.estimate.rows, std::slice::from_ref(&predicate));
-    let estimate = child.estimate.with(rows, &plan.schema());
+    let passing = child.estimate.filtered(std::slice::from_ref(&predicate));
+    let estimate = match filter.projection() {
+        None => passing,
+        Some(kept) => passing.kept(kept),
+    };
     let volatile = is_volatile(&predicate);
     Ok(once_if(volatile, Placed::new(plan, vec![child], locus, estimate)?))
 }

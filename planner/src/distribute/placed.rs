@@ -10,7 +10,7 @@ use datafusion::{
 };
 
 use crate::{
-    estimate::Estimate,
+    cardinality::Estimate,
     locus::Locus,
     motion::Motion,
     operators::{FileScanExec, MotionExec, ShardScanExec},
@@ -46,7 +46,9 @@ impl Placed {
     /// This under a motion.
     pub fn moved(self, motion: Motion, locus: Locus) -> Self {
         let plan = Arc::new(MotionExec::new(motion, Arc::clone(&self.plan)));
-        Self { plan, locus, estimate: self.estimate, children: vec![self] }
+        // Dealt out evenly, unless [`super::Distributor::redistribute`] knows better.
+        let estimate = Estimate { skew: 1.0, ..self.estimate.clone() };
+        Self { plan, locus, estimate, children: vec![self] }
     }
 
     /// All rows in one process, in any order. Rows that are complete on every datanode need no

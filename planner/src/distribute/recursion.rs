@@ -11,7 +11,7 @@ use datafusion::{
 };
 
 use super::{Placed, counting, leaf};
-use crate::{estimate::Estimate, locus::Locus};
+use crate::{cardinality::Estimate, locus::Locus};
 
 /// How many rounds a recursive query takes, as PostgreSQL guesses (`cost_recursive_union`).
 const ROUNDS: f64 = 10.0;
@@ -38,7 +38,7 @@ pub(super) fn on_coordinator(
     match terms.as_slice() {
         [first, next] if plan.is::<RecursiveQueryExec>() => {
             let rows = first + ROUNDS * next;
-            let estimate = Estimate { rows, ..placed.estimate };
+            let estimate = Estimate { rows, ..placed.estimate.clone() };
             Ok(Placed { estimate, ..placed })
         }
         _ => Ok(placed),

@@ -12,14 +12,13 @@ use datafusion::{
 };
 
 use super::{Placed, pipeline::downcast};
-use crate::{locus::Locus, motion::Motion};
+use crate::{cardinality::Estimate, locus::Locus, motion::Motion};
 
 /// Parts are sorted where they are (each to its first `fetch` rows), then merged.
 pub(super) fn sort(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
     let sort = downcast::<SortExec>(plan)?;
     let (merge, fetch) = (sort.expr().clone(), sort.fetch());
-    let rows = fetch.map_or(child.estimate.rows, |f| child.estimate.rows.min(f as f64));
-    let estimate = child.estimate.with(rows, &plan.schema());
+    let estimate = limited(&child, fetch);
     if child.locus.is_partitioned() {
         let locus = child.locus.clone();
         let sorted = Placed::new(plan, vec![child], locus, estimate)?;
@@ -31,17 +30,24 @@ pub(super) fn sort(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Place
     Placed::new(plan, vec![child], locus, estimate)
 }
 
+fn limited(child: &Placed, fetch: Option<usize>) -> Estimate {
+    child.estimate.limited(fetch.map_or(f64::INFINITY, |fetch| fetch as f64))
+}
+
 /// A limit of parts, then the limit of what they leave.
 pub(super) fn limit(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
     let limit = downcast::<GlobalLimitExec>(plan)?;
     let (skip, fetch) = (limit.skip(), limit.fetch());
-    let rows = fetch.map_or(child.estimate.rows, |f| child.estimate.rows.min(f as f64));
-    let estimate = child.estimate.with(rows, &plan.schema());
+    let mut estimate = limited(&child, fetch);
+    if skip > 0 {
+        let rest = (child.estimate.rows - skip as f64).max(1.0);
+        estimate = Estimate { lower: 0.0, ..estimate.limited(rest) };
+    }
     let child = match fetch {
         Some(fetch) if child.locus.is_partitioned() => {
             let local: Arc<dyn ExecutionPlan> =
                 Arc::new(LocalLimitExec::new(Arc::clone(&child.plan), fetch.saturating_add(skip)));
-            let (locus, estimate) = (child.locus.clone(), child.estimate);
+            let (locus, estimate) = (child.locus.clone(), child.estimate.clone());
             Placed { plan: local, locus, estimate, children: vec![child] }
         }
         _ => child,
@@ -54,7 +60,7 @@ pub(super) fn limit(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Plac
 /// A limit of each part may stay; of copies, one is taken.
 pub(super) fn local_limit(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
     let child = if child.locus.is_partitioned() { child } else { once(child) };
-    let (locus, estimate) = (child.locus.clone(), child.estimate);
+    let (locus, estimate) = (child.locus.clone(), child.estimate.clone());
     Placed::new(plan, vec![child], locus, estimate)
 }
 

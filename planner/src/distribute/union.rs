@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::{error::Result, physical_plan::ExecutionPlan};
 
 use super::{Distributor, Placed};
-use crate::{locus::Locus, motion::Motion};
+use crate::{cardinality::Estimate, locus::Locus, motion::Motion};
 
 impl Distributor {
     /// If one input is in parts, all are brought into parts: rows that are everywhere or in one
@@ -15,10 +15,8 @@ impl Distributor {
         plan: &Arc<dyn ExecutionPlan>,
         children: Vec<Placed>,
     ) -> Result<Placed> {
-        let rows = children.iter().map(|c| c.estimate.rows).sum();
-        let largest = children.iter().map(|c| c.estimate.base_rows).fold(1.0, f64::max);
-        let mut estimate = children[0].estimate.with(rows, &plan.schema());
-        estimate.base_rows = largest;
+        let inputs: Vec<_> = children.iter().map(|child| &child.estimate).collect();
+        let estimate = Estimate::appended(&inputs, &plan.schema());
 
         if children.iter().any(|c| c.locus.is_partitioned()) {
             let children: Vec<_> = children.into_iter().map(spread).collect();

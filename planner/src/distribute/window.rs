@@ -28,7 +28,7 @@ impl Distributor {
         } else {
             self.redistribute_or_single(child, &common)
         };
-        let estimate = child.estimate.with(child.estimate.rows, &plan.schema());
+        let estimate = child.estimate.widened(&plan.schema());
         // The input's columns come first in the output, at their old positions.
         let locus = child.locus.clone();
         Placed::new(plan, vec![child], locus, estimate)

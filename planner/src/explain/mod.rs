@@ -28,6 +28,9 @@ pub use json::json;
 pub use render::text;
 pub use sent::{NodeSql, SentSql};
 
+/// So many times the average the largest datanode's rows are where that is worth a line.
+const SKEW_SHOWN: f64 = 1.5;
+
 /// What to print besides the plan.
 #[derive(Clone, Copy, Debug)]
 pub struct ExplainOptions {
@@ -152,6 +155,10 @@ impl Numbering<'_> {
             let schema = placed.plan.schema();
             let name = |column: usize| schema.field(column).name().clone();
             properties.push(("Locus", placed.locus.describe(name)));
+            if placed.motion().is_some() && placed.estimate.skew >= SKEW_SHOWN {
+                let times = placed.estimate.skew;
+                properties.push(("Skew", format!("{times:.1} times the average")));
+            }
             let output: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
             properties.push(("Output", output.join(", ")));
         }

@@ -18,7 +18,9 @@ use datafusion::{
 use kestrel_proto::ErrorReport;
 
 use super::Hands;
-use crate::{copy::FileScan, error::to_datafusion, estimate, functions::SessionFormats};
+use crate::{
+    cardinality::row_width, copy::FileScan, error::to_datafusion, functions::SessionFormats,
+};
 
 /// Reads files; puts out rows with all columns of the table that they are for.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl FileScanExec {
 
     /// How many rows that may be, by the files' sizes.
     pub fn estimated_rows(&self) -> f64 {
-        self.scan.bytes() as f64 / estimate::row_width(&self.schema()).max(1) as f64
+        self.scan.bytes() as f64 / row_width(&self.schema()).max(1) as f64
     }
 }
 

@@ -32,7 +32,7 @@ pub use row_change::{
     ChangedRows, RowChangeExec, RowChangeKind, RowChanges, row_change_schema, row_changes,
 };
 pub use segment_write::{SegmentWriteExec, WrittenSegment, segment_write_schema, written_segments};
-pub use shard_scan::{PartitionCount, ShardScanExec, database_scans};
+pub use shard_scan::{KnownRows, PartitionCount, ShardScanExec, database_scans};
 pub use union_input::is_union_input;
 
 use std::sync::Arc;

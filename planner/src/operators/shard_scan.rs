@@ -1,7 +1,10 @@
 //! The scan of a table, as the coordinator plans it: all shards at once. Encoding a fragment picks
 //! one datanode's segments; decoding it there asks the shard store for the operator that reads.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::{
@@ -18,7 +21,12 @@ use datafusion::{
 use kestrel_proto::DatanodeId;
 
 use super::{ShardScan, addressed};
-use crate::{catalog::TableDef, equality::leaves_one_row, estimate};
+use crate::{
+    cardinality::{Estimate, TableFacts},
+    catalog::TableDef,
+    equality::leaves_one_row,
+    statistics::TableStatistics,
+};
 
 /// A table's scan on all datanodes.
 #[derive(Debug)]
@@ -29,6 +37,9 @@ pub struct ShardScanExec {
     filters: Vec<Arc<dyn PhysicalExpr>>,
     fetch: Option<usize>,
     partitions: Option<PartitionCount>,
+    known: Option<KnownRows>,
+    /// The part of the rows that passes the filters, and the bytes of one.
+    passing: OnceLock<(f64, u64)>,
     properties: Arc<PlanProperties>,
 }
 
@@ -39,6 +50,15 @@ pub struct PartitionCount {
     pub read: usize,
     /// All there are.
     pub all: usize,
+}
+
+/// What ANALYZE has found out about a scan's rows.
+#[derive(Clone, Debug)]
+pub struct KnownRows {
+    /// Of all rows of the table.
+    pub statistics: Arc<TableStatistics>,
+    /// Rows of all partitions, those that are not read, too. `None`: the scan's are all.
+    pub of_all_partitions: Option<u64>,
 }
 
 /// How many of a plan's operators read tables that databases hold.
@@ -67,12 +87,58 @@ impl ShardScanExec {
             Boundedness::Bounded,
         );
         let properties = Arc::new(properties);
-        Ok(Self { table, projection, filters, fetch, partitions: None, properties })
+        let (partitions, known, passing) = (None, None, OnceLock::new());
+        Ok(Self { table, projection, filters, fetch, partitions, known, passing, properties })
     }
 
     /// The same, of a table that is partitioned.
     pub fn with_partitions(self, partitions: Option<PartitionCount>) -> Self {
         Self { partitions, ..self }
+    }
+
+    /// The same, of a table that was analyzed.
+    pub fn with_statistics(self, known: Option<KnownRows>) -> Self {
+        Self { known, ..self }
+    }
+
+    /// All of the table's rows and columns, with those of [`addressed`], before the filters.
+    fn all_rows(&self, datanodes: usize) -> Estimate {
+        let of_all = self.known.as_ref().and_then(|known| known.of_all_partitions);
+        let rows = match of_all {
+            Some(rows) => rows as f64,
+            None => TableFacts::counted(&self.table, datanodes),
+        };
+        let statistics = self.known.as_ref().map(|known| Arc::clone(&known.statistics));
+        let facts = Arc::new(TableFacts { table: Arc::clone(&self.table), statistics, rows });
+        facts.estimate(&addressed(&self.table.arrow_schema()), datanodes)
+    }
+
+    /// What it gives.
+    pub fn estimate(&self, datanodes: usize) -> Estimate {
+        let filtered = self.all_rows(datanodes).filtered(&self.filters);
+        let is_pruned = self.known.as_ref().is_some_and(|known| known.of_all_partitions.is_some());
+        let read = match is_pruned {
+            // The filters are what has left the other partitions out.
+            true => filtered.limited(TableFacts::counted(&self.table, datanodes)),
+            false => filtered,
+        };
+        read.kept(&self.projection)
+    }
+
+    /// How many of so many of the rows that are read pass the filters, and their bytes.
+    fn passing(&self, rows: u64) -> (u64, u64) {
+        let (part, width) = *self.passing.get_or_init(|| {
+            let all = self.all_rows(1);
+            let read = self.table.size().0.max(1) as f64;
+            let part = all.part_that_passes(&self.filters) * all.rows.max(1.0) / read;
+            (part.min(1.0), all.kept(&self.projection).width as u64)
+        });
+        let rows = match self.table.is_on_shards() && leaves_one_row(&self.filters, &self.table) {
+            // A database finds a row by its key.
+            true => 1,
+            false => ((rows as f64 * part).max(1.0).min((rows as f64).max(1.0))) as u64,
+        };
+        (rows, rows * width)
     }
 
     /// How many of its table's partitions it reads; `None`: the table is not partitioned.
@@ -98,11 +164,7 @@ impl ShardScanExec {
     /// What one datanode is to read.
     pub fn on(&self, datanode: DatanodeId) -> ShardScan {
         let (rows, _) = self.table.size_on(datanode);
-        // A database finds a row by its key.
-        let rows = match self.table.is_on_shards() && leaves_one_row(&self.filters, &self.table) {
-            true => 1,
-            false => estimate::filtered_rows(rows as f64, &self.filters) as u64,
-        };
+        let (rows, bytes) = self.passing(rows);
         ShardScan {
             table_id: self.table.table_id(),
             table: self.table.name.clone(),
@@ -113,7 +175,7 @@ impl ShardScanExec {
             segments: self.table.segments_on(datanode).map(|s| s.to_message()).collect(),
             relation: self.table.shard_relation(),
             estimated_rows: rows,
-            estimated_bytes: rows * estimate::row_width(&self.schema()) as u64,
+            estimated_bytes: bytes,
             fetch: self.fetch,
         }
     }
@@ -167,11 +229,10 @@ impl ExecutionPlan for ShardScanExec {
         _: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
         let (rows, _) = self.table.size();
-        let rows = estimate::filtered_rows(rows as f64, &self.filters) as usize;
+        let (rows, bytes) = self.passing(rows);
         let mut statistics = Statistics::new_unknown(&self.schema());
-        statistics.num_rows = Precision::Inexact(rows);
-        let width = estimate::row_width(&self.schema());
-        statistics.total_byte_size = Precision::Inexact(rows * width);
+        statistics.num_rows = Precision::Inexact(rows as usize);
+        statistics.total_byte_size = Precision::Inexact(bytes as usize);
         Ok(Arc::new(statistics))
     }
 }

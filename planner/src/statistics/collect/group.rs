@@ -173,12 +173,11 @@ fn degree(codes: &[Vec<u32>], from: &[usize], to: usize, rows: usize) -> f64 {
     }
     // The value that came first, how many rows, and whether another came.
     let mut groups: HashMap<Vec<u32>, (u32, usize, bool)> = HashMap::new();
-    for row in 0..rows {
+    for (row, value) in codes[to].iter().enumerate().take(rows) {
         let key = from.iter().map(|column| codes[*column][row]).collect();
-        let value = codes[to][row];
-        let group = groups.entry(key).or_insert((value, 0, true));
+        let group = groups.entry(key).or_insert((*value, 0, true));
         group.1 += 1;
-        group.2 &= group.0 == value;
+        group.2 &= group.0 == *value;
     }
     let supporting = groups.values().filter(|(.., holds)| *holds).map(|(_, count, _)| count);
     supporting.sum::<usize>() as f64 / rows as f64

@@ -1,0 +1,262 @@
+//! Joins.
+
+mod keys;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use arrow::datatypes::DataType;
+use datafusion::{
+    common::{JoinSide, JoinType},
+    physical_expr::PhysicalExpr,
+    physical_plan::joins::utils::JoinFilter,
+};
+use keys::{Key, Side, keys_of, keys_selectivity, matched_part_of_all};
+
+use super::{ColumnFacts, Estimate, Selectivity, expression::facts_of, selectivity::Test};
+
+/// The part of the rows that finds its like, where nothing is known.
+const MATCHED: f64 = 0.5;
+
+/// What is joined, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct JoinSides<'a> {
+    /// The left side.
+    pub left: &'a Estimate,
+    /// The right side.
+    pub right: &'a Estimate,
+    /// The equalities, each over its own side.
+    pub on: &'a [(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)],
+    /// What else must hold.
+    pub filter: Option<&'a JoinFilter>,
+    /// Inner, Left, …
+    pub join_type: JoinType,
+    /// NULL equals NULL.
+    pub nulls_equal: bool,
+}
+
+/// The joined rows, before any embedded projection. An inner join is a part of all pairs: the product
+/// over its equivalence classes of `1 / max(distinct)`.
+pub fn join(sides: JoinSides<'_>) -> Estimate {
+    let keys = keys_of(&sides);
+    let inner = inner(&sides, &keys);
+    let (l, r) = (sides.left, sides.right);
+    match sides.join_type {
+        JoinType::Inner => inner,
+        JoinType::Left | JoinType::Right | JoinType::Full => outer(&sides, &keys, inner),
+        JoinType::LeftSemi => matched(l, r, &keys, |key| (&key.left, &key.right), false),
+        JoinType::LeftAnti => matched(l, r, &keys, |key| (&key.left, &key.right), true),
+        JoinType::RightSemi => matched(r, l, &keys, |key| (&key.right, &key.left), false),
+        JoinType::RightAnti => matched(r, l, &keys, |key| (&key.right, &key.left), true),
+        JoinType::LeftMark => marked(l),
+        JoinType::RightMark => marked(r),
+    }
+}
+
+/// All pairs, or those that pass the filter if that is more than a guess.
+pub fn pairs(sides: JoinSides<'_>) -> Estimate {
+    match sides.join_type {
+        JoinType::Inner => {
+            let (part, is_guess) = filter_part(&sides);
+            let mut joined = beside(&sides, &[], sides.left.rows * sides.right.rows * part);
+            joined.is_guess |= is_guess;
+            joined.upper = product(sides.left.upper, sides.right.upper);
+            joined.lower = match sides.filter {
+                Some(_) => 0.0,
+                None => product(sides.left.lower, sides.right.lower),
+            };
+            joined.bounded()
+        }
+        _ => join(sides),
+    }
+}
+
+fn inner(sides: &JoinSides<'_>, keys: &[Key]) -> Estimate {
+    let (l, r) = (sides.left, sides.right);
+    let known = keys_selectivity(sides, keys);
+    let by_size = 1.0 / l.base_rows.min(r.base_rows).max(1.0);
+    let (part, filter_is_guess) = filter_part(sides);
+    let rows = l.rows * r.rows * known.unwrap_or(by_size) * part;
+    let mut joined = beside(sides, keys, rows);
+    joined.is_guess |= known.is_none() || filter_is_guess;
+    joined.upper = product(l.upper, r.upper);
+    // Each row of the other side finds one at most.
+    let (left_unique, right_unique) = unique_sides(sides);
+    if right_unique {
+        joined.upper = joined.upper.min(l.upper);
+        joined.rows = joined.rows.min(l.rows.max(1.0));
+    }
+    if left_unique {
+        joined.upper = joined.upper.min(r.upper);
+        joined.rows = joined.rows.min(r.rows.max(1.0));
+    }
+    joined.bounded()
+}
+
+/// Rows of `one` that find their like in `other`, or that do not.
+fn matched(one: &Estimate, other: &Estimate, keys: &[Key], side: Side, is_anti: bool) -> Estimate {
+    let known = matched_part_of_all(keys, side, other.rows);
+    let part = known.unwrap_or(MATCHED);
+    let rows = (one.rows * if is_anti { 1.0 - part } else { part }).max(1.0);
+    let mut left = Estimate { lower: 0.0, ..one.sampled(rows) };
+    left.is_guess |= other.is_guess || known.is_none();
+    if is_anti {
+        return left;
+    }
+    let columns = left.columns.iter().map(|column| {
+        let mut column = column.clone();
+        let is_key = |key: &&Key| side(key).0.class.is_some() && side(key).0.class == column.class;
+        let present = keys.iter().find(is_key).and_then(|key| side(key).1.distinct);
+        if let Some(present) = present {
+            column.distinct = column.distinct.map(|distinct| distinct.min(present));
+            column.domain = column.domain.map(|domain| domain.min(present));
+        }
+        column
+    });
+    let columns = columns.collect();
+    left.of_columns(columns)
+}
+
+fn marked(one: &Estimate) -> Estimate {
+    let mark = ColumnFacts {
+        data_type: Some(DataType::Boolean),
+        distinct: Some(2.0),
+        domain: Some(2.0),
+        width: 1.0,
+        ..ColumnFacts::default()
+    };
+    let columns = one.columns.iter().cloned().chain([mark]).collect();
+    Estimate { rows: one.rows.max(1.0), ..one.clone() }.of_columns(columns)
+}
+
+/// The inner join's rows, and those that one side keeps.
+fn outer(sides: &JoinSides<'_>, keys: &[Key], inner: Estimate) -> Estimate {
+    let (l, r) = (sides.left, sides.right);
+    let keeps_left = matches!(sides.join_type, JoinType::Left | JoinType::Full);
+    let keeps_right = matches!(sides.join_type, JoinType::Right | JoinType::Full);
+    let of_left = matched_part_of_all(keys, |key| (&key.left, &key.right), r.rows);
+    let of_right = matched_part_of_all(keys, |key| (&key.right, &key.left), l.rows);
+    let alone = |keeps: bool, side: &Estimate, part: Option<f64>| match (keeps, part) {
+        (true, Some(part)) => side.rows * (1.0 - part),
+        _ => 0.0,
+    };
+    let (left_alone, right_alone) =
+        (alone(keeps_left, l, of_left), alone(keeps_right, r, of_right));
+    let mut rows = inner.rows + left_alone + right_alone;
+    let (mut lower, mut upper) = (0.0f64, inner.upper);
+    if keeps_left {
+        (rows, lower) = (rows.max(l.rows), lower.max(l.lower));
+        upper += l.upper;
+    }
+    if keeps_right {
+        (rows, lower) = (rows.max(r.rows), lower.max(r.lower));
+        upper += r.upper;
+    }
+    // With a unique other side each kept row comes once, joined or alone.
+    let (left_unique, right_unique) = unique_sides(sides);
+    match (keeps_left, keeps_right) {
+        (true, false) if right_unique => (rows, upper) = (rows.min(l.rows), upper.min(l.upper)),
+        (false, true) if left_unique => (rows, upper) = (rows.min(r.rows), upper.min(r.upper)),
+        _ => {}
+    }
+    let rows = rows.max(1.0);
+    // Distributions are those of the sides; what stands alone is NULL on the other.
+    let nulls = ((rows - inner.rows) / rows).clamp(0.0, 1.0);
+    let width = l.columns.len();
+    let columns = l.columns.iter().chain(r.columns.iter()).enumerate().map(|(at, column)| {
+        let is_left = at < width;
+        let side = if is_left { l } else { r };
+        let is_nulled = if is_left { keeps_right } else { keeps_left };
+        let column = column.clone().sampled(side.rows, rows.min(side.rows));
+        if is_nulled { column.nulled(nulls) } else { column }
+    });
+    let columns = columns.collect();
+    Estimate { rows, lower, upper, ..inner }.of_columns(columns).bounded()
+}
+
+/// Both sides' columns side by side, of inner pairs.
+fn beside(sides: &JoinSides<'_>, keys: &[Key], rows: f64) -> Estimate {
+    let (l, r) = (sides.left, sides.right);
+    let rows = rows.max(1.0);
+    let of_side = |side: &Estimate| {
+        let before = side.rows;
+        let columns = side.columns.iter();
+        columns.map(|c| c.clone().sampled(before, rows.min(before))).collect::<Vec<_>>()
+    };
+    let mut columns = of_side(l);
+    columns.extend(of_side(r));
+    for key in keys {
+        let (Some(a), Some(b)) = (&key.left.class, &key.right.class) else { continue };
+        let smaller = |one: Option<f64>, other: Option<f64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let domain = smaller(key.left.domain, key.right.domain);
+        let distinct = smaller(key.left.distinct, key.right.distinct);
+        for column in &mut columns {
+            if column.class.as_ref().is_some_and(|class| class == a || class == b) {
+                column.class = Some(a.clone());
+                column.domain = domain;
+                column.distinct = smaller(column.distinct, distinct);
+                if !sides.nulls_equal {
+                    column.null_fraction = Some(0.0);
+                }
+            }
+        }
+    }
+    let (left_unique, right_unique) = unique_sides(sides);
+    let width = l.columns.len();
+    let mut unique: Vec<BTreeSet<usize>> = Vec::new();
+    if right_unique {
+        unique.extend(l.keys.iter().cloned());
+    }
+    if left_unique {
+        unique.extend(r.keys.iter().map(|key| key.iter().map(|at| at + width).collect()));
+    }
+    let estimate = Estimate {
+        rows,
+        base_rows: l.base_rows.max(r.base_rows),
+        is_guess: l.is_guess || r.is_guess,
+        skew: l.skew.max(r.skew),
+        keys: unique.into(),
+        ..l.clone()
+    };
+    estimate.of_columns(columns)
+}
+
+/// Whether the equalities give a key of the left side, and of the right one.
+fn unique_sides(sides: &JoinSides<'_>) -> (bool, bool) {
+    if sides.nulls_equal {
+        return (false, false);
+    }
+    // A cast of a column may be a column of its own: both have the same class.
+    let is_given = |side: &Estimate, at: usize, exprs: &[&Arc<dyn PhysicalExpr>]| {
+        let class = side.columns.get(at).and_then(|column| column.class.as_ref());
+        exprs.iter().any(|expr| {
+            let of_expr = || facts_of(expr, &side.columns).class;
+            Test::column(expr, &side.columns) == Some(at)
+                || class.is_some_and(|class| of_expr().as_ref() == Some(class))
+        })
+    };
+    let is_unique = |side: &Estimate, exprs: &[&Arc<dyn PhysicalExpr>]| {
+        side.keys.iter().any(|key| key.iter().all(|at| is_given(side, *at, exprs)))
+    };
+    let left: Vec<_> = sides.on.iter().map(|(left, _)| left).collect();
+    let right: Vec<_> = sides.on.iter().map(|(_, right)| right).collect();
+    (is_unique(sides.left, &left), is_unique(sides.right, &right))
+}
+
+/// The part of the pairs that passes what else must hold. A guess counts for nothing.
+fn filter_part(sides: &JoinSides<'_>) -> (f64, bool) {
+    let Some(filter) = sides.filter else { return (1.0, false) };
+    let columns = filter.column_indices().iter().map(|column| {
+        let side = if column.side == JoinSide::Left { sides.left } else { sides.right };
+        side.columns.get(column.index).cloned().unwrap_or_default()
+    });
+    let columns: Vec<_> = columns.collect();
+    let Selectivity { fraction, is_guess } = Selectivity::of(filter.expression(), &columns);
+    if is_guess { (1.0, true) } else { (fraction, false) }
+}
+
+fn product(a: f64, b: f64) -> f64 {
+    if a == 0.0 || b == 0.0 { 0.0 } else { a * b }
+}
