@@ -202,6 +202,7 @@ impl Golden<'_> {
             catalog: Arc::clone(&catalog),
             now: DateTime::UNIX_EPOCH,
             formats: SessionFormats::default(),
+            join_order: Default::default(),
         };
         let Some(table) = into else {
             return self.runtime.block_on(self.planner.plan(&bound, &context));

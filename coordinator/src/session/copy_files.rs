@@ -45,7 +45,12 @@ impl ClientSession {
             rejects: copy.rejects,
         })?;
         let (now, formats) = (chrono::Utc::now(), self.settings.formats()?);
-        let context = PlanContext { catalog: Arc::clone(&view), now, formats };
+        let context = PlanContext {
+            catalog: Arc::clone(&view),
+            now,
+            formats,
+            join_order: self.settings.join_order()?,
+        };
         let planner = &self.engine.planner;
         let plan = match is_last {
             true => planner.plan_insert(&query, &table, &context).await?,

@@ -55,6 +55,7 @@ impl ClientSession {
             catalog: Arc::clone(view),
             now: chrono::Utc::now(),
             formats: self.settings.formats()?,
+            join_order: self.settings.join_order()?,
         };
         let value = self.engine.planner.constant(&bound.plan, &context).map_err(unplaced)?;
         value.cast_to(&sql_type.arrow()).map_err(kestrel_planner::error::report)

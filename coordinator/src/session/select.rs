@@ -62,7 +62,12 @@ impl ClientSession {
     /// Plans what was bound.
     pub(super) async fn plan(&self, plan: &LogicalPlan, view: &Arc<Catalog>) -> Result<Plan> {
         let formats = self.settings.formats()?;
-        let context = PlanContext { catalog: Arc::clone(view), now: Utc::now(), formats };
+        let context = PlanContext {
+            catalog: Arc::clone(view),
+            now: Utc::now(),
+            formats,
+            join_order: self.settings.join_order()?,
+        };
         self.engine.planner.plan(plan, &context).await
     }
 
@@ -89,6 +94,7 @@ impl ClientSession {
     ) -> Result<(Vec<OutputField>, Start)> {
         let (bound, view) = self.bind(query, statement, parameters)?;
         let plan = self.plan(&bound.plan, &view).await?;
+        self.warn_of_missing_statistics(&plan);
         let fields = result_fields(&bound, &plan)?;
         let environment = self.environment(&view, cancel);
         let pin = self.engine.pins.pin(view.version);

@@ -90,7 +90,12 @@ impl ClientSession {
         let projected = self.project_to_table(query, table, columns, view)?;
         let formats = self.settings.formats()?;
         let now = chrono::Utc::now();
-        let context = PlanContext { catalog: Arc::clone(view), now, formats };
+        let context = PlanContext {
+            catalog: Arc::clone(view),
+            now,
+            formats,
+            join_order: self.settings.join_order()?,
+        };
         let plan = if serials.is_empty() && !is_returned {
             self.engine.planner.plan_insert(&projected, table, &context).await?
         } else {

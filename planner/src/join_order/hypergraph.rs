@@ -230,6 +230,12 @@ impl Hypergraph {
         self.relations
     }
 
+    /// The relations that are together when a conjunct has been applied.
+    pub fn mentioned_by(&self, predicate: usize) -> Option<RelationSet> {
+        let edge = self.edges.iter().find(|edge| edge.predicates.ids.contains(&predicate))?;
+        Some(edge.mentioned)
+    }
+
     /// Does an edge lead from one to the other?
     pub fn connects(&self, one: RelationSet, other: RelationSet) -> bool {
         self.edges.iter().any(|edge| edge.joins(one, other) || edge.joins(other, one))

@@ -97,7 +97,12 @@ impl ClientSession {
         (kind, is_joined, is_returned): (RowChangeKind, bool, bool),
     ) -> Result<PlannedChange> {
         let formats = self.settings.formats()?;
-        let context = PlanContext { catalog: Arc::clone(view), now: chrono::Utc::now(), formats };
+        let context = PlanContext {
+            catalog: Arc::clone(view),
+            now: chrono::Utc::now(),
+            formats,
+            join_order: self.settings.join_order()?,
+        };
         let key = table.distribution_columns();
         let mut assigned = targets.iter().filter_map(|at| table.columns.get(*at));
         let row_change = RowChange {

@@ -41,7 +41,12 @@ impl ClientSession {
         };
         let query = assigned(bound.plan, table, &targets)?;
         let formats = self.settings.formats()?;
-        let context = PlanContext { catalog: Arc::clone(&view), now: chrono::Utc::now(), formats };
+        let context = PlanContext {
+            catalog: Arc::clone(&view),
+            now: chrono::Utc::now(),
+            formats,
+            join_order: self.settings.join_order()?,
+        };
         let plan = self.engine.planner.plan_change(&query, table, &context).await?;
         let plan = plan.ok_or_else(|| too_complex(change.word()))?;
         if plan.datanodes.is_empty() {

@@ -1,0 +1,92 @@
+//! From the plan that was found back to operators.
+
+use std::sync::Arc;
+
+use datafusion::{
+    common::{DataFusionError, Result},
+    physical_plan::ExecutionPlan,
+};
+
+use super::{
+    Region, Written,
+    local::{LocalJoin, position, renamed},
+    space::{Candidate, Joined, SetFacts, Space},
+};
+use crate::{
+    cardinality::Estimate,
+    distribute::{Distributor, Placed, projection},
+    join_order::RelationSet,
+};
+
+pub(super) struct Builder<'a> {
+    pub distributor: &'a Distributor,
+    pub region: &'a Region,
+    pub relations: &'a [Placed],
+}
+
+impl Builder<'_> {
+    /// The operators as they were written.
+    pub fn written(&self, written: &Written) -> Result<Placed> {
+        match written {
+            Written::Relation(relation) => self.relation(*relation),
+            Written::Operator { plan, inputs } => {
+                let inputs = inputs.iter().map(|input| self.written(input));
+                self.distributor.place_over(plan, inputs.collect::<Result<_>>()?)
+            }
+        }
+    }
+
+    /// The plan that was found, with the columns and names of the one that was written.
+    pub fn ordered(
+        &self,
+        space: &Space<'_>,
+        found: &Candidate,
+        written: &Arc<dyn ExecutionPlan>,
+    ) -> Result<Placed> {
+        let placed = self.candidate(space, found)?;
+        let columns = &facts(space, found.set)?.columns;
+        let positions = self.region.output.iter().map(|at| position(columns, *at));
+        let positions = positions.collect::<Result<Vec<_>>>()?;
+        let (schema, like) = (placed.plan.schema(), written.schema());
+        let names = |of: &arrow::datatypes::SchemaRef| {
+            of.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
+        };
+        if positions.iter().copied().eq(0..schema.fields().len()) && names(&schema) == names(&like) {
+            return Ok(placed);
+        }
+        let renamed = renamed(&placed.plan, &positions, &like)?;
+        projection(&renamed, placed)
+    }
+
+    fn relation(&self, relation: usize) -> Result<Placed> {
+        self.relations.get(relation).cloned().ok_or_else(lost)
+    }
+
+    fn candidate(&self, space: &Space<'_>, candidate: &Candidate) -> Result<Placed> {
+        let Some(joined) = &candidate.joined else {
+            let relation = candidate.set.first().ok_or_else(lost)?;
+            return self.relation(relation);
+        };
+        let Joined { step, left, right, motions } = joined.as_ref();
+        let left_columns = &facts(space, left.set)?.columns;
+        let right_columns = &facts(space, right.set)?.columns;
+        let join = LocalJoin::new(self.region, step, left_columns, right_columns)?;
+        let set = facts(space, candidate.set)?;
+        let kept = set.columns.iter().map(|at| position(&join.columns, *at));
+        let kept = kept.collect::<Result<Vec<_>>>()?;
+        let (left, right) = (self.candidate(space, left)?, self.candidate(space, right)?);
+        let plan = join.plan(&left.plan, &right.plan, &kept)?;
+        let mut placed = self.distributor.join(&plan, vec![left, right], Some(motions))?;
+        // What the search went by, whichever order it saw first.
+        placed.estimate = Estimate { skew: placed.estimate.skew, ..set.estimate.clone() };
+        Ok(placed)
+    }
+}
+
+fn facts<'a>(space: &'a Space<'_>, set: RelationSet) -> Result<&'a SetFacts> {
+    space.facts(set).ok_or_else(lost)
+}
+
+fn lost() -> DataFusionError {
+    DataFusionError::Internal("an order of joins has lost a relation".into())
+}
