@@ -166,7 +166,7 @@ impl Test {
             let (operand, test) = Self::of(disjunct, columns)?;
             let listed = test.listed()?;
             match &mut found {
-                Some((known, values)) if known.eq(&operand) => values.extend(listed),
+                Some((known, values)) if (**known).eq(operand) => values.extend(listed),
                 Some(_) => return None,
                 None => found = Some((operand, listed)),
             }
