@@ -71,6 +71,7 @@ impl Planned {
             session_functions: Arc::new(NoSessionFunctions),
             system_relations: Arc::new(NoSystemRelations),
             changed: None,
+            given: Vec::new(),
         };
         let bound = bind_query(query, &context, &[])?.plan;
         let context = PlanContext {
