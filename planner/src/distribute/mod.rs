@@ -113,7 +113,11 @@ impl Distributor {
     }
 
     /// Places one operator over its placed children.
-    pub(crate) fn place_over(&self, plan: &Arc<dyn ExecutionPlan>, children: Vec<Placed>) -> Result<Placed> {
+    pub(crate) fn place_over(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        children: Vec<Placed>,
+    ) -> Result<Placed> {
         if is_join(plan) {
             return self.join(plan, children, None);
         }

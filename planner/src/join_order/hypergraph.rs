@@ -203,7 +203,8 @@ impl Edge {
     /// Is all that it needs in a set, and do its rules hold?
     fn obeys(&self, set: RelationSet) -> bool {
         let has_all = self.left.union(self.right).is_subset(set);
-        has_all && self.rules.iter().all(|rule| !rule.when.overlaps(set) || rule.then.is_subset(set))
+        has_all
+            && self.rules.iter().all(|rule| !rule.when.overlaps(set) || rule.then.is_subset(set))
     }
 
     /// All pairs: it is only a way to connect what nothing else does.
@@ -260,12 +261,8 @@ impl Hypergraph {
             return None;
         }
         let set = one.union(other);
-        let mut step = Step {
-            operator: Operator::Inner,
-            left: one,
-            right: other,
-            predicates: Vec::new(),
-        };
+        let mut step =
+            Step { operator: Operator::Inner, left: one, right: other, predicates: Vec::new() };
         let mut edges = 0;
         for edge in &self.edges {
             let comes_together = edge.mentioned.is_subset(set)

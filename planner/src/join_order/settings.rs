@@ -8,8 +8,8 @@ use kestrel_proto::ErrorReport;
 pub const BUDGET: &str = "kestrel.join_order_budget";
 /// The switch.
 const ENABLED: &str = "kestrel.enable_join_order";
-/// A clique of nine relations has fewer pairs, and a star of twelve.
-const DEFAULT_BUDGET: usize = 20_000;
+/// A clique of nine relations has fewer pairs, and a star of eleven.
+const DEFAULT_BUDGET: usize = 10_000;
 
 /// Whether joins are ordered, and how much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,11 +18,13 @@ use crate::{
     ddl,
     explain::{self, ExplainOptions, SentSql},
     functions::{FunctionRegistry, SessionFormats},
+    join_order::JoinOrderSettings,
     parse::{Statement, StatementKind, parse},
     plan::{InsertPlan, Plan, PlanContext, Planner},
 };
 
 mod estimates;
+mod join_order;
 mod known;
 
 #[test]
@@ -183,6 +185,15 @@ impl Golden<'_> {
     }
 
     fn plan(&self, statement: &Statement, into: Option<&str>) -> Result<Plan> {
+        self.plan_ordered(statement, into, JoinOrderSettings::default())
+    }
+
+    fn plan_ordered(
+        &self,
+        statement: &Statement,
+        into: Option<&str>,
+        join_order: JoinOrderSettings,
+    ) -> Result<Plan> {
         let StatementKind::Query(query) = &statement.kind else {
             panic!("no query: {statement:?}")
         };
@@ -202,7 +213,7 @@ impl Golden<'_> {
             catalog: Arc::clone(&catalog),
             now: DateTime::UNIX_EPOCH,
             formats: SessionFormats::default(),
-            join_order: Default::default(),
+            join_order,
         };
         let Some(table) = into else {
             return self.runtime.block_on(self.planner.plan(&bound, &context));

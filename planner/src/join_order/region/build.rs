@@ -51,7 +51,8 @@ impl Builder<'_> {
         let names = |of: &arrow::datatypes::SchemaRef| {
             of.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
         };
-        if positions.iter().copied().eq(0..schema.fields().len()) && names(&schema) == names(&like) {
+        if positions.iter().copied().eq(0..schema.fields().len()) && names(&schema) == names(&like)
+        {
             return Ok(placed);
         }
         let renamed = renamed(&placed.plan, &positions, &like)?;

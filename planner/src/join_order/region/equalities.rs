@@ -2,11 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Condition, JoinTree, Region, RelationSet,
-    condition::column,
-    flatten::predicates,
-};
+use super::{Condition, JoinTree, Region, RelationSet, condition::column, flatten::predicates};
 use crate::join_order::{JoinNode, Operator};
 
 /// The region with the conditions that follow from its equalities. Columns are equal if they are

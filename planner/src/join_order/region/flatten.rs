@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use datafusion::{
     common::{DataFusionError, JoinSide, JoinType, NullEquality, Result},
-    physical_expr::{
-        PhysicalExpr,
-        utils::split_conjunction,
-    },
+    physical_expr::{PhysicalExpr, utils::split_conjunction},
     physical_expr_common::physical_expr::is_volatile,
     physical_plan::{
         ExecutionPlan,
@@ -183,11 +180,7 @@ impl Part {
 }
 
 /// A condition, as the search knows it.
-pub(super) fn predicates(
-    id: usize,
-    condition: &Condition,
-    columns: &[RegionColumn],
-) -> Predicates {
+pub(super) fn predicates(id: usize, condition: &Condition, columns: &[RegionColumn]) -> Predicates {
     let relation = |at: usize| columns.get(at).map(|column| column.relation);
     Predicates {
         ids: vec![id],

@@ -21,9 +21,8 @@ const FEW_ROWS: u64 = 50;
 
 /// Are all tables below analyzed, or small? Nobody has counted a file's rows or a recursion's.
 pub(super) fn is_known(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    let is_uncounted = plan.is::<FileScanExec>()
-        || plan.is::<WorkTableExec>()
-        || plan.is::<RecursiveQueryExec>();
+    let is_uncounted =
+        plan.is::<FileScanExec>() || plan.is::<WorkTableExec>() || plan.is::<RecursiveQueryExec>();
     let is_unknown = plan.downcast_ref::<ShardScanExec>().is_some_and(|scan| !is_known_scan(scan));
     !is_uncounted && !is_unknown && plan.children().into_iter().all(is_known)
 }

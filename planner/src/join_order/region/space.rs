@@ -71,6 +71,8 @@ pub(super) struct Space<'a> {
     needed_until: Vec<Vec<RelationSet>>,
     sets: HashMap<RelationSet, SetFacts>,
     skews: HashMap<(RelationSet, usize), f64>,
+    /// Of each set what a plan may cost at most: another one brings its rows anywhere for that.
+    bounds: HashMap<RelationSet, f64>,
 }
 
 impl<'a> Space<'a> {
@@ -82,7 +84,8 @@ impl<'a> Space<'a> {
     ) -> Self {
         let mut needed_until = vec![Vec::new(); region.columns.len()];
         for (id, condition) in region.conditions.iter().enumerate() {
-            let until = graph.mentioned_by(id).filter(|_| !matches!(condition, Condition::Same { .. }));
+            let until =
+                graph.mentioned_by(id).filter(|_| !matches!(condition, Condition::Same { .. }));
             for (at, until) in condition.columns().into_iter().zip(std::iter::repeat(until)) {
                 needed_until[at].extend(until);
             }
@@ -97,8 +100,8 @@ impl<'a> Space<'a> {
             (RelationSet::of(relation), facts)
         });
         let sets = sets.collect();
-        let skews = HashMap::new();
-        Self { distributor, region, relations, needed_until, sets, skews }
+        let (skews, bounds) = (HashMap::new(), HashMap::new());
+        Self { distributor, region, relations, needed_until, sets, skews, bounds }
     }
 
     /// The plans of the relations.
@@ -157,9 +160,10 @@ impl<'a> Space<'a> {
         let columns = self.kept(set, &join.columns);
         let kept = columns.iter().map(|at| position(&join.columns, *at));
         let kept = kept.collect::<Result<Vec<_>>>()?;
-        let skews = join.on.iter().map(|(l, r)| {
-            (self.skew((step.left, &left), l), self.skew((step.right, &right), r))
-        });
+        let skews = join
+            .on
+            .iter()
+            .map(|(l, r)| (self.skew((step.left, &left), l), self.skew((step.right, &right), r)));
         let shape = JoinShape {
             join_type: join.join_type,
             null_aware: false,
@@ -196,17 +200,18 @@ impl<'a> Space<'a> {
     ) -> Option<Candidate> {
         let set = step.left.union(step.right);
         let (facts, l, r) = (self.facts(set)?, self.facts(left.set)?, self.facts(right.set)?);
-        let motions = choice.motions;
+        let motions = &choice.motions;
         let moved = |plan: &Candidate, motion: &Move, exprs: &[_], facts: &SetFacts| {
             moved_locus(&plan.locus, motion, &made.shape, exprs, &facts.schema)
         };
         let left_locus = moved(left, &motions.left, &made.lefts, l);
         let right_locus = moved(right, &motions.right, &made.rights, r);
-        let skew_after = |plan: &Candidate, motion: &Move, side: fn(&(f64, f64)) -> f64| match motion {
-            Move::Stay => plan.skew,
-            Move::Single | Move::Broadcast => 1.0,
-            Move::Redistribute(keys) => made.shape.skew(keys, side),
-        };
+        let skew_after =
+            |plan: &Candidate, motion: &Move, side: fn(&(f64, f64)) -> f64| match motion {
+                Move::Stay => plan.skew,
+                Move::Single | Move::Broadcast => 1.0,
+                Move::Redistribute(keys) => made.shape.skew(keys, side),
+            };
         let left_skew = skew_after(left, &motions.left, |skews| skews.0);
         let right_skew = skew_after(right, &motions.right, |skews| skews.1);
         let skew = match motions.place {
@@ -217,18 +222,19 @@ impl<'a> Space<'a> {
         };
         let width = l.columns.len();
         let locus = joined_locus(motions.place, (&left_locus, width), &right_locus, &made.shape);
-        let locus = locus.project(|at| {
-            made.kept.iter().position(|kept| *kept == at).into_iter().collect()
-        });
+        let locus =
+            locus.project(|at| made.kept.iter().position(|kept| *kept == at).into_iter().collect());
         let work = joining(
             self.here(&l.estimate, &left_locus, left_skew),
             self.here(&r.estimate, &right_locus, right_skew),
             self.here(&facts.estimate, &locus, skew),
             !made.join.on.is_empty(),
         );
-        let received = moving(choice.moved / self.datanodes());
+        let received = self.receiving(&choice);
+        let motions = choice.motions;
         let cost = left.cost + right.cost + received + work;
-        let joined = Joined { step: step.clone(), left: left.clone(), right: right.clone(), motions };
+        let joined =
+            Joined { step: step.clone(), left: left.clone(), right: right.clone(), motions };
         Some(Candidate { set, cost, locus, skew, joined: Some(Rc::new(joined)) })
     }
 
@@ -243,6 +249,23 @@ impl<'a> Space<'a> {
             false => estimate.rows,
         };
         Here { rows, width: estimate.width as f64 }
+    }
+
+    /// What the motions of a join cost.
+    fn receiving(&self, choice: &JoinChoice) -> f64 {
+        moving(choice.moved / self.datanodes())
+    }
+
+    /// What a plan costs with a motion to wherever its rows may be wanted.
+    fn anywhere(&self, plan: &Candidate) -> f64 {
+        match plan.locus {
+            // Copies cannot be taken apart.
+            Locus::General | Locus::Replicated => f64::INFINITY,
+            _ => {
+                let bringing = self.bringing(plan.set, &plan.locus, &Locus::Replicated);
+                plan.cost + bringing.unwrap_or(f64::INFINITY)
+            }
+        }
     }
 
     /// What it costs at least to bring rows from one place to another; `None`: there is no motion.
@@ -286,7 +309,9 @@ impl JoinSpace for Space<'_> {
         let Ok(Some(made)) = self.make(step) else { return Vec::new() };
         let bytes = |set| self.facts(set).map_or(0.0, |facts| facts.estimate.bytes());
         let (left_bytes, right_bytes) = (bytes(step.left), bytes(step.right));
-        let mut found = Vec::new();
+        let set = step.left.union(step.right);
+        let mut bound = self.bounds.get(&set).copied().unwrap_or(f64::INFINITY);
+        let mut found: Vec<Candidate> = Vec::new();
         for l in left {
             for r in right {
                 let choices = join_choices(
@@ -294,10 +319,17 @@ impl JoinSpace for Space<'_> {
                     JoinSideFacts { locus: &r.locus, bytes: right_bytes },
                     &made.shape,
                 );
-                let choices = choices.into_iter();
-                found.extend(choices.filter_map(|way| self.joined(step, &made, (l, r), way)));
+                for choice in choices {
+                    if l.cost + r.cost + self.receiving(&choice) >= bound {
+                        continue;
+                    }
+                    let Some(plan) = self.joined(step, &made, (l, r), choice) else { continue };
+                    bound = bound.min(self.anywhere(&plan));
+                    found.push(plan);
+                }
             }
         }
+        self.bounds.insert(set, bound);
         found
     }
 

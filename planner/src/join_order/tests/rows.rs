@@ -1,9 +1,7 @@
 //! Whatever order is tried gives the rows of the written one.
 
 use super::{
-    super::{
-        Hypergraph, JoinSpace, JoinTree, Operator, RelationSet, SearchLimits, Step, search,
-    },
+    super::{Hypergraph, JoinSpace, JoinTree, Operator, RelationSet, SearchLimits, Step, search},
     Random,
     written::{Column, Condition, Kind, Written, written},
 };

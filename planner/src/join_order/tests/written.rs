@@ -106,10 +106,8 @@ fn subtree(
 }
 
 fn condition(left: RelationSet, right: RelationSet, random: &mut Random) -> Condition {
-    let mut of = |side: RelationSet| Column {
-        relation: random.one_of(side),
-        of_two: random.below(2),
-    };
+    let mut of =
+        |side: RelationSet| Column { relation: random.one_of(side), of_two: random.below(2) };
     let (a, b, c) = (of(left), of(right), of(left.union(right)));
     match random.below(20) {
         0..=12 => Condition::Equal(a, b),
