@@ -19,13 +19,18 @@ pub(super) struct Dphyp<'a, S: JoinSpace> {
 struct Spent;
 
 impl<'a, S: JoinSpace> Dphyp<'a, S> {
-    pub fn new(graph: &'a Hypergraph, space: &'a mut S, memo: Memo<S>, pairs: usize) -> Self {
+    pub(super) fn new(
+        graph: &'a Hypergraph,
+        space: &'a mut S,
+        memo: Memo<S>,
+        pairs: usize,
+    ) -> Self {
         let looks_left = pairs.saturating_mul(LOOKS_PER_PAIR);
         Self { graph, space, memo, pairs_left: pairs, looks_left }
     }
 
     /// `None`: it would be more work than allowed.
-    pub fn solve(mut self) -> Option<Vec<S::Plan>> {
+    pub(super) fn solve(mut self) -> Option<Vec<S::Plan>> {
         self.enumerate().ok()?;
         Some(self.memo.take(RelationSet::first_ones(self.graph.relations())))
     }

@@ -35,21 +35,21 @@ pub(super) struct Memo<S: JoinSpace> {
 }
 
 impl<S: JoinSpace> Memo<S> {
-    pub fn new(relations: Vec<Vec<S::Plan>>) -> Self {
+    pub(super) fn new(relations: Vec<Vec<S::Plan>>) -> Self {
         let sets = relations.into_iter().enumerate();
         Self { plans: sets.map(|(at, plans)| (RelationSet::of(at), plans)).collect() }
     }
 
-    pub fn of(&self, set: RelationSet) -> &[S::Plan] {
+    pub(super) fn of(&self, set: RelationSet) -> &[S::Plan] {
         self.plans.get(&set).map_or(&[], Vec::as_slice)
     }
 
-    pub fn take(&mut self, set: RelationSet) -> Vec<S::Plan> {
+    pub(super) fn take(&mut self, set: RelationSet) -> Vec<S::Plan> {
         self.plans.remove(&set).unwrap_or_default()
     }
 
     /// Makes the plans of a step, and keeps those that no other one beats.
-    pub fn join(&mut self, space: &mut S, step: &Step) {
+    pub(super) fn join(&mut self, space: &mut S, step: &Step) {
         let found = space.join(step, self.of(step.left), self.of(step.right));
         let kept = self.plans.entry(step.left.union(step.right)).or_default();
         for plan in found {
@@ -68,14 +68,37 @@ impl<S: JoinSpace> Memo<S> {
 pub fn search<S: JoinSpace>(
     graph: &Hypergraph,
     space: &mut S,
-    relations: impl Fn() -> Vec<Vec<S::Plan>>,
+    relations: Vec<Vec<S::Plan>>,
     limits: SearchLimits,
 ) -> Vec<S::Plan> {
-    if graph.relations() <= limits.relations {
-        let memo = Memo::new(relations());
-        if let Some(plans) = Dphyp::new(graph, space, memo, limits.pairs).solve() {
-            return plans;
-        }
+    if graph.relations() <= limits.relations && is_within(graph, limits.pairs) {
+        let memo = Memo::new(relations);
+        return Dphyp::new(graph, space, memo, limits.pairs).solve().unwrap_or_default();
     }
-    greedy(graph, space, Memo::new(relations()))
+    greedy(graph, space, Memo::new(relations))
+}
+
+/// Are all orders so many pairs at most? To count them is much less work than to make their plans.
+fn is_within(graph: &Hypergraph, pairs: usize) -> bool {
+    let memo = Memo::new(vec![vec![()]; graph.relations()]);
+    Dphyp::new(graph, &mut Counting, memo, pairs).solve().is_some()
+}
+
+/// One plan of each set, of which nothing is known.
+struct Counting;
+
+impl JoinSpace for Counting {
+    type Plan = ();
+
+    fn join(&mut self, _: &Step, _: &[()], _: &[()]) -> Vec<()> {
+        vec![()]
+    }
+
+    fn beats(&self, _: &(), _: &()) -> bool {
+        true
+    }
+
+    fn rows(&self, _: &()) -> f64 {
+        1.0
+    }
 }

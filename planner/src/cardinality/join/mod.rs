@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use datafusion::{
     common::{JoinSide, JoinType},
     physical_expr::PhysicalExpr,
-    physical_plan::joins::utils::JoinFilter,
+    physical_plan::joins::{JoinOnRef, utils::JoinFilter},
 };
 use keys::{Key, Side, keys_of, keys_selectivity, matched_part_of_all};
 
@@ -25,7 +25,7 @@ pub struct JoinSides<'a> {
     /// The right side.
     pub right: &'a Estimate,
     /// The equalities, each over its own side.
-    pub on: &'a [(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)],
+    pub on: JoinOnRef<'a>,
     /// What else must hold.
     pub filter: Option<&'a JoinFilter>,
     /// Inner, Left, …

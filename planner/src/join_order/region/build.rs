@@ -26,7 +26,7 @@ pub(super) struct Builder<'a> {
 
 impl Builder<'_> {
     /// The operators as they were written.
-    pub fn written(&self, written: &Written) -> Result<Placed> {
+    pub(super) fn written(&self, written: &Written) -> Result<Placed> {
         match written {
             Written::Relation(relation) => self.relation(*relation),
             Written::Operator { plan, inputs } => {
@@ -37,7 +37,7 @@ impl Builder<'_> {
     }
 
     /// The plan that was found, with the columns and names of the one that was written.
-    pub fn ordered(
+    pub(super) fn ordered(
         &self,
         space: &Space<'_>,
         found: &Candidate,

@@ -27,7 +27,7 @@ pub(super) enum Condition {
 
 impl Condition {
     /// A conjunct of a filter.
-    pub fn of_conjunct(expr: &Arc<dyn PhysicalExpr>) -> Self {
+    pub(super) fn of_conjunct(expr: &Arc<dyn PhysicalExpr>) -> Self {
         match expr.downcast_ref::<BinaryExpr>() {
             Some(binary) if *binary.op() == Operator::Eq => {
                 Self::Equal(Arc::clone(binary.left()), Arc::clone(binary.right()))
@@ -37,7 +37,7 @@ impl Condition {
     }
 
     /// The columns it is about.
-    pub fn columns(&self) -> BTreeSet<usize> {
+    pub(super) fn columns(&self) -> BTreeSet<usize> {
         match self {
             Self::Same { left, right, .. } => [*left, *right].into(),
             Self::Equal(left, right) => &columns_of(left) | &columns_of(right),
@@ -46,7 +46,7 @@ impl Condition {
     }
 
     /// Columns of which one that is NULL makes it not true.
-    pub fn strict_columns(&self) -> BTreeSet<usize> {
+    pub(super) fn strict_columns(&self) -> BTreeSet<usize> {
         match self {
             Self::Same { left, right, .. } => [*left, *right].into(),
             Self::Equal(left, right) => {

@@ -21,7 +21,7 @@ pub(super) struct Here {
 }
 
 impl Here {
-    pub fn bytes(self) -> f64 {
+    pub(super) fn bytes(self) -> f64 {
         self.rows * self.width
     }
 }

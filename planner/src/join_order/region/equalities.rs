@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use datafusion::logical_expr::utils::can_hash;
+
 use super::{Condition, JoinTree, Region, RelationSet, condition::column, flatten::predicates};
 use crate::join_order::{JoinNode, Operator};
 
@@ -66,7 +68,9 @@ fn equal_columns(region: &Region, id: usize, group: RelationSet) -> Option<(usiz
     let (left, right) = (column(left)?, column(right)?);
     let (l, r) = (region.columns.get(left)?, region.columns.get(right)?);
     let is_in_group = region.relations_of([left, right]).is_subset(group);
-    let is_fit = l.relation != r.relation && l.field.data_type() == r.field.data_type();
+    let is_fit = l.relation != r.relation
+        && l.field.data_type() == r.field.data_type()
+        && can_hash(l.field.data_type());
     (is_in_group && is_fit).then_some((left, right))
 }
 

@@ -9,7 +9,7 @@ use datafusion::{
     physical_plan::{
         ExecutionPlan,
         filter::FilterExec,
-        joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, utils::JoinFilter},
+        joins::{CrossJoinExec, HashJoinExec, JoinOnRef, NestedLoopJoinExec, utils::JoinFilter},
         projection::ProjectionExec,
     },
 };
@@ -34,7 +34,7 @@ struct Part {
 /// A join, whichever of the operators it is.
 struct Join<'a> {
     join_type: JoinType,
-    on: &'a [(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)],
+    on: JoinOnRef<'a>,
     filter: Option<&'a JoinFilter>,
     projection: Option<&'a [usize]>,
 }

@@ -53,8 +53,10 @@ pub(crate) fn unknown_tables(plan: &Arc<dyn ExecutionPlan>) -> Result<BTreeSet<(
 }
 
 fn add_unknown(plan: &Arc<dyn ExecutionPlan>, found: &mut BTreeSet<(String, String)>) {
-    if let Some(scan) = plan.downcast_ref::<ShardScanExec>().filter(|scan| !is_known_scan(scan)) {
-        let table = scan.table();
+    let scan = plan.downcast_ref::<ShardScanExec>();
+    // What databases know of their tables is not known here, whoever analyzes them.
+    let unknown = scan.filter(|scan| !is_known_scan(scan) && !scan.table().is_on_shards());
+    if let Some(table) = unknown.map(|scan| scan.table()) {
         found.insert((table.schema_name.clone(), table.name.clone()));
     }
     plan.children().into_iter().for_each(|input| add_unknown(input, found));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::{
     common::{DataFusionError, JoinSide, JoinType, NullEquality, Result},
-    logical_expr,
+    logical_expr::{self, utils::can_hash},
     physical_expr::{
         PhysicalExpr, conjunction,
         expressions::{BinaryExpr, Column},
@@ -26,12 +26,15 @@ use super::{
 };
 use crate::join_order::{Operator, Step};
 
+/// An equality, each side of it over its own side of the join.
+type Key = (Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>);
+
 /// What a join is made of.
 #[derive(Clone, Debug)]
 pub(super) struct LocalJoin {
     pub join_type: JoinType,
     /// The equalities, each over its own side.
-    pub on: Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>,
+    pub on: Vec<Key>,
     /// What else must hold.
     pub filter: Option<JoinFilter>,
     /// The columns of the joined rows, by their numbers in the region.
@@ -40,7 +43,12 @@ pub(super) struct LocalJoin {
 
 impl LocalJoin {
     /// The join of a step; `left` and `right` are the sides' columns.
-    pub fn new(region: &Region, step: &Step, left: &[usize], right: &[usize]) -> Result<Self> {
+    pub(super) fn new(
+        region: &Region,
+        step: &Step,
+        left: &[usize],
+        right: &[usize],
+    ) -> Result<Self> {
         let join_type = match step.operator {
             Operator::Inner => JoinType::Inner,
             Operator::Left => JoinType::Left,
@@ -63,7 +71,7 @@ impl LocalJoin {
                         join.on.push(same(region, *class, left, right)?);
                     }
                 }
-                Some(Condition::Equal(a, b)) => match sides(a, b, left, right)? {
+                Some(Condition::Equal(a, b)) => match sides(region, a, b, left, right)? {
                     Some(on) => join.on.push(on),
                     None => rest.push(equality(a, b)),
                 },
@@ -78,7 +86,7 @@ impl LocalJoin {
     }
 
     /// The operator over its sides, with these of the joined columns.
-    pub fn plan(
+    pub(super) fn plan(
         &self,
         left: &Arc<dyn ExecutionPlan>,
         right: &Arc<dyn ExecutionPlan>,
@@ -123,12 +131,7 @@ fn local_column(region: &Region, columns: &[usize], at: usize) -> Result<Arc<dyn
 }
 
 /// Of a class, one column on each side.
-fn same(
-    region: &Region,
-    class: usize,
-    left: &[usize],
-    right: &[usize],
-) -> Result<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)> {
+fn same(region: &Region, class: usize, left: &[usize], right: &[usize]) -> Result<Key> {
     let class = region.classes.get(class).ok_or_else(lost)?;
     let of = |side: &[usize]| {
         let column = class.iter().find(|at| side.contains(at)).ok_or_else(lost)?;
@@ -137,13 +140,14 @@ fn same(
     Ok((of(left)?, of(right)?))
 }
 
-/// An equality whose sides are those of the join.
+/// An equality whose sides are those of the join, if they can be hashed.
 fn sides(
+    region: &Region,
     a: &Arc<dyn PhysicalExpr>,
     b: &Arc<dyn PhysicalExpr>,
     left: &[usize],
     right: &[usize],
-) -> Result<Option<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>> {
+) -> Result<Option<Key>> {
     let is_of = |expr: &Arc<dyn PhysicalExpr>, side: &[usize]| {
         let columns = columns_of(expr);
         !columns.is_empty() && columns.iter().all(|at| side.contains(at))
@@ -154,7 +158,10 @@ fn sides(
         (false, false) => return Ok(None),
     };
     let local = |expr, side| renumbered(expr, |at| position(side, at));
-    Ok(Some((local(l, left)?, local(r, right)?)))
+    let (l, r) = (local(l, left)?, local(r, right)?);
+    let data_type = l.data_type(&schema_of(region, left))?;
+    let is_fit = data_type == r.data_type(&schema_of(region, right))? && can_hash(&data_type);
+    Ok(is_fit.then_some((l, r)))
 }
 
 fn equality(a: &Arc<dyn PhysicalExpr>, b: &Arc<dyn PhysicalExpr>) -> Arc<dyn PhysicalExpr> {

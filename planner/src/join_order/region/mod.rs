@@ -24,9 +24,6 @@ use self::{build::Builder, flatten::flatten, known::is_known, space::Space};
 use super::{Hypergraph, JoinOrderSettings, JoinTree, RelationSet, SearchLimits, search};
 use crate::distribute::{Distributor, Placed};
 
-/// Of more relations the order is found greedily without trying.
-const RELATIONS_TRIED: usize = 24;
-
 /// A column of a region.
 #[derive(Clone, Debug)]
 struct RegionColumn {
@@ -85,8 +82,8 @@ pub(crate) fn place(
         let graph = Hypergraph::new(&region.tree);
         let mut space = Space::new(distributor, &region, &graph, &relations);
         let leaves = space.leaves();
-        let limits = SearchLimits { relations: RELATIONS_TRIED, pairs: settings.budget };
-        let found = search(&graph, &mut space, || leaves.clone(), limits);
+        let limits = SearchLimits { relations: RelationSet::MAX, pairs: settings.budget };
+        let found = search(&graph, &mut space, leaves, limits);
         // Of equal ones the first.
         if let Some(best) = found.iter().min_by(|a, b| a.cost.total_cmp(&b.cost)) {
             return builder.ordered(&space, best, plan).map(Some);

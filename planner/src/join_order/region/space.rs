@@ -76,7 +76,7 @@ pub(super) struct Space<'a> {
 }
 
 impl<'a> Space<'a> {
-    pub fn new(
+    pub(super) fn new(
         distributor: &'a Distributor,
         region: &'a Region,
         graph: &Hypergraph,
@@ -105,7 +105,7 @@ impl<'a> Space<'a> {
     }
 
     /// The plans of the relations.
-    pub fn leaves(&self) -> Vec<Vec<Candidate>> {
+    pub(super) fn leaves(&self) -> Vec<Vec<Candidate>> {
         let leaf = |(relation, placed): (usize, &Placed)| Candidate {
             set: RelationSet::of(relation),
             cost: 0.0,
@@ -117,7 +117,7 @@ impl<'a> Space<'a> {
     }
 
     /// What is known of a set that was joined.
-    pub fn facts(&self, set: RelationSet) -> Option<&SetFacts> {
+    pub(super) fn facts(&self, set: RelationSet) -> Option<&SetFacts> {
         self.sets.get(&set)
     }
 

@@ -24,10 +24,6 @@ impl Random {
         (self.next() % count as u64) as usize
     }
 
-    fn in_percent(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
     fn one_of(&mut self, set: RelationSet) -> usize {
         let at = self.below(set.len());
         set.iter().nth(at).unwrap()

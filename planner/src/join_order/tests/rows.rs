@@ -120,7 +120,7 @@ fn check(seed: u64, relations: usize, kind: Kind, limits: SearchLimits) -> Optio
         let tables = tables(relations, &mut random);
         let mut space = Tables { conditions: &conditions, steps: 0 };
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            search(&graph, &mut space, || tables.clone(), limits)
+            search(&graph, &mut space, tables.clone(), limits)
         }));
         let expected = as_written(&tree, &conditions, &tables);
         let about = || format!("seed {seed}, {relations} relations: {tree:?} {conditions:?}");

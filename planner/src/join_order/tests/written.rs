@@ -7,14 +7,14 @@ use super::{
 
 /// Two columns per relation.
 #[derive(Clone, Copy, Debug)]
-pub struct Column {
-    pub relation: usize,
-    pub of_two: usize,
+pub(super) struct Column {
+    pub(super) relation: usize,
+    pub(super) of_two: usize,
 }
 
 /// A conjunct.
 #[derive(Clone, Debug)]
-pub enum Condition {
+pub(super) enum Condition {
     Equal(Column, Column),
     /// NULL counts as 0.
     EqualOrNull(Column, Column),
@@ -23,13 +23,13 @@ pub enum Condition {
 }
 
 #[derive(Clone, Debug)]
-pub struct Written {
-    pub tree: JoinTree,
-    pub conditions: Vec<Condition>,
+pub(super) struct Written {
+    pub(super) tree: JoinTree,
+    pub(super) conditions: Vec<Condition>,
 }
 
 impl Condition {
-    pub fn columns(&self) -> Vec<Column> {
+    pub(super) fn columns(&self) -> Vec<Column> {
         match self {
             Self::Equal(a, b) | Self::EqualOrNull(a, b) => vec![*a, *b],
             Self::SumEqual(a, b, c) => vec![*a, *b, *c],
@@ -51,12 +51,12 @@ impl Condition {
 
 /// What kinds of trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     Inner,
     All,
 }
 
-pub fn written(relations: usize, kind: Kind, random: &mut Random) -> Written {
+pub(super) fn written(relations: usize, kind: Kind, random: &mut Random) -> Written {
     let mut conditions = Vec::new();
     let all: Vec<usize> = (0..relations).collect();
     let (tree, _) = subtree(&all, kind, random, &mut conditions);
