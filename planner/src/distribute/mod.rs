@@ -104,7 +104,6 @@ impl Distributor {
             return self.aggregate(aggregate, plan);
         }
         if self.join_order.is_enabled
-            && is_join(plan)
             && let Some(placed) = region::place(self, plan, self.join_order)?
         {
             return Ok(placed);

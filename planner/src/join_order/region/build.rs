@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::{
     common::{DataFusionError, Result},
-    physical_plan::ExecutionPlan,
+    physical_plan::{ExecutionPlan, projection::ProjectionExec},
 };
 
 use super::{
     Region, Written,
+    condition::renumbered,
     local::{LocalJoin, position, renamed},
     space::{Candidate, Joined, SetFacts, Space},
 };
@@ -36,26 +38,43 @@ impl Builder<'_> {
         }
     }
 
-    /// The plan that was found, with the columns and names of the one that was written.
+    /// A projection of a region's result, of which only these columns are left.
+    pub(super) fn projected(
+        &self,
+        written: &Arc<dyn ExecutionPlan>,
+        used: &[usize],
+        rows: Placed,
+    ) -> Result<Placed> {
+        let written = written.downcast_ref::<ProjectionExec>().ok_or_else(lost)?;
+        let outputs = written.expr().iter().map(|output| {
+            let expr = renumbered(&output.expr, |at| position(used, at))?;
+            Ok((expr, output.alias.clone()))
+        });
+        let outputs = outputs.collect::<Result<Vec<_>>>()?;
+        let plan: Arc<dyn ExecutionPlan> =
+            Arc::new(ProjectionExec::try_new(outputs, Arc::clone(&rows.plan))?);
+        projection(&plan, rows)
+    }
+
+    /// The plan that was found, with the region's output under the names of these columns.
     pub(super) fn ordered(
         &self,
         space: &Space<'_>,
         found: &Candidate,
-        written: &Arc<dyn ExecutionPlan>,
+        like: &SchemaRef,
     ) -> Result<Placed> {
         let placed = self.candidate(space, found)?;
         let columns = &facts(space, found.set)?.columns;
         let positions = self.region.output.iter().map(|at| position(columns, *at));
         let positions = positions.collect::<Result<Vec<_>>>()?;
-        let (schema, like) = (placed.plan.schema(), written.schema());
-        let names = |of: &arrow::datatypes::SchemaRef| {
+        let schema = placed.plan.schema();
+        let names = |of: &SchemaRef| {
             of.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
         };
-        if positions.iter().copied().eq(0..schema.fields().len()) && names(&schema) == names(&like)
-        {
+        if positions.iter().copied().eq(0..schema.fields().len()) && names(&schema) == names(like) {
             return Ok(placed);
         }
-        let renamed = renamed(&placed.plan, &positions, &like)?;
+        let renamed = renamed(&placed.plan, &positions, like)?;
         projection(&renamed, placed)
     }
 
@@ -78,6 +97,10 @@ impl Builder<'_> {
         let (left, right) = (self.candidate(space, left)?, self.candidate(space, right)?);
         let plan = join.plan(&left.plan, &right.plan, &kept)?;
         let mut placed = self.distributor.join(&plan, vec![left, right], Some(motions))?;
+        if placed.locus != candidate.locus {
+            let message = "an order of joins has its rows in another place than was thought";
+            return Err(DataFusionError::Internal(message.into()));
+        }
         // What the search went by, whichever order it saw first.
         placed.estimate = Estimate { skew: placed.estimate.skew, ..set.estimate.clone() };
         Ok(placed)

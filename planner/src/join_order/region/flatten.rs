@@ -39,7 +39,7 @@ struct Join<'a> {
     projection: Option<&'a [usize]>,
 }
 
-/// The region whose topmost join this is. `None`: it has more relations than sets hold.
+/// The region under a plan that leads to a join. `None`: it has more relations than sets hold.
 pub(super) fn flatten(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Region>> {
     let mut flattening = Flattening::default();
     let part = flattening.part(plan)?;
@@ -249,7 +249,7 @@ fn plain_columns(projection: &ProjectionExec) -> Option<Vec<usize>> {
 }
 
 /// Is a join below, and nothing between that it could not pass?
-fn leads_to_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
+pub(super) fn leads_to_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if is_join(plan) {
         return movable_join(plan).is_some();
     }
@@ -295,7 +295,7 @@ fn column_of_filter(
     }
 }
 
-fn picked(output: Vec<usize>, positions: &[usize]) -> Result<Vec<usize>> {
+pub(super) fn picked(output: Vec<usize>, positions: &[usize]) -> Result<Vec<usize>> {
     positions.iter().map(|at| number_of(&output, *at)).collect()
 }
 

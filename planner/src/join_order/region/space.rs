@@ -37,7 +37,7 @@ pub(super) struct Candidate {
     /// What its joins and motions cost.
     pub cost: f64,
     /// Where its rows are, by their positions among the set's columns.
-    locus: Locus,
+    pub locus: Locus,
     /// How many times the average the largest datanode's rows are.
     skew: f64,
     /// `None`: a relation.
@@ -121,33 +121,39 @@ impl<'a> Space<'a> {
         self.sets.get(&set)
     }
 
-    /// Of these columns those that are still needed beyond a set, in the order that all its plans have.
+    /// Of these columns those that are still needed beyond a set, in the order that all its plans have;
+    /// one at least, so that batches have columns.
     fn kept(&self, set: RelationSet, columns: &[usize]) -> Vec<usize> {
         let output = &self.region.output;
+        let mut kept: Vec<usize> = Vec::new();
         if set.len() == self.relations.len() {
-            let mut kept: Vec<usize> = Vec::new();
             for at in output {
                 if !kept.contains(at) {
                     kept.push(*at);
                 }
             }
-            return kept;
+        } else {
+            let is_needed = |at: &usize| {
+                output.contains(at)
+                    || self.needed_until[*at].iter().any(|until| !until.is_subset(set))
+                    || self.is_key(*at, set, columns)
+            };
+            kept.extend(columns.iter().copied().filter(is_needed));
+            kept.sort_unstable();
         }
-        let is_key = |at: usize| {
-            let class = self.region.classes.iter().find(|class| class.contains(&at));
-            class.is_some_and(|class| {
-                let goes_on = !self.region.relations_of(class.iter().copied()).is_subset(set);
-                goes_on && class.iter().find(|other| columns.contains(other)) == Some(&at)
-            })
-        };
-        let is_needed = |at: &usize| {
-            output.contains(at)
-                || self.needed_until[*at].iter().any(|until| !until.is_subset(set))
-                || is_key(*at)
-        };
-        let mut kept: Vec<usize> = columns.iter().copied().filter(is_needed).collect();
-        kept.sort_unstable();
+        if kept.is_empty() {
+            kept.extend(columns.first());
+        }
         kept
+    }
+
+    /// Is this the column of its class, among these of a set, that the set is joined by?
+    fn is_key(&self, at: usize, set: RelationSet, columns: &[usize]) -> bool {
+        let class = self.region.classes.iter().find(|class| class.contains(&at));
+        class.is_some_and(|class| {
+            let goes_on = !self.region.relations_of(class.iter().copied()).is_subset(set);
+            goes_on && class.iter().find(|other| columns.contains(other)) == Some(&at)
+        })
     }
 
     fn make(&mut self, step: &Step) -> Result<Option<Made>> {
@@ -275,7 +281,7 @@ impl<'a> Space<'a> {
         // Bytes that come from elsewhere.
         let all = moving(bytes * (nodes - 1.0) / nodes);
         match (from, to) {
-            (from, to) if from == to => Some(0.0),
+            (from, to) if from == to || is_as_good(from, to) => Some(0.0),
             (Locus::Hashed(_), Locus::Strewn) => Some(0.0),
             (Locus::Replicated | Locus::General, Locus::Single) => Some(0.0),
             (Locus::General, Locus::Replicated) => Some(0.0),
@@ -284,6 +290,18 @@ impl<'a> Space<'a> {
             (_, Locus::Hashed(_) | Locus::Strewn) => Some(all / nodes),
         }
     }
+}
+
+/// Are rows that are hashed so also hashed as the other says?
+fn is_as_good(from: &Locus, to: &Locus) -> bool {
+    let (Locus::Hashed(from), Locus::Hashed(to)) = (from, to) else { return false };
+    from.keys.len() == to.keys.len()
+        && (to.nulls_anywhere || !from.nulls_anywhere)
+        && from
+            .keys
+            .iter()
+            .zip(&to.keys)
+            .all(|(from, to)| from.class == to.class && to.columns.is_subset(&from.columns))
 }
 
 fn estimate(join: &LocalJoin, left: &Estimate, right: &Estimate) -> Estimate {
