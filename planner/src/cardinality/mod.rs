@@ -27,7 +27,7 @@ mod table;
 pub use column::{ColumnFacts, Origin};
 pub use estimate::{Estimate, row_width};
 pub use groups::Groups;
-pub use join::{JoinSides, join, pairs};
+pub use join::{JoinSides, On, join, pairs};
 pub use selectivity::Selectivity;
 pub use skew::redistribution;
 pub use table::TableFacts;

@@ -23,12 +23,10 @@ use super::{
     placed,
 };
 use crate::{
-    cardinality::{self, Estimate, JoinSides},
+    cardinality::{self, Estimate, JoinSides, On},
     locus::Locus,
     motion::{HashKey, Motion},
 };
-
-type On = [(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)];
 
 /// Is this a join?
 pub(crate) fn is_join(plan: &Arc<dyn ExecutionPlan>) -> bool {

@@ -884,6 +884,7 @@ FROM pg_catalog.pg_namespace n
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY 1
 ----
++ gp_toolkit|kestrel|kestrel=UC/kestrel\n=U/kestrel|~
 + kestrel|kestrel|kestrel=UC/kestrel\n=U/kestrel|~
 
 == \do+
@@ -1225,6 +1226,7 @@ FROM pg_catalog.pg_namespace n
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY 1
 ----
++ gp_toolkit|kestrel
 + kestrel|kestrel
 
 == \dt

@@ -167,10 +167,13 @@ DISCARD ALL
 == Power BI
 select TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE from INFORMATION_SCHEMA.tables where TABLE_SCHEMA not in ('information_schema', 'pg_catalog') order by TABLE_SCHEMA, TABLE_NAME
 ----
++ gp_toolkit|gp_stats_missing|VIEW
++ kestrel|auto_analyze_history|VIEW
 + kestrel|datanodes|VIEW
 + kestrel|queries|VIEW
 + kestrel|table_distributions|VIEW
 + kestrel|table_placement|VIEW
++ kestrel|table_statistics|VIEW
 + kestrel|transactions_in_doubt|VIEW
 
 == Power BI

@@ -166,11 +166,7 @@ fn life() -> Vec<Vec<CatalogChange>> {
             Forget(6),
             SetShardRows { table: 16395, shard_rows: ShardRows { datanode: 1, rows: 5, bytes: 6 } },
         ],
-        vec![
-            SetStatistics(Box::new(statistics(16395, 7))),
-            SetStatistics(Box::new(statistics(7, 1))),
-        ],
-        vec![SetOwner { object: 16395, owner: 16397 }],
+        vec![SetOwner { object: 16395, owner: 16397 }, analyzed(16395, 7), analyzed(7, 1)],
         vec![
             SetAccess {
                 before: Box::new(AccessDef::owned_by(16395, 16397)),
@@ -197,10 +193,11 @@ fn life() -> Vec<Vec<CatalogChange>> {
     ]
 }
 
-/// Without columns, as the log has them.
-fn statistics(table: u64, rows: u64) -> TableStatistics {
+/// Without columns, as the log has it.
+fn analyzed(table: u64, rows: u64) -> CatalogChange {
     let shards = vec![ShardStatistics { datanode: 0, rows, bytes: 2 * rows }];
-    TableStatistics { table, rows, shards, analyzed_at_us: Some(1), ..Default::default() }
+    let known = TableStatistics { table, rows, shards, ..Default::default() };
+    CatalogChange::SetStatistics(Box::new(known))
 }
 
 fn view(id: u64, name: &str, of: u64) -> ViewDef {

@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use datafusion::{
     common::{JoinSide, JoinType},
     physical_expr::PhysicalExpr,
-    physical_plan::joins::{JoinOnRef, utils::JoinFilter},
+    physical_plan::joins::utils::JoinFilter,
 };
 use keys::{Key, Side, keys_of, keys_selectivity, matched_part_of_all};
 
@@ -16,6 +16,9 @@ use super::{ColumnFacts, Estimate, Selectivity, expression::facts_of, selectivit
 
 /// The part of the rows that finds its like, where nothing is known.
 const MATCHED: f64 = 0.5;
+
+/// Equalities, the left side's expression first.
+pub type On = [(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)];
 
 /// What is joined, and how.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +28,7 @@ pub struct JoinSides<'a> {
     /// The right side.
     pub right: &'a Estimate,
     /// The equalities, each over its own side.
-    pub on: JoinOnRef<'a>,
+    pub on: &'a On,
     /// What else must hold.
     pub filter: Option<&'a JoinFilter>,
     /// Inner, Left, …
