@@ -224,11 +224,11 @@ async fn all_joins_spill_and_find_the_same_rows() {
 /// Parts that do not fit are split again.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_little_memory_parts_are_split_again() {
-    let left = Table { rows: 6000, keys: 5000, has_nulls: false };
+    let left = Table { rows: 12_000, keys: 10_000, has_nulls: false };
     for join_type in JOIN_TYPES {
         let case = Case { join_type, left, ..CASE };
-        let once = check(case, 400 << 10).await.unwrap();
-        let often = check(case, 40 << 10).await.unwrap();
+        let once = check(case, 800 << 10).await.unwrap();
+        let often = check(case, 64 << 10).await.unwrap();
         assert!(often > once, "{case:?}: {often} bytes, and {once} with more memory");
     }
 }
@@ -258,10 +258,10 @@ async fn sides_may_be_empty() {
 /// Rows of one key cannot be split: they are joined chunk by chunk.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_key_may_have_many_rows() {
-    let table = Table { rows: 300, keys: 1, has_nulls: false };
+    let table = Table { rows: 1200, keys: 1, has_nulls: false };
     for join_type in JOIN_TYPES {
         let case = Case { left: table, right: table, join_type, has_filter: true, ..CASE };
-        let spilled = check(case, 36 << 10).await;
+        let spilled = check(case, 96 << 10).await;
         match join_type {
             JoinType::Full => {
                 let error = spilled.unwrap_err();

@@ -177,10 +177,7 @@ impl Catalog {
             CatalogChange::ReplaceSegments { table, rewritten, segments } => {
                 self.replace_segments(*table, rewritten, segments)?;
             }
-            CatalogChange::RemoveAllSegments { table } => {
-                self.edit(*table, remove_rows)?;
-                self.statistics.remove(table);
-            }
+            CatalogChange::RemoveAllSegments { table } => self.remove_all_segments(*table)?,
             CatalogChange::CountShardRows { table, datanode, rows, bytes } => {
                 self.edit(*table, |t| t.count_shard_rows(*datanode, *rows, *bytes))?;
             }
@@ -241,6 +238,14 @@ impl Catalog {
     }
 
     /// What was found out about the rows goes with them.
+    fn remove_all_segments(&mut self, table: u64) -> Result<(), ErrorReport> {
+        self.statistics.remove(&table);
+        self.edit(table, |t| {
+            t.segments.clear();
+            t.shard_rows.clear();
+        })
+    }
+
     fn edit(&mut self, id: u64, edit: impl FnOnce(&mut TableDef)) -> Result<(), ErrorReport> {
         let key = self.table_key(id)?;
         if let Some(table) = self.tables.get_mut(&key) {
@@ -257,11 +262,6 @@ impl Catalog {
     pub fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.tables.values().flat_map(|t| &t.segments)
     }
-}
-
-fn remove_rows(table: &mut TableDef) {
-    table.segments.clear();
-    table.shard_rows.clear();
 }
 
 pub(super) fn conflict(message: String) -> ErrorReport {

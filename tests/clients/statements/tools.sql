@@ -169,7 +169,9 @@ select TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE from INFORMATION_SCHEMA.tables where
 ----
 + gp_toolkit|gp_stats_missing|VIEW
 + kestrel|auto_analyze_history|VIEW
++ kestrel|copy_errors|VIEW
 + kestrel|datanodes|VIEW
++ kestrel|load_progress|VIEW
 + kestrel|queries|VIEW
 + kestrel|table_distributions|VIEW
 + kestrel|table_placement|VIEW

@@ -122,7 +122,7 @@ fn cast(expr: Expr, from: &DataType, to: SqlType, kind: CastKind) -> Result<Expr
     if is_same(from, to) {
         return Ok(if kind == CastKind::Explicit { labelled(expr, to) } else { expr });
     }
-    if !is_allowed(from, to) {
+    if !is_allowed(from, to) || kind != CastKind::Explicit && is_explicit_only(from, to) {
         return Err(ErrorReport::new(
             SqlState::CANNOT_COERCE,
             format!("cannot cast type {} to {}", sql_name(from), base_name(to)),
@@ -310,6 +310,15 @@ fn is_allowed(from: &DataType, to: SqlType) -> bool {
         (_, DataType::Boolean) => matches!(to, T::Boolean | T::Integer),
         (_, DataType::FixedSizeBinary(16)) => to == T::Uuid,
         _ => binary && to == T::Bytea,
+    }
+}
+
+/// Casts of `pg_cast` that only CAST and `::` make, though values of the types are at hand.
+fn is_explicit_only(from: &DataType, to: SqlType) -> bool {
+    match from {
+        DataType::Boolean => to == SqlType::Integer,
+        DataType::Dictionary(_, value) => is_explicit_only(value, to),
+        _ => to == SqlType::Boolean && Class::of(from) == Some(Class::Integer(4)),
     }
 }
 
