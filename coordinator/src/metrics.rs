@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use crate::{
     cluster::MemberState,
     compaction::CompactionCounts,
-    engine::Engine,
+    engine::{Engine, PlanCacheCounts},
     query::{MotionTotals, QueryState},
 };
 
@@ -168,6 +168,7 @@ pub(crate) fn families(engine: &Engine) -> Vec<Family> {
     families.push(in_doubt(engine));
     families.extend(of_segments(&engine.catalog.snapshot()));
     families.extend(of_vacuum(engine.compaction.counts()));
+    families.extend(of_plans(engine.plans.counts()));
     families
 }
 
@@ -206,6 +207,17 @@ fn of_vacuum(counts: CompactionCounts) -> [Family; 4] {
             .with(&[("which", "new")], counts.new_segments),
         Family::counter("kestrel_vacuum_bytes_total", bytes).with(&[], counts.old_bytes),
         Family::counter("kestrel_vacuum_rows_removed_total", rows).with(&[], counts.removed_rows),
+    ]
+}
+
+/// What of plans is kept, and used again.
+fn of_plans(counts: PlanCacheCounts) -> [Family; 2] {
+    let lookups = "Queries whose plan was kept, and those that were planned from their text on.";
+    [
+        Family::gauge("kestrel_plan_cache_plans", "Plans that are kept.").with(&[], counts.plans),
+        Family::counter("kestrel_plan_cache_lookups_total", lookups)
+            .with(&[("outcome", "hit")], counts.hits)
+            .with(&[("outcome", "miss")], counts.misses),
     ]
 }
 

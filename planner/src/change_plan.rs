@@ -15,7 +15,6 @@ use crate::{
     catalog::{Distribution, TableDef},
     error::report,
     operators::ShardScanExec,
-    pinned,
     plan::{PlanContext, Planner, finish, gathered},
 };
 
@@ -50,10 +49,6 @@ impl Planner {
         let datanodes = match table.distribution {
             // One is read; all have the rows.
             Distribution::Replicated if !found.is_empty() => context.catalog.datanode_ids(),
-            Distribution::Hash(_) if !found.is_empty() => {
-                let owner = pinned::owner(&conditions, table, &context.catalog.bucket_map);
-                owner.map_or_else(|| found.into_iter().collect(), |owner| vec![owner])
-            }
             Distribution::Replicated | Distribution::Hash(_) | Distribution::Random => {
                 found.into_iter().collect()
             }

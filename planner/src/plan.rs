@@ -64,6 +64,7 @@ pub struct Plan {
 }
 
 pub use crate::change_plan::ChangePlan;
+pub use crate::generic_plan::GenericPlan;
 pub use crate::row_change_plan::{RowChange, RowChangePlan};
 
 /// How the rows of an INSERT come to their table.
@@ -167,7 +168,7 @@ impl Planner {
         }
     }
 
-    fn state_for(&self, context: &PlanContext) -> SessionState {
+    pub(crate) fn state_for(&self, context: &PlanContext) -> SessionState {
         let mut state = self.state.clone();
         if context.formats != SessionFormats::default() {
             context.formats.lay_into(state.config_mut().options_mut());
@@ -180,14 +181,22 @@ impl Planner {
         state
     }
 
+    pub(crate) fn optimized(
+        &self,
+        query: &LogicalPlan,
+        state: &SessionState,
+    ) -> Result<LogicalPlan> {
+        let query = name_group_keys(query.clone()).map_err(report)?;
+        state.optimize(&query).and_then(name_join_keys).map_err(report)
+    }
+
     pub(crate) async fn physical_plan(
         &self,
         query: &LogicalPlan,
         context: &PlanContext,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let state = self.state_for(context);
-        let query = name_group_keys(query.clone()).map_err(report)?;
-        let optimized = state.optimize(&query).and_then(name_join_keys).map_err(report)?;
+        let optimized = self.optimized(query, &state)?;
         let planner = Arc::clone(state.query_planner());
         planner.create_physical_plan(&optimized, &state).await.map_err(report)
     }

@@ -21,10 +21,10 @@ use datafusion::{error::Result, physical_plan::ExecutionPlan};
 use kestrel_proto::{BucketMap, COORDINATOR, DatanodeId, MotionId, SliceId};
 
 use crate::{
+    direct,
     distribute::Placed,
     motion::Motion,
     operators::{MotionReceiveExec, MotionSendExec},
-    pinned::only_executor,
 };
 
 /// A piece of a plan that runs without moving rows.
@@ -36,6 +36,8 @@ pub struct Slice {
     pub plan: Arc<dyn ExecutionPlan>,
     /// Who runs it.
     pub executors: Vec<DatanodeId>,
+    /// It works on parts, and filters leave it rows on these executors only.
+    pub is_direct: bool,
 }
 
 impl Slice {
@@ -53,7 +55,12 @@ pub fn slice(
 ) -> Result<Vec<Slice>> {
     let mut cutter = Cutter { datanodes, bucket_map, slices: Vec::new(), next: 1 };
     let plan = cutter.cut(root, &[COORDINATOR])?;
-    cutter.slices.push(Slice { id: SliceId(0), plan, executors: vec![COORDINATOR] });
+    cutter.slices.push(Slice {
+        id: SliceId(0),
+        plan,
+        executors: vec![COORDINATOR],
+        is_direct: false,
+    });
     cutter.slices.sort_by_key(|slice| slice.id);
     Ok(cutter.slices)
 }
@@ -91,7 +98,7 @@ impl Cutter<'_> {
         let below = &node.children[0];
         let id = MotionId(self.next);
         self.next += 1;
-        let senders = self.executors(below, id);
+        let (senders, is_direct) = self.executors(below, id);
         let plan = self.cut(below, &senders)?;
         let schema = plan.schema();
         let send = MotionSendExec::new(id, motion.clone(), receivers.to_vec(), plan);
@@ -99,6 +106,7 @@ impl Cutter<'_> {
             id: SliceId(id.0),
             plan: Arc::new(send),
             executors: senders.clone(),
+            is_direct,
         });
         let (rows, bytes) = (node.estimate.rows, node.estimate.bytes());
         let share = match motion {
@@ -113,13 +121,21 @@ impl Cutter<'_> {
         Ok(Arc::new(MotionReceiveExec::new(id, senders, schema, merge, fetch, estimate)))
     }
 
-    /// All datanodes for a slice that works on parts, or the one that has them all; for any other one of them, a different one
-    /// for each slice.
-    fn executors(&self, below: &Placed, id: MotionId) -> Vec<DatanodeId> {
-        if below.is_parallel() {
-            let only = only_executor(below, self.bucket_map);
-            return only.map_or_else(|| self.datanodes.to_vec(), |only| vec![only]);
+    /// For a slice that works on parts all datanodes, or those where filters leave it rows; for any
+    /// other one of them, a different one for each slice. And whether filters have left out some.
+    fn executors(&self, below: &Placed, id: MotionId) -> (Vec<DatanodeId>, bool) {
+        let any = || vec![self.datanodes[id.0 as usize % self.datanodes.len()]];
+        if !below.is_parallel() {
+            return (any(), false);
         }
-        vec![self.datanodes[id.0 as usize % self.datanodes.len()]]
+        match direct::executors(below, self.bucket_map) {
+            None => (self.datanodes.to_vec(), false),
+            // Somebody must say that there are no rows.
+            Some(none) if none.is_empty() => (any(), true),
+            Some(some) => {
+                let is_direct = some.len() < self.datanodes.len();
+                (some.into_iter().collect(), is_direct)
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ mod copy_files;
 mod copy_out;
 mod cursors;
 mod ddl;
+mod dispatch;
 mod drivers;
 mod errors;
 mod extended;

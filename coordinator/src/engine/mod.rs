@@ -6,6 +6,7 @@ mod garbage;
 mod loads;
 mod locks;
 mod moves;
+mod plan_cache;
 mod temporary;
 
 pub use bookkeeping::{Pin, Pins};
@@ -17,6 +18,7 @@ pub use locks::{
 };
 
 pub use moves::{Moves, SegmentKey, Step, moved_part};
+pub use plan_cache::{PlanCache, PlanCacheCounts, PlanKey};
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,6 +56,8 @@ pub struct Engine {
     pub cluster: Cluster,
     /// Plans queries.
     pub planner: Planner,
+    /// Plans of queries that come again.
+    pub plans: PlanCache,
     /// How many queries run at the same time.
     pub admission: Admission,
     /// What runs and ran.
@@ -97,6 +101,7 @@ impl Engine {
             catalog,
             cluster,
             planner,
+            plans: PlanCache::default(),
             admission: Admission::new(limits, metrics.clone()),
             queries: QueryRegistry::new(metrics.clone()),
             metrics,

@@ -149,7 +149,7 @@ impl ClientSession {
         }
     }
 
-    /// DISCARD. No plan is kept between statements.
+    /// DISCARD. Plans that are kept are everybody's, and hold whatever a session has been.
     async fn discard(&mut self, target: DiscardTarget) -> Result<Outcome> {
         let tag = match target {
             DiscardTarget::All if self.is_in_block() => {

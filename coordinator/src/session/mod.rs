@@ -24,6 +24,7 @@ mod file_list;
 mod identity;
 mod identity_columns;
 mod insert;
+mod kept_plans;
 mod lock;
 mod maintenance;
 mod merge;

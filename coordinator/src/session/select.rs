@@ -21,12 +21,15 @@ use kestrel_planner::{
     bind::{BindContext, BoundQuery, Origin, bind_query, check_no_parameters, origins},
     catalog::{Catalog, SqlType},
     error::report,
+    explain::dispatched,
     plan::{Plan, PlanContext},
 };
-use kestrel_proto::{BatchStream, ErrorReport, QueryId, Result};
+use kestrel_proto::{BatchStream, ErrorReport, QueryId, Result, Severity, SqlState};
 use tokio_util::sync::CancellationToken;
 
-use super::{ClientSession, Outcome, OutputField, RowsTag, Statement, facts::plannable};
+use super::{
+    ClientSession, Outcome, OutputField, RowsTag, Statement, facts::plannable, kept_plans::Planned,
+};
 use crate::{
     engine::Pin,
     query::{Again, Asker, NotedQuery, QueryEnvironment, RunningQuery, run},
@@ -61,14 +64,18 @@ impl ClientSession {
 
     /// Plans what was bound.
     pub(super) async fn plan(&self, plan: &LogicalPlan, view: &Arc<Catalog>) -> Result<Plan> {
+        self.engine.planner.plan(plan, &self.plan_context(view)?).await
+    }
+
+    /// What a statement is planned with.
+    pub(super) fn plan_context(&self, view: &Arc<Catalog>) -> Result<PlanContext> {
         let formats = self.settings.formats()?;
-        let context = PlanContext {
+        Ok(PlanContext {
             catalog: Arc::clone(view),
             now: Utc::now(),
             formats,
             join_order: self.settings.join_order()?,
-        };
-        self.engine.planner.plan(plan, &context).await
+        })
     }
 
     /// Runs a query to its first rows.
@@ -92,13 +99,13 @@ impl ClientSession {
         parameters: &[Parameter],
         cancel: CancellationToken,
     ) -> Result<(Vec<OutputField>, Start)> {
-        let (bound, view) = self.bind(query, statement, parameters)?;
-        let plan = self.plan(&bound.plan, &view).await?;
+        let Planned { plan, fields, bound, view } =
+            self.planned(query, statement, parameters).await?;
+        self.print_dispatch(&plan);
         self.warn_of_missing_statistics(&plan);
-        let fields = result_fields(&bound, &plan)?;
         let environment = self.environment(&view, cancel);
         let pin = self.engine.pins.pin(view.version);
-        let again = Again { engine: Arc::clone(&self.engine), plan: bound.plan, view, environment };
+        let again = Again { engine: Arc::clone(&self.engine), plan: bound, view, environment };
         let asker = self.asker();
         Ok((fields, Start { plan, again, asker, text: statement.sql.clone(), pin }))
     }
@@ -110,11 +117,24 @@ impl ClientSession {
         environment: &QueryEnvironment,
         text: &str,
     ) -> Result<(RunningQuery, NotedQuery)> {
+        self.print_dispatch(plan);
         let (engine, asker) = (&self.engine, self.asker());
         let mut noted = NotedQuery::start(engine, plan, environment, &asker, text).await?;
         let running = noted.part(run(&engine.cluster, plan, environment).await)?;
         noted.runs(&running);
         Ok((running, noted))
+    }
+
+    /// Tells the client where a plan runs, if it wants to know.
+    fn print_dispatch(&self, plan: &Plan) {
+        let Some(notices) = self.notices.as_ref().filter(|_| self.settings.prints_dispatch())
+        else {
+            return;
+        };
+        for line in dispatched(plan, self.engine.cluster.datanodes.len()) {
+            let notice = ErrorReport::notice(SqlState::SUCCESSFUL_COMPLETION, line);
+            notices.send(ErrorReport { severity: Severity::Info, ..notice });
+        }
     }
 
     fn asker(&self) -> Asker {
@@ -170,12 +190,17 @@ pub(super) fn with_values(
     plan: LogicalPlan,
     values: Vec<(SqlType, ScalarValue)>,
 ) -> Result<LogicalPlan> {
+    plan.with_param_values(param_values(values)).map_err(report)
+}
+
+/// Values of the types that parameters were bound as.
+pub(super) fn param_values(values: Vec<(SqlType, ScalarValue)>) -> ParamValues {
     let values = values.into_iter().map(|(sql_type, value)| {
         let field = sql_type.field("", true);
         let label = (!field.metadata().is_empty()).then(|| FieldMetadata::from(&field));
         ScalarAndMetadata::new(value, label)
     });
-    plan.with_param_values(ParamValues::List(values.collect())).map_err(report)
+    ParamValues::List(values.collect())
 }
 
 /// The columns of a query's result, with the tables' columns that they are.

@@ -21,7 +21,7 @@ mod window;
 pub use check::check;
 pub(crate) use counting::any_counts;
 pub(crate) use join::is_join;
-pub(crate) use join_key::join_key;
+pub(crate) use join_key::{join_key, without_casts};
 pub(crate) use join_locus::{joined_locus, moved_locus};
 pub use join_motions::{
     JoinChoice, JoinKey, JoinMotions, JoinPlace, JoinShape, JoinSideFacts, Move, join_choices,

@@ -10,6 +10,7 @@
 
 mod cost;
 mod describe;
+mod dispatched;
 mod json;
 mod render;
 mod sent;
@@ -24,6 +25,7 @@ use crate::{
 };
 
 pub use cost::Cost;
+pub use dispatched::dispatched;
 pub use json::json;
 pub use render::text;
 pub use sent::{NodeSql, SentSql};
@@ -119,8 +121,8 @@ impl Numbering<'_> {
         if let Some(motion) = placed.motion() {
             let number = self.next;
             self.next += 1;
-            let senders: &[DatanodeId] =
-                self.slices.get(number).map_or(&[], |slice| &slice.executors);
+            let below = self.slices.get(number);
+            let senders: &[DatanodeId] = below.map_or(&[], |slice| &slice.executors);
             let above =
                 (std::mem::replace(&mut self.slice, number), std::mem::take(&mut self.scans));
             let child = self.node(&placed.children[0], senders.len());
@@ -128,6 +130,10 @@ impl Numbering<'_> {
             let mut node = self.describe(placed, executors, vec![child]);
             node.title = format!("{} {}:{}", motion.label(), senders.len(), executors);
             node.slice = Some((number as u32, senders.len()));
+            if below.is_some_and(|slice| slice.is_direct) {
+                let names: Vec<_> = senders.iter().map(|datanode| datanode.name()).collect();
+                node.properties.push(("Dispatch", names.join(", ")));
+            }
             return node;
         }
         let mut children: Vec<_> =

@@ -30,7 +30,12 @@ pub fn buckets(columns: &[ArrayRef], classes: &[HashClass]) -> Result<Vec<u16>> 
     for (column, class) in columns.iter().zip(classes) {
         hash_column(column, *class, &mut rows)?;
     }
-    Ok(rows.into_iter().map(|hash| (hash % BUCKET_COUNT as u64) as u16).collect())
+    Ok(rows.into_iter().map(bucket_of_hash).collect())
+}
+
+/// The bucket of a row whose key's columns have been folded into this hash.
+pub fn bucket_of_hash(hash: u64) -> u16 {
+    (hash % BUCKET_COUNT as u64) as u16
 }
 
 /// The datanode that owns each bucket, as the receiver numbers that [`split`](super::split) takes.

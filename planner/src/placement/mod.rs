@@ -30,6 +30,6 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub use bucket::{buckets, owners};
+pub use bucket::{bucket_of_hash, buckets, owners};
 pub use column::hash_column;
 pub use split::split;

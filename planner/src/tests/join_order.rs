@@ -1,7 +1,7 @@
 //! Tests of the order of joins: which tables are joined first, and that any order gives the columns of
 //! the written one.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Golden, known, with_datanodes};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     join_order::JoinOrderSettings,
     operators::ShardScanExec,
     parse::parse,
-    plan::{Plan, Planner},
+    plan::{Plan, PlanContext, Planner},
 };
 
 /// `f` of 1,000,000 rows, `b` of 300,000, `s` of 1,000, `r` of 25 everywhere; `e`, which nobody has
@@ -19,7 +19,7 @@ fn with_tables(run: impl FnOnce(&Golden<'_>)) {
     let functions = FunctionRegistry::new();
     let planner = Planner::new(&functions);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let catalog = with_datanodes(3);
+    let catalog = Arc::new(with_datanodes(3));
     let mut golden = Golden { catalog, functions, planner: &planner, runtime: &runtime };
     golden.ddl(
         "CREATE TABLE f (id int, b int, s int, r int, v int) DISTRIBUTED BY (id);
@@ -40,14 +40,17 @@ fn with_tables(run: impl FnOnce(&Golden<'_>)) {
         ("s", "id distinct=1000\nb distinct=1000\nr distinct=25\nv distinct=1000"),
         ("r", "id distinct=25\nb distinct=25\ns distinct=25\nv distinct=25"),
     ] {
-        golden.catalog = known::statistics(&golden.catalog, table, text);
+        golden.catalog = Arc::new(known::statistics(&golden.catalog, table, text));
     }
     run(&golden);
 }
 
 fn plan(golden: &Golden<'_>, sql: &str, is_enabled: bool) -> Plan {
-    let settings = JoinOrderSettings { is_enabled, ..JoinOrderSettings::default() };
-    let planned = golden.plan_ordered(&parse(sql).unwrap().remove(0), None, settings);
+    let join_order = JoinOrderSettings { is_enabled, ..JoinOrderSettings::default() };
+    let context = PlanContext { join_order, ..golden.context() };
+    let bound = golden.bind(&parse(sql).unwrap().remove(0), &[]);
+    let bound = bound.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let planned = golden.runtime.block_on(golden.planner.plan(&bound.plan, &context));
     planned.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
 }
 

@@ -10,11 +10,14 @@ use std::{fmt::Write, fs, sync::Arc};
 use arrow::array::RecordBatch;
 use chrono::DateTime;
 use datadriven::TestCase;
+use datafusion::common::{ParamValues, ScalarValue, metadata::ScalarAndMetadata};
 use kestrel_proto::{ErrorReport, Result};
 
 use crate::{
-    bind::{BindContext, NoSessionFunctions, Source, SystemRelations, bind_query, locate},
-    catalog::{Catalog, CatalogChange, DatanodeDef, Distribution, Segment, SequenceDef},
+    bind::{
+        BindContext, BoundQuery, NoSessionFunctions, Source, SystemRelations, bind_query, locate,
+    },
+    catalog::{Catalog, CatalogChange, DatanodeDef, Distribution, Segment, SequenceDef, SqlType},
     ddl,
     explain::{self, ExplainOptions, SentSql},
     functions::{FunctionRegistry, SessionFormats},
@@ -34,7 +37,7 @@ fn golden() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     datadriven::walk("testdata/plans", |file| {
         let mut golden = Golden {
-            catalog: with_datanodes(3),
+            catalog: Arc::new(with_datanodes(3)),
             functions: Arc::clone(&functions),
             planner: &planner,
             runtime: &runtime,
@@ -44,7 +47,7 @@ fn golden() {
 }
 
 struct Golden<'a> {
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     functions: Arc<FunctionRegistry>,
     planner: &'a Planner,
     runtime: &'a tokio::runtime::Runtime,
@@ -81,7 +84,8 @@ impl Golden<'_> {
         let argument = |name: &str| case.args.get(name).and_then(|values| values.first());
         match case.directive.as_str() {
             "datanodes" => {
-                self.catalog = with_datanodes(argument("count").unwrap().parse().unwrap());
+                let count = argument("count").unwrap().parse().unwrap();
+                self.catalog = Arc::new(with_datanodes(count));
                 String::new()
             }
             "ddl" => self.ddl(&case.input),
@@ -112,7 +116,7 @@ impl Golden<'_> {
         for statement in parse(sql).unwrap() {
             let StatementKind::Ddl(ddl) = &statement.kind else { panic!("no DDL: {statement:?}") };
             let plan = ddl::plan(ddl, &self.catalog, &["public".into()]).unwrap();
-            self.catalog = self.catalog.apply(&plan.changes).unwrap();
+            self.catalog = Arc::new(self.catalog.apply(&plan.changes).unwrap());
         }
         String::new()
     }
@@ -146,7 +150,7 @@ impl Golden<'_> {
         };
         let segments = self.catalog.datanodes.iter().zip(rows).map(segment).collect();
         let change = CatalogChange::AddSegments { table: table.id, segments };
-        self.catalog = self.catalog.apply(&[change]).unwrap();
+        self.catalog = Arc::new(self.catalog.apply(&[change]).unwrap());
     }
 
     fn print(&self, sql: &str, verbose: bool, into: Option<&str>) -> String {
@@ -155,12 +159,7 @@ impl Golden<'_> {
             Err(error) => return report(&error),
         };
         match self.plan(&statement, into) {
-            Ok(plan) => {
-                let options = ExplainOptions { costs: false, verbose };
-                let lines =
-                    explain::text(&explain::explain(&plan, options, &SentSql::default()), options);
-                lines.join("\n") + "\n"
-            }
+            Ok(plan) => printed(&plan, verbose),
             Err(error) => report(&locate(error, &statement)),
         }
     }
@@ -184,23 +183,13 @@ impl Golden<'_> {
         self.plan(&parse(sql).unwrap().remove(0), None).unwrap()
     }
 
-    fn plan(&self, statement: &Statement, into: Option<&str>) -> Result<Plan> {
-        self.plan_ordered(statement, into, JoinOrderSettings::default())
-    }
-
-    fn plan_ordered(
-        &self,
-        statement: &Statement,
-        into: Option<&str>,
-        join_order: JoinOrderSettings,
-    ) -> Result<Plan> {
+    fn bind(&self, statement: &Statement, types: &[Option<SqlType>]) -> Result<BoundQuery> {
         let StatementKind::Query(query) = &statement.kind else {
             panic!("no query: {statement:?}")
         };
-        let catalog = Arc::new(self.catalog.clone());
         let context = BindContext {
             source: Source { sql: statement.sql.clone(), offset: statement.offset },
-            catalog: Arc::clone(&catalog),
+            catalog: Arc::clone(&self.catalog),
             search_path: vec!["public".into()],
             functions: Arc::clone(&self.functions),
             session_functions: Arc::new(NoSessionFunctions),
@@ -208,17 +197,24 @@ impl Golden<'_> {
             changed: None,
             given: Vec::new(),
         };
-        let bound = bind_query(query, &context, &[])?.plan;
-        let context = PlanContext {
-            catalog: Arc::clone(&catalog),
+        bind_query(query, &context, types)
+    }
+
+    fn context(&self) -> PlanContext {
+        PlanContext {
+            catalog: Arc::clone(&self.catalog),
             now: DateTime::UNIX_EPOCH,
             formats: SessionFormats::default(),
-            join_order,
-        };
+            join_order: JoinOrderSettings::default(),
+        }
+    }
+
+    fn plan(&self, statement: &Statement, into: Option<&str>) -> Result<Plan> {
+        let (bound, context) = (self.bind(statement, &[])?.plan, self.context());
         let Some(table) = into else {
             return self.runtime.block_on(self.planner.plan(&bound, &context));
         };
-        let table = catalog.table("public", table).unwrap();
+        let table = self.catalog.table("public", table).unwrap();
         let insert = self.planner.plan_insert(&bound, table, &context);
         match self.runtime.block_on(insert)? {
             InsertPlan::Distributed(plan) | InsertPlan::Ingest(plan) => Ok(plan),
@@ -232,8 +228,8 @@ fn a_thousand_partitions_are_planned_quickly() {
     let functions = FunctionRegistry::new();
     let planner = Planner::new(&functions);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let mut golden =
-        Golden { catalog: with_datanodes(3), functions, planner: &planner, runtime: &runtime };
+    let catalog = Arc::new(with_datanodes(3));
+    let mut golden = Golden { catalog, functions, planner: &planner, runtime: &runtime };
     golden.ddl(
         "CREATE TABLE t (id int, k int) DISTRIBUTED BY (id)
          PARTITION BY RANGE (k) (START (0) END (1000) EVERY (1), DEFAULT PARTITION rest)",
@@ -261,6 +257,94 @@ fn a_thousand_partitions_are_planned_quickly() {
         let is_quick = shortest.as_millis() < 50;
         assert!(is_quick || cfg!(debug_assertions), "{condition}: {shortest:?}");
     }
+}
+
+/// A plan that was kept is, with its parameters' values, what these would have made of the query.
+#[test]
+fn kept_plans_are_those_of_their_values() {
+    let functions = FunctionRegistry::new();
+    let planner = Planner::new(&functions);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let catalog = Arc::new(with_datanodes(3));
+    let mut golden = Golden { catalog, functions, planner: &planner, runtime: &runtime };
+    golden.ddl(
+        "CREATE TABLE t (k int, v int) DISTRIBUTED BY (k);
+         CREATE TABLE u (k int, w text) DISTRIBUTED BY (k);
+         CREATE TABLE p (k int, d int) DISTRIBUTED BY (k)
+         PARTITION BY RANGE (d) (START (0) END (100) EVERY (10))",
+    );
+    for (sql, is_kept) in [
+        ("SELECT v FROM t WHERE k = $1", true),
+        ("SELECT v FROM t WHERE k IN ($1, 3)", true),
+        ("SELECT v FROM t WHERE k = $1 + 1", true),
+        ("SELECT $1 + v FROM t WHERE k = $1 ORDER BY v LIMIT 5", true),
+        ("SELECT count(*) FROM t JOIN u ON t.k = u.k WHERE t.k = $1", true),
+        ("SELECT w FROM u WHERE k = (SELECT max(k) FROM t WHERE v < $1)", true),
+        ("SELECT w FROM u WHERE EXISTS (SELECT 1 FROM t WHERE t.k = u.k AND v = $1)", true),
+        ("SELECT k FROM p WHERE d = $1", true),
+        ("SELECT v FROM t UNION ALL SELECT k FROM u WHERE k = $1", true),
+        ("SELECT v FROM t WHERE k = $1 LIMIT $1", false),
+        ("SELECT v, random() FROM t WHERE k = $1", false),
+        ("SELECT v FROM t WHERE k = $1 AND now() > timestamptz '2024-01-01'", false),
+        ("SELECT v FROM t WHERE k = $1 AND date 'today' > date '2024-01-01'", false),
+        ("SELECT i FROM generate_series(1, 5) AS s(i) WHERE i = $1", false),
+        ("VALUES ($1::int)", false),
+    ] {
+        let bound = golden.bind(&parse(sql).unwrap()[0], &[Some(SqlType::Integer)]).unwrap();
+        let generic = planner.generic(&bound, sql, &golden.context()).unwrap();
+        assert_eq!(generic.is_some(), is_kept, "{sql}");
+        let Some(generic) = generic.map(Arc::new) else { continue };
+        // Rows come; what was kept before is planned over them.
+        golden.fill("t", 30_000);
+        golden.fill("p_1_prt_1", 3000);
+        let path = ["public".to_string()];
+        let present = generic.over(&golden.catalog, &path).unwrap();
+        for value in ["2", "9"] {
+            let number = ScalarValue::Int32(Some(value.parse().unwrap()));
+            let values = ParamValues::List(vec![ScalarAndMetadata::new(number, None)]);
+            let context = golden.context();
+            let plan = planner.plan_generic(&present, Some(values), &context);
+            let plan = runtime.block_on(plan).unwrap();
+            let expected = golden.print(&sql.replace("$1", value), false, None);
+            assert_eq!(printed(&plan, false), expected, "{sql}: {value}");
+        }
+    }
+}
+
+/// A kept plan is as good as the names and definitions it was made with.
+#[test]
+fn kept_plans_end_with_the_definitions_they_rest_on() {
+    let functions = FunctionRegistry::new();
+    let planner = Planner::new(&functions);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let catalog = Arc::new(with_datanodes(3));
+    let mut golden = Golden { catalog, functions, planner: &planner, runtime: &runtime };
+    golden.ddl("CREATE TABLE t (k int, v int) DISTRIBUTED BY (k); CREATE SCHEMA s");
+    let sql = "SELECT v FROM t";
+    let bound = golden.bind(&parse(sql).unwrap()[0], &[]).unwrap();
+    let generic = planner.generic(&bound, sql, &golden.context()).unwrap().map(Arc::new).unwrap();
+    let before = Arc::clone(&golden.catalog);
+    let path = ["s".to_string(), "public".to_string()];
+    let same = generic.over(&before, &path).unwrap();
+    assert!(Arc::ptr_eq(&same, &generic));
+    for (ddl, is_alive) in [
+        ("CREATE TABLE other (k int) DISTRIBUTED BY (k)", true),
+        ("ALTER TABLE t ADD COLUMN x int", false),
+        ("ALTER TABLE t RENAME TO u", false),
+        ("DROP TABLE t", false),
+        ("CREATE TABLE s.t (k int) DISTRIBUTED BY (k)", false),
+        ("CREATE SEQUENCE s.t", false),
+    ] {
+        golden.catalog = Arc::clone(&before);
+        golden.ddl(ddl);
+        assert_eq!(generic.over(&golden.catalog, &path).is_some(), is_alive, "{ddl}");
+    }
+}
+
+fn printed(plan: &Plan, verbose: bool) -> String {
+    let options = ExplainOptions { costs: false, verbose };
+    let lines = explain::text(&explain::explain(plan, options, &SentSql::default()), options);
+    lines.join("\n") + "\n"
 }
 
 fn report(report: &ErrorReport) -> String {

@@ -351,6 +351,13 @@ impl Settings {
         JoinOrderSettings::from_settings(&self.fragment_options())
     }
 
+    /// The same for those of formats only, sorted.
+    pub(super) fn format_changes(&self) -> Vec<(String, String)> {
+        let mut changes: Vec<_> = self.format_options().into_iter().collect();
+        changes.sort();
+        changes
+    }
+
     /// The settings that functions follow, where they are not the defaults.
     fn format_options(&self) -> HashMap<String, String> {
         self.changed(FORMAT_SETTINGS.iter().copied())
@@ -396,6 +403,16 @@ impl Settings {
     pub(super) fn lock_timeout(&self) -> Option<Duration> {
         let timeout = Duration::from_millis(self.milliseconds("lock_timeout"));
         (!timeout.is_zero()).then_some(timeout)
+    }
+
+    /// Whether plans of queries are kept, and those that are kept used.
+    pub(super) fn keeps_plans(&self) -> bool {
+        self.get("kestrel.plan_cache").as_deref() != Some("off")
+    }
+
+    /// Whether the client is told where slices run.
+    pub(super) fn prints_dispatch(&self) -> bool {
+        self.get("kestrel.print_dispatch").as_deref() == Some("on")
     }
 
     /// Whether the transaction may only read.
