@@ -1,5 +1,7 @@
 //! Tests of estimates: SQL in, how many rows the whole query is thought to give.
 
+use std::sync::Arc;
+
 use super::{Golden, known, with_datanodes};
 use crate::{cardinality::Groups, functions::FunctionRegistry, plan::Planner};
 
@@ -20,7 +22,7 @@ fn with_tables(run: impl FnOnce(&mut Golden<'_>)) {
     let functions = FunctionRegistry::new();
     let planner = Planner::new(&functions);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let catalog = with_datanodes(3);
+    let catalog = Arc::new(with_datanodes(3));
     let mut golden = Golden { catalog, functions, planner: &planner, runtime: &runtime };
     golden.ddl(
         "CREATE TABLE t (id int PRIMARY KEY, k int, n int, s text, d date, b boolean, m numeric(9,2))
