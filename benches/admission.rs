@@ -5,16 +5,12 @@
 
 use std::{
     io::Cursor,
-    net::{Ipv4Addr, SocketAddr},
     pin::pin,
     time::{Duration, Instant},
 };
 
 use futures::SinkExt;
-use kestrel::cluster::{
-    ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions,
-};
-use kestrel_datanode::exchange::ExchangeSettings;
+use kestrel::cluster::{Cluster, ClusterOptions, DatanodePlacement};
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
 
@@ -52,19 +48,8 @@ struct Bench {
 impl Bench {
     async fn start(placement: DatanodePlacement) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        let options = ClusterOptions {
-            data: directory.path().to_path_buf(),
-            datanodes: Some(3),
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            clients: ClientOptions::default(),
-            memory_limit: 4 << 30,
-            cache_size: None,
-            placement,
-            shards: ShardOptions::default(),
-            network: NetworkOptions::default(),
-            exchange: ExchangeSettings::default(),
-            metrics_listen: None,
-        };
+        let options = ClusterOptions::local(directory.path(), Some(3), 4 << 30);
+        let options = ClusterOptions { placement, ..options };
         let bench = Self { cluster: Cluster::start(options).await?, _directory: directory };
         bench.fill().await?;
         Ok(bench)

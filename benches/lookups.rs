@@ -3,20 +3,11 @@
 //!
 //! `cargo bench --bench lookups -- --rows 1000000`
 
-use std::{
-    io::Cursor,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    pin::pin,
-    time::Instant,
-};
+use std::{io::Cursor, path::PathBuf, pin::pin, time::Instant};
 
 use clap::Parser;
 use futures::SinkExt;
-use kestrel::cluster::{
-    ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions,
-};
-use kestrel_datanode::exchange::ExchangeSettings;
+use kestrel::cluster::{Cluster, ClusterOptions};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 /// The command's: datanodes and coordinator are in this process.
@@ -160,19 +151,7 @@ async fn print(flags: &Flags, cluster: &Cluster) -> Result<()> {
 async fn run(flags: &Flags) -> Result<()> {
     let directory = flags.directory.clone().unwrap_or_else(std::env::temp_dir);
     let directory = tempfile::tempdir_in(directory)?;
-    let options = ClusterOptions {
-        data: directory.path().to_path_buf(),
-        datanodes: Some(flags.datanodes),
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        clients: ClientOptions::default(),
-        memory_limit: 4 << 30,
-        cache_size: None,
-        placement: DatanodePlacement::OneProcess,
-        shards: ShardOptions::default(),
-        network: NetworkOptions::default(),
-        exchange: ExchangeSettings::default(),
-        metrics_listen: None,
-    };
+    let options = ClusterOptions::local(directory.path(), Some(flags.datanodes), 4 << 30);
     let cluster = Cluster::start(options).await?;
     let printed = print(flags, &cluster).await;
     cluster.stop().await;

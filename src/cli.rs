@@ -72,6 +72,9 @@ const RUNTIME_STOP_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The whole command: does what the command line says. `KESTREL_LOG` says what is logged.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    // Each file that a query spills into stays open, and shells and systemd allow 1024 open files
+    // at first. Without more it works, too, for a while.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {

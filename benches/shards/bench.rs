@@ -2,18 +2,14 @@
 
 use std::{
     collections::HashSet,
-    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
 use kestrel::{
     client::Client,
-    cluster::{
-        ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions,
-    },
+    cluster::{Cluster, ClusterOptions, ShardOptions},
     shards::ShardKind,
 };
-use kestrel_datanode::exchange::ExchangeSettings;
 use tokio::task::spawn_blocking;
 
 use crate::{
@@ -37,19 +33,9 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn start(flags: &Flags, data: &Path, files: &Path) -> Result<Self> {
-        let options = ClusterOptions {
-            data: data.to_path_buf(),
-            datanodes: Some(DATANODES.len() as u32),
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            clients: ClientOptions::default(),
-            memory_limit: 4 << 30,
-            cache_size: None,
-            placement: DatanodePlacement::OneProcess,
-            shards: ShardOptions { kind: Some(ShardKind::Kes), databases: vec![] },
-            network: NetworkOptions::default(),
-            exchange: ExchangeSettings::default(),
-            metrics_listen: None,
-        };
+        let shards = ShardOptions { kind: Some(ShardKind::Kes), databases: vec![] };
+        let options = ClusterOptions::local(data, Some(DATANODES.len() as u32), 4 << 30);
+        let options = ClusterOptions { shards, ..options };
         let cluster = Cluster::start(options).await?;
         let (data, files) = (data.to_path_buf(), files.to_path_buf());
         Ok(Self { cluster, data, files, scale: flags.scale, rounds: flags.rounds })

@@ -1,8 +1,9 @@
 //! Plans that are kept: a bound query and what the logical optimizer makes of it, with `$1`, … in it.
 //!
 //! What is left to do each time is cheap and looks at what is there now: values take the places of
-//! the parameters, scans get the present snapshot's tables, and the physical plan, the motions and
-//! where slices run follow from both. So no value and no row that a plan was made with stays in it.
+//! the parameters, scans get the present snapshot's tables and statistics, and the physical plan, the
+//! motions and where slices run follow from both. So no value and no row that a plan was made with
+//! stays in it.
 //!
 //! A query is kept only if nothing but its text, its parameters' types, the session's formats and its
 //! tables' definitions can have had a part in its plan:
@@ -31,6 +32,7 @@ use crate::{
     catalog::{Catalog, NamedRelation, TableDef, schemas_of},
     error::report,
     plan::{Plan, PlanContext, Planner, finish, gathered},
+    statistics::TableStatistics,
 };
 
 /// Words that are read as what the clock says when a query is optimized.
@@ -43,7 +45,32 @@ pub struct GenericPlan {
     pub bound: BoundQuery,
     optimized: LogicalPlan,
     /// What it reads, as it was.
-    tables: Vec<Arc<TableDef>>,
+    tables: Vec<KnownTable>,
+}
+
+/// A table that a kept plan reads.
+#[derive(Clone, Debug)]
+struct KnownTable {
+    table: Arc<TableDef>,
+    /// The scans of the plan hold them.
+    statistics: Option<Arc<TableStatistics>>,
+}
+
+impl KnownTable {
+    fn of(table: &Arc<TableDef>, catalog: &Catalog) -> Self {
+        let statistics = catalog.statistics_of(table.id).cloned();
+        Self { table: Arc::clone(table), statistics }
+    }
+
+    /// Are its definition, rows and statistics the very same?
+    fn is_the_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.table, &other.table)
+            && match (&self.statistics, &other.statistics) {
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            }
+    }
 }
 
 impl GenericPlan {
@@ -57,15 +84,12 @@ impl GenericPlan {
         }
         let mut is_as_it_was = true;
         for old in &self.tables {
-            let new = present(old, catalog)?;
-            if !Arc::ptr_eq(old, new) {
-                if !is_defined_alike(old, new) {
-                    return None;
-                }
-                is_as_it_was = false;
+            let new = KnownTable::of(present(&old.table, catalog)?, catalog);
+            if !Arc::ptr_eq(&old.table, &new.table) && !is_defined_alike(&old.table, &new.table) {
+                return None;
             }
             // Which partitions it has, and what is in them, the table does not tell.
-            is_as_it_was &= new.partitioned_by.is_none();
+            is_as_it_was &= old.is_the_same(&new) && new.table.partitioned_by.is_none();
         }
         match is_as_it_was {
             true => Some(Arc::clone(self)),
@@ -77,8 +101,9 @@ impl GenericPlan {
         let mut bound = self.bound.clone();
         bound.plan = over_tables(bound.plan, catalog)?;
         let optimized = over_tables(self.optimized.clone(), catalog)?;
-        let tables = self.tables.iter().filter_map(|table| present(table, catalog)).cloned();
-        Ok(Self { bound, optimized, tables: tables.collect() })
+        let tables = self.tables.iter().filter_map(|known| present(&known.table, catalog));
+        let tables = tables.map(|table| KnownTable::of(table, catalog)).collect();
+        Ok(Self { bound, optimized, tables })
     }
 }
 
@@ -142,10 +167,7 @@ fn with_constants(
 }
 
 /// What a plan reads; `None`: it is not to be kept.
-fn kept_tables(
-    plan: &LogicalPlan,
-    catalog: &Catalog,
-) -> DataFusionResult<Option<Vec<Arc<TableDef>>>> {
+fn kept_tables(plan: &LogicalPlan, catalog: &Catalog) -> DataFusionResult<Option<Vec<KnownTable>>> {
     let mut tables = Some(Vec::new());
     plan.apply_with_subqueries(|node| {
         if !is_kept(node)? {
@@ -157,7 +179,7 @@ fn kept_tables(
             let itself = table.and_then(|table| present(table, catalog));
             match (table, itself) {
                 (Some(table), Some(itself)) if Arc::ptr_eq(table, itself) => {
-                    known.push(Arc::clone(table));
+                    known.push(KnownTable::of(table, catalog));
                 }
                 _ => tables = None,
             }

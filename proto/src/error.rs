@@ -79,8 +79,7 @@ pub struct ErrorReport {
     pub position: Option<u32>,
     /// The datanode it happened on; `None`: the coordinator.
     pub datanode: Option<String>,
-    /// What was being worked on, line by line: `COPY t, line 3`. Only the coordinator knows, so
-    /// the wire form does not have it.
+    /// What was being worked on, line by line: `COPY t, line 3`.
     pub context: Option<String>,
     /// What it is about (PostgreSQL's `errtable`, `errtablecol`, `errtableconstraint`, relcache.c).
     pub object: Option<Box<ErrorObject>>,
@@ -211,6 +210,7 @@ impl ErrorReport {
             table_name: object.table,
             column_name: object.column,
             constraint_name: object.constraint,
+            context: self.context.clone().unwrap_or_default(),
         }
     }
 
@@ -231,7 +231,7 @@ impl ErrorReport {
             hint: text(message.hint),
             position: (message.position != 0).then_some(message.position),
             datanode: text(message.datanode),
-            context: None,
+            context: text(message.context),
             object: (object != ErrorObject::default()).then(|| Box::new(object)),
             routine: None,
         }

@@ -45,6 +45,25 @@ pub struct ClusterOptions {
     pub metrics_listen: Option<SocketAddr>,
 }
 
+impl ClusterOptions {
+    /// A cluster in one process, which clients find at any free port of this machine; bytes of memory.
+    pub fn local(data: &Path, datanodes: Option<u32>, memory_limit: usize) -> Self {
+        Self {
+            data: data.to_path_buf(),
+            datanodes,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            clients: ClientOptions::default(),
+            memory_limit,
+            cache_size: None,
+            placement: DatanodePlacement::OneProcess,
+            shards: ShardOptions::default(),
+            network: NetworkOptions::default(),
+            exchange: ExchangeSettings::default(),
+            metrics_listen: None,
+        }
+    }
+}
+
 /// Which clients come in, and how many.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {

@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use kestrel_datanode::{
-    DatanodeSettings, LocalDatanode, PlanDecoder,
-    exchange::{ExchangeSettings, Peers},
-};
+use kestrel_datanode::{DatanodeSettings, LocalDatanode, PlanDecoder, exchange::Peers};
 use kestrel_planner::{functions::FunctionRegistry, memory::QueryMemory};
 use kestrel_proto::DatanodeId;
 use serde_json::Value;
@@ -26,9 +23,7 @@ use uuid::Uuid;
 use super::DatanodePage;
 use crate::{
     client::Client,
-    cluster::{
-        ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions,
-    },
+    cluster::{Cluster, ClusterOptions},
     http::Page,
 };
 
@@ -38,17 +33,8 @@ const DOCUMENTATION: &str = include_str!("../../docs/metrics.md");
 async fn cluster(directory: &TempDir) -> Cluster {
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let options = ClusterOptions {
-        data: directory.path().to_path_buf(),
-        datanodes: Some(2),
-        listen: any_port,
-        clients: ClientOptions::default(),
-        memory_limit: 512 << 20,
-        cache_size: None,
-        placement: DatanodePlacement::OneProcess,
-        shards: ShardOptions::default(),
-        network: NetworkOptions::default(),
-        exchange: ExchangeSettings::default(),
         metrics_listen: Some(any_port),
+        ..ClusterOptions::local(directory.path(), Some(2), 512 << 20)
     };
     Cluster::start(options).await.unwrap()
 }

@@ -129,6 +129,40 @@ async fn loads_and_single_rows_wait_for_each_other() {
     cluster.stop().await;
 }
 
+/// Who inserts and then updates does not meet who waits for keys; nor do two loaders meet each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn usual_blocks_are_no_deadlocks() {
+    if databases_hold_rows() {
+        return;
+    }
+    let cluster = TestCluster::start(2).await;
+    let (first, second) = (cluster.session().await, cluster.session().await);
+    first.run_all(["CREATE TABLE t (a int PRIMARY KEY, b text)"]).await;
+    first.run_all(["INSERT INTO t VALUES (0, 'x')"]).await;
+    for (key, waits) in [
+        (1, "INSERT INTO t VALUES (0, 'y') ON CONFLICT (a) DO UPDATE SET b = excluded.b"),
+        (2, "UPDATE t SET a = a WHERE a = 0"),
+    ] {
+        first.run_all(["BEGIN".to_string(), format!("INSERT INTO t VALUES ({key}, 'x')")]).await;
+        let ends = "UPDATE t SET b = 'z' WHERE a > 0; COMMIT";
+        assert_eq!(while_waiting(&second, waits, &first, ends).await, None, "{waits}");
+    }
+    let load = |from: u32| {
+        let rows: Vec<_> = (from..from + 2000).map(|key| format!("({key}, 'l')")).collect();
+        format!("INSERT INTO t VALUES {}", rows.join(", "))
+    };
+    for session in [&first, &second] {
+        session.run_all(["BEGIN"]).await;
+    }
+    first.run_all(["INSERT INTO t VALUES (10000, 'l')"]).await;
+    second.run_all(["INSERT INTO t VALUES (20000, 'l')"]).await;
+    first.run_all([load(10_001)]).await;
+    second.run_all([load(20_001), "COMMIT".into()]).await;
+    first.run_all(["COMMIT"]).await;
+    assert_eq!(second.value("SELECT count(*) FROM t WHERE b = 'l'").await, "4002");
+    cluster.stop().await;
+}
+
 /// Sessions that insert the same keys in different orders: each key is there once at the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_sessions_bring_each_key_once() {

@@ -2,11 +2,7 @@
 //! or, with `KESTREL_TEST_PROCESSES=1`, each in a process of its own; their shards in files or, with
 //! `KESTREL_TEST_SHARDS=kes`, in databases.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
-use kestrel::cluster::{
-    ClientOptions, Cluster, ClusterOptions, DatanodePlacement, NetworkOptions, ShardOptions,
-};
+use kestrel::cluster::{ClientOptions, Cluster, ClusterOptions, DatanodePlacement, ShardOptions};
 use kestrel_coordinator::{compaction::AutoVacuum, query::QueryLimits};
 use kestrel_datanode::exchange::ExchangeSettings;
 use tempfile::TempDir;
@@ -124,16 +120,8 @@ pub(crate) fn options(
     placement: DatanodePlacement,
 ) -> ClusterOptions {
     ClusterOptions {
-        data: directory.path().to_path_buf(),
-        datanodes,
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        clients: ClientOptions::default(),
-        memory_limit: MEMORY_LIMIT,
-        cache_size: None,
         placement,
         shards: suite_shards(directory.path(), datanodes),
-        network: NetworkOptions::default(),
-        exchange: ExchangeSettings::default(),
-        metrics_listen: None,
+        ..ClusterOptions::local(directory.path(), datanodes, MEMORY_LIMIT)
     }
 }

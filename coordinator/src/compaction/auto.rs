@@ -15,11 +15,12 @@ use kestrel_proto::ErrorReport;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Commit, Rewritten, Round, rewrite, rounds};
+use super::{Commit, Ended, Rewritten, Round, rewrite, rounds};
 use crate::engine::{Engine, LockOwner};
 
-/// Who locks, when it is no session; sessions have other numbers.
-const PROCESS_ID: i32 = 0;
+/// Who locks, when it is no session; sessions have other numbers: those of clients are greater than 0,
+/// that of automatic ANALYZE is 0.
+const PROCESS_ID: i32 = -1;
 /// After an error a table is left alone for so long.
 const WAIT_AFTER_ERROR: Duration = Duration::from_secs(60);
 /// Rounds of one table until the next has its turn.
@@ -138,11 +139,11 @@ impl Worker {
         for round in rounds.into_iter().take(ROUNDS_MAX) {
             let (began, commit) = (Instant::now(), Commit::Locking(Arc::clone(&self.locks)));
             match rewrite(&self.engine, round, commit, self.stop.clone()).await {
-                Ok(Some(rewritten)) => {
+                Ok(Ended::Rewritten(rewritten)) => {
                     bytes += rewritten.old_bytes;
                     log(table, &rewritten, began.elapsed());
                 }
-                Ok(None) => return bytes,
+                Ok(Ended::GivenUp { read_bytes }) => return bytes + read_bytes,
                 Err(error) => {
                     self.note_failure(table, &error);
                     return bytes;

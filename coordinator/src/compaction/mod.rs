@@ -9,8 +9,9 @@
 //!
 //! Nobody waits for it, and nobody's transaction fails for it. Readers have their snapshots. What others
 //! delete in the old segments and commit before it, is deleted in the new ones, too, before anybody sees
-//! them; who commits after it finds the rows there ([`crate::engine::Moves`]). Before its commit it
-//! takes the lock of VACUUM if it can be had at once: so DDL that looks at a table's segments has them
+//! them; who commits after it finds the rows there ([`crate::engine::Moves`]). Where others delete all
+//! the time, their commits wait for it in the end, for as long as it takes to write what they have
+//! deleted. Before its commit it takes the lock of VACUUM if it can be had at once: so DDL that looks at a table's segments has them
 //! to itself. A crash leaves the old segments or the new ones; files that nobody refers to go at the
 //! next start.
 
@@ -19,7 +20,7 @@ mod replace;
 mod round;
 
 pub use auto::{AutoVacuum, vacuum_automatically};
-pub(crate) use round::{Commit, Rewritten, Round, rewrite, rounds};
+pub(crate) use round::{Commit, Ended, Rewritten, Round, rewrite, rounds};
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,7 +1,7 @@
 //! The commit of a round. What others have deleted since the old segments were read is deleted in the new
 //! ones, too, before anybody sees them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::Utc;
 use kestrel_planner::catalog::{CatalogChange, DeleteVector, Segment, TableDef};
@@ -9,6 +9,7 @@ use kestrel_proto::{
     DatanodeId, Result, SqlState, TransactionId,
     message::{MovedPart, MovedRows, VectorDifference, deleted_rows::Rows},
 };
+use tokio::time::timeout;
 
 use super::Round;
 use crate::{
@@ -17,7 +18,11 @@ use crate::{
 };
 
 /// How often the commit is tried while others delete rows of the same segments.
-const COMMIT_TRIES: usize = 20;
+const TRIES_BESIDE_OTHERS: usize = 5;
+/// And how often while their commits wait.
+const TRIES_ALONE: usize = 2;
+/// How long it waits for commits that are under way, while others wait behind it.
+const HOLD_OFF_WAIT: Duration = Duration::from_secs(1);
 
 /// Puts the new segments in the place of the old: the version that has them. `None`: it is of no use,
 /// since the table has been emptied, or others were faster again and again.
@@ -30,7 +35,14 @@ pub(super) async fn replace(
     new: Vec<Arc<Segment>>,
     transaction: TransactionId,
 ) -> Result<Option<u64>> {
-    for _ in 0..COMMIT_TRIES {
+    for attempt in 0..TRIES_BESIDE_OTHERS + TRIES_ALONE {
+        let _alone = match attempt < TRIES_BESIDE_OTHERS {
+            true => None,
+            false => match timeout(HOLD_OFF_WAIT, engine.commits.write()).await {
+                Ok(alone) => Some(alone),
+                Err(_) => break,
+            },
+        };
         let newest = engine.catalog.snapshot();
         let Some(table) = newest.table_by_id(round.table.id) else { return Ok(None) };
         let now: BTreeMap<SegmentKey, &Arc<Segment>> =
@@ -59,6 +71,8 @@ pub(super) async fn replace(
             Ok(after) => {
                 let gone = old.iter().map(|segment| &***segment).chain(&dead);
                 engine.garbage.note_files(gone.flat_map(files), after.version);
+                // By these, deletes of transactions that have read another vector find their rows.
+                engine.garbage.postpone(round.segments().filter_map(vector_file), after.version);
                 return Ok(Some(after.version));
             }
             Err(error) if error.sqlstate == SqlState::SERIALIZATION_FAILURE => {
@@ -71,6 +85,10 @@ pub(super) async fn replace(
             Err(error) => return Err(error),
         }
     }
+    tracing::warn!(
+        table = %round.table.name,
+        "segments stay as they are: others were faster again and again"
+    );
     Ok(None)
 }
 
@@ -81,6 +99,11 @@ fn key(segment: &Segment) -> SegmentKey {
 fn files(segment: &Segment) -> impl Iterator<Item = (DatanodeId, String)> + use<'_> {
     let datanode = DatanodeId(segment.datanode);
     segment.files().map(move |file| (datanode, file.name.to_string()))
+}
+
+fn vector_file(segment: &Arc<Segment>) -> Option<(DatanodeId, String)> {
+    let vector = segment.deletes.as_ref()?;
+    Some((DatanodeId(segment.datanode), vector.file.clone()))
 }
 
 /// Which rows of new segments others have deleted in the old ones, since these were read.

@@ -36,6 +36,30 @@ pub(crate) enum Commit {
     Locking(Arc<LockOwner>),
 }
 
+impl Commit {
+    const MODE: LockMode = LockMode::ShareUpdateExclusive;
+
+    /// Takes the lock of a round's table, if the caller has it not; whether it is there.
+    fn lock(&self, round: &Round) -> bool {
+        match self {
+            Self::Locked => true,
+            Self::Locking(owner) => {
+                owner.try_lock(round.lock_tag(), Self::MODE, LockScope::Transaction)
+            }
+        }
+    }
+
+    /// Gives it back.
+    fn unlock(&self, round: &Round) {
+        match self {
+            Self::Locked => {}
+            Self::Locking(owner) => {
+                owner.unlock(round.lock_tag(), Self::MODE, LockScope::Transaction);
+            }
+        }
+    }
+}
+
 /// What a round has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rewritten {
@@ -46,6 +70,15 @@ pub(crate) struct Rewritten {
     /// Bytes on disk.
     pub(crate) new_bytes: u64,
     pub(crate) removed_rows: u64,
+}
+
+/// How a round has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The new segments are in the catalog.
+    Rewritten(Rewritten),
+    /// Nothing has changed; so many bytes on disk were read all the same.
+    GivenUp { read_bytes: u64 },
 }
 
 impl Rewritten {
@@ -90,6 +123,15 @@ impl Round {
         self.groups.values().flatten()
     }
 
+    fn lock_tag(&self) -> LockTag {
+        LockTag::Table(self.table.id)
+    }
+
+    /// Bytes on disk.
+    fn bytes(&self) -> u64 {
+        self.segments().flat_map(|segment| segment.files()).map(|file| file.length).sum()
+    }
+
     /// Whether the segments have the rows that they had when it was made.
     fn is_up_to_date(&self, catalog: &Catalog) -> bool {
         let Some(table) = catalog.table_by_id(self.table.id) else { return false };
@@ -121,7 +163,7 @@ impl Round {
     }
 }
 
-/// Runs a round. `None`: it was given up, and nothing has changed.
+/// Runs a round.
 ///
 /// # Errors
 /// Those of datanodes and of the catalog, and 57014 when `stop` is cancelled: nothing has changed.
@@ -131,14 +173,14 @@ pub(crate) async fn rewrite(
     round: Round,
     commit: Commit,
     stop: CancellationToken,
-) -> Result<Option<Rewritten>> {
+) -> Result<Ended> {
     let task = {
         let engine = Arc::clone(engine);
         tokio::spawn(async move {
             let done = work(&engine, &round, commit, stop).await;
             match &done {
-                Ok(Some(rewritten)) => engine.compaction.note(rewritten),
-                Ok(None) => engine.compaction.note_given_up(),
+                Ok(Ended::Rewritten(rewritten)) => engine.compaction.note(rewritten),
+                Ok(Ended::GivenUp { .. }) => engine.compaction.note_given_up(),
                 Err(_) => engine.compaction.note_failed(),
             }
             done
@@ -153,12 +195,14 @@ async fn work(
     round: &Round,
     commit: Commit,
     stop: CancellationToken,
-) -> Result<Option<Rewritten>> {
+) -> Result<Ended> {
     // The segments' files stay while they are read.
     let (newest, pin) = engine.pinned_snapshot();
-    if !round.is_up_to_date(&newest) {
-        return Ok(None);
+    // While somebody has the lock it would be in vain: who has it now may have it to the end.
+    if !round.is_up_to_date(&newest) || !commit.lock(round) {
+        return Ok(Ended::GivenUp { read_bytes: 0 });
     }
+    commit.unlock(round);
     let transaction = engine.catalog.next_transaction_id();
     let written = unless(&stop, write(engine, round, transaction)).await;
     let written = match written {
@@ -178,7 +222,8 @@ async fn work(
     }
     drop(pin);
     engine.collect_garbage().await;
-    done
+    let given_up = || Ended::GivenUp { read_bytes: round.bytes() };
+    Ok(done?.map_or_else(given_up, Ended::Rewritten))
 }
 
 async fn unless<T>(stop: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -212,18 +257,14 @@ async fn write(
     Ok(try_join_all(orders).await?.into_iter().collect())
 }
 
-/// The commit.
+/// The commit. `None`: it was given up.
 async fn settle(
     engine: &Arc<Engine>,
     round: &Round,
     written: BTreeMap<DatanodeId, Vec<Segment>>,
     (transaction, commit): (TransactionId, Commit),
 ) -> Result<Option<Rewritten>> {
-    let (tag, scope) = (LockTag::Table(round.table.id), LockScope::Transaction);
-    let mode = LockMode::ShareUpdateExclusive;
-    if let Commit::Locking(owner) = &commit
-        && !owner.try_lock(tag, mode, scope)
-    {
+    if !commit.lock(round) {
         return Ok(None);
     }
     for (id, old) in &round.groups {
@@ -233,9 +274,7 @@ async fn settle(
     let rewritten = rewritten(round, &written);
     let new = written.into_values().flatten().map(Arc::new).collect();
     let done = replace(engine, round, new, transaction).await;
-    if let Commit::Locking(owner) = &commit {
-        owner.unlock(tag, mode, scope);
-    }
+    commit.unlock(round);
     let version = match &done {
         // Perhaps they have moved.
         Err(error) if is_unknown(error) => return Err(error.clone()),
@@ -247,17 +286,16 @@ async fn settle(
 }
 
 fn rewritten(round: &Round, written: &BTreeMap<DatanodeId, Vec<Segment>>) -> Rewritten {
-    let (mut old_segments, mut old_bytes, mut removed_rows) = (0, 0, 0);
+    let (mut old_segments, mut removed_rows) = (0, 0);
     for segment in round.segments() {
         old_segments += 1;
-        old_bytes += segment.files().map(|file| file.length).sum::<u64>();
         removed_rows += segment.rows.saturating_sub(segment.live_rows());
     }
     let new = || written.values().flatten();
     Rewritten {
         old_segments,
         new_segments: new().count() as u64,
-        old_bytes,
+        old_bytes: round.bytes(),
         new_bytes: new().map(|segment| segment.length).sum(),
         removed_rows,
     }

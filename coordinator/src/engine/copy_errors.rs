@@ -10,10 +10,19 @@ use parking_lot::Mutex;
 
 /// So many rows are kept of a table; then the oldest go.
 const ROWS_MAX: usize = 10_000;
+/// And so many bytes of them.
+const BYTES_MAX: usize = 16 << 20;
 
 /// By table. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct CopyErrors(Arc<Mutex<BTreeMap<u64, VecDeque<CopyError>>>>);
+pub struct CopyErrors(Arc<Mutex<BTreeMap<u64, Kept>>>);
+
+/// A table's, the oldest first.
+#[derive(Debug, Default)]
+struct Kept {
+    rows: VecDeque<CopyError>,
+    bytes: usize,
+}
 
 /// A row that was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,20 +41,28 @@ pub struct CopyError {
     pub text: String,
 }
 
+impl CopyError {
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.file.len() + self.message.len() + self.text.len()
+    }
+}
+
 impl CopyErrors {
     /// Keeps a row.
     pub fn keep(&self, error: CopyError) {
         let mut tables = self.0.lock();
-        let rows = tables.entry(error.table_id).or_default();
-        if rows.len() == ROWS_MAX {
-            rows.pop_front();
-        }
+        let Kept { rows, bytes } = tables.entry(error.table_id).or_default();
+        *bytes += error.size();
         rows.push_back(error);
+        while rows.len() > ROWS_MAX || *bytes > BYTES_MAX {
+            let Some(oldest) = rows.pop_front() else { break };
+            *bytes = bytes.saturating_sub(oldest.size());
+        }
     }
 
     /// All that are kept, the oldest of each table first.
     pub fn all(&self) -> Vec<CopyError> {
-        self.0.lock().values().flatten().cloned().collect()
+        self.0.lock().values().flat_map(|kept| &kept.rows).cloned().collect()
     }
 
     /// Forgets a table's.
@@ -76,5 +93,9 @@ mod tests {
         assert_eq!((all[0].line, all[ROWS_MAX].table_id), (1, 2));
         errors.forget(1);
         assert_eq!(errors.all(), [error(2, 1)]);
+        let long = |line| CopyError { text: "x".repeat(BYTES_MAX / 3), ..error(3, line) };
+        (0..5).for_each(|line| errors.keep(long(line)));
+        let lines: Vec<_> = errors.all().iter().map(|error| (error.table_id, error.line)).collect();
+        assert_eq!(lines, [(2, 1), (3, 3), (3, 4)]);
     }
 }

@@ -1,11 +1,11 @@
 //! Files that the newest catalog no longer refers to.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
-use kestrel_planner::catalog::{Catalog, CatalogChange, Segment};
+use kestrel_planner::catalog::{Catalog, CatalogChange, ReplacedVector, Segment};
 use kestrel_proto::DatanodeId;
 use parking_lot::Mutex;
 
@@ -14,6 +14,9 @@ use parking_lot::Mutex;
 #[derive(Debug, Default)]
 pub struct Garbage {
     files: Mutex<BTreeMap<u64, Vec<(DatanodeId, String)>>>,
+    /// Files that are read longer than by those who have them in their version: until nobody reads
+    /// one before this.
+    postponed: Mutex<BTreeMap<(DatanodeId, String), u64>>,
 }
 
 impl Garbage {
@@ -32,11 +35,12 @@ impl Garbage {
                 }
                 CatalogChange::ReplaceVectors { table, vectors: replaced } => {
                     let known = vectors.entry(*table).or_default();
+                    let added = added.get(table).into_iter().flatten().copied();
+                    let segments = added.chain(old(table).iter().map(Arc::as_ref));
+                    let segments = among(segments, replaced);
                     for vector in replaced {
                         let key = (vector.datanode, vector.segment);
-                        let added = added.get(table).into_iter().flatten().copied();
-                        let mut segments = added.chain(old(table).iter().map(Arc::as_ref));
-                        let segment = segments.find(|s| (s.datanode, s.id) == key);
+                        let segment = segments.get(&key).copied();
                         let first = segment.and_then(|segment| segment.deletes.as_ref());
                         let replaced = known.insert(key, &vector.after.file);
                         let replaced = replaced.or(first.map(|vector| vector.file.as_str()));
@@ -76,6 +80,16 @@ impl Garbage {
         }
     }
 
+    /// Whoever reads a version before this one may still need these files, also when its version does
+    /// without them. They may be noted before or after that.
+    pub fn postpone(&self, files: impl IntoIterator<Item = (DatanodeId, String)>, version: u64) {
+        let mut postponed = self.postponed.lock();
+        for file in files {
+            let until = postponed.entry(file).or_default();
+            *until = version.max(*until);
+        }
+    }
+
     /// Notes the files of changes that no catalog version will ever have.
     pub fn note_undone(&self, changes: &[CatalogChange]) {
         for change in changes {
@@ -105,12 +119,28 @@ impl Garbage {
             let read = oldest_read.map(|oldest| files.split_off(&oldest.saturating_add(1)));
             std::mem::replace(&mut *files, read.unwrap_or_default())
         };
+        let mut postponed = self.postponed.lock();
+        postponed.retain(|_, until| oldest_read.is_some_and(|oldest| oldest < *until));
         let mut taken: BTreeMap<DatanodeId, Vec<String>> = BTreeMap::new();
         for (datanode, file) in unread.into_values().flatten() {
-            taken.entry(datanode).or_default().push(file);
+            let file = (datanode, file);
+            match postponed.get(&file) {
+                Some(until) => self.files.lock().entry(*until).or_default().push(file),
+                None => taken.entry(datanode).or_default().push(file.1),
+            }
         }
         taken
     }
+}
+
+/// Those of the segments whose vectors are replaced. There may be many of both.
+fn among<'a>(
+    segments: impl Iterator<Item = &'a Segment>,
+    replaced: &[ReplacedVector],
+) -> HashMap<(u32, u64), &'a Segment> {
+    let wanted: HashSet<_> = replaced.iter().map(|v| (v.datanode, v.segment)).collect();
+    let keyed = segments.map(|segment| ((segment.datanode, segment.id), segment));
+    keyed.filter(|(key, _)| wanted.contains(key)).collect()
 }
 
 /// All files of a segment, with their datanode.
@@ -120,7 +150,7 @@ fn files(segment: &Segment) -> impl Iterator<Item = (u32, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use kestrel_planner::catalog::{DeleteVector, Distribution, ReplacedVector, TableDef};
+    use kestrel_planner::catalog::{DeleteVector, Distribution, TableDef};
 
     use super::*;
 
@@ -160,6 +190,25 @@ mod tests {
         assert!(garbage.take_older_than(Some(4)).is_empty());
         let files = garbage.take_older_than(Some(5));
         assert_eq!(files, [(DatanodeId(1), vec!["a".to_string(), "c".to_string()])].into());
+    }
+
+    #[test]
+    fn what_a_move_needs_stays() {
+        let file = |name: &str| (DatanodeId(1), name.to_string());
+        let garbage = Garbage::default();
+        garbage.note_files([file("v0"), file("w0")], 11);
+        garbage.postpone([file("v0"), file("late")], 12);
+        // Whoever committed 11 may say so late.
+        garbage.note_files([file("late")], 11);
+        let taken = |oldest| garbage.take_older_than(oldest).remove(&DatanodeId(1));
+        assert_eq!(taken(Some(10)), None);
+        assert_eq!(taken(Some(11)), Some(vec!["w0".into()]));
+        assert_eq!(taken(Some(11)), None);
+        assert_eq!(taken(Some(12)), Some(vec!["v0".into(), "late".into()]));
+        garbage.postpone([file("x")], 14);
+        garbage.note_files([file("x")], 13);
+        assert_eq!(taken(None), Some(vec!["x".into()]));
+        assert!(garbage.postponed.lock().is_empty());
     }
 
     #[test]
@@ -211,27 +260,6 @@ mod tests {
     }
 
     fn table_def(id: u64) -> TableDef {
-        TableDef {
-            id,
-            schema_name: "public".into(),
-            name: "t".into(),
-            columns: vec![],
-            distribution: Distribution::Random,
-            primary_key: None,
-            unique_keys: vec![],
-            segments: vec![],
-            indexes: vec![],
-            checks: vec![],
-            last_column_id: 0,
-            missing_values: Default::default(),
-            extended_statistics: Vec::new(),
-            changed_rows: 0,
-            on_commit: Default::default(),
-            storage: Default::default(),
-            shard_rows: vec![],
-            partitioned_by: None,
-            partition_of: None,
-            shard_names: Default::default(),
-        }
+        TableDef::new(id, ("public", "t"), vec![], Distribution::Random)
     }
 }

@@ -32,6 +32,7 @@ use kestrel_proto::{
     fail_point::{self, FailPoint},
     metrics::Family,
 };
+use tokio::sync::RwLock;
 
 use crate::{
     auto_analyze::AutoAnalyses,
@@ -74,6 +75,8 @@ pub struct Engine {
     pub moves: Moves,
     /// How segments are written anew, and which are now.
     pub compaction: Compaction,
+    /// Transactions' commits have it shared; who has it alone holds them off for a moment.
+    pub commits: RwLock<()>,
     /// Who has locked what.
     pub locks: Locks,
     /// What was analyzed automatically.
@@ -110,6 +113,7 @@ impl Engine {
             garbage: Garbage::default(),
             moves: Moves::default(),
             compaction: Compaction::new(auto_vacuum),
+            commits: RwLock::default(),
             locks: Locks::default(),
             auto_analyses: AutoAnalyses::default(),
             loads: Loads::default(),

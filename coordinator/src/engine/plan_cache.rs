@@ -21,7 +21,7 @@ pub struct PlanKey {
     pub offset: usize,
     /// The types of its parameters.
     pub types: Vec<SqlType>,
-    /// Where names are looked up.
+    /// Where names are looked up; `pg_temp` for a temporary schema that is not there.
     pub search_path: Vec<String>,
     /// The settings of the session's formats that are not the defaults, by name.
     pub formats: Vec<(String, String)>,

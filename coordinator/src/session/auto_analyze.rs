@@ -2,13 +2,14 @@
 //! after the other.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::Utc;
 use kestrel_planner::catalog::{Catalog, CatalogChange, INITIAL_ROLE_ID};
-use kestrel_proto::{ErrorReport, Result, SqlState};
+use kestrel_proto::Result;
 use tokio_util::sync::CancellationToken;
 
 use super::{ClientSession, EngineBackend, statistics::Occasion};
@@ -20,8 +21,6 @@ use crate::{
 
 /// How often it looks for tables.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// How often it is tried to commit while others commit before.
-const COMMIT_TRIES: usize = 20;
 
 /// Analyzes tables until `shutdown`.
 pub async fn analyze_automatically(engine: Arc<Engine>, shutdown: CancellationToken) {
@@ -104,7 +103,14 @@ impl ClientSession {
     /// Takes no lock: whoever changes the table does not wait, and what is found out of a table that
     /// is emptied or dropped meanwhile is left.
     async fn analyze_unasked(&mut self, table: u64, cancel: CancellationToken) -> Result<()> {
-        self.settings.set("kestrel.query_priority", &["low".to_string()])?;
+        // It may wait and run for longer than what the role's users ask for.
+        for (name, value) in [
+            ("kestrel.query_priority", "low"),
+            ("kestrel.queue_timeout", "0"),
+            ("statement_timeout", "0"),
+        ] {
+            self.settings.set(name, &[value.to_string()])?;
+        }
         self.cancel = cancel;
         let found = self.analyze_and_commit(table).await;
         let engine = Arc::clone(&self.engine);
@@ -118,31 +124,35 @@ impl ClientSession {
         let view = self.transaction.view(&self.engine);
         let Some(table) = view.table_by_id(id).cloned() else { return Ok(()) };
         let statistics = self.statistics_of(&table, &[], &view, Occasion::Automatic).await?;
-        for _ in 0..COMMIT_TRIES {
-            let newest = self.engine.catalog.snapshot();
-            if was_emptied(id, &view, &newest) {
-                return Ok(());
-            }
-            let changes = vec![CatalogChange::SetStatistics(Box::new(statistics.clone()))];
-            match self.engine.catalog.commit(Some(newest.version), changes, Utc::now()).await {
-                Err(error) if error.sqlstate == SqlState::SERIALIZATION_FAILURE => {}
-                done => return done.map(|_| ()),
-            }
+        let newest = self.engine.catalog.snapshot();
+        if was_emptied(id, &view, &newest) || was_analyzed(id, &view, &newest) {
+            return Ok(());
         }
-        Err(ErrorReport::new(SqlState::SERIALIZATION_FAILURE, "the catalog changes too fast"))
+        // Whatever is committed from here on: statistics of a table that is gone change nothing.
+        let changes = vec![CatalogChange::SetStatistics(Box::new(statistics))];
+        self.engine.catalog.commit(None, changes, Utc::now()).await.map(|_| ())
+    }
+}
+
+/// Has somebody else found out about the table, or about some of its columns, meanwhile?
+fn was_analyzed(table: u64, then: &Catalog, now: &Catalog) -> bool {
+    match (then.statistics_of(table), now.statistics_of(table)) {
+        (Some(then), Some(now)) => !Arc::ptr_eq(then, now),
+        (None, None) => false,
+        (Some(_), None) | (None, Some(_)) => true,
     }
 }
 
 /// Is the table gone, or has it none of the rows that were analyzed?
 fn was_emptied(table: u64, then: &Catalog, now: &Catalog) -> bool {
     let Some(table_now) = now.table_by_id(table) else { return true };
-    let parts = |catalog: &Catalog| -> Vec<_> {
+    let parts = |catalog: &Catalog| -> HashSet<_> {
         let whole = catalog.table_by_id(table).into_iter();
         let parts = whole.chain(catalog.partitions_of(table));
         parts.flat_map(|part| &part.segments).map(|s| (s.datanode, s.id)).collect()
     };
     let (before, after) = (parts(then), parts(now));
-    let remain = before.iter().any(|segment| after.contains(segment));
+    let remain = !before.is_disjoint(&after);
     !before.is_empty() && !remain && now.live_rows(table_now) < then_rows(table, then) / 2
 }
 

@@ -97,7 +97,6 @@ impl ClientSession {
         self.check_serials(&table, &serials, &view)?;
         let layout = layout(&table, &positions, copy, self.settings.formats()?)?;
         self.lock_for_writing(&table).await?;
-        let view = self.transaction.view(&self.engine);
         let (sources, volatile) = self.sources(&table, &positions, &view).await?;
         self.prepare_writing(&table, &view).await?;
         let environment = self.environment(&view, cancel);

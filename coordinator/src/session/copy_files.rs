@@ -6,7 +6,7 @@ use kestrel_planner::{
     bind::file_query,
     copy::{CopyBatch, CopyLayout, CopyParser, FileKind, FileScan, Places, share_files},
     parse::{CopyFile, CopyFormat, CopyStatement},
-    plan::{InsertPlan, PlanContext},
+    plan::InsertPlan,
 };
 use kestrel_proto::{ErrorReport, Result};
 
@@ -44,13 +44,7 @@ impl ClientSession {
             names_files: files.len() > 1,
             rejects: copy.rejects,
         })?;
-        let (now, formats) = (chrono::Utc::now(), self.settings.formats()?);
-        let context = PlanContext {
-            catalog: Arc::clone(&view),
-            now,
-            formats,
-            join_order: self.settings.join_order()?,
-        };
+        let context = self.plan_context(&view)?;
         let planner = &self.engine.planner;
         let plan = match is_last {
             true => planner.plan_insert(&query, &table, &context).await?,

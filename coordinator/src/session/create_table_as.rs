@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use kestrel_planner::{
     bind::BoundQuery,
-    catalog::{Catalog, find_table},
+    catalog::Catalog,
     ddl,
-    parse::{CreateTableAs, QualifiedName, StatementKind, TableRows},
+    parse::{CreateTableAs, StatementKind, TableRows},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use tokio_util::sync::CancellationToken;
@@ -42,12 +42,7 @@ impl ClientSession {
             return Ok(Outcome::Done(ddl.tag));
         };
         let view = self.transaction.view(&self.engine);
-        let name = QualifiedName {
-            schema: Some(table.schema_name.clone()),
-            name: table.name.clone(),
-            position: None,
-        };
-        let table = find_table(&view, &search_path, &name).cloned();
+        let table = view.table(&table.schema_name, &table.name).cloned();
         let table = table.ok_or_else(|| ErrorReport::internal("the new table is not there"))?;
         let columns = all_columns(&table);
         let (target, text) = ((&table, columns.as_slice()), (statement.sql.as_str(), cancel));

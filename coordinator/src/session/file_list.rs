@@ -35,6 +35,8 @@ pub(super) fn list_files(path: &str, directories: &str) -> Result<Vec<(String, u
         _ => named(path, &allowed)?,
     };
     files.sort();
+    // Links may lead to a file that is there itself.
+    files.dedup();
     if files.is_empty() {
         let message = format!("no file matches \"{path}\"");
         return Err(ErrorReport::new(SqlState::UNDEFINED_FILE, message));
@@ -183,6 +185,7 @@ mod tests {
             fs::create_dir(base.join("links")).unwrap();
             symlink(base.join("out/f.csv"), base.join("links/out.csv")).unwrap();
             symlink(base.join("in/a.csv"), base.join("links/in.csv")).unwrap();
+            symlink(base.join("links/in.csv"), base.join("links/again.csv")).unwrap();
             symlink(base.join("nowhere"), base.join("in/sub/dead.txt")).unwrap();
             Self { _directory: directory, base }
         }

@@ -139,6 +139,18 @@ impl ClientSession {
         path
     }
 
+    /// The same path for all sessions that look things up in the same schemas: one's temporary schema
+    /// that is not there is called `pg_temp`.
+    pub(super) fn shared_search_path(&self, catalog: &Catalog) -> Vec<String> {
+        let own = self.temporary_schema();
+        let mut path = self.search_path(catalog);
+        if !catalog.schemas.contains_key(&own) {
+            let own = path.iter_mut().filter(|schema| **schema == own);
+            own.for_each(|schema| *schema = PG_TEMP.to_string());
+        }
+        path
+    }
+
     /// Errors: 42501 if the role may not look into a schema that was named.
     pub(super) fn check_schema(&self, schema: Option<&String>, catalog: &Catalog) -> Result<()> {
         let role = self.identity(catalog).current;

@@ -42,6 +42,8 @@ impl ClientSession {
             return self.insert_on_conflict((insert, on), statement, parameters, cancel).await;
         }
         let (query, table, columns, view) = self.bind_insert(insert, statement, parameters).await?;
+        // Until RETURNING has asked its query, which may read other tables.
+        let _pin = self.engine.pins.pin(view.version);
         if !table.is_temporary() {
             self.check_writable("INSERT")?;
         }

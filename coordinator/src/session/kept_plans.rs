@@ -54,7 +54,7 @@ impl ClientSession {
             text: statement.sql.clone(),
             offset: statement.offset,
             types: types.clone(),
-            search_path: self.search_path(&view),
+            search_path: self.shared_search_path(&view),
             formats: self.settings.format_changes(),
         });
         let kept = key.as_ref().and_then(|key| self.kept(key, &view));
@@ -105,7 +105,7 @@ impl ClientSession {
         if schemas.any(|schema| self.check_schema(schema, view).is_err()) {
             return None;
         }
-        let present = kept.over(view, &key.search_path)?;
+        let present = kept.over(view, &self.search_path(view))?;
         if !Arc::ptr_eq(&kept, &present) {
             self.engine.plans.keep(key.clone(), Arc::clone(&present));
         }

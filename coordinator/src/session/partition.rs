@@ -9,7 +9,6 @@ use kestrel_planner::{
     ddl::{self, DdlPlan},
     parse::{DdlStatement, quote},
     partition::PartitionRouter,
-    plan::PlanContext,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -51,12 +50,7 @@ impl ClientSession {
             }
             unplaced(error)
         })?;
-        let context = PlanContext {
-            catalog: Arc::clone(view),
-            now: chrono::Utc::now(),
-            formats: self.settings.formats()?,
-            join_order: self.settings.join_order()?,
-        };
+        let context = self.plan_context(view)?;
         let value = self.engine.planner.constant(&bound.plan, &context).map_err(unplaced)?;
         value.cast_to(&sql_type.arrow()).map_err(kestrel_planner::error::report)
     }

@@ -63,7 +63,8 @@ impl ClientSession {
         let statistics = self.statistics_of(&table, columns, &view, Occasion::Asked).await?;
         if let Some(notices) = info {
             let pages = table.stored_bytes().div_ceil(PAGE_BYTES);
-            let (rows, sample) = (statistics.rows, self.sample_rows().min(statistics.rows));
+            let rows = view.live_rows(&table);
+            let sample = self.sample_rows().min(rows);
             let name = &table.name;
             tell(
                 notices,
@@ -90,6 +91,10 @@ impl ClientSession {
         let mut statistics = sizes(view, table);
         if let Some(known) = view.statistics_of(table.id) {
             keep(&mut statistics, known, table);
+        }
+        // As PostgreSQL does: what was not asked for is as old as it was.
+        if !columns.is_empty() {
+            keep_age(&mut statistics, view.statistics_of(table.id));
         }
         for columns in asked.chunks(COLUMNS_AT_ONCE) {
             let described = self.describe_columns(table, columns, view).await?;
@@ -229,6 +234,16 @@ fn keep(statistics: &mut TableStatistics, known: &TableStatistics, table: &Table
     statistics.auto_analyzed_at_us = known.auto_analyzed_at_us;
     statistics.analyze_count = known.analyze_count;
     statistics.auto_analyze_count = known.auto_analyze_count;
+}
+
+/// Only some columns are analyzed: how much has changed still counts from when all were.
+fn keep_age(statistics: &mut TableStatistics, known: Option<&Arc<TableStatistics>>) {
+    statistics.changed_rows = 0;
+    if let Some(known) = known {
+        statistics.changed_rows = known.changed_rows;
+        (statistics.rows, statistics.bytes) = (known.rows, known.bytes);
+        statistics.shards.clone_from(&known.shards);
+    }
 }
 
 /// What only the declaration of a column tells.

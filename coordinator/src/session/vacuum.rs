@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ClientSession, NoticeSender, Outcome};
 use crate::{
-    compaction::{Commit, Rewritten, rewrite, rounds},
+    compaction::{Commit, Ended, Rewritten, rewrite, rounds},
     engine::{LockMode, LockScope, LockTag},
     query::{canceled, until},
     server::Session,
@@ -212,8 +212,8 @@ impl ClientSession {
                 let mut is_done = true;
                 for round in rounds(table, effort) {
                     match rewrite(&self.engine, round, Commit::Locked, stop.clone()).await? {
-                        Some(rewritten) => total.add(rewritten),
-                        None => is_done = false,
+                        Ended::Rewritten(rewritten) => total.add(rewritten),
+                        Ended::GivenUp { .. } => is_done = false,
                     }
                 }
                 if is_done {

@@ -6,7 +6,7 @@ use datafusion::logical_expr::LogicalPlan;
 use kestrel_planner::{
     catalog::{Catalog, CatalogChange, Distribution, Segment, TableDef},
     operators::{conform, written_segments},
-    plan::{InsertPlan, PlanContext},
+    plan::InsertPlan,
 };
 use kestrel_proto::Result;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,10 @@ use super::{
     returning::Gathered,
     unique::{KeyLocks, NewValues},
 };
-use crate::query::{FEW_ROWS, QueryEnvironment, RunningQuery, TableIngestor, WrittenTable};
+use crate::query::{QueryEnvironment, RunningQuery, TableIngestor, WrittenTable};
+
+/// Rows that are kept until their keys are locked have no more bytes than that.
+const MOST_KEPT_BYTES: usize = 64 << 20;
 
 /// Where rows go.
 #[derive(Clone, Copy)]
@@ -39,8 +42,6 @@ impl ClientSession {
         view: &Arc<Catalog>,
         (text, cancel): (&str, CancellationToken),
     ) -> Result<u64> {
-        // While a lock is waited for, the transaction may go on to a newer snapshot.
-        let _pin = self.engine.pins.pin(view.version);
         let (plan, serials) =
             self.plan_write(query, (table, columns), kept.is_some(), view).await?;
         let locks = KeyLocks::of(table, &plan);
@@ -88,14 +89,7 @@ impl ClientSession {
     ) -> Result<(InsertPlan, Vec<SerialColumn>)> {
         let serials = serial_columns(table, columns);
         let projected = self.project_to_table(query, table, columns, view)?;
-        let formats = self.settings.formats()?;
-        let now = chrono::Utc::now();
-        let context = PlanContext {
-            catalog: Arc::clone(view),
-            now,
-            formats,
-            join_order: self.settings.join_order()?,
-        };
+        let context = self.plan_context(view)?;
         let plan = if serials.is_empty() && !is_returned {
             self.engine.planner.plan_insert(&projected, table, &context).await?
         } else {
@@ -116,16 +110,19 @@ impl ClientSession {
         let mut first = Vec::new();
         if locks == KeyLocks::Each {
             // Before anything is written: others' rows may have to be waited for.
-            let mut count = 0;
-            while count <= FEW_ROWS
+            let most = self.most_single_keys(table);
+            let (mut count, mut bytes) = (0, 0);
+            while count <= most
+                && bytes <= MOST_KEPT_BYTES
                 && let Some(batch) = rows.next().await
             {
                 let batch =
                     Self::with_serials(&self.sequences, batch?, table, serials, view).await?;
                 count += batch.num_rows();
+                bytes += batch.get_array_memory_size();
                 first.push(conform(&batch, &table.arrow_schema(), &table.name)?);
             }
-            match count <= FEW_ROWS {
+            match count <= most && bytes <= MOST_KEPT_BYTES {
                 true => self.lock_keys_of(table, &first).await?,
                 false => self.lock_for_writing(table).await?,
             }

@@ -91,7 +91,9 @@ fn sql_type(type_name: &str) -> Result<SqlType, DataType> {
         "int2vector" => SqlType::Int2Vector,
         "oidvector" => SqlType::OidVector,
         "_int2" => return Err(DataType::Int16),
-        "_oid" => return Err(DataType::Int64),
+        "_oid" | "_int8" => return Err(DataType::Int64),
+        "_float4" => return Err(DataType::Float32),
+        "_float8" => return Err(DataType::Float64),
         list if list.starts_with('_') => return Err(DataType::Utf8View),
         // "char", text, varchar, pg_node_tree, inet, …: what they hold is text.
         _ => SqlType::Text,

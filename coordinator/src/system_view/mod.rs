@@ -28,6 +28,8 @@ mod relation;
 pub mod rewrite;
 mod rows;
 #[cfg(test)]
+mod test_context;
+#[cfg(test)]
 mod tests;
 mod types;
 
@@ -239,7 +241,7 @@ impl SystemView {
     }
 
     /// Its columns. `oid` is held as Int64 and `name` and `"char"` as Utf8View
-    /// (`SqlType::Oid`, `Name` and `Text`); vectors and arrays as List of Int16, Int64 or Utf8View,
+    /// (`SqlType::Oid`, `Name` and `Text`); vectors and arrays as List of Int16, Int64, floats or Utf8View,
     /// arrays with PostgreSQL's name of the type (`_text`) under `SQL_TYPE_METADATA`.
     pub fn arrow_schema(&self) -> SchemaRef {
         Arc::clone(&self.definition.arrow)

@@ -4,9 +4,9 @@ use std::{borrow::Cow, sync::Arc};
 
 use arrow::{
     array::{
-        ArrayRef, BinaryViewArray, BooleanArray, Float32Array, Float64Array, Int16Array,
-        Int16Builder, Int32Array, Int64Array, Int64Builder, IntervalMonthDayNanoArray, ListBuilder,
-        RecordBatch, RecordBatchOptions, StringViewArray, StringViewBuilder,
+        ArrayRef, BinaryViewArray, BooleanArray, Float32Array, Float32Builder, Float64Array,
+        Int16Array, Int16Builder, Int32Array, Int64Array, Int64Builder, IntervalMonthDayNanoArray,
+        ListBuilder, RecordBatch, RecordBatchOptions, StringViewArray, StringViewBuilder,
         TimestampMicrosecondArray, new_null_array,
     },
     datatypes::{DataType, IntervalMonthDayNano},
@@ -29,6 +29,8 @@ pub(super) enum Value {
     Timestamp(i64),
     /// int2vector, oid[], …
     Ints(Vec<i64>),
+    /// real[]
+    Floats(Vec<f64>),
     Texts(Vec<String>),
     /// `None`: NULL
     OptionalTexts(Vec<Option<String>>),
@@ -145,7 +147,9 @@ pub(super) fn array<'a>(
             let nanoseconds = v.as_int()?.checked_mul(1_000_000_000)?;
             Some(IntervalMonthDayNano::new(0, 0, nanoseconds))
         })?),
-        DataType::List(item) => list(item.data_type(), values)?,
+        DataType::List(item) if item.data_type() != &DataType::Float64 => {
+            list(item.data_type(), values)?
+        }
         // Types that only views without rows have.
         other => {
             let values: Vec<_> = values.collect();
@@ -176,6 +180,19 @@ fn list<'a>(element: &DataType, values: impl Iterator<Item = &'a Value>) -> Opti
                 match value.as_ints() {
                     _ if *value == Value::Null => builder.append_null(),
                     ints => builder.append_value(ints?.into_iter().map(Some)),
+                }
+            }
+            Some(Arc::new(builder.finish()))
+        }
+        DataType::Float32 => {
+            let mut builder = ListBuilder::new(Float32Builder::new());
+            for value in values {
+                match value {
+                    Value::Null => builder.append_null(),
+                    Value::Floats(floats) => {
+                        builder.append_value(floats.iter().map(|float| Some(*float as f32)));
+                    }
+                    _ => return None,
                 }
             }
             Some(Arc::new(builder.finish()))
@@ -255,6 +272,7 @@ impl Value {
             Self::Null
             | Self::Timestamp(_)
             | Self::Ints(_)
+            | Self::Floats(_)
             | Self::Texts(_)
             | Self::OptionalTexts(_) => String::new(),
             Self::Bool(b) => b.to_string(),
@@ -291,6 +309,7 @@ value_from! {
     &String => |v| Self::Text(v.clone().into());
     DateTime<Utc> => |v| Self::Timestamp(v.timestamp_micros());
     Vec<i64> => |v| Self::Ints(v);
+    Vec<f64> => |v| Self::Floats(v);
     Vec<String> => |v| Self::Texts(v);
 }
 

@@ -7,6 +7,8 @@ mod cut;
 mod open;
 mod parquet;
 mod records;
+#[cfg(test)]
+mod test_scan;
 
 use std::sync::Arc;
 
@@ -32,8 +34,8 @@ const QUEUED: usize = 2;
 
 /// So many bad records of a fragment are reported.
 const REPORTED_MAX: usize = 10_000;
-/// So much of the text of each, in bytes.
-const REPORTED_BYTES: usize = 8 << 10;
+/// And so many bytes of them, beyond which no more come.
+const REPORTED_BYTES_MAX: usize = 4 << 20;
 
 /// Reads files as this process may, for one fragment.
 #[derive(Debug, Default)]
@@ -44,18 +46,22 @@ pub(crate) struct ServerFiles(Arc<Mutex<LeftOut>>);
 struct LeftOut {
     count: u64,
     reported: Vec<RejectedRow>,
+    /// Of these.
+    bytes: usize,
 }
 
 impl LeftOut {
     fn note(&mut self, file: &str, rejected: Vec<Rejected>, is_reported: bool) {
         self.count += rejected.len() as u64;
-        let room = REPORTED_MAX.saturating_sub(self.reported.len());
-        let rows = rejected.into_iter().take(if is_reported { room } else { 0 });
-        self.reported.extend(rows.map(|row| {
-            let Rejected { line, message, mut text, .. } = row;
-            text.truncate(text.floor_char_boundary(REPORTED_BYTES));
-            RejectedRow { file: file.to_string(), line, message, text }
-        }));
+        for row in rejected {
+            let has_room = self.reported.len() < REPORTED_MAX && self.bytes < REPORTED_BYTES_MAX;
+            if !is_reported || !has_room {
+                break;
+            }
+            self.bytes += row.size() + file.len();
+            let Rejected { line, message, text, .. } = row;
+            self.reported.push(RejectedRow { file: file.to_string(), line, message, text });
+        }
     }
 }
 
@@ -109,4 +115,27 @@ fn lost(error: &tokio::task::JoinError) -> ErrorReport {
 /// How much is read at once.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_of_bad_records_are_bounded() {
+        let row = |bytes: usize| Rejected {
+            line: 1,
+            record: 1,
+            message: "m".into(),
+            text: "x".repeat(bytes),
+        };
+        for (bytes, rows, reported) in [(0, REPORTED_MAX, REPORTED_MAX), (1 << 20, 2, 4)] {
+            let mut left_out = LeftOut::default();
+            for _ in 0..4 {
+                left_out.note("a", vec![row(bytes); rows], true);
+            }
+            assert_eq!(left_out.count, 4 * rows as u64);
+            assert_eq!(left_out.reported.len(), reported, "{bytes}");
+        }
+    }
 }

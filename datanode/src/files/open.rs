@@ -1,6 +1,11 @@
 //! Opens files as the coordinator has found them.
 
-use std::{fs, fs::File, path::Path};
+use std::{
+    fs,
+    fs::File,
+    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    path::Path,
+};
 
 use kestrel_planner::copy::FilePart;
 use kestrel_proto::{ErrorReport, Result, SqlState, could_not_open};
@@ -13,13 +18,14 @@ use kestrel_proto::{ErrorReport, Result, SqlState, could_not_open};
 pub(super) fn open(part: &FilePart) -> Result<File> {
     let path = Path::new(&part.path);
     let failed = |error| could_not_open(&part.path, &error);
+    // A pipe that has taken the file's place would be waited for.
+    let flags = libc::O_NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags).open(path).map_err(failed)?;
     // The coordinator has followed all links, and has looked where they end. One that is only here
-    // could lead anywhere.
-    if fs::canonicalize(path).map_err(failed)? != path {
-        return Err(differs(part));
-    }
-    let file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.len() != part.length {
+    // could lead anywhere, and a path may become one at any time: what was opened counts.
+    let opened = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if opened != path || !metadata.is_file() || metadata.len() != part.length {
         return Err(differs(part));
     }
     Ok(file)
@@ -44,6 +50,10 @@ mod tests {
         let base = fs::canonicalize(directory.path()).unwrap();
         fs::write(base.join("a"), "12345").unwrap();
         std::os::unix::fs::symlink(base.join("a"), base.join("link")).unwrap();
+        fs::create_dir(base.join("directory")).unwrap();
+        let directory_length = fs::metadata(base.join("directory")).unwrap().len();
+        let made = std::process::Command::new("mkfifo").arg(base.join("pipe")).status();
+        assert!(made.unwrap().success());
         let sqlstate = |name: &str, length| {
             let path = base.join(name).to_string_lossy().into_owned();
             let part = FilePart { path, start: 0, end: length, length };
@@ -52,6 +62,10 @@ mod tests {
         assert_eq!(sqlstate("a", 5), Ok(()));
         assert_eq!(sqlstate("a", 4), Err(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE));
         assert_eq!(sqlstate("link", 5), Err(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE));
+        for (name, length) in [("directory", directory_length), ("pipe", 0)] {
+            let expected = Err(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE);
+            assert_eq!(sqlstate(name, length), expected, "{name}");
+        }
         assert_eq!(sqlstate("b", 5), Err(SqlState::UNDEFINED_FILE));
     }
 }

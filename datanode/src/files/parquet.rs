@@ -1,12 +1,13 @@
 //! Rows of Parquet files: row groups are read side by side.
 
-use std::{path::Path, sync::Arc};
+use std::{fs::File, path::Path, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch},
-    datatypes::{Field, Schema},
+    datatypes::{Field, Schema, TimeUnit},
     error::ArrowError,
 };
+use datafusion::datasource::physical_plan::parquet::Int96Coercer;
 use futures::stream::{BoxStream, StreamExt};
 use kestrel_planner::{
     copy::{CopyParser, FilePart, FileScan},
@@ -62,8 +63,7 @@ fn groups(
     if part.length == 0 {
         return Err(damaged(part, "it is empty"));
     }
-    let metadata = ArrowReaderMetadata::load(&open(part)?, ArrowReaderOptions::default());
-    let metadata = metadata.map_err(|error| damaged(part, error))?;
+    let metadata = load(&open(part)?).map_err(|error| damaged(part, error))?;
     roots(parser, part, metadata.schema())?;
     for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
         let begin = group.columns().iter().map(|column| column.byte_range().0).min();
@@ -74,6 +74,21 @@ fn groups(
         }
     }
     Ok(true)
+}
+
+/// What the file says of itself. Its INT96 timestamps, which are those of Spark and Hive, are read in
+/// microseconds: in nanoseconds, which is what they are in the file, those before 1677 and after 2262
+/// would silently become others.
+fn load(file: &File) -> parquet::errors::Result<ArrowReaderMetadata> {
+    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::default())?;
+    let schema = metadata.metadata().file_metadata().schema_descr();
+    match Int96Coercer::new(schema, metadata.schema(), &TimeUnit::Microsecond).coerce() {
+        Some(schema) => {
+            let options = ArrowReaderOptions::default().with_schema(Arc::new(schema));
+            ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
+        }
+        None => Ok(metadata),
+    }
 }
 
 /// Where in the file the columns are that are read.
@@ -160,52 +175,24 @@ mod tests {
     use std::fs;
 
     use arrow::{
-        array::{Int64Array, StringArray},
+        array::{Int64Array, StringArray, TimestampMicrosecondArray},
         datatypes::DataType,
     };
-    use kestrel_planner::{
-        catalog::{ColumnDef, SqlType},
-        copy::{ColumnSource, CopyLayout, FileKind, Forced, Header, RecordFormat, TableShape},
-        functions::SessionFormats,
+    use kestrel_planner::{catalog::SqlType, copy::FileKind};
+    use parquet::{
+        arrow::ArrowWriter,
+        data_type::{Int96, Int96Type},
+        file::{properties::WriterProperties, writer::SerializedFileWriter},
+        schema::parser::parse_message_type,
     };
-    use kestrel_proto::DatanodeId;
-    use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 
-    use super::*;
+    use super::{super::test_scan::scan, *};
 
-    /// A scan of column `b`, an integer, into a table of which it is the only column.
-    fn scan(part: FilePart) -> FileScan {
-        let column = ColumnDef {
-            id: 1,
-            name: "b".into(),
-            sql_type: SqlType::Integer,
-            not_null: false,
-            default: None,
-            identity: None,
-        };
-        let schema = Arc::new(Schema::new(vec![SqlType::Integer.field("b", false)]));
-        let (table, schema_name): (String, String) = ("t".into(), "public".into());
-        let layout = CopyLayout {
-            table: table.clone(),
-            columns: vec![column],
-            forced: vec![Forced::default()],
-            format: RecordFormat { csv: false, delimiter: 9, null: "".into(), quote: 0, escape: 0 },
-            header: Header::None,
-            formats: SessionFormats::default(),
-            rejects: false,
-        };
-        let sources = vec![ColumnSource::Data(0)];
-        let shape = TableShape { table, schema_name, schema, sources };
-        FileScan {
-            parser: CopyParser { layout, shape, is_last: true },
-            kind: FileKind::Parquet,
-            parts: vec![(DatanodeId(1), part)],
-            rejects: None,
-            names_files: false,
-        }
+    async fn count(part: FilePart) -> Result<usize> {
+        count_of(scan(part, FileKind::Parquet, SqlType::Integer)).await
     }
 
-    async fn count(scan: FileScan) -> Result<usize> {
+    async fn count_of(scan: FileScan) -> Result<usize> {
         let batches: Vec<_> = read(Arc::new(scan)).collect().await;
         let rows = batches.into_iter().map(|batch| batch.map(|batch| batch.num_rows()));
         rows.sum()
@@ -231,16 +218,48 @@ mod tests {
         let length = fs::metadata(&path).unwrap().len();
         let part =
             |start, end| FilePart { path: path.to_string_lossy().into_owned(), start, end, length };
-        assert_eq!(count(scan(part(0, length))).await, Ok(1000));
+        assert_eq!(count(part(0, length)).await, Ok(1000));
         for cut in (0..length).step_by(97) {
-            let left = count(scan(part(0, cut))).await.unwrap();
-            let right = count(scan(part(cut, length))).await.unwrap();
+            let left = count(part(0, cut)).await.unwrap();
+            let right = count(part(cut, length)).await.unwrap();
             assert_eq!(left + right, 1000, "cut at {cut}");
             assert!(left % 300 == 0 || left == 1000, "cut at {cut}");
         }
-        let mut other = scan(part(0, length));
+        let mut other = scan(part(0, length), FileKind::Parquet, SqlType::Integer);
         other.parser.layout.columns[0].name = "c".into();
-        let missing = count(other).await.map_err(|error| error.sqlstate);
+        let missing = count_of(other).await.map_err(|error| error.sqlstate);
         assert_eq!(missing, Err(SqlState::UNDEFINED_COLUMN));
+    }
+
+    #[tokio::test]
+    async fn int96_timestamps_may_be_of_any_year() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = fs::canonicalize(directory.path()).unwrap().join("a.parquet");
+        let schema = Arc::new(parse_message_type("message m { REQUIRED INT96 b; }").unwrap());
+        let file = fs::File::create(&path).unwrap();
+        let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        // Nanoseconds, and the Julian days of 9999-12-31 and 1500-01-01.
+        let values = [(5_000, 5_373_484), (0, 2_268_924)].map(|(nanos, day)| {
+            let mut value = Int96::new();
+            value.set_data(nanos, 0, day);
+            value
+        });
+        column.typed::<Int96Type>().write_batch(&values, None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+        let length = fs::metadata(&path).unwrap().len();
+        let part =
+            FilePart { path: path.to_string_lossy().into_owned(), start: 0, end: length, length };
+        let batches: Vec<_> =
+            read(Arc::new(scan(part, FileKind::Parquet, SqlType::Timestamp))).collect().await;
+        let [Ok(batch)] = batches.as_slice() else { panic!("{batches:?}") };
+        let expected: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![
+            253_402_214_400_000_005,
+            -14_831_769_600_000_000,
+        ]));
+        assert_eq!(batch.column(0), &expected);
     }
 }

@@ -26,8 +26,8 @@ use parking_lot::Mutex;
 use super::{
     gather::{Attendance, Gathering},
     handed::HandedExec,
-    held::JoinMemory,
-    joiner::{Build, Joiner, Side, after_build},
+    held::{JoinMemory, after_build},
+    joiner::{Build, Joiner, Side},
     split::Part,
 };
 

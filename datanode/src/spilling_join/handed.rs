@@ -3,10 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use datafusion::{
-    common::tree_node::TreeNodeRecursion,
     error::{DataFusionError, Result},
     execution::TaskContext,
-    physical_expr::PhysicalExpr,
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
         SendableRecordBatchStream,
@@ -59,31 +57,7 @@ impl DisplayAs for HandedExec {
 }
 
 impl ExecutionPlan for HandedExec {
-    fn name(&self) -> &str {
-        "HandedExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    kestrel_planner::leaf_plan!("HandedExec");
 
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = self.streams.get(partition).and_then(|stream| stream.lock().take());

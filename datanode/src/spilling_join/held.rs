@@ -9,7 +9,7 @@ use datafusion::{
     execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation},
     physical_plan::{SendableRecordBatchStream, stream::RecordBatchStreamAdapter},
 };
-use futures::stream;
+use futures::{TryStreamExt, stream};
 use parking_lot::Mutex;
 
 /// The bytes that DataFusion's table of dense keys has for a row at most: a u32 for each number of a
@@ -29,6 +29,19 @@ pub(super) struct Held {
     pool: Arc<dyn MemoryPool>,
     counter: RecordBatchMemoryCounter,
     rows: usize,
+}
+
+/// How much of a pool a build side may take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Room {
+    /// What must be there for anything to go on: it is taken even if the pool has no more.
+    Needed,
+    /// All that is left.
+    All,
+    /// All but this part of the pool, which stays free for others.
+    AllBut(f64),
+    /// The same, but no more than it leaves: others want some for the same.
+    HalfBut(f64),
 }
 
 /// A batch that is not among those that are held, and why.
@@ -51,12 +64,12 @@ impl Held {
         }
     }
 
-    /// Adds a batch. `leaving`: a part of the pool that must stay free for others; `None`: nothing.
+    /// Adds a batch.
     ///
     /// # Errors
     /// There is no room for it. Nothing more can be added then.
-    pub(super) fn add(&mut self, batch: RecordBatch, leaving: Option<f64>) -> Result<(), NoRoom> {
-        match self.reserve(&batch, leaving) {
+    pub(super) fn add(&mut self, batch: RecordBatch, room: Room) -> Result<(), NoRoom> {
+        match self.reserve(&batch, room) {
             Ok(()) => {
                 self.rows += batch.num_rows();
                 self.batches.push(batch);
@@ -76,25 +89,38 @@ impl Held {
         (Box::pin(rows), Arc::new(JoinMemory::new(self.memory)))
     }
 
-    fn reserve(&mut self, batch: &RecordBatch, leaving: Option<f64>) -> Result<()> {
+    fn reserve(&mut self, batch: &RecordBatch, room: Room) -> Result<()> {
         self.counter.count_batch(batch);
         let needed = join_bytes(self.counter.memory_usage(), self.rows + batch.num_rows())?;
         let more = needed.saturating_sub(self.memory.size());
         if more == 0 {
             return Ok(());
         }
-        if let Some(leaving) = leaving
-            && let MemoryLimit::Finite(limit) = self.pool.memory_limit()
-        {
-            let usable = limit as f64 * (1.0 - leaving);
-            let left = (usable as usize).saturating_sub(self.pool.reserved());
-            if more > left {
-                return Err(DataFusionError::ResourcesExhausted(format!(
-                    "a hash join needs {more} bytes more, and {left} are left"
-                )));
+        let left = match room {
+            Room::Needed => {
+                self.memory.grow(more);
+                return Ok(());
             }
+            Room::All => usize::MAX,
+            Room::AllBut(free) => self.left(free),
+            Room::HalfBut(free) => {
+                let all = self.left(free).saturating_add(self.memory.size());
+                (all / 2).saturating_sub(self.memory.size())
+            }
+        };
+        if more > left {
+            return Err(DataFusionError::ResourcesExhausted(format!(
+                "a hash join needs {more} bytes more, and {left} are left"
+            )));
         }
         self.memory.try_grow(more)
+    }
+
+    /// The bytes that nobody has, but a part of the pool that must stay free.
+    fn left(&self, free: f64) -> usize {
+        let MemoryLimit::Finite(limit) = self.pool.memory_limit() else { return usize::MAX };
+        let usable = limit as f64 * (1.0 - free);
+        (usable as usize).saturating_sub(self.pool.reserved())
     }
 }
 
@@ -182,4 +208,17 @@ impl MemoryPool for JoinMemory {
     fn reserved(&self) -> usize {
         self.used.lock().bytes
     }
+}
+
+/// Rows of a join's probe side: when they are asked for, its table has been built.
+pub(super) fn after_build(
+    probe: SendableRecordBatchStream,
+    memory: &Arc<JoinMemory>,
+) -> SendableRecordBatchStream {
+    let (schema, memory) = (probe.schema(), Arc::clone(memory));
+    let rows = stream::once(async move {
+        memory.built();
+        Ok::<_, DataFusionError>(probe)
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, rows.try_flatten()))
 }

@@ -9,19 +9,20 @@ use datafusion::{
     execution::{TaskContext, runtime_env::RuntimeEnv},
     physical_expr::PhysicalExpr,
     physical_plan::{
-        ExecutionPlan, SendableRecordBatchStream, SpillManager,
+        ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream, SpillManager,
         joins::{HashJoinExec, PartitionMode},
         metrics::{MetricsSet, SpillMetrics},
         stream::RecordBatchStreamAdapter,
     },
 };
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future::BoxFuture, stream};
+use kestrel_planner::operators::JoinPace;
 use parking_lot::Mutex;
 
 use super::{
     MAX_LEVEL,
     handed::HandedExec,
-    held::{Held, JoinMemory, NoRoom},
+    held::{Held, JoinMemory, NoRoom, Room, after_build},
     split::{Part, Splitter, in_batches},
 };
 use crate::runtime_filter::KeyCollectorExec;
@@ -84,15 +85,18 @@ impl Joiner {
         mut rows: SendableRecordBatchStream,
         level: usize,
     ) -> Result<Build> {
-        let leaving =
-            self.can_spill.then_some(if level == 0 { LEFT_BY_JOINS } else { LEFT_BY_PARTS });
+        let room = match (self.can_spill, level) {
+            (false, _) => Room::All,
+            (true, 0) => Room::AllBut(LEFT_BY_JOINS),
+            (true, _) => Room::AllBut(LEFT_BY_PARTS),
+        };
         let mut held = Held::new(self.context.memory_pool());
         while let Some(batch) = rows.next().await {
             let batch = batch?;
             if batch.num_rows() == 0 {
                 continue;
             }
-            let Err(NoRoom { batch, error }) = held.add(batch, leaving) else {
+            let Err(NoRoom { batch, error }) = held.add(batch, room) else {
                 continue;
             };
             if !self.can_spill {
@@ -157,10 +161,7 @@ impl Joiner {
         let join = async move {
             let build = self.read(Side::Left, &left)?;
             let parts = match self.build(build, level).await? {
-                Build::Held(held) => {
-                    let right = self.read(Side::Right, &right)?;
-                    return self.join_held(held, right, Side::Left);
-                }
+                Build::Held(held) => return self.join_read(held, &right, Side::Left),
                 Build::Parts(parts) => parts,
             };
             if level >= MAX_LEVEL || parts.iter().any(|part| part.rows == left.rows) {
@@ -205,21 +206,26 @@ impl Joiner {
                 let Some((held, next)) = joiner.chunk(&mut rows, next).await? else {
                     return Ok::<_, DataFusionError>(None);
                 };
-                let other = joiner.read(side.other(), &other)?;
-                let joined = joiner.join_held(held, other, side)?;
+                let joined = joiner.join_read(held, &other, side)?;
                 Ok(Some((joined, (rows, next))))
             }
         });
         Ok(self.adapted(chunks.try_flatten()))
     }
 
-    /// The next rows that there is room for, from `next` on, and the batch that comes after them.
+    /// The next rows that there is room for, from `next` on, and the batch that comes after them. Other
+    /// partitions may have come to their chunks, too: each leaves them some room, and has one batch
+    /// even if they have left none.
     async fn chunk(
         &self,
         rows: &mut SendableRecordBatchStream,
         mut next: Option<RecordBatch>,
     ) -> Result<Option<(Held, Option<RecordBatch>)>> {
         let mut held = Held::new(self.context.memory_pool());
+        let more = match self.join.right().output_partitioning().partition_count() {
+            1 => Room::AllBut(LEFT_BY_PARTS),
+            _ => Room::HalfBut(LEFT_BY_PARTS),
+        };
         loop {
             let batch = match next.take() {
                 Some(batch) => batch,
@@ -229,12 +235,31 @@ impl Joiner {
                     None => return Ok(Some((held, None))),
                 },
             };
-            match held.add(batch, None) {
+            let room = if held.batches.is_empty() { Room::Needed } else { more };
+            match held.add(batch, room) {
                 Ok(()) => {}
                 Err(NoRoom { error, .. }) if held.batches.is_empty() => return Err(*error),
                 Err(NoRoom { batch, .. }) => return Ok(Some((held, Some(batch)))),
             }
         }
+    }
+
+    /// [`Joiner::join_held`] with what was written of the other side. The join's own right side comes at
+    /// a pace at which the query's end is noticed; here whole batches would come at once.
+    fn join_read(
+        &self,
+        held: Held,
+        probe: &Part,
+        build_side: Side,
+    ) -> Result<SendableRecordBatchStream> {
+        let probe = self.read(build_side.other(), probe)?;
+        if self.join.filter().is_none() {
+            // Each batch of pairs comes out, and others may run then.
+            return self.join_held(held, probe, build_side);
+        }
+        let pace = JoinPace::default();
+        let joined = self.join_held(held, pace.probe(probe), build_side)?;
+        Ok(pace.output(joined))
     }
 
     /// DataFusion's join over a build side in memory, which is this join's `build_side`.
@@ -284,7 +309,9 @@ impl Joiner {
         let rows = join.execute(partition, Arc::new(self.context_with(memory)))?;
         let metrics = join.metrics().unwrap_or_default();
         let mut joined = self.joined.lock();
-        metrics.iter().for_each(|metric| joined.push(Arc::clone(metric)));
+        // Other partitions of a join that they share have their own.
+        let own = metrics.iter().filter(|metric| metric.partition() == Some(partition));
+        own.for_each(|metric| joined.push(Arc::clone(metric)));
         Ok(rows)
     }
 
@@ -348,19 +375,6 @@ impl Side {
             Self::Right => Self::Left,
         }
     }
-}
-
-/// Rows of a join's probe side: when they are asked for, its table has been built.
-pub(super) fn after_build(
-    probe: SendableRecordBatchStream,
-    memory: &Arc<JoinMemory>,
-) -> SendableRecordBatchStream {
-    let (schema, memory) = (probe.schema(), Arc::clone(memory));
-    let rows = stream::once(async move {
-        memory.built();
-        Ok::<_, DataFusionError>(probe)
-    });
-    Box::pin(RecordBatchStreamAdapter::new(schema, rows.try_flatten()))
 }
 
 async fn append_all(

@@ -33,7 +33,10 @@ use datafusion::{
 };
 use kestrel_proto::SqlState;
 
-use super::{held::JoinMemory, with_spilling_joins};
+use super::{
+    held::{Held, JoinMemory, Room},
+    with_spilling_joins,
+};
 use crate::error::report;
 
 const JOIN_TYPES: [JoinType; 10] = [
@@ -221,6 +224,21 @@ async fn all_joins_spill_and_find_the_same_rows() {
     }
 }
 
+/// In memory as in parts.
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_count_each_row_once() {
+    for partitions in [1, 3] {
+        for pool_bytes in [1 << 30, 200 << 10] {
+            let case = Case { partitions, ..CASE };
+            let plan = with_spilling_joins(Arc::new(case.join())).unwrap();
+            let (lines, _) = run(Arc::clone(&plan), &resources(pool_bytes, 1 << 30)).await.unwrap();
+            let counted = plan.metrics().unwrap().output_rows();
+            // And the header, with three lines around it.
+            assert_eq!(counted, Some(lines.len() - 4), "{partitions} in {pool_bytes} bytes");
+        }
+    }
+}
+
 /// Parts that do not fit are split again.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_little_memory_parts_are_split_again() {
@@ -228,7 +246,7 @@ async fn with_little_memory_parts_are_split_again() {
     for join_type in JOIN_TYPES {
         let case = Case { join_type, left, ..CASE };
         let once = check(case, 800 << 10).await.unwrap();
-        let often = check(case, 64 << 10).await.unwrap();
+        let often = check(case, 128 << 10).await.unwrap();
         assert!(often > once, "{case:?}: {often} bytes, and {once} with more memory");
     }
 }
@@ -258,18 +276,48 @@ async fn sides_may_be_empty() {
 /// Rows of one key cannot be split: they are joined chunk by chunk.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_key_may_have_many_rows() {
-    let table = Table { rows: 1200, keys: 1, has_nulls: false };
-    for join_type in JOIN_TYPES {
-        let case = Case { left: table, right: table, join_type, has_filter: true, ..CASE };
-        let spilled = check(case, 96 << 10).await;
-        match join_type {
-            JoinType::Full => {
-                let error = spilled.unwrap_err();
-                assert_eq!(report(error).sqlstate, SqlState::OUT_OF_MEMORY);
+    let left = Table { rows: 1200, keys: 1, has_nulls: false };
+    for (partitions, rows) in [(1, 1200), (3, 600)] {
+        let right = Table { rows, ..left };
+        for join_type in JOIN_TYPES {
+            let case = Case { left, right, join_type, partitions, has_filter: true, ..CASE };
+            let spilled = check(case, 96 << 10).await;
+            match join_type {
+                JoinType::Full => {
+                    let error = spilled.unwrap_err();
+                    assert_eq!(report(error).sqlstate, SqlState::OUT_OF_MEMORY);
+                }
+                _ => assert!(spilled.unwrap() > 0, "{case:?}"),
             }
-            _ => assert!(spilled.unwrap() > 0, "{case:?}"),
         }
     }
+}
+
+/// Several chunks are in memory at the same time.
+#[test]
+fn chunks_leave_room_for_others() {
+    let limit = 200 << 10;
+    let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limit));
+    let batches = SOME.batches(1);
+    let mut chunks = Vec::new();
+    for _ in 0..3 {
+        let mut held = Held::new(&pool);
+        for batch in &batches {
+            let room = if held.batches.is_empty() { Room::Needed } else { Room::HalfBut(0.0) };
+            if held.add(batch.clone(), room).is_err() {
+                break;
+            }
+        }
+        assert!(!held.batches.is_empty() && held.batches.len() < batches.len());
+        chunks.push(held);
+    }
+    assert!(chunks[0].memory.size() <= limit / 2);
+    // Even if there is nothing left.
+    let other = MemoryConsumer::new("other").register(&pool);
+    other.grow(limit);
+    let mut held = Held::new(&pool);
+    assert!(held.add(batches[0].clone(), Room::Needed).is_ok());
+    assert!(held.add(batches[1].clone(), Room::HalfBut(0.0)).is_err());
 }
 
 #[tokio::test]

@@ -33,28 +33,8 @@ fn column(id: u32, name: &str) -> ColumnDef {
 }
 
 fn table() -> TableDef {
-    TableDef {
-        id: TABLE,
-        schema_name: "public".into(),
-        name: "t".into(),
-        columns: vec![column(1, "a"), column(2, "b")],
-        distribution: Distribution::Random,
-        primary_key: None,
-        unique_keys: vec![],
-        segments: vec![],
-        indexes: vec![],
-        checks: vec![],
-        last_column_id: 0,
-        missing_values: Default::default(),
-        extended_statistics: Vec::new(),
-        changed_rows: 0,
-        on_commit: Default::default(),
-        storage: Default::default(),
-        shard_rows: vec![],
-        partitioned_by: None,
-        partition_of: None,
-        shard_names: Default::default(),
-    }
+    let columns = vec![column(1, "a"), column(2, "b")];
+    TableDef::new(TABLE, ("public", "t"), columns, Distribution::Random)
 }
 
 /// A view over `t`'s column `a`.

@@ -188,7 +188,7 @@ fn of_arguments(expr: &Arc<dyn PhysicalExpr>, columns: &[ColumnFacts]) -> Column
 /// `date_part('month', x)`, `date_trunc('day', x)`: how many values there can be.
 fn values_of_part(call: &ScalarFunctionExpr, columns: &[ColumnFacts]) -> Option<f64> {
     let name = call.fun().name();
-    if !["date_part", "extract", "date_trunc"].contains(&name) {
+    if !["date_part", "kestrel_extract", "date_trunc"].contains(&name) {
         return None;
     }
     let part = call.args().first()?.downcast_ref::<Literal>()?.value().try_as_str()??;

@@ -48,6 +48,7 @@ impl Catalog {
     pub(super) fn drop_table(&mut self, id: u64) -> Result<(), ErrorReport> {
         let key = self.table_key(id)?;
         let Some(table) = self.tables.remove(&key) else { return Ok(()) };
+        self.count_gone(&table);
         let of_table = |table: &u64| *table == id;
         let owned = |s: &super::SequenceDef| s.owned_by.is_some_and(|(table, _)| of_table(&table));
         let sequences: Vec<_> =
@@ -75,6 +76,9 @@ impl Catalog {
         let changed_rows = old.changed_rows;
         let table = TableDef { segments, shard_rows, changed_rows, ..after.clone() };
         self.keep_statistics(&old, &table);
+        if table.parent_id().is_none() {
+            self.count_gone(&old);
+        }
         let checks = table.checks.iter().map(|check| check.id);
         let indexes = table.index_keys().map(|key| key.id);
         let statistics = table.extended_statistics.iter().map(|statistics| statistics.id);

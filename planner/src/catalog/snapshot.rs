@@ -240,7 +240,10 @@ impl Catalog {
     /// What was found out about the rows goes with them.
     fn remove_all_segments(&mut self, table: u64) -> Result<(), ErrorReport> {
         self.statistics.remove(&table);
+        let found = self.table_by_id(table).filter(|t| t.partitioned_by.is_none());
+        let rows = found.map_or(0, |found| self.live_rows(found));
         self.edit(table, |t| {
+            t.changed_rows = t.changed_rows.saturating_add(rows);
             t.segments.clear();
             t.shard_rows.clear();
         })

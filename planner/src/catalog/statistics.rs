@@ -1,6 +1,9 @@
 //! The statistics of tables in the catalog, and how far tables have changed since.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{Catalog, Distribution, ReplacedVector, Segment, TableDef};
 use crate::statistics::TableStatistics;
@@ -11,14 +14,27 @@ impl Catalog {
         self.statistics.get(&table)
     }
 
-    /// [`TableDef::changed_rows`]; of a partitioned table those of its partitions.
+    /// [`TableDef::changed_rows`]; of a partitioned table with those of its partitions.
     pub fn changed_rows(&self, table: &TableDef) -> u64 {
         match table.partitioned_by {
             Some(_) => {
                 let partitions = self.partitions_of(table.id).into_iter();
-                partitions.fold(0, |sum, partition| sum.saturating_add(partition.changed_rows))
+                partitions.fold(table.changed_rows, |sum, partition| {
+                    sum.saturating_add(partition.changed_rows)
+                })
             }
             None => table.changed_rows,
+        }
+    }
+
+    /// A table goes, or stands alone from now on. If it was a partition, what was counted of it stays
+    /// counted, and its rows have gone.
+    pub(super) fn count_gone(&mut self, table: &TableDef) {
+        let Some(Ok(key)) = table.parent_id().map(|parent| self.table_key(parent)) else { return };
+        let rows = self.live_rows(table).saturating_add(table.changed_rows);
+        if let Some(parent) = self.tables.get_mut(&key) {
+            let parent = Arc::make_mut(parent);
+            parent.changed_rows = parent.changed_rows.saturating_add(rows);
         }
     }
 
@@ -99,9 +115,13 @@ impl TableDef {
 
     /// Rows go: before the vectors are replaced.
     pub(super) fn count_deleted(&mut self, vectors: &[ReplacedVector]) {
+        // There may be many of both.
+        let wanted: HashSet<_> = vectors.iter().map(|v| (v.datanode, v.segment)).collect();
+        let known = self.segments.iter().map(|s| ((s.datanode, s.id), s));
+        let known = known.filter(|(key, _)| wanted.contains(key));
+        let known: HashMap<_, _> = known.collect();
         let before = |vector: &ReplacedVector| {
-            let at = (vector.datanode, vector.segment);
-            let segment = self.segments.iter().find(|s| (s.datanode, s.id) == at);
+            let segment = known.get(&(vector.datanode, vector.segment));
             segment.and_then(|s| s.deletes.as_ref()).map_or(0, |deletes| deletes.rows)
         };
         let counted = vectors.iter().filter(|vector| self.counts(vector.datanode));
@@ -254,6 +274,13 @@ mod tests {
         let catalog = analyzed(&catalog, "p");
         assert_eq!(catalog.changed_since_analyzed(table(&catalog, "p")), 0);
         assert_eq!(catalog.changed_since_analyzed(table(&catalog, "q")), 10);
+        for sql in ["DROP TABLE q", "ALTER TABLE p DETACH PARTITION q", "TRUNCATE q"] {
+            let catalog = after(&catalog, sql);
+            assert_eq!(catalog.changed_since_analyzed(table(&catalog, "p")), 10, "{sql}");
+            let again = "CREATE TABLE r PARTITION OF p FOR VALUES FROM (10) TO (19)";
+            let catalog = with_rows(&after(&catalog, again), "r", vec![segment(0, 2, 7)]);
+            assert_eq!(catalog.changed_since_analyzed(table(&catalog, "p")), 17, "{sql}");
+        }
     }
 
     #[test]

@@ -64,7 +64,8 @@ pub struct TableDef {
     /// CREATE STATISTICS
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended_statistics: Vec<ExtendedStatistics>,
-    /// Rows that have come and gone since the table was made or truncated; an update is both.
+    /// Rows that have come and gone since the table was made; an update is both. Of a partitioned
+    /// table only those of partitions that are gone.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub changed_rows: u64,
     /// By column id, names in the databases of columns that go by another name here: in a view,
@@ -171,6 +172,37 @@ pub struct CheckDef {
 }
 
 impl TableDef {
+    /// A table in segments, without keys and rows.
+    pub fn new(
+        id: u64,
+        (schema, name): (&str, &str),
+        columns: Vec<ColumnDef>,
+        distribution: Distribution,
+    ) -> Self {
+        Self {
+            id,
+            schema_name: schema.into(),
+            name: name.into(),
+            columns,
+            distribution,
+            primary_key: None,
+            unique_keys: Vec::new(),
+            segments: Vec::new(),
+            indexes: Vec::new(),
+            checks: Vec::new(),
+            last_column_id: 0,
+            missing_values: BTreeMap::new(),
+            extended_statistics: Vec::new(),
+            changed_rows: 0,
+            on_commit: OnCommit::default(),
+            storage: Storage::default(),
+            shard_rows: Vec::new(),
+            partitioned_by: None,
+            partition_of: None,
+            shard_names: BTreeMap::new(),
+        }
+    }
+
     /// The id as a newtype.
     pub fn table_id(&self) -> TableId {
         TableId(self.id)

@@ -6,6 +6,7 @@
 
 mod converter;
 mod file_scan;
+mod motion;
 mod value;
 
 use std::{fmt, sync::Arc};
@@ -33,8 +34,8 @@ use datafusion_proto::{
     protobuf,
 };
 use kestrel_proto::{
-    BucketMap, DatanodeId, ErrorReport, MotionId, ShardRelation, TableId,
-    message::{self, PlanNode, motion_send::Routing, plan_node::Node},
+    DatanodeId, ErrorReport, ShardRelation, TableId,
+    message::{self, PlanNode, plan_node::Node},
 };
 use prost::Message;
 
@@ -42,10 +43,8 @@ use converter::Converter;
 pub use value::{decode_value, encode_value};
 
 use crate::{
-    catalog::HashClass,
     error::to_datafusion,
     functions::FunctionRegistry,
-    motion::{HashKey, Motion},
     operators::{
         FileScanExec, MotionReceiveExec, MotionSendExec, RowChangeExec, RowChangeKind,
         SegmentWriteExec, ShardScan, ShardScanExec, ShardStore,
@@ -251,97 +250,6 @@ impl Codec {
         };
         let store = self.store.as_ref().ok_or_else(|| internal("a scan where no shard is"))?;
         store.scan(&scan).map_err(to_datafusion)
-    }
-
-    fn encode_send(
-        &self,
-        send: &MotionSendExec,
-        converter: ProtoConverter<'_>,
-    ) -> Result<message::MotionSend> {
-        let routing = match send.motion() {
-            Motion::Gather { merge, .. } => Routing::Gather(message::Gather {
-                merge_keys: self.encode_order(merge, converter)?,
-            }),
-            Motion::Broadcast => Routing::Broadcast(message::Broadcast {}),
-            Motion::Spread => Routing::Redistribute(message::Redistribute::default()),
-            Motion::Redistribute { keys, bucket_map } => {
-                let exprs = keys.iter().map(|k| self.encode_expr(&k.expr, converter));
-                Routing::Redistribute(message::Redistribute {
-                    hash_keys: exprs.collect::<Result<_>>()?,
-                    hash_types: keys.iter().map(|k| k.class.name().to_string()).collect(),
-                    bucket_map: Some(bucket_map.to_message()),
-                })
-            }
-        };
-        Ok(message::MotionSend {
-            motion: send.id().0,
-            routing: Some(routing),
-            receivers: send.receivers().iter().map(|r| r.0).collect(),
-        })
-    }
-
-    fn decode_send(
-        &self,
-        send: message::MotionSend,
-        input: Arc<dyn ExecutionPlan>,
-        ctx: &TaskContext,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let schema = input.schema();
-        let motion = match send.routing.ok_or_else(|| internal("a motion without routing"))? {
-            Routing::Gather(gather) => {
-                let merge = self.decode_order(&gather.merge_keys, &schema, ctx)?;
-                Motion::Gather { merge, fetch: None }
-            }
-            Routing::Broadcast(_) => Motion::Broadcast,
-            Routing::Redistribute(r) if r.hash_keys.is_empty() => Motion::Spread,
-            Routing::Redistribute(r) => {
-                let keys = r.hash_keys.iter().zip(&r.hash_types).map(|(expr, class)| {
-                    let expr = self.decode_expr(expr, &schema, ctx)?;
-                    let class = HashClass::parse(class).ok_or_else(|| internal("a hash class"))?;
-                    Ok(HashKey { expr, class })
-                });
-                let bucket_map = r.bucket_map.as_ref().and_then(BucketMap::from_message);
-                Motion::Redistribute {
-                    keys: keys.collect::<Result<_>>()?,
-                    bucket_map: Arc::new(bucket_map.ok_or_else(|| internal("no bucket map"))?),
-                }
-            }
-        };
-        let receivers = send.receivers.into_iter().map(DatanodeId).collect();
-        Ok(Arc::new(MotionSendExec::new(MotionId(send.motion), motion, receivers, input)))
-    }
-
-    fn encode_receive(
-        &self,
-        receive: &MotionReceiveExec,
-        converter: ProtoConverter<'_>,
-    ) -> Result<message::MotionReceive> {
-        Ok(message::MotionReceive {
-            motion: receive.id.0,
-            senders: receive.senders.iter().map(|s| s.0).collect(),
-            schema: encode_schema(&receive.schema()),
-            merge_keys: self.encode_order(&receive.merge, converter)?,
-            estimated_rows: receive.estimated_rows,
-            estimated_bytes: receive.estimated_bytes,
-            fetch: receive.fetch.map(|f| f as u64),
-        })
-    }
-
-    fn decode_receive(
-        &self,
-        receive: message::MotionReceive,
-        ctx: &TaskContext,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let schema = decode_schema(&receive.schema)?;
-        let merge = self.decode_order(&receive.merge_keys, &schema, ctx)?;
-        Ok(Arc::new(MotionReceiveExec::new(
-            MotionId(receive.motion),
-            receive.senders.into_iter().map(DatanodeId).collect(),
-            schema,
-            merge,
-            receive.fetch.map(|f| f as usize),
-            (receive.estimated_rows, receive.estimated_bytes),
-        )))
     }
 
     fn encode_expr(

@@ -153,12 +153,9 @@ impl Reading<'_> {
                 return;
             }
             let text = block.bytes.get(record.range).unwrap_or_default();
-            self.rejected.push(Rejected {
-                line: record.line,
-                record: self.records,
-                message: error.message,
-                text: String::from_utf8_lossy(text).into_owned(),
-            });
+            let place = (record.line, self.records);
+            let text = String::from_utf8_lossy(text);
+            self.rejected.push(Rejected::new(place, &error.message, &text));
         }
         if records.have_ended() {
             self.end = BlockEnd::Ended;
@@ -266,11 +263,10 @@ impl Reading<'_> {
                 }
             }
         }
-        let rejected = wrong.iter().map(|(row, message)| Rejected {
-            line: self.places.line(*row),
-            record: self.rows.get(*row).copied().unwrap_or_default(),
-            message: message.clone(),
-            text: self.places.text(*row).into_owned(),
+        let rejected = wrong.iter().map(|(row, message)| {
+            let record = self.rows.get(*row).copied().unwrap_or_default();
+            let place = (self.places.line(*row), record);
+            Rejected::new(place, message, &self.places.text(*row))
         });
         self.rejected.extend(rejected);
         self.rejected.sort_by_key(|rejected| rejected.record);

@@ -6,6 +6,10 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 /// `gp_reject_percent_threshold`).
 const PERCENT_FROM: u64 = 300;
 
+/// So many bytes are kept of a row that was left out, and of what is wrong with it: either may be as long
+/// as a record.
+const KEPT_BYTES: usize = 8 << 10;
+
 /// How many bad rows end the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RejectLimit {
@@ -26,7 +30,7 @@ pub enum RejectUnit {
     Percent,
 }
 
-/// A row that was left out.
+/// A row that was left out: as much as is kept of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
     /// Its line.
@@ -37,6 +41,18 @@ pub struct Rejected {
     pub message: String,
     /// As it came; what is no text is shown as �.
     pub text: String,
+}
+
+impl Rejected {
+    pub(super) fn new((line, record): (u64, u64), message: &str, text: &str) -> Self {
+        let kept = |text: &str| text[..text.floor_char_boundary(KEPT_BYTES)].to_string();
+        Self { line, record, message: kept(message), text: kept(text) }
+    }
+
+    /// What it takes, in bytes.
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.message.len() + self.text.len()
+    }
 }
 
 /// The rows of one reader, in their order.
@@ -97,12 +113,7 @@ mod tests {
     use super::*;
 
     fn rejected(records: &[u64]) -> Vec<Rejected> {
-        let row = |record: &u64| Rejected {
-            line: 1,
-            record: *record,
-            message: format!("row {record}"),
-            text: String::new(),
-        };
+        let row = |record: &u64| Rejected::new((1, *record), &format!("row {record}"), "");
         records.iter().map(row).collect()
     }
 
@@ -120,5 +131,15 @@ mod tests {
         assert_eq!(percent.note(300, &rejected(&(1..=30).collect::<Vec<_>>())), Ok(()));
         assert_eq!(percent.note(100, &rejected(&[50])), Ok(()));
         assert!(percent.note(100, &rejected(&(1..=20).collect::<Vec<_>>())).is_err());
+    }
+
+    #[test]
+    fn of_long_rows_the_beginning_is_kept() {
+        let long = "xé".repeat(KEPT_BYTES);
+        let row = Rejected::new((1, 1), &long, &long);
+        // A character that does not fit is left out.
+        assert!((KEPT_BYTES - 1..=KEPT_BYTES).contains(&row.text.len()));
+        assert!(long.starts_with(&row.text) && row.message == row.text);
+        assert!(row.size() >= 2 * row.text.len());
     }
 }

@@ -33,6 +33,12 @@ impl RecordSearch {
         Self(State::Ends { ends, carried: Vec::new(), is_between: true })
     }
 
+    /// Whether the place's last byte before it and the backslashes right before that one decide, so that
+    /// a search may begin at these. In csv quotes may have been opened anywhere.
+    pub fn may_begin_near(format: &RecordFormat) -> bool {
+        !format.csv
+    }
+
     /// The next bytes before the place.
     pub fn pass(&mut self, bytes: &[u8]) {
         match &mut self.0 {

@@ -98,28 +98,8 @@ pub(super) fn table_def(
     columns: Vec<ColumnDef>,
     distribution: Distribution,
 ) -> TableDef {
-    TableDef {
-        id,
-        schema_name: schema.into(),
-        name: name.into(),
-        columns,
-        distribution,
-        primary_key: None,
-        unique_keys: Vec::new(),
-        segments: Vec::new(),
-        indexes: Vec::new(),
-        checks: Vec::new(),
-        last_column_id: 0,
-        missing_values: Default::default(),
-        extended_statistics: Vec::new(),
-        changed_rows: 0,
-        on_commit: Default::default(),
-        storage: catalog.new_storage(schema),
-        shard_rows: Vec::new(),
-        partitioned_by: None,
-        partition_of: None,
-        shard_names: Default::default(),
-    }
+    let table = TableDef::new(id, (schema, name), columns, distribution);
+    TableDef { storage: catalog.new_storage(schema), ..table }
 }
 
 /// Where the table goes. `None`, with a NOTICE: it is there, and that is all right.

@@ -5,6 +5,7 @@ mod address;
 mod conform;
 mod file_scan;
 mod hands;
+mod leaf_plan;
 mod materialize;
 mod motion;
 mod motion_receive;
@@ -34,6 +35,7 @@ pub use row_change::{
 pub use segment_write::{SegmentWriteExec, WrittenSegment, segment_write_schema, written_segments};
 pub use shard_scan::{KnownRows, PartitionCount, ShardScanExec, database_scans};
 pub use union_input::is_union_input;
+pub use yielding::JoinPace;
 
 use std::sync::Arc;
 

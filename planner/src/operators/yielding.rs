@@ -70,6 +70,35 @@ fn yielding(
     Arc::new(WrapperExec::new(Arc::new(wrapper), Arc::clone(input)))
 }
 
+/// The pace of a join with a filter that a datanode runs over rows that have been read before: no
+/// operators are around it.
+#[derive(Debug)]
+pub struct JoinPace(Arc<Mutex<Pace>>);
+
+impl Default for JoinPace {
+    /// Begins with a single row.
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Pace::new(1))))
+    }
+}
+
+impl JoinPace {
+    /// What goes into the join on the side that it does not build a table of, in pieces.
+    pub fn probe(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        self.over(Side::Right, rows)
+    }
+
+    /// What comes out of it.
+    pub fn output(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        self.over(Side::Output, rows)
+    }
+
+    fn over(&self, side: Side, input: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        let pace = Arc::clone(&self.0);
+        Box::pin(Yielding { input, side, pace, rest: None, has_yielded: false })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     /// What goes into the join, in pieces.
@@ -113,8 +142,7 @@ impl Wrapper for Yield {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let input = input.execute(partition, context)?;
-        let (side, pace) = (self.side, self.join.pace(partition));
-        Ok(Box::pin(Yielding { input, side, pace, rest: None, has_yielded: false }))
+        Ok(JoinPace(self.join.pace(partition)).over(self.side, input))
     }
 }
 

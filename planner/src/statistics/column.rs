@@ -20,9 +20,10 @@ pub struct ColumnStatistics {
     /// How many values there were, other than NULL. 0: all rows are NULL, or the type's values
     /// cannot be compared (json).
     pub distinct: f64,
-    /// The smallest value. `None`: all rows are NULL, or values have no order.
+    /// The smallest value, or what it begins with if it has more than 1 KB. `None`: all rows are NULL,
+    /// or have such values, or values have no order.
     pub minimum: Option<Value>,
-    /// The largest value, likewise.
+    /// The largest value. `None`: likewise, or it has more than 1 KB.
     pub maximum: Option<Value>,
     /// The most common values, the most frequent one first, at most as many as the statistics
     /// target. All values there are, if their frequencies and `null_fraction` add up to 1.

@@ -12,13 +12,14 @@ use super::{ColumnGroup, ColumnStatistics};
 pub struct TableStatistics {
     /// The table's id.
     pub table: u64,
-    /// Rows when it was analyzed; of a replicated table those of one copy.
+    /// Rows when all its columns were analyzed, or first some; of a replicated table those of one
+    /// copy.
     pub rows: u64,
     /// Their bytes in memory, as Arrow; of a replicated table those of one copy.
     pub bytes: u64,
     /// In the order of the datanodes. Of a replicated table each has all rows.
     pub shards: Vec<ShardStatistics>,
-    /// What [`crate::catalog::Catalog::changed_rows`] was then.
+    /// What [`crate::catalog::Catalog::changed_rows`] was then; 0: only some columns were analyzed.
     pub changed_rows: u64,
     /// When ANALYZE last ran: microseconds since 1970. `None`: only automatically.
     pub analyzed_at_us: Option<i64>,

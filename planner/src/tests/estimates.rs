@@ -50,7 +50,7 @@ fn with_tables(run: impl FnOnce(&mut Golden<'_>)) {
         ("w", "k distinct=2 common=7:0.5,9:0.5"),
         ("g", "a distinct=100\nb distinct=100\n(a, b) distinct=100\na -> b 1.0"),
     ] {
-        golden.catalog = known::statistics(&golden.catalog, table, text);
+        golden.catalog = Arc::new(known::statistics(&golden.catalog, table, text));
     }
     run(&mut golden);
 }

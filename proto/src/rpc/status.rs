@@ -12,7 +12,9 @@ const TEXT_CHARS: usize = 1000;
 /// What a service answers for an error. Long texts are cut.
 pub fn to_status(report: &ErrorReport) -> Status {
     let mut message = report.to_message();
-    for text in [&mut message.message, &mut message.detail, &mut message.hint] {
+    let texts =
+        [&mut message.message, &mut message.detail, &mut message.hint, &mut message.context];
+    for text in texts {
         if let Some((at, _)) = text.char_indices().nth(TEXT_CHARS) {
             text.truncate(at);
             text.push('…');
@@ -71,6 +73,7 @@ mod tests {
         let report = ErrorReport::new(SqlState::DIVISION_BY_ZERO, "division by zero")
             .detail("a detail.")
             .position(7)
+            .context("COPY t, line 3")
             .on_datanode("dn3");
         assert_eq!(from_status(DatanodeId(0), &to_status(&report)), report);
         let long = ErrorReport { message: "é".repeat(100_000), ..report };

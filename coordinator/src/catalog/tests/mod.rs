@@ -31,31 +31,14 @@ fn table(id: u64, name: &str) -> TableDef {
         default: (id == 1).then(|| "nextval('t_id_seq'::regclass)".into()),
         identity: None,
     };
+    let columns = vec![
+        column(1, "id", SqlType::BigInt),
+        column(2, "price \"x\"", SqlType::Numeric(15, 2)),
+        column(3, "comment", SqlType::Varchar(Some(44))),
+    ];
     TableDef {
-        id,
-        schema_name: "public".into(),
-        name: name.into(),
-        columns: vec![
-            column(1, "id", SqlType::BigInt),
-            column(2, "price \"x\"", SqlType::Numeric(15, 2)),
-            column(3, "comment", SqlType::Varchar(Some(44))),
-        ],
-        distribution: Distribution::Hash(vec![1]),
         primary_key: Some(KeyDef { name: format!("{name}_pkey"), id: id + 1, columns: vec![1] }),
-        unique_keys: vec![],
-        segments: vec![],
-        indexes: vec![],
-        checks: vec![],
-        last_column_id: 0,
-        missing_values: Default::default(),
-        extended_statistics: Vec::new(),
-        changed_rows: 0,
-        on_commit: Default::default(),
-        storage: Default::default(),
-        shard_rows: vec![],
-        partitioned_by: None,
-        partition_of: None,
-        shard_names: Default::default(),
+        ..TableDef::new(id, ("public", name), columns, Distribution::Hash(vec![1]))
     }
 }
 

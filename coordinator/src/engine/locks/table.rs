@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    iter::repeat,
     time::Instant,
 };
 
@@ -17,6 +18,9 @@ pub(super) struct LockTable {
     locks: HashMap<LockTag, Lock>,
     /// What each owner holds, so that its end looks at no other locks.
     held: HashMap<i32, HashSet<LockTag>>,
+    /// What each owner waits for, by owner and ticket, so that a wait looks only at those that it
+    /// leads to.
+    waits: BTreeMap<(i32, u64), LockTag>,
     next_ticket: u64,
 }
 
@@ -66,9 +70,10 @@ impl Lock {
         self.granted.iter().chain(before).filter(|other| blocks(other)).map(|g| g.owner).collect()
     }
 
-    /// Gives the lock to those that need not wait any more: who they are.
-    fn grant_waiting(&mut self) -> Vec<i32> {
-        let mut owners = Vec::new();
+    /// Gives the lock to those that need not wait any more. Who waits no more: owner, ticket, and
+    /// whether it has the lock.
+    fn grant_waiting(&mut self) -> Vec<(i32, u64, bool)> {
+        let mut ended = Vec::new();
         let tickets: Vec<u64> = self.waiting.keys().copied().collect();
         for ticket in tickets {
             let Some(waiter) = self.waiting.get(&ticket) else { continue };
@@ -76,14 +81,15 @@ impl Lock {
                 continue;
             }
             // One that has stopped waiting leaves by itself.
-            if let Some(Waiter { wanted, granted, .. }) = self.waiting.remove(&ticket)
-                && granted.send(()).is_ok()
-            {
-                self.granted.push(wanted);
-                owners.push(wanted.owner);
+            if let Some(Waiter { wanted, granted, .. }) = self.waiting.remove(&ticket) {
+                let has_it = granted.send(()).is_ok();
+                if has_it {
+                    self.granted.push(wanted);
+                }
+                ended.push((wanted.owner, ticket, has_it));
             }
         }
-        owners
+        ended
     }
 
     fn is_held_by(&self, owner: i32) -> bool {
@@ -136,6 +142,7 @@ impl LockTable {
         self.next_ticket += 1;
         let wanted = waiter.wanted;
         self.locks.entry(tag).or_default().waiting.insert(ticket, waiter);
+        self.waits.insert((wanted.owner, ticket), tag);
         if let Some(circle) = self.circle(wanted.owner) {
             self.leave(tag, ticket, wanted);
             return Err(deadlock(&circle));
@@ -145,6 +152,7 @@ impl LockTable {
 
     /// Who wanted this lock waits no more. When it was given the lock meanwhile, it gives that back.
     pub(super) fn leave(&mut self, tag: LockTag, ticket: u64, wanted: Grant) {
+        self.waits.remove(&(wanted.owner, ticket));
         let waited = self.locks.get_mut(&tag).and_then(|lock| lock.waiting.remove(&ticket));
         if waited.is_none() {
             self.take_back(tag, wanted);
@@ -188,8 +196,11 @@ impl LockTable {
     /// Somebody has left a lock: others may have it now.
     fn hand_on(&mut self, tag: LockTag) {
         let Some(lock) = self.locks.get_mut(&tag) else { return };
-        for owner in lock.grant_waiting() {
-            self.held.entry(owner).or_default().insert(tag);
+        for (owner, ticket, has_it) in lock.grant_waiting() {
+            self.waits.remove(&(owner, ticket));
+            if has_it {
+                self.held.entry(owner).or_default().insert(tag);
+            }
         }
         self.tidy(tag);
     }
@@ -200,28 +211,24 @@ impl LockTable {
         }
     }
 
-    /// What each owner waits for: a lock, its mode, and whom.
-    fn waits(&self) -> impl Iterator<Item = Wait> {
-        self.locks.iter().flat_map(|(tag, lock)| {
-            lock.waiting.iter().flat_map(move |(ticket, waiter)| {
-                let wanted = waiter.wanted;
-                let blockers = lock.blockers(wanted, *ticket).into_iter();
-                blockers.map(move |by| Wait {
-                    owner: wanted.owner,
-                    tag: *tag,
-                    mode: wanted.mode,
-                    by,
-                })
-            })
+    /// What an owner waits for: a lock, its mode, and whom.
+    fn waits_of(&self, owner: i32) -> impl Iterator<Item = Wait> {
+        let waits = self.waits.range((owner, 0)..=(owner, u64::MAX));
+        waits.flat_map(move |((_, ticket), tag)| {
+            let lock = self.locks.get(tag);
+            let found = lock.and_then(|lock| Some((lock, lock.waiting.get(ticket)?.wanted)));
+            let blockers =
+                found.map(|(lock, wanted)| (wanted.mode, lock.blockers(wanted, *ticket)));
+            let blockers =
+                blockers.into_iter().flat_map(|(mode, by)| by.into_iter().zip(repeat(mode)));
+            blockers.map(move |(by, mode)| Wait { owner, tag: *tag, mode, by })
         })
     }
 
     /// The waits that lead from an owner back to itself, if there are any.
     fn circle(&self, owner: i32) -> Option<Vec<Wait>> {
-        let waits: Vec<Wait> = self.waits().collect();
         let mut seen = HashSet::from([owner]);
-        let mut paths: Vec<Vec<Wait>> =
-            waits.iter().filter(|wait| wait.owner == owner).map(|wait| vec![*wait]).collect();
+        let mut paths: Vec<Vec<Wait>> = self.waits_of(owner).map(|wait| vec![wait]).collect();
         while let Some(path) = paths.pop() {
             let Some(last) = path.last() else { continue };
             if last.by == owner {
@@ -230,8 +237,8 @@ impl LockTable {
             if !seen.insert(last.by) {
                 continue;
             }
-            let next = waits.iter().filter(|wait| wait.owner == last.by);
-            paths.extend(next.map(|wait| path.iter().copied().chain([*wait]).collect()));
+            let next = self.waits_of(last.by);
+            paths.extend(next.map(|wait| path.iter().copied().chain([wait]).collect()));
         }
         None
     }
@@ -256,10 +263,10 @@ impl LockTable {
         facts
     }
 
-    /// How many locks there are.
+    /// How many locks there are, and waits.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.locks.len()
+        self.locks.len() + self.waits.len()
     }
 }
 

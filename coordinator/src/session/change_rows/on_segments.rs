@@ -19,7 +19,7 @@ use kestrel_planner::{
     error::report,
     functions,
     operators::{Address, ChangedRows, RowChangeKind, RowChanges, row_changes},
-    plan::{PlanContext, RowChange, RowChangePlan},
+    plan::{RowChange, RowChangePlan},
 };
 use kestrel_proto::{DatanodeId, ErrorReport, Result, message::deleted_rows::Rows};
 
@@ -96,13 +96,7 @@ impl ClientSession {
         (table, targets, view): (&Arc<TableDef>, &[usize], &Arc<Catalog>),
         (kind, is_joined, is_returned): (RowChangeKind, bool, bool),
     ) -> Result<PlannedChange> {
-        let formats = self.settings.formats()?;
-        let context = PlanContext {
-            catalog: Arc::clone(view),
-            now: chrono::Utc::now(),
-            formats,
-            join_order: self.settings.join_order()?,
-        };
+        let context = self.plan_context(view)?;
         let key = table.distribution_columns();
         let mut assigned = targets.iter().filter_map(|at| table.columns.get(*at));
         let row_change = RowChange {
@@ -153,6 +147,8 @@ impl ClientSession {
             RowChangeKind::Delete => "DELETE",
         };
         let (returning, view) = (planned.returning.take(), Arc::clone(&planned.view));
+        // Until RETURNING has asked its query, which may read other tables.
+        let _pin = self.engine.pins.pin(view.version);
         let (rows, gathered) = self.run_change(planned, &statement.sql).await?;
         let tag = format!("{word} {rows}");
         match (returning, gathered) {
@@ -312,10 +308,13 @@ pub(super) fn assigned_in_place(
 ) -> Option<Vec<u32>> {
     let assigned = targets.iter().filter_map(|at| table.columns.get(*at));
     let ids: Vec<u32> = assigned.map(|column| column.id).collect();
-    let parent = view.partition_root(table.id);
-    let moves = parent.is_some_and(|parent| {
-        parent.partition_columns().iter().any(|column| ids.contains(&column.id))
-    });
+    // Only a partition's table has to be looked for.
+    let root = match table.parent_id() {
+        Some(parent) => view.table_by_id(parent).map(Arc::as_ref),
+        None => Some(table),
+    };
+    let moves = root
+        .is_some_and(|root| root.partition_columns().iter().any(|column| ids.contains(&column.id)));
     (!moves).then_some(ids)
 }
 

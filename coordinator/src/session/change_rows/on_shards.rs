@@ -9,7 +9,7 @@ use kestrel_planner::{
     error::report,
     functions,
     operators::RowChangeKind,
-    plan::{ChangePlan, PlanContext},
+    plan::ChangePlan,
     shard_sql::{self, Capabilities, Relation},
 };
 use kestrel_proto::{DatanodeId, ErrorReport, Result, ShardResults};
@@ -40,13 +40,7 @@ impl ClientSession {
             false => self.bind_unchecked(&query, statement, parameters)?,
         };
         let query = assigned(bound.plan, table, &targets)?;
-        let formats = self.settings.formats()?;
-        let context = PlanContext {
-            catalog: Arc::clone(&view),
-            now: chrono::Utc::now(),
-            formats,
-            join_order: self.settings.join_order()?,
-        };
+        let context = self.plan_context(&view)?;
         let plan = self.engine.planner.plan_change(&query, table, &context).await?;
         let plan = plan.ok_or_else(|| too_complex(change.word()))?;
         if plan.datanodes.is_empty() {

@@ -65,6 +65,8 @@ impl ClientSession {
         // Before anything is read: what was waited for is to be seen.
         self.lock_for_changing(&table, true).await?;
         let view = self.transaction.view(&self.engine);
+        // Until RETURNING has asked its query, which may read other tables.
+        let _pin = self.engine.pins.pin(view.version);
         let (table, _) = self.insert_target(insert, &view)?;
         let conflict = Conflict::of(insert, on, &table)?;
         self.check_conflict(&conflict, &table, statement, parameters)?;

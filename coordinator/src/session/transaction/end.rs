@@ -52,7 +52,11 @@ impl Transaction {
             tokio::spawn(async move { commit.roll_back(&idle).await });
         }
         let committed = match phases(&work.shards.wrote_on, &work.changes) {
-            Phases::Catalog if work.changes.is_empty() => return Ok(()),
+            Phases::Catalog if work.changes.is_empty() => {
+                // Of what was undone; nobody else has seen them.
+                engine.garbage.note_files(work.superseded, 0);
+                return Ok(());
+            }
             Phases::Catalog => work.commit_catalog(engine).await.map(Some),
             Phases::One(datanode) => {
                 work.commit_in_one_phase(engine, datanode).await.map(|()| None)
@@ -215,6 +219,7 @@ async fn commit(
 ) -> Result<Committed> {
     let (mut last, mut superseded) = (None, Vec::new());
     for _ in 0..COMMIT_TRIES {
+        let _together = engine.commits.read().await;
         let newest = engine.catalog.snapshot();
         check_still_so(changes, base, checked, &newest, &engine.moves)?;
         let merged = merged(engine, transaction, changes, (base, &newest)).await?;

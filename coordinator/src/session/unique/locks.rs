@@ -4,6 +4,7 @@
 //! | Statement | [`LockTag::RowChanges`] | [`LockTag::Keys`] | [`LockTag::Key`] |
 //! |---|---|---|---|
 //! | INSERT of a few rows that are known before they are written | | ROW EXCLUSIVE | of each |
+//! | the same of more rows, by who has locked single keys before | | ROW EXCLUSIVE | of each |
 //! | other INSERT, COPY | waits until it is free | EXCLUSIVE | |
 //! | UPDATE of a key's columns | EXCLUSIVE | EXCLUSIVE | |
 //! | other UPDATE, DELETE | EXCLUSIVE | | |
@@ -13,8 +14,14 @@
 //! of two that replace or delete a row one fails at its commit (`transaction/merge.rs`). That UPDATE and
 //! DELETE wait for each other is for fewer of these failures. An INSERT that meets a row which is
 //! being deleted waits for the end of that; it holds none of its keys meanwhile, and asks again.
+//! Two who have locked single keys and then want all would wait for each other; so would who waits for
+//! keys while others wait for its row changes. The first lock more single keys, the second keep neither
+//! lock while they wait for the other.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use arrow::array::RecordBatch;
 use kestrel_planner::{catalog::TableDef, plan::InsertPlan};
@@ -23,11 +30,12 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 use super::values::KeyValues;
 use crate::{
     engine::{LockMode, LockScope, LockTag, UNIQUE_LOCK_WAIT, WaitLimits},
+    query::FEW_ROWS,
     session::ClientSession,
 };
 
 /// A session that has so many locks locks all keys of a table instead of single ones.
-const MOST_LOCKS: usize = 100_000;
+const MOST_LOCKS: usize = 250_000;
 
 /// What an INSERT locks of a table's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +68,8 @@ impl KeyLocks {
 
 impl ClientSession {
     /// What a transaction that adds rows to a table locks: the table against LOCK TABLE and DDL, and
-    /// its unique keys, if it has some, against others that do.
+    /// its unique keys, if it has some, against others that do. The snapshot stays: rows may have been
+    /// planned or written by its rules, and the commit compares these with the newest.
     ///
     /// # Errors
     /// 55P03: another transaction holds the lock for too long; those of a wait for a lock.
@@ -71,13 +80,11 @@ impl ClientSession {
         }
         // Rows that others are about to delete may have the same keys.
         self.wait_for_changes(table).await?;
-        self.lock_bounded(LockTag::Keys(table.id), LockMode::Exclusive, table).await?;
-        self.transaction.has_locked(&self.engine);
-        Ok(())
+        self.lock_bounded(LockTag::Keys(table.id), LockMode::Exclusive, table).await
     }
 
     /// What one locks that updates or deletes rows; `changes_keys`: columns of unique keys get new
-    /// values.
+    /// values. What was waited for is seen then.
     ///
     /// # Errors
     /// The same.
@@ -90,15 +97,44 @@ impl ClientSession {
         if !has_keys(table) {
             return Ok(());
         }
-        self.lock_bounded(LockTag::RowChanges(table.id), LockMode::Exclusive, table).await?;
-        if changes_keys {
-            self.lock_bounded(LockTag::Keys(table.id), LockMode::Exclusive, table).await?;
+        let changes = LockTag::RowChanges(table.id);
+        match changes_keys {
+            true => self.lock_changes_and_keys(table).await?,
+            false => self.lock_bounded(changes, LockMode::Exclusive, table).await?,
         }
         self.transaction.has_locked(&self.engine);
         Ok(())
     }
 
-    /// What one locks that adds these rows.
+    /// Takes both when both are there: who has keys is not to wait for who waits for keys.
+    async fn lock_changes_and_keys(&self, table: &TableDef) -> Result<()> {
+        let (mode, scope) = (LockMode::Exclusive, LockScope::Transaction);
+        let (mut waited_for, mut other) = (LockTag::RowChanges(table.id), LockTag::Keys(table.id));
+        let end = Instant::now() + self.wait_limits().lock_timeout.unwrap_or(UNIQUE_LOCK_WAIT);
+        loop {
+            let had_it = self.locks.holds(waited_for, mode);
+            let left = end.saturating_duration_since(Instant::now());
+            self.lock_within(waited_for, mode, table, left).await?;
+            if self.locks.try_lock(other, mode, scope) {
+                return Ok(());
+            }
+            if !had_it {
+                self.locks.unlock(waited_for, mode, scope);
+            }
+            std::mem::swap(&mut waited_for, &mut other);
+        }
+    }
+
+    /// Up to how many rows an INSERT locks single keys.
+    pub(in super::super) fn most_single_keys(&self, table: &TableDef) -> usize {
+        let holds = |mode| self.locks.holds(LockTag::Keys(table.id), mode);
+        match holds(LockMode::RowExclusive) && !holds(LockMode::Exclusive) {
+            true => MOST_LOCKS,
+            false => FEW_ROWS,
+        }
+    }
+
+    /// What one locks that adds these rows; the snapshot stays.
     ///
     /// # Errors
     /// The same.
@@ -124,16 +160,17 @@ impl ClientSession {
         let tags = hashes.into_iter().map(|hash| LockTag::Key(table.id, hash));
         let is_new = |tag: &LockTag| !self.locks.holds(*tag, LockMode::Exclusive);
         self.locked_keys = tags.filter(is_new).collect();
-        self.lock_again(table).await?;
-        self.transaction.has_locked(&self.engine);
-        Ok(())
+        self.lock_again(table).await
     }
 
     /// The keys that the statement has locked, in one order, so that statements alone do not wait in a
     /// circle.
     async fn lock_again(&self, table: &TableDef) -> Result<()> {
         for tag in &self.locked_keys {
-            self.lock_bounded(*tag, LockMode::Exclusive, table).await?;
+            // There may be many, and hardly one of them has to be waited for.
+            if !self.locks.try_lock(*tag, LockMode::Exclusive, LockScope::Transaction) {
+                self.lock_bounded(*tag, LockMode::Exclusive, table).await?;
+            }
         }
         Ok(())
     }
@@ -179,9 +216,19 @@ impl ClientSession {
 
     /// Without a `lock_timeout` this wait has a bound all the same.
     async fn lock_bounded(&self, tag: LockTag, mode: LockMode, table: &TableDef) -> Result<()> {
+        let bound = self.wait_limits().lock_timeout.unwrap_or(UNIQUE_LOCK_WAIT);
+        self.lock_within(tag, mode, table, bound).await
+    }
+
+    async fn lock_within(
+        &self,
+        tag: LockTag,
+        mode: LockMode,
+        table: &TableDef,
+        bound: Duration,
+    ) -> Result<()> {
         let limits = self.wait_limits();
-        let lock_timeout = Some(limits.lock_timeout.unwrap_or(UNIQUE_LOCK_WAIT));
-        let bounded = WaitLimits { lock_timeout, ..limits.clone() };
+        let bounded = WaitLimits { lock_timeout: Some(bound), ..limits.clone() };
         let locked = self.locks.lock(tag, mode, LockScope::Transaction, &bounded).await;
         locked.map_err(|error| match limits.lock_timeout {
             None if error.sqlstate == SqlState::LOCK_NOT_AVAILABLE => ErrorReport::new(

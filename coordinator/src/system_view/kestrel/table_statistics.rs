@@ -38,7 +38,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             analyzed.map(|at| (context.now - at).num_seconds().max(0)),
             columns,
             table.columns.len(),
-            shards.iter().map(u64::to_string).collect::<Vec<_>>(),
+            shards.iter().map(|rows| rows.cast_signed()).collect::<Vec<_>>(),
             idle_fraction(&shards),
         ]);
     }
@@ -47,7 +47,10 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
 
 /// In the order of the datanodes.
 fn shard_rows(catalog: &Catalog, table: &TableDef) -> Vec<u64> {
-    let partitions = catalog.partitions_of(table.id);
+    let partitions = match table.partitioned_by {
+        Some(_) => catalog.partitions_of(table.id),
+        None => Vec::new(),
+    };
     let on = |datanode: DatanodeId| {
         let of_partitions = partitions.iter().map(|table| table.size_on(datanode).0);
         of_partitions.fold(table.size_on(datanode).0, u64::saturating_add)

@@ -27,8 +27,8 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             if !may_read_all && !may_read() {
                 continue;
             }
-            let frequencies = known.common.iter().map(|common| real(common.frequency));
-            let frequencies: Vec<_> = frequencies.collect();
+            let frequencies = known.common.iter().map(|common| common.frequency);
+            let frequencies: Vec<f64> = frequencies.collect();
             rows.push(row![
                 &table.schema_name,
                 &table.name,
@@ -49,10 +49,6 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
 
 fn common_values(known: &ColumnStatistics, sql_type: SqlType) -> Option<String> {
     array(known.common.iter().map(|common| &common.value), sql_type)
-}
-
-fn real(value: f64) -> String {
-    output::real(value as f32, 1)
 }
 
 /// As PostgreSQL prints an array (`array_out`, arrayfuncs.c); `None`: of nothing.

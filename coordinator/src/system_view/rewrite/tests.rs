@@ -16,14 +16,14 @@ use kestrel_planner::bind::{SessionFunctions, name_outputs};
 use super::{
     super::{
         functions::{SystemFunctions, function_names},
-        system_views, tests,
+        system_views, test_context, tests,
     },
     *,
 };
 
 /// A session that has nothing but the views and functions.
 fn session() -> SessionContext {
-    let context = tests::context();
+    let context = test_context::context();
     let session = SessionContext::new();
     let catalog = session.catalog("datafusion").unwrap();
     for schema in ["kestrel", "pg_catalog", "information_schema"] {

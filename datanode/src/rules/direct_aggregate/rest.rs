@@ -7,10 +7,9 @@ use arrow::{
     datatypes::{Int64Type, SchemaRef},
 };
 use datafusion::{
-    common::tree_node::TreeNodeRecursion,
     error::{DataFusionError, Result},
     execution::TaskContext,
-    physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr},
+    physical_expr::{EquivalenceProperties, Partitioning},
     physical_plan::{
         ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
         ReplaceChildrenOptions, SendableRecordBatchStream,
@@ -125,31 +124,7 @@ impl DisplayAs for RestExec {
 }
 
 impl ExecutionPlan for RestExec {
-    fn name(&self) -> &str {
-        "RestExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    kestrel_planner::leaf_plan!("RestExec");
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         self.rows.lock().take().ok_or_else(gone)

@@ -81,7 +81,7 @@ fn inner(sides: &JoinSides<'_>, keys: &[Key]) -> Estimate {
     let rows = l.rows * r.rows * known.unwrap_or(by_size) * part;
     let mut joined = beside(sides, keys, rows);
     joined.is_guess |= known.is_none() || filter_is_guess;
-    joined.upper = product(l.upper, r.upper);
+    (joined.lower, joined.upper) = (0.0, product(l.upper, r.upper));
     // Each row of the other side finds one at most.
     let (left_unique, right_unique) = unique_sides(sides);
     if right_unique {

@@ -20,7 +20,7 @@ use datafusion::{
 
 use crate::statistics::{
     COLUMN_FUNCTION as NAME,
-    collect::{ColumnCollector, ColumnState},
+    collect::{ColumnCollector, ColumnState, Wide},
 };
 
 /// The function.
@@ -106,12 +106,14 @@ impl Accumulator for Collecting {
         for row in 0..counts.len() {
             let part = |lists: &ArrayRef| lists.as_list::<i32>().value(row);
             let counts = part(counts);
-            let &[rows, nulls, threshold] = &**counts.as_primitive::<UInt64Type>().values() else {
+            let counts = counts.as_primitive::<UInt64Type>().values();
+            let &[rows, nulls, wide_rows, wide_bytes, threshold] = &**counts else {
                 return Err(DataFusionError::Internal(format!("{NAME} has another state")));
             };
             self.collector.merge(ColumnState {
                 rows,
                 nulls,
+                wide: Wide { rows: wide_rows, bytes: wide_bytes },
                 sketch: sketches.as_binary::<i32>().value(row).to_vec(),
                 threshold,
                 tags: part(tags).as_primitive::<UInt64Type>().values().to_vec(),
@@ -127,7 +129,13 @@ impl Accumulator for Collecting {
         let state = self.collector.state(&self.input)?;
         let numbers = |numbers: Vec<u64>| one_list(Arc::new(UInt64Array::from(numbers)));
         Ok(vec![
-            numbers(vec![state.rows, state.nulls, state.threshold]),
+            numbers(vec![
+                state.rows,
+                state.nulls,
+                state.wide.rows,
+                state.wide.bytes,
+                state.threshold,
+            ]),
             ScalarValue::Binary(Some(state.sketch)),
             numbers(state.tags),
             one_list(state.values),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, ArrowPrimitiveType, PrimitiveBuilder, StringViewArray},
+    array::{ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveBuilder, StringViewArray},
     compute::cast,
     datatypes::{
         DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type,
@@ -11,6 +11,7 @@ use arrow::{
     },
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
+use memchr::memchr;
 
 use super::{CastKind, datetime, evaluate, input, is_allowed, read_text};
 use crate::{
@@ -76,7 +77,7 @@ pub fn read_texts<'a>(
 /// Any values as those of a column: what COPY does with those of Parquet files.
 ///
 /// # Errors
-/// 42804: no cast leads there. Those of the cast.
+/// 42804: no cast leads there. 22021: a text has a zero byte. Those of the cast.
 pub fn assign_values(values: &ArrayRef, to: SqlType, formats: SessionFormats) -> Result<ArrayRef> {
     let known = match values.data_type() {
         DataType::Int8 | DataType::UInt8 => Some(DataType::Int16),
@@ -96,8 +97,32 @@ pub fn assign_values(values: &ArrayRef, to: SqlType, formats: SessionFormats) ->
             format!("column is of type {to} but its values in the file are of type {from}");
         return Err(ErrorReport::new(SqlState::DATATYPE_MISMATCH, message));
     }
+    check_texts(values)?;
     evaluate::convert(values, to, &evaluate::Context { kind: CastKind::Assignment, formats })
         .map_err(report)
+}
+
+/// The zero byte, which no text of PostgreSQL has: in texts, also in those of lists.
+fn check_texts(values: &ArrayRef) -> Result<()> {
+    let has_zero = match values.data_type() {
+        DataType::Utf8 => any_zero(values.as_string::<i32>()),
+        DataType::LargeUtf8 => any_zero(values.as_string::<i64>()),
+        DataType::Utf8View => any_zero(values.as_string_view()),
+        DataType::Dictionary(_, _) => return check_texts(values.as_any_dictionary().values()),
+        DataType::List(_) => return check_texts(values.as_list::<i32>().values()),
+        DataType::LargeList(_) => return check_texts(values.as_list::<i64>().values()),
+        DataType::FixedSizeList(_, _) => return check_texts(values.as_fixed_size_list().values()),
+        _ => false,
+    };
+    if has_zero {
+        let message = "invalid byte sequence for encoding \"UTF8\": 0x00";
+        return Err(ErrorReport::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message));
+    }
+    Ok(())
+}
+
+fn any_zero<'a>(texts: impl IntoIterator<Item = Option<&'a str>>) -> bool {
+    texts.into_iter().flatten().any(|text| memchr(0, text.as_bytes()).is_some())
 }
 
 fn primitives<'a, T: ArrowPrimitiveType>(
@@ -123,7 +148,7 @@ fn collect<'a, T: ArrowPrimitiveType>(
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int32Array, StringArray, UInt8Array};
+    use arrow::array::{Int32Array, LargeStringArray, StringArray, UInt8Array};
 
     use super::*;
 
@@ -141,6 +166,13 @@ mod tests {
         assert_eq!(error.sqlstate, SqlState::STRING_DATA_RIGHT_TRUNCATION);
         let expected: ArrayRef = Arc::new(StringViewArray::from(vec!["abcd"]));
         assert_eq!(assigned(texts, SqlType::Text), Ok(expected));
+        let zero = vec![Some("a"), None, Some("a\0")];
+        let long: ArrayRef = Arc::new(LargeStringArray::from(zero.clone()));
+        let view: ArrayRef = Arc::new(StringViewArray::from(zero));
+        for texts in [long, view] {
+            let error = assigned(texts, SqlType::Text).unwrap_err();
+            assert_eq!(error.sqlstate, SqlState::CHARACTER_NOT_IN_REPERTOIRE);
+        }
     }
 
     #[test]

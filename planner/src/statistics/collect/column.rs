@@ -16,7 +16,7 @@ use datafusion::{
     logical_expr::Accumulator,
 };
 
-use super::{super::ColumnStatistics, Sample, describe, distinct::Distinct, width};
+use super::{super::ColumnStatistics, Sample, describe, distinct::Distinct, wide, width};
 
 /// Without a duplicate in the sample, and this near to as many as there are rows: all are distinct.
 const ALL_DISTINCT: f64 = 0.95;
@@ -26,6 +26,7 @@ const ALL_DISTINCT: f64 = 0.95;
 pub(crate) struct ColumnCollector {
     rows: u64,
     nulls: u64,
+    wide: Wide,
     distinct: Distinct,
     sample: Sample,
     /// `None`: the sample tells.
@@ -33,10 +34,26 @@ pub(crate) struct ColumnCollector {
     hashes: Vec<u64>,
 }
 
+/// Values that are not in samples.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wide {
+    /// How many.
+    pub(crate) rows: u64,
+    /// Bytes that PostgreSQL would hold them in.
+    pub(crate) bytes: u64,
+}
+
+impl Wide {
+    fn add(&mut self, rows: u64, bytes: u64) {
+        (self.rows, self.bytes) = (self.rows + rows, self.bytes.saturating_add(bytes));
+    }
+}
+
 /// What is left of the rows: what one datanode tells the next.
 pub(crate) struct ColumnState {
     pub(crate) rows: u64,
     pub(crate) nulls: u64,
+    pub(crate) wide: Wide,
     pub(crate) sketch: Vec<u8>,
     pub(crate) threshold: u64,
     pub(crate) tags: Vec<u64>,
@@ -60,6 +77,7 @@ impl ColumnCollector {
         Ok(Self {
             rows: 0,
             nulls: 0,
+            wide: Wide::default(),
             distinct: Distinct::new()?,
             sample: Sample::new(vec![data_type.clone()], sample_rows),
             bounds,
@@ -74,6 +92,8 @@ impl ColumnCollector {
         }
         self.rows += values.len() as u64;
         self.nulls += values.null_count() as u64;
+        let (wide, bytes) = wide::counted(values);
+        self.wide.add(wide, bytes);
         self.hashes.clear();
         self.hashes.resize(values.len(), 0);
         create_hashes([values], &HLL_RANDOM_STATE, &mut self.hashes)?;
@@ -103,6 +123,7 @@ impl ColumnCollector {
     pub(crate) fn merge(&mut self, state: ColumnState) -> Result<()> {
         self.rows += state.rows;
         self.nulls += state.nulls;
+        self.wide.add(state.wide.rows, state.wide.bytes);
         self.distinct.merge(&state.sketch)?;
         self.sample.merge(state.threshold, &state.tags, vec![state.values])?;
         if let Some((minimum, maximum)) = &mut self.bounds {
@@ -119,6 +140,7 @@ impl ColumnCollector {
         Ok(ColumnState {
             rows: self.rows,
             nulls: self.nulls,
+            wide: self.wide,
             sketch: self.distinct.serialize(),
             threshold,
             tags: tags.to_vec(),
@@ -144,18 +166,29 @@ impl ColumnCollector {
         let bounds = self.found_bounds(data_type)?;
         let values = self.sample.columns()?.swap_remove(0);
         let runs = describe::Runs::of(&values)?;
-        let distinct = match self.sample.is_everything() {
+        let distinct = match self.sample.is_everything() && self.wide.rows == 0 {
             true => runs.len() as f64,
             false => self.estimated_distinct(&runs),
         };
         let facts = describe::Facts {
             rows: self.rows,
             null_fraction: self.nulls as f64 / self.rows.max(1) as f64,
-            average_width: width::average(&values),
+            average_width: self.average_width(&values),
             distinct,
             bounds,
         };
         describe::describe(facts, &runs, values.len(), target)
+    }
+
+    /// Of all values that are not NULL; `values`: the sample.
+    fn average_width(&self, values: &ArrayRef) -> f64 {
+        let narrow = width::average(values);
+        if self.wide.rows == 0 {
+            return narrow;
+        }
+        let present = self.rows - self.nulls;
+        let all_narrow = narrow * present.saturating_sub(self.wide.rows) as f64;
+        (all_narrow + self.wide.bytes as f64) / present.max(1) as f64
     }
 
     fn estimated_distinct(&self, runs: &describe::Runs) -> f64 {
@@ -164,7 +197,9 @@ impl ColumnCollector {
         if !runs.has_duplicates() && estimate >= ALL_DISTINCT * present {
             return present;
         }
-        estimate.clamp(runs.len() as f64, present)
+        // Wide values are none of the sample's.
+        let known = runs.len() + usize::from(self.wide.rows > 0);
+        estimate.min(present).max(known as f64)
     }
 
     /// Bytes in memory.

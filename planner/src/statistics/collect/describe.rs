@@ -7,7 +7,10 @@ use arrow::{
 };
 use datafusion::{common::ScalarValue, error::Result};
 
-use super::super::{ColumnStatistics, CommonValue, Value};
+use super::{
+    super::{ColumnStatistics, CommonValue, Value},
+    wide,
+};
 
 /// Equal values of a sample, next to each other: in order, without NULLs.
 pub(super) struct Runs {
@@ -84,7 +87,8 @@ pub(super) fn describe(
     let listed = statistics.common.iter().map(|common| &common.value);
     let known: Vec<_> = ends.iter().flatten().chain(&statistics.histogram).chain(listed).collect();
     let (minimum, maximum) = (known.iter().min(), known.iter().max());
-    let (minimum, maximum) = (minimum.copied().cloned(), maximum.copied().cloned());
+    let minimum = minimum.copied().cloned().map(wide::lower_bound);
+    let maximum = maximum.copied().cloned().and_then(wide::upper_bound);
     Ok(ColumnStatistics { minimum, maximum, ..statistics })
 }
 
@@ -248,6 +252,24 @@ mod tests {
         assert!(column.common_are_all() && column.histogram.is_empty());
         assert_eq!(column.average_width, 7.0);
         assert_eq!(column.maximum, Some(Value::Text("name 2".into())));
+    }
+
+    #[test]
+    fn wide_values_are_counted_but_not_kept() {
+        let value = |i: usize| match i % 10 {
+            0 => format!("{}{i:02}", "x".repeat(2000)),
+            _ => format!("a{}", i % 3),
+        };
+        let values: StringViewArray = (0..100).map(|i| Some(value(i))).collect();
+        let column = described(Arc::new(values), 2, 100);
+        assert_eq!((column.rows, column.null_fraction, column.distinct), (100, 0.0, 13.0));
+        let average = (90.0 * 3.0 + 10.0 * 2006.0) / 100.0;
+        assert!((column.average_width - average).abs() < 1e-9, "{}", column.average_width);
+        assert_eq!(column.common.len(), 3);
+        assert!(column.histogram.is_empty());
+        assert_eq!(column.minimum, Some(Value::Text("a0".into())));
+        // It would be wide.
+        assert_eq!(column.maximum, None);
     }
 
     #[test]

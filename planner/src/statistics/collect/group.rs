@@ -52,7 +52,7 @@ impl GroupCollector {
         let distinct = sets.map(|set| Ok((set, Distinct::new()?))).collect::<Result<_>>()?;
         Ok(Self {
             rows: 0,
-            sample: Sample::new(types.to_vec(), sample_rows),
+            sample: Sample::of_equality(types.to_vec(), sample_rows),
             distinct,
             hashes: types.iter().map(|_| Vec::new()).collect(),
         })

@@ -7,8 +7,9 @@ mod distinct;
 mod group;
 mod random;
 mod sample;
+mod wide;
 mod width;
 
-pub(crate) use column::{ColumnCollector, ColumnState};
+pub(crate) use column::{ColumnCollector, ColumnState, Wide};
 pub(crate) use group::{GroupCollector, GroupState};
 use sample::Sample;

@@ -9,7 +9,7 @@ use arrow::{
 };
 use datafusion::error::Result;
 
-use super::random::Random;
+use super::{random::Random, wide};
 
 /// Every row has a random tag; those with the smallest tags are kept ("bottom-k": Cohen, Kaplan,
 /// Summarizing Data using Bottom-k Sketches, 2007). Between `limit` and twice as many rows, or all.
@@ -25,17 +25,26 @@ pub(crate) struct Sample {
     pieces: Vec<Vec<ArrayRef>>,
     /// Their bytes in memory.
     bytes: usize,
+    /// What is kept of values: not the widest.
+    kept: fn(ArrayRef) -> ArrayRef,
     random: Option<Random>,
     /// Rows to leave out.
     gap: u64,
 }
 
 impl Sample {
+    /// Of values of these types; instead of too wide ones it has NULL.
     pub(crate) fn new(types: Vec<DataType>, limit: usize) -> Self {
         let pieces = types.iter().map(|_| Vec::new()).collect();
         let limit = limit.max(1);
         let (threshold, tags) = (u64::MAX, Vec::new());
-        Self { types, limit, threshold, tags, pieces, bytes: 0, random: None, gap: 0 }
+        let kept = wide::left_out;
+        Self { types, limit, threshold, tags, pieces, bytes: 0, kept, random: None, gap: 0 }
+    }
+
+    /// The same for whoever asks only which values are equal: something short instead of wide ones.
+    pub(crate) fn of_equality(types: Vec<DataType>, limit: usize) -> Self {
+        Self { kept: wide::stood_in_for, ..Self::new(types, limit) }
     }
 
     /// Rows in it.
@@ -64,7 +73,7 @@ impl Sample {
         if !taken.is_empty() {
             let taken = UInt32Array::from(taken);
             for (pieces, column) in self.pieces.iter_mut().zip(columns) {
-                let piece = own(take(column, &taken, None)?);
+                let piece = own((self.kept)(take(column, &taken, None)?));
                 self.bytes += piece.get_array_memory_size();
                 pieces.push(piece);
             }

@@ -34,7 +34,7 @@ pub(super) fn average(values: &ArrayRef) -> f64 {
     total as f64 / present as f64
 }
 
-fn with_header(bytes: usize) -> usize {
+pub(super) fn with_header(bytes: usize) -> usize {
     bytes + if bytes <= SHORT { 1 } else { 4 }
 }
 
