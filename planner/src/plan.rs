@@ -229,7 +229,7 @@ pub(crate) fn to_table(
                 crate::locus::Locus::hashed(keys.iter().enumerate().filter_map(|(at, key)| {
                     Some((first + table.column_index(columns[at].id)?, key.class))
                 }));
-            if rows.locus == placed_so {
+            if rows.locus.is_also(&placed_so) {
                 return Ok(rows);
             }
             Ok(distributor.redistribute(rows, keys))
@@ -275,7 +275,7 @@ pub(crate) fn finish(
     let slices = slice(&root, &datanodes, &context.catalog.bucket_map).map_err(report)?;
     let schema = root.plan.schema();
     let mut unknown = match context.join_order.is_enabled {
-        true => unknown_tables(&main).map_err(report)?,
+        true => unknown_tables(&main, datanodes.len()).map_err(report)?,
         false => BTreeSet::new(),
     };
     unknown.extend(init.iter().flat_map(|plan| plan.unknown_tables.iter().cloned()));

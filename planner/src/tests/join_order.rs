@@ -40,7 +40,7 @@ fn with_tables(run: impl FnOnce(&Golden<'_>)) {
         ("s", "id distinct=1000\nb distinct=1000\nr distinct=25\nv distinct=1000"),
         ("r", "id distinct=25\nb distinct=25\ns distinct=25\nv distinct=25"),
     ] {
-        golden.catalog = known::statistics(&golden.catalog, table, text);
+        golden.catalog = Arc::new(known::statistics(&golden.catalog, table, text));
     }
     run(&golden);
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The catalog with the statistics of one of its tables.
-pub(super) fn statistics(catalog: &Catalog, name: &str, input: &str) -> Arc<Catalog> {
+pub(super) fn statistics(catalog: &Catalog, name: &str, input: &str) -> Catalog {
     let table = catalog.table("public", name).unwrap();
     let (rows, bytes) = catalog.live_size(table);
     let mut columns = BTreeMap::new();
@@ -53,7 +53,7 @@ pub(super) fn statistics(catalog: &Catalog, name: &str, input: &str) -> Arc<Cata
         groups: vec![Arc::new(group)],
         ..TableStatistics::default()
     };
-    Arc::new(catalog.apply(&[CatalogChange::SetStatistics(Box::new(known))]).unwrap())
+    catalog.apply(&[CatalogChange::SetStatistics(Box::new(known))]).unwrap()
 }
 
 fn id(table: &TableDef, name: &str) -> u32 {

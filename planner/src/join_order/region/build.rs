@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion::{
     common::{DataFusionError, Result},
+    physical_expr::expressions::Column,
     physical_plan::{ExecutionPlan, projection::ProjectionExec},
 };
 
@@ -12,12 +13,11 @@ use super::{
     Region, Written,
     condition::renumbered,
     local::{LocalJoin, position, renamed},
-    space::{Candidate, Joined, SetFacts, Space},
+    space::{Candidate, Joined, Space},
 };
 use crate::{
     cardinality::Estimate,
     distribute::{Distributor, Placed, projection},
-    join_order::RelationSet,
 };
 
 pub(super) struct Builder<'a> {
@@ -46,8 +46,12 @@ impl Builder<'_> {
         rows: Placed,
     ) -> Result<Placed> {
         let written = written.downcast_ref::<ProjectionExec>().ok_or_else(lost)?;
+        let schema = rows.plan.schema();
         let outputs = written.expr().iter().map(|output| {
-            let expr = renumbered(&output.expr, |at| position(used, at))?;
+            let expr = renumbered(&output.expr, |at| {
+                let position = position(used, at)?;
+                Ok(Column::new(schema.field(position).name(), position))
+            })?;
             Ok((expr, output.alias.clone()))
         });
         let outputs = outputs.collect::<Result<Vec<_>>>()?;
@@ -63,9 +67,8 @@ impl Builder<'_> {
         found: &Candidate,
         like: &SchemaRef,
     ) -> Result<Placed> {
-        let placed = self.candidate(space, found)?;
-        let columns = &facts(space, found.set)?.columns;
-        let positions = self.region.output.iter().map(|at| position(columns, *at));
+        let (placed, columns) = self.candidate(space, found)?;
+        let positions = self.region.output.iter().map(|at| position(&columns, *at));
         let positions = positions.collect::<Result<Vec<_>>>()?;
         let schema = placed.plan.schema();
         let names = |of: &SchemaRef| {
@@ -82,33 +85,36 @@ impl Builder<'_> {
         self.relations.get(relation).cloned().ok_or_else(lost)
     }
 
-    fn candidate(&self, space: &Space<'_>, candidate: &Candidate) -> Result<Placed> {
+    /// The plan, and the region's columns that it has.
+    fn candidate(
+        &self,
+        space: &Space<'_>,
+        candidate: &Candidate,
+    ) -> Result<(Placed, Vec<usize>)> {
         let Some(joined) = &candidate.joined else {
             let relation = candidate.set.first().ok_or_else(lost)?;
-            return self.relation(relation);
+            return Ok((self.relation(relation)?, self.region.columns_of(relation)));
         };
         let Joined { step, left, right, motions } = joined.as_ref();
-        let left_columns = &facts(space, left.set)?.columns;
-        let right_columns = &facts(space, right.set)?.columns;
-        let join = LocalJoin::new(self.region, step, left_columns, right_columns)?;
-        let set = facts(space, candidate.set)?;
-        let kept = set.columns.iter().map(|at| position(&join.columns, *at));
-        let kept = kept.collect::<Result<Vec<_>>>()?;
-        let (left, right) = (self.candidate(space, left)?, self.candidate(space, right)?);
-        let plan = join.plan(&left.plan, &right.plan, &kept)?;
+        let (left, left_columns) = self.candidate(space, left)?;
+        let (right, right_columns) = self.candidate(space, right)?;
+        let join = LocalJoin::new(self.region, step, &left_columns, &right_columns)?;
+        // Where no column is needed any more, which one is there depends on the order.
+        let kept = space.kept(candidate.set, &join.columns);
+        let positions = kept.columns.iter().map(|at| position(&join.columns, *at));
+        let positions = positions.collect::<Result<Vec<_>>>()?;
+        let plan = join.plan(&left.plan, &right.plan, &positions)?;
         let mut placed = self.distributor.join(&plan, vec![left, right], Some(motions))?;
+        placed.locus = kept.locus(placed.locus);
         if placed.locus != candidate.locus {
             let message = "an order of joins has its rows in another place than was thought";
             return Err(DataFusionError::Internal(message.into()));
         }
         // What the search went by, whichever order it saw first.
+        let set = space.facts(candidate.set).ok_or_else(lost)?;
         placed.estimate = Estimate { skew: placed.estimate.skew, ..set.estimate.clone() };
-        Ok(placed)
+        Ok((placed, kept.columns))
     }
-}
-
-fn facts<'a>(space: &'a Space<'_>, set: RelationSet) -> Result<&'a SetFacts> {
-    space.facts(set).ok_or_else(lost)
 }
 
 fn lost() -> DataFusionError {

@@ -99,20 +99,20 @@ pub(super) fn columns_of(expr: &Arc<dyn PhysicalExpr>) -> BTreeSet<usize> {
     found
 }
 
-/// The expression with other numbers for its columns.
+/// The expression over other columns, which `column` gives for their numbers. A column that was
+/// renamed on its way has the name again that it has there: joins find their keys by both.
 ///
 /// # Errors
-/// What `number` fails with.
+/// What `column` fails with.
 pub(super) fn renumbered(
     expr: &Arc<dyn PhysicalExpr>,
-    number: impl Fn(usize) -> Result<usize>,
+    column: impl Fn(usize) -> Result<Column>,
 ) -> Result<Arc<dyn PhysicalExpr>> {
     Arc::clone(expr)
         .transform(|node| match node.downcast_ref::<Column>() {
-            Some(column) => {
-                let number = number(column.index())?;
-                let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(column.name(), number));
-                Ok(Transformed::yes(column))
+            Some(old) => {
+                let new: Arc<dyn PhysicalExpr> = Arc::new(column(old.index())?);
+                Ok(Transformed::yes(new))
             }
             None => Ok(Transformed::no(node)),
         })

@@ -11,11 +11,11 @@ use crate::join_order::{JoinNode, Operator};
 /// compared by inner joins without other joins between them, and of different relations.
 pub(super) fn with_classes(mut region: Region) -> Region {
     let mut groups = Vec::new();
-    let tree = region.tree.clone();
+    let mut tree = region.tree.clone();
     groups_of(&tree, true, &mut groups);
     let mut dropped = BTreeSet::new();
-    for group in groups {
-        for id in conditions_of(&tree, group) {
+    for (top, group) in groups {
+        for id in conditions_of(top, group) {
             let Some((left, right)) = equal_columns(&region, id, group) else { continue };
             if unite(&mut region, left, right) {
                 dropped.insert(id);
@@ -24,18 +24,22 @@ pub(super) fn with_classes(mut region: Region) -> Region {
     }
     region.classes.retain(|class| !class.is_empty());
     region.classes.iter_mut().for_each(|class| class.sort_unstable());
-    let mut tree = tree;
     rewrite(&mut tree, &mut region, &dropped);
     region.tree = tree;
     region
 }
 
-/// For each group of inner joins without others between them, the relations that it joins as such.
-fn groups_of(tree: &JoinTree, is_top: bool, groups: &mut Vec<RelationSet>) {
+/// For each group of inner joins without others between them, its topmost one and the relations that
+/// it joins as such.
+fn groups_of<'a>(
+    tree: &'a JoinTree,
+    is_top: bool,
+    groups: &mut Vec<(&'a JoinTree, RelationSet)>,
+) {
     let JoinTree::Join(join) = tree else { return };
     let is_inner = join.operator == Operator::Inner;
     if is_inner && is_top {
-        groups.push(own_relations(tree));
+        groups.push((tree, own_relations(tree)));
     }
     groups_of(&join.left, !is_inner, groups);
     groups_of(&join.right, !is_inner, groups);
@@ -51,15 +55,17 @@ fn own_relations(tree: &JoinTree) -> RelationSet {
     }
 }
 
-/// The conjuncts of inner joins about two relations of a group.
+/// The conjuncts about relations of a group, of its own joins: what joins of other kinds are between
+/// does not hold for all rows.
 fn conditions_of(tree: &JoinTree, group: RelationSet) -> Vec<usize> {
     let JoinTree::Join(join) = tree else { return Vec::new() };
+    if join.operator != Operator::Inner {
+        return Vec::new();
+    }
     let mut found = conditions_of(&join.left, group);
     found.extend(conditions_of(&join.right, group));
-    if join.operator == Operator::Inner {
-        let own = join.predicates.iter().filter(|part| part.relations.is_subset(group));
-        found.extend(own.flat_map(|part| part.ids.iter().copied()));
-    }
+    let own = join.predicates.iter().filter(|part| part.relations.is_subset(group));
+    found.extend(own.flat_map(|part| part.ids.iter().copied()));
     found
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::{
     common::{DataFusionError, JoinSide, JoinType, NullEquality, Result},
-    physical_expr::{PhysicalExpr, utils::split_conjunction},
+    physical_expr::{PhysicalExpr, expressions::Column, utils::split_conjunction},
     physical_expr_common::physical_expr::is_volatile,
     physical_plan::{
         ExecutionPlan,
@@ -98,10 +98,17 @@ impl Flattening {
     fn filter(&mut self, plan: &Arc<dyn ExecutionPlan>, filter: &FilterExec) -> Result<Part> {
         let mut input = self.part(filter.input())?;
         let conjuncts = split_conjunction(filter.predicate()).into_iter();
-        let conjuncts = conjuncts.map(|conjunct| numbered(conjunct, &input.output));
-        let added = self.add(conjuncts.collect::<Result<Vec<_>>>()?);
-        if let JoinTree::Join(join) = &mut input.tree {
-            join.predicates.extend(added);
+        let conjuncts = conjuncts.map(|conjunct| {
+            let conjunct = renumbered(conjunct, |at| self.column(&input.output, at))?;
+            Ok(Condition::of_conjunct(&conjunct))
+        });
+        let conjuncts = conjuncts.collect::<Result<Vec<_>>>()?;
+        let added = self.add(conjuncts);
+        match &mut input.tree {
+            JoinTree::Join(join) if join.operator == Operator::Inner => {
+                join.predicates.extend(added);
+            }
+            _ => return Err(missing()),
         }
         let kept = filter.projection().as_deref().map(<[usize]>::to_vec);
         input.under(plan, |output| match kept {
@@ -116,13 +123,13 @@ impl Flattening {
         let (left, right) = (self.part(left)?, self.part(right)?);
         let mut conditions = Vec::new();
         for (l, r) in join.on {
-            let l = renumbered(l, |at| number_of(&left.output, at))?;
-            let r = renumbered(r, |at| number_of(&right.output, at))?;
+            let l = renumbered(l, |at| self.column(&left.output, at))?;
+            let r = renumbered(r, |at| self.column(&right.output, at))?;
             conditions.push(Condition::Equal(l, r));
         }
         if let Some(filter) = join.filter {
             for conjunct in split_conjunction(filter.expression()) {
-                let of_filter = |at| column_of_filter(filter, at, (&left.output, &right.output));
+                let of_filter = |at| self.of_filter(filter, at, (&left.output, &right.output));
                 conditions.push(Condition::of_conjunct(&renumbered(conjunct, of_filter)?));
             }
         }
@@ -153,6 +160,27 @@ impl Flattening {
             output,
             written: Written::Operator { plan: Arc::clone(plan), inputs },
         })
+    }
+
+    /// The region's column that a part has at this position.
+    fn column(&self, output: &[usize], at: usize) -> Result<Column> {
+        let number = number_of(output, at)?;
+        let column = self.columns.get(number).ok_or_else(missing)?;
+        Ok(Column::new(column.field.name(), number))
+    }
+
+    fn of_filter(
+        &self,
+        filter: &JoinFilter,
+        at: usize,
+        (left, right): (&[usize], &[usize]),
+    ) -> Result<Column> {
+        let column = filter.column_indices().get(at).ok_or_else(missing)?;
+        match column.side {
+            JoinSide::Left => self.column(left, column.index),
+            JoinSide::Right => self.column(right, column.index),
+            JoinSide::None => Err(missing()),
+        }
     }
 
     /// Numbers conditions.
@@ -274,24 +302,6 @@ fn is_over_inner_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
             [input] => is_over_inner_join(input),
             _ => false,
         },
-    }
-}
-
-fn numbered(expr: &Arc<dyn PhysicalExpr>, output: &[usize]) -> Result<Condition> {
-    let expr = renumbered(expr, |at| number_of(output, at))?;
-    Ok(Condition::of_conjunct(&expr))
-}
-
-fn column_of_filter(
-    filter: &JoinFilter,
-    at: usize,
-    (left, right): (&[usize], &[usize]),
-) -> Result<usize> {
-    let column = filter.column_indices().get(at).ok_or_else(missing)?;
-    match column.side {
-        JoinSide::Left => number_of(left, column.index),
-        JoinSide::Right => number_of(right, column.index),
-        JoinSide::None => Err(missing()),
     }
 }
 

@@ -124,18 +124,18 @@ pub(super) fn schema_of(region: &Region, columns: &[usize]) -> SchemaRef {
 }
 
 /// A column of a plan that has these columns.
-fn local_column(region: &Region, columns: &[usize], at: usize) -> Result<Arc<dyn PhysicalExpr>> {
+fn local_column(region: &Region, columns: &[usize], at: usize) -> Result<Column> {
     let position = position(columns, at)?;
     let column = region.columns.get(at).ok_or_else(lost)?;
-    Ok(Arc::new(Column::new(column.field.name(), position)))
+    Ok(Column::new(column.field.name(), position))
 }
 
 /// Of a class, one column on each side.
 fn same(region: &Region, class: usize, left: &[usize], right: &[usize]) -> Result<Key> {
     let class = region.classes.get(class).ok_or_else(lost)?;
-    let of = |side: &[usize]| {
+    let of = |side: &[usize]| -> Result<Arc<dyn PhysicalExpr>> {
         let column = class.iter().find(|at| side.contains(at)).ok_or_else(lost)?;
-        local_column(region, side, *column)
+        Ok(Arc::new(local_column(region, side, *column)?))
     };
     Ok((of(left)?, of(right)?))
 }
@@ -157,7 +157,7 @@ fn sides(
         (_, true) => (b, a),
         (false, false) => return Ok(None),
     };
-    let local = |expr, side| renumbered(expr, |at| position(side, at));
+    let local = |expr, side: &[usize]| renumbered(expr, |at| local_column(region, side, at));
     let (l, r) = (local(l, left)?, local(r, right)?);
     let data_type = l.data_type(&schema_of(region, left))?;
     let is_fit = data_type == r.data_type(&schema_of(region, right))? && can_hash(&data_type);
@@ -180,7 +180,7 @@ fn filter(
         Err(_) => Ok(ColumnIndex { index: position(right, *at)?, side: JoinSide::Right }),
     });
     let indices = indices.collect::<Result<Vec<_>>>()?;
-    let expr = renumbered(expr, |at| position(&columns, at))?;
+    let expr = renumbered(expr, |at| local_column(region, &columns, at))?;
     Ok(JoinFilter::new(expr, indices, schema_of(region, &columns)))
 }
 

@@ -121,7 +121,7 @@ fn cheapest<'a>(
     relations: &'a [Placed],
     settings: JoinOrderSettings,
 ) -> Option<(Space<'a>, Candidate)> {
-    if !region.relations.iter().all(is_known) {
+    if !region.relations.iter().all(|relation| is_known(relation, distributor.datanodes)) {
         return None;
     }
     let graph = Hypergraph::new(&region.tree);

@@ -53,12 +53,28 @@ pub(super) struct Joined {
     pub motions: JoinMotions,
 }
 
+/// The columns that a set's plans have.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub columns: Vec<usize>,
+    /// None is needed: one stands for the rows, so that batches have columns.
+    stands_for_rows: bool,
+}
+
+impl Kept {
+    /// Where rows are that were joined: a column that only stands for them is no key.
+    pub(super) fn locus(&self, locus: Locus) -> Locus {
+        if self.stands_for_rows { locus.project(|_| Vec::new()) } else { locus }
+    }
+}
+
 /// A step, as all plans of its sides take it.
 struct Made {
     join: LocalJoin,
     shape: JoinShape,
+    kept: Kept,
     /// Positions, among the joined columns, of those that the set keeps.
-    kept: Vec<usize>,
+    positions: Vec<usize>,
     lefts: Vec<Arc<dyn PhysicalExpr>>,
     rights: Vec<Arc<dyn PhysicalExpr>>,
 }
@@ -69,7 +85,7 @@ pub(super) struct Space<'a> {
     relations: &'a [Placed],
     /// For each column the sets with which its conditions are done.
     needed_until: Vec<Vec<RelationSet>>,
-    sets: HashMap<RelationSet, SetFacts>,
+    sets: HashMap<RelationSet, Rc<SetFacts>>,
     skews: HashMap<(RelationSet, usize), f64>,
     /// Of each set what a plan may cost at most: another one brings its rows anywhere for that.
     bounds: HashMap<RelationSet, f64>,
@@ -97,7 +113,7 @@ impl<'a> Space<'a> {
                 columns,
                 estimate: placed.estimate.clone(),
             };
-            (RelationSet::of(relation), facts)
+            (RelationSet::of(relation), Rc::new(facts))
         });
         let sets = sets.collect();
         let (skews, bounds) = (HashMap::new(), HashMap::new());
@@ -117,13 +133,12 @@ impl<'a> Space<'a> {
     }
 
     /// What is known of a set that was joined.
-    pub(super) fn facts(&self, set: RelationSet) -> Option<&SetFacts> {
+    pub(super) fn facts(&self, set: RelationSet) -> Option<&Rc<SetFacts>> {
         self.sets.get(&set)
     }
 
-    /// Of these columns those that are still needed beyond a set, in the order that all its plans have;
-    /// one at least, so that batches have columns.
-    fn kept(&self, set: RelationSet, columns: &[usize]) -> Vec<usize> {
+    /// Of these columns those that are still needed beyond a set, in the order that all its plans have.
+    pub(super) fn kept(&self, set: RelationSet, columns: &[usize]) -> Kept {
         let output = &self.region.output;
         let mut kept: Vec<usize> = Vec::new();
         if set.len() == self.relations.len() {
@@ -141,10 +156,11 @@ impl<'a> Space<'a> {
             kept.extend(columns.iter().copied().filter(is_needed));
             kept.sort_unstable();
         }
-        if kept.is_empty() {
+        let stands_for_rows = kept.is_empty();
+        if stands_for_rows {
             kept.extend(columns.first());
         }
-        kept
+        Kept { columns: kept, stands_for_rows }
     }
 
     /// Is this the column of its class, among these of a set, that the set is joined by?
@@ -160,12 +176,12 @@ impl<'a> Space<'a> {
         let (Some(left), Some(right)) = (self.facts(step.left), self.facts(step.right)) else {
             return Ok(None);
         };
-        let (left, right) = (left.clone(), right.clone());
+        let (left, right) = (Rc::clone(left), Rc::clone(right));
         let join = LocalJoin::new(self.region, step, &left.columns, &right.columns)?;
         let set = step.left.union(step.right);
-        let columns = self.kept(set, &join.columns);
-        let kept = columns.iter().map(|at| position(&join.columns, *at));
-        let kept = kept.collect::<Result<Vec<_>>>()?;
+        let kept = self.kept(set, &join.columns);
+        let positions = kept.columns.iter().map(|at| position(&join.columns, *at));
+        let positions = positions.collect::<Result<Vec<_>>>()?;
         let skews = join
             .on
             .iter()
@@ -179,12 +195,13 @@ impl<'a> Space<'a> {
             datanodes: self.distributor.datanodes,
         };
         if !self.sets.contains_key(&set) {
-            let estimate = estimate(&join, &left.estimate, &right.estimate).kept(&kept);
+            let estimate = estimate(&join, &left.estimate, &right.estimate).kept(&positions);
+            let columns = kept.columns.clone();
             let schema = schema_of(self.region, &columns);
-            self.sets.insert(set, SetFacts { columns, schema, estimate });
+            self.sets.insert(set, Rc::new(SetFacts { columns, schema, estimate }));
         }
         let (lefts, rights) = join.on.iter().cloned().unzip();
-        Ok(Some(Made { join, shape, kept, lefts, rights }))
+        Ok(Some(Made { join, shape, kept, positions, lefts, rights }))
     }
 
     /// How unevenly a set's rows would come by a key.
@@ -228,8 +245,10 @@ impl<'a> Space<'a> {
         };
         let width = l.columns.len();
         let locus = joined_locus(motions.place, (&left_locus, width), &right_locus, &made.shape);
-        let locus =
-            locus.project(|at| made.kept.iter().position(|kept| *kept == at).into_iter().collect());
+        let kept = |at: usize| -> Vec<usize> {
+            made.positions.iter().position(|kept| *kept == at).into_iter().collect()
+        };
+        let locus = made.kept.locus(locus.project(kept));
         let work = joining(
             self.here(&l.estimate, &left_locus, left_skew),
             self.here(&r.estimate, &right_locus, right_skew),
@@ -281,7 +300,7 @@ impl<'a> Space<'a> {
         // Bytes that come from elsewhere.
         let all = moving(bytes * (nodes - 1.0) / nodes);
         match (from, to) {
-            (from, to) if from == to || is_as_good(from, to) => Some(0.0),
+            (from, to) if from.is_also(to) => Some(0.0),
             (Locus::Hashed(_), Locus::Strewn) => Some(0.0),
             (Locus::Replicated | Locus::General, Locus::Single) => Some(0.0),
             (Locus::General, Locus::Replicated) => Some(0.0),
@@ -290,18 +309,6 @@ impl<'a> Space<'a> {
             (_, Locus::Hashed(_) | Locus::Strewn) => Some(all / nodes),
         }
     }
-}
-
-/// Are rows that are hashed so also hashed as the other says?
-fn is_as_good(from: &Locus, to: &Locus) -> bool {
-    let (Locus::Hashed(from), Locus::Hashed(to)) = (from, to) else { return false };
-    from.keys.len() == to.keys.len()
-        && (to.nulls_anywhere || !from.nulls_anywhere)
-        && from
-            .keys
-            .iter()
-            .zip(&to.keys)
-            .all(|(from, to)| from.class == to.class && to.columns.is_subset(&from.columns))
 }
 
 fn estimate(join: &LocalJoin, left: &Estimate, right: &Estimate) -> Estimate {

@@ -1,7 +1,9 @@
-//! The search is compared with an enumeration of all splits of all sets, and what it enumerates is
-//! evaluated over small tables: all plans of a set must have the same rows.
+//! The search is compared with an enumeration of all splits of all sets, over all graphs of up to six
+//! relations and thousands of seven, and what it enumerates is evaluated over small tables: all plans
+//! of a set must have the same rows.
 
 mod costs;
+mod places;
 mod rows;
 mod written;
 

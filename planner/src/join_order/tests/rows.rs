@@ -137,15 +137,14 @@ fn check(seed: u64, relations: usize, kind: Kind, limits: SearchLimits) -> Optio
 #[test]
 fn all_orders_have_the_same_rows() {
     let limits = SearchLimits { relations: 64, pairs: usize::MAX };
-    for relations in 2..=7 {
-        let seeds = if relations < 6 { 2000 } else { 1000 };
+    for (relations, seeds) in [(2, 2000), (3, 2000), (4, 2000), (5, 1500), (6, 700), (7, 300)] {
         let mut steps = 0;
-        for seed in 0..seeds {
+        for seed in 0..seeds as u64 {
             steps += check(seed, relations, Kind::All, limits).unwrap();
             check(seed, relations, Kind::Inner, limits).unwrap();
         }
         // Conflicts leave something to choose.
-        let written = seeds as usize * (relations - 1);
+        let written = seeds * (relations - 1);
         assert!(relations == 2 || steps > written * 5 / 4, "{relations}: {steps}");
     }
 }
@@ -154,12 +153,13 @@ fn all_orders_have_the_same_rows() {
 fn the_greedy_order_has_the_same_rows() {
     let limits = SearchLimits { relations: 0, pairs: 0 };
     for relations in 2..=9 {
+        let seeds = if relations < 7 { 1000 } else { 400 };
         let mut missing = 0;
-        for seed in 0..1000 {
+        for seed in 0..seeds {
             missing += usize::from(check(seed, relations, Kind::All, limits).is_none());
             check(seed, relations, Kind::Inner, limits).unwrap();
         }
         // A join too early can leave a later one no place.
-        assert!(missing <= 150, "{relations}: {missing}");
+        assert!(missing <= seeds * 3 / 20, "{relations}: {missing}");
     }
 }

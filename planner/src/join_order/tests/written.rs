@@ -63,6 +63,38 @@ pub(super) fn written(relations: usize, kind: Kind, random: &mut Random) -> Writ
     Written { tree, conditions }
 }
 
+/// Inner joins, one relation after the other, each with the edges that lead to those before it: the
+/// relations are in an order in which there are some.
+pub(super) fn tree_of(relations: usize, edges: &[(usize, usize)]) -> JoinTree {
+    let mut tree = JoinTree::Relation(edges.first().map_or(0, |(a, _)| *a));
+    while tree.relations().len() < relations {
+        let there = tree.relations();
+        let is_there = |relation: usize| RelationSet::of(relation).is_subset(there);
+        let next = edges.iter().find_map(|(a, b)| match (is_there(*a), is_there(*b)) {
+            (true, false) => Some(*b),
+            (false, true) => Some(*a),
+            _ => None,
+        });
+        let next = next.expect("a graph in one piece");
+        let leads_there = |(_, (a, b)): &(usize, &(usize, usize))| {
+            (*a == next && is_there(*b)) || (*b == next && is_there(*a))
+        };
+        let edges = edges.iter().enumerate().filter(leads_there);
+        let predicates = edges.map(|(id, (a, b))| {
+            let relations = [*a, *b].into_iter().collect();
+            Predicates { ids: vec![id], relations, rejects_nulls: relations }
+        });
+        let node = JoinNode {
+            operator: Operator::Inner,
+            predicates: predicates.collect(),
+            left: tree,
+            right: JoinTree::Relation(next),
+        };
+        tree = JoinTree::Join(Box::new(node));
+    }
+    tree
+}
+
 /// A tree, and the relations whose columns are its output.
 fn subtree(
     relations: &[usize],
