@@ -160,6 +160,6 @@ fn the_greedy_order_has_the_same_rows() {
             check(seed, relations, Kind::Inner, limits).unwrap();
         }
         // A join too early can leave a later one no place.
-        assert!(missing <= seeds * 3 / 20, "{relations}: {missing}");
+        assert!(missing <= seeds as usize * 3 / 20, "{relations}: {missing}");
     }
 }
