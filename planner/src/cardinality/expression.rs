@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::{
-    physical_expr::{
-        PhysicalExpr, ScalarFunctionExpr,
-        expressions::{CaseExpr, CastExpr, Column, Literal, TryCastExpr},
-    },
+use datafusion::physical_expr::{
+    PhysicalExpr, ScalarFunctionExpr,
+    expressions::{CaseExpr, CastExpr, Column, Literal, TryCastExpr},
 };
 
 use super::{ColumnFacts, column::type_width};

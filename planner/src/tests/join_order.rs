@@ -192,7 +192,9 @@ fn random_query(random: &mut Random) -> String {
         };
         let relation = match form {
             0 => format!("(SELECT id AS k, v FROM {table})"),
-            1 => format!("(SELECT x.v AS k, y.id AS v FROM {table} AS x JOIN s AS y ON x.v = y.id)"),
+            1 => {
+                format!("(SELECT x.v AS k, y.id AS v FROM {table} AS x JOIN s AS y ON x.v = y.id)")
+            }
             2 => format!("(SELECT v AS id, id AS v FROM {table})"),
             3 => format!("(SELECT id, max(v) AS v FROM {table} GROUP BY id)"),
             4 => format!("(SELECT x.id, y.v FROM {table} AS x JOIN s AS y ON x.v = y.id)"),

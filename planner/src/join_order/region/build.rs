@@ -86,11 +86,7 @@ impl Builder<'_> {
     }
 
     /// The plan, and the region's columns that it has.
-    fn candidate(
-        &self,
-        space: &Space<'_>,
-        candidate: &Candidate,
-    ) -> Result<(Placed, Vec<usize>)> {
+    fn candidate(&self, space: &Space<'_>, candidate: &Candidate) -> Result<(Placed, Vec<usize>)> {
         let Some(joined) = &candidate.joined else {
             let relation = candidate.set.first().ok_or_else(lost)?;
             return Ok((self.relation(relation)?, self.region.columns_of(relation)));

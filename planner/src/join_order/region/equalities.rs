@@ -31,11 +31,7 @@ pub(super) fn with_classes(mut region: Region) -> Region {
 
 /// For each group of inner joins without others between them, its topmost one and the relations that
 /// it joins as such.
-fn groups_of<'a>(
-    tree: &'a JoinTree,
-    is_top: bool,
-    groups: &mut Vec<(&'a JoinTree, RelationSet)>,
-) {
+fn groups_of<'a>(tree: &'a JoinTree, is_top: bool, groups: &mut Vec<(&'a JoinTree, RelationSet)>) {
     let JoinTree::Join(join) = tree else { return };
     let is_inner = join.operator == Operator::Inner;
     if is_inner && is_top {

@@ -44,7 +44,8 @@ impl Knowledge {
         let Some(scan) = plan.downcast_ref::<ShardScanExec>() else { return Self::Enough };
         let table = scan.table();
         // Of the partitions of replicated tables their scans do not tell what ANALYZE has found.
-        let is_vague = scan.partitions().is_some() && table.distribution == Distribution::Replicated;
+        let is_vague =
+            scan.partitions().is_some() && table.distribution == Distribution::Replicated;
         match scan.is_analyzed() {
             true => Self::Enough,
             false if table.is_on_shards() => Self::OutOfReach,
@@ -57,9 +58,7 @@ impl Knowledge {
 
 /// Are all tables below analyzed, or small?
 pub(super) fn is_known(plan: &Arc<dyn ExecutionPlan>, datanodes: usize) -> bool {
-    all(plan, &|plan: &Arc<dyn ExecutionPlan>| {
-        Knowledge::of(plan, datanodes) == Knowledge::Enough
-    })
+    all(plan, &|plan: &Arc<dyn ExecutionPlan>| Knowledge::of(plan, datanodes) == Knowledge::Enough)
 }
 
 /// Does a condition hold for a plan's operators?

@@ -23,7 +23,9 @@ struct Costs {
 
 /// 0 … 999.
 pub(super) fn rows(seed: u64, set: RelationSet) -> f64 {
-    let relations = set.iter().fold(seed, |seed, relation| seed.wrapping_mul(67).wrapping_add(relation as u64 + 1));
+    let relations = set
+        .iter()
+        .fold(seed, |seed, relation| seed.wrapping_mul(67).wrapping_add(relation as u64 + 1));
     (Random(relations).next() % 1000) as f64
 }
 
