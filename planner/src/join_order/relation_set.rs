@@ -74,7 +74,8 @@ impl RelationSet {
 
     /// All numbers, ascending.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = usize> {
-        (0..Self::MAX).filter(move |relation| self.0 >> relation & 1 == 1)
+        let end = Self::MAX - self.0.leading_zeros() as usize;
+        (0..end).filter(move |relation| self.0 >> relation & 1 == 1)
     }
 
     /// All subsets but the empty one, smaller ones before those that contain them.

@@ -47,7 +47,7 @@ pub(super) struct Candidate {
 /// How a plan came to be.
 #[derive(Clone, Debug)]
 pub(super) struct Joined {
-    pub step: Step,
+    pub step: Rc<Step>,
     pub left: Candidate,
     pub right: Candidate,
     pub motions: JoinMotions,
@@ -70,6 +70,7 @@ impl Kept {
 
 /// A step, as all plans of its sides take it.
 struct Made {
+    step: Rc<Step>,
     join: LocalJoin,
     shape: JoinShape,
     kept: Kept,
@@ -201,7 +202,8 @@ impl<'a> Space<'a> {
             self.sets.insert(set, Rc::new(SetFacts { columns, schema, estimate }));
         }
         let (lefts, rights) = join.on.iter().cloned().unzip();
-        Ok(Some(Made { join, shape, kept, positions, lefts, rights }))
+        let step = Rc::new(step.clone());
+        Ok(Some(Made { step, join, shape, kept, positions, lefts, rights }))
     }
 
     /// How unevenly a set's rows would come by a key.
@@ -216,12 +218,11 @@ impl<'a> Space<'a> {
     /// Two plans joined in one of the ways.
     fn joined(
         &self,
-        step: &Step,
         made: &Made,
         (left, right): (&Candidate, &Candidate),
         choice: JoinChoice,
     ) -> Option<Candidate> {
-        let set = step.left.union(step.right);
+        let set = left.set.union(right.set);
         let (facts, l, r) = (self.facts(set)?, self.facts(left.set)?, self.facts(right.set)?);
         let motions = &choice.motions;
         let moved = |plan: &Candidate, motion: &Move, exprs: &[_], facts: &SetFacts| {
@@ -258,8 +259,8 @@ impl<'a> Space<'a> {
         let received = self.receiving(&choice);
         let motions = choice.motions;
         let cost = left.cost + right.cost + received + work;
-        let joined =
-            Joined { step: step.clone(), left: left.clone(), right: right.clone(), motions };
+        let step = Rc::clone(&made.step);
+        let joined = Joined { step, left: left.clone(), right: right.clone(), motions };
         Some(Candidate { set, cost, locus, skew, joined: Some(Rc::new(joined)) })
     }
 
@@ -348,7 +349,7 @@ impl JoinSpace for Space<'_> {
                     if l.cost + r.cost + self.receiving(&choice) >= bound {
                         continue;
                     }
-                    let Some(plan) = self.joined(step, &made, (l, r), choice) else { continue };
+                    let Some(plan) = self.joined(&made, (l, r), choice) else { continue };
                     bound = bound.min(self.anywhere(&plan));
                     found.push(plan);
                 }
