@@ -7,7 +7,7 @@ use super::{Hypergraph, RelationSet, Step, dphyp::Dphyp, greedy::greedy};
 /// How plans are made and compared.
 pub trait JoinSpace {
     /// A plan of a set of relations.
-    type Plan;
+    type Plan: Clone;
 
     /// Plans that join one of the left set's plans with one of the right set's; sides are swapped by
     /// whoever makes the plans.
@@ -18,6 +18,10 @@ pub trait JoinSpace {
 
     /// How many rows a plan's set has: what the greedy search keeps low.
     fn rows(&self, plan: &Self::Plan) -> f64;
+
+    /// All orders are tried from here on, and these plans of all relations are at hand: no plan that
+    /// is worse need be made of any set.
+    fn is_at_hand(&mut self, plans: &[Self::Plan]);
 }
 
 /// What a search may cost.
@@ -62,7 +66,8 @@ impl<S: JoinSpace> Memo<S> {
 }
 
 /// The plans of all relations that no other one beats: of all orders if that is no more work than the
-/// limits allow, else of one that joins what gives the fewest rows first. Empty: none was found.
+/// limits allow, else of one that joins what gives the fewest rows first. That one is made in any case:
+/// what costs more than all of it leads nowhere. Empty: none was found.
 ///
 /// `relations` are plans of each relation, which must not be empty.
 pub fn search<S: JoinSpace>(
@@ -71,11 +76,14 @@ pub fn search<S: JoinSpace>(
     relations: Vec<Vec<S::Plan>>,
     limits: SearchLimits,
 ) -> Vec<S::Plan> {
-    if graph.relations() <= limits.relations && is_within(graph, limits.pairs) {
-        let memo = Memo::new(relations);
-        return Dphyp::new(graph, space, memo, limits.pairs).solve().unwrap_or_default();
+    let first = greedy(graph, space, Memo::new(relations.clone()));
+    if graph.relations() > limits.relations || !is_within(graph, limits.pairs) {
+        return first;
     }
-    greedy(graph, space, Memo::new(relations))
+    space.is_at_hand(&first);
+    let memo = Memo::new(relations);
+    let found = Dphyp::new(graph, space, memo, limits.pairs).solve();
+    found.filter(|plans| !plans.is_empty()).unwrap_or(first)
 }
 
 /// Are all orders so many pairs at most? To count them is much less work than to make their plans.
@@ -101,4 +109,6 @@ impl JoinSpace for Counting {
     fn rows(&self, _: &()) -> f64 {
         1.0
     }
+
+    fn is_at_hand(&mut self, _: &[()]) {}
 }

@@ -8,8 +8,8 @@ use kestrel_proto::ErrorReport;
 pub const BUDGET: &str = "kestrel.join_order_budget";
 /// The switch.
 const ENABLED: &str = "kestrel.enable_join_order";
-/// A clique of nine relations has fewer pairs, and a star of eleven.
-const DEFAULT_BUDGET: usize = 10_000;
+/// A clique of seven relations has fewer pairs, and a star of ten.
+const DEFAULT_BUDGET: usize = 2_500;
 
 /// Whether joins are ordered, and how much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,9 +31,14 @@ pub(super) fn moving(bytes: f64) -> f64 {
     bytes * MOVED_BYTE
 }
 
+/// What a join gives.
+pub(super) fn giving(joined: Here) -> f64 {
+    joined.rows * JOINED_ROW + joined.bytes() * JOINED_BYTE
+}
+
 /// A join of two sides; the smaller one is built.
 pub(super) fn joining(left: Here, right: Here, joined: Here, has_keys: bool) -> f64 {
-    let result = joined.rows * JOINED_ROW + joined.bytes() * JOINED_BYTE;
+    let result = giving(joined);
     let (built, probed) = if right.bytes() < left.bytes() { (right, left) } else { (left, right) };
     let build = built.rows * BUILT_ROW + built.bytes() * BUILT_BYTE;
     match has_keys {

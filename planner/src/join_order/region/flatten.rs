@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::{
     common::{DataFusionError, JoinSide, JoinType, NullEquality, Result},
-    physical_expr::{PhysicalExpr, expressions::Column, utils::split_conjunction},
+    physical_expr::{expressions::Column, utils::split_conjunction},
     physical_expr_common::physical_expr::is_volatile,
     physical_plan::{
         ExecutionPlan,

@@ -8,7 +8,7 @@ use datafusion::{common::Result, physical_expr::PhysicalExpr};
 use super::{
     Condition, Region,
     condition::column,
-    cost::{Here, joining, moving},
+    cost::{Here, giving, joining, moving},
     local::{LocalJoin, position, schema_of},
 };
 use crate::{
@@ -29,6 +29,9 @@ pub(super) struct SetFacts {
     pub schema: SchemaRef,
     pub estimate: Estimate,
 }
+
+/// So much more than the plan at hand other ones may cost: sums of the same differ by their order.
+const SLACK: f64 = 1e-9;
 
 /// A plan of a set.
 #[derive(Clone, Debug)]
@@ -90,6 +93,8 @@ pub(super) struct Space<'a> {
     skews: HashMap<(RelationSet, usize), f64>,
     /// Of each set what a plan may cost at most: another one brings its rows anywhere for that.
     bounds: HashMap<RelationSet, f64>,
+    /// What a plan of any set may cost at most: a plan of all relations is at hand for that.
+    most: f64,
 }
 
 impl<'a> Space<'a> {
@@ -117,8 +122,8 @@ impl<'a> Space<'a> {
             (RelationSet::of(relation), Rc::new(facts))
         });
         let sets = sets.collect();
-        let (skews, bounds) = (HashMap::new(), HashMap::new());
-        Self { distributor, region, relations, needed_until, sets, skews, bounds }
+        let (skews, bounds, most) = (HashMap::new(), HashMap::new(), f64::INFINITY);
+        Self { distributor, region, relations, needed_until, sets, skews, bounds, most }
     }
 
     /// The plans of the relations.
@@ -277,6 +282,15 @@ impl<'a> Space<'a> {
         Here { rows, width: estimate.width as f64 }
     }
 
+    /// What a join at least costs for the rows it gives, if they are known.
+    fn giving_at_least(&self, set: RelationSet) -> f64 {
+        let even = |facts: &Rc<SetFacts>| {
+            let (rows, width) = (facts.estimate.rows, facts.estimate.width as f64);
+            giving(Here { rows: rows / self.datanodes(), width })
+        };
+        self.facts(set).map_or(0.0, even)
+    }
+
     /// What the motions of a join cost.
     fn receiving(&self, choice: &JoinChoice) -> f64 {
         moving(choice.moved / self.datanodes())
@@ -331,12 +345,16 @@ impl JoinSpace for Space<'_> {
     type Plan = Candidate;
 
     fn join(&mut self, step: &Step, left: &[Candidate], right: &[Candidate]) -> Vec<Candidate> {
+        let set = step.left.union(step.right);
+        let mut bound = self.bounds.get(&set).copied().unwrap_or(f64::INFINITY).min(self.most);
+        if least(left) + least(right) + self.giving_at_least(set) >= bound {
+            return Vec::new();
+        }
         // Without the columns it needs a step is none.
         let Ok(Some(made)) = self.make(step) else { return Vec::new() };
+        let giving = self.giving_at_least(set);
         let bytes = |set| self.facts(set).map_or(0.0, |facts| facts.estimate.bytes());
         let (left_bytes, right_bytes) = (bytes(step.left), bytes(step.right));
-        let set = step.left.union(step.right);
-        let mut bound = self.bounds.get(&set).copied().unwrap_or(f64::INFINITY);
         let mut found: Vec<Candidate> = Vec::new();
         for l in left {
             for r in right {
@@ -346,7 +364,7 @@ impl JoinSpace for Space<'_> {
                     &made.shape,
                 );
                 for choice in choices {
-                    if l.cost + r.cost + self.receiving(&choice) >= bound {
+                    if l.cost + r.cost + self.receiving(&choice) + giving >= bound {
                         continue;
                     }
                     let Some(plan) = self.joined(&made, (l, r), choice) else { continue };
@@ -368,4 +386,13 @@ impl JoinSpace for Space<'_> {
     fn rows(&self, plan: &Candidate) -> f64 {
         self.facts(plan.set).map_or(f64::INFINITY, |facts| facts.estimate.rows)
     }
+
+    fn is_at_hand(&mut self, plans: &[Candidate]) {
+        self.most = least(plans) * (1.0 + SLACK);
+        self.bounds.clear();
+    }
+}
+
+fn least(plans: &[Candidate]) -> f64 {
+    plans.iter().map(|plan| plan.cost).fold(f64::INFINITY, f64::min)
 }

@@ -14,6 +14,8 @@ const PLACES: u64 = 3;
 /// Sides are joined in one place, whose work is its own; rows that are elsewhere come there.
 struct Places {
     seed: u64,
+    /// What costs more is not made.
+    most: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +48,7 @@ impl JoinSpace for Places {
                 found.extend((0..PLACES).map(|place| self.joined(l, r, place)));
             }
         }
+        found.retain(|plan| self.most.is_none_or(|most| plan.cost <= most));
         found
     }
 
@@ -55,6 +58,10 @@ impl JoinSpace for Places {
 
     fn rows(&self, plan: &Plan) -> f64 {
         rows(self.seed, plan.set)
+    }
+
+    fn is_at_hand(&mut self, plans: &[Plan]) {
+        self.most = plans.iter().map(|plan| plan.cost).reduce(f64::min);
     }
 }
 
@@ -103,7 +110,7 @@ fn the_search_is_optimal_where_places_count() {
                     vec![Plan { set: RelationSet::of(at), place, cost: 0.0 }]
                 })
                 .collect();
-            let mut space = Places { seed };
+            let mut space = Places { seed, most: None };
             let best = all_places(&graph, &space, &relations);
             let limits = SearchLimits { relations: 64, pairs: usize::MAX };
             let found = search(&graph, &mut space, relations, limits);

@@ -35,6 +35,10 @@ impl JoinSpace for Tables<'_> {
     fn rows(&self, plan: &Rows) -> f64 {
         plan.0.len() as f64
     }
+
+    fn is_at_hand(&mut self, _: &[Rows]) {
+        self.steps = 0;
+    }
 }
 
 fn join(step: &Step, conditions: &[Condition], left: &Rows, right: &Rows) -> Rows {
