@@ -23,6 +23,15 @@ impl Random {
     }
 }
 
+/// How a relation may be added; `None` is the new one.
+#[derive(Clone, Copy)]
+struct Way {
+    table: &'static str,
+    from: Option<usize>,
+    column: &'static str,
+    to: Option<usize>,
+}
+
 /// A query that grows by references, in both directions.
 struct Growing<'a> {
     schema: &'a HashMap<&'static str, Vec<Column>>,
@@ -37,32 +46,33 @@ impl Growing<'_> {
         self.schema.get(table).map_or(&[], Vec::as_slice)
     }
 
-    /// All ways to add a relation: the table, and the reference from it or to it.
-    fn ways(&self) -> Vec<(&'static str, (Option<usize>, &'static str, Option<usize>))> {
+    fn ways(&self) -> Vec<Way> {
         let mut found = Vec::new();
         for (at, table) in self.tables.iter().enumerate() {
             for column in self.columns(table) {
                 let is_used = self.references.iter().any(|(r, c, _)| (*r, *c) == (at, column.name));
                 if let (Holds::Reference(to), false) = (column.holds, is_used) {
-                    found.push((to, (Some(at), column.name, None)));
+                    found.push(Way { table: to, from: Some(at), column: column.name, to: None });
                 }
             }
             for (other, ..) in &TABLES {
                 for column in self.columns(other) {
                     if matches!(column.holds, Holds::Reference(to) if to == *table) {
-                        found.push((*other, (None, column.name, Some(at))));
+                        let (from, to) = (None, Some(at));
+                        found.push(Way { table: other, from, column: column.name, to });
                     }
                 }
             }
         }
         let times = |table: &str| self.tables.iter().filter(|other| **other == table).count();
-        found.retain(|(table, _)| times(table) < ALIASES);
+        found.retain(|way: &Way| times(way.table) < ALIASES);
         found
     }
 
     fn grow(&mut self, random: &mut Random) {
         let ways = self.ways();
-        let Some((table, (from, column, to))) = ways.get(random.below(ways.len())).copied() else {
+        let Some(Way { table, from, column, to }) = ways.get(random.below(ways.len())).copied()
+        else {
             return;
         };
         let new = self.tables.len();
