@@ -43,6 +43,7 @@ pub use texts::{assign_values, read_texts};
 
 use super::{
     arithmetic::types::Class,
+    datetime::of_word,
     formats::{DateOrder, DateStyle, IntervalStyle, SessionFormats},
     operand, sql_name,
     zone::Zone,
@@ -130,6 +131,9 @@ fn cast(expr: Expr, from: &DataType, to: SqlType, kind: CastKind) -> Result<Expr
             format!("cannot cast type {} to {}", sql_name(from), base_name(to)),
         ));
     }
+    if let Some((moment, its_type)) = literal_text(&expr).and_then(|text| of_word(text, to)) {
+        return cast(moment, &its_type.arrow(), to, kind);
+    }
     let field = Arc::new(to.field("", true));
     if let Expr::Literal(value, _) = &expr
         && let Some(converted) = in_any_session(value, from, to, kind)?
@@ -150,6 +154,13 @@ fn cast(expr: Expr, from: &DataType, to: SqlType, kind: CastKind) -> Result<Expr
         return Ok(Expr::Cast(Cast::new_from_field(Box::new(expr), field)));
     }
     Ok(call(expr, to, kind))
+}
+
+fn literal_text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    }
 }
 
 /// A quoted literal that is cast to a type of texts says so: without a label it could still become

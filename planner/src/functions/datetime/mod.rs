@@ -12,6 +12,7 @@ mod to_char;
 
 pub(crate) use date_part::{DatePart, Extract};
 pub(crate) use date_trunc::DateTrunc;
+pub(crate) use now::of_word;
 pub(crate) use rows::ROW_FUNCTIONS;
 
 use std::sync::Arc;

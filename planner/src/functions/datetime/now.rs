@@ -9,6 +9,7 @@ use datafusion::{
     logical_expr::{
         ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
         Signature, Volatility,
+        expr::ScalarFunction,
         simplify::{ExprSimplifyResult, SimplifyContext},
     },
 };
@@ -43,12 +44,32 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
     ]
 }
 
+/// What a word of date and time input (`'now'`, `'tomorrow'`) means as a value of a type, and the type
+/// that it has (PostgreSQL's datetime.c, `RESERV` tokens); `None`: the text is no such word alone.
+pub(crate) fn of_word(text: &str, to: SqlType) -> Option<(Expr, SqlType)> {
+    let day = |days| Now { days, ..Now::new("current_date", &[], SqlType::Date) };
+    let moment = match (text.trim().to_ascii_lowercase().as_str(), to) {
+        ("now", SqlType::TimestampTz) => Now::new("now", &[], to),
+        ("now", SqlType::Timestamp) => Now::new("localtimestamp", &[], to),
+        ("now", SqlType::Time) => Now::new("localtime", &[], to),
+        ("now" | "today", SqlType::Date) => day(0),
+        ("today", SqlType::Timestamp | SqlType::TimestampTz) => day(0),
+        ("tomorrow", SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz) => day(1),
+        ("yesterday", SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz) => day(-1),
+        _ => return None,
+    };
+    let own_type = moment.sql_type;
+    Some((Expr::ScalarFunction(ScalarFunction::new_udf(function(moment), Vec::new())), own_type))
+}
+
 /// The moment in one of its types.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Now {
     name: &'static str,
     aliases: Vec<String>,
     sql_type: SqlType,
+    /// That a date is after the moment's.
+    days: i64,
     signature: Signature,
 }
 
@@ -58,6 +79,7 @@ impl Now {
             name,
             aliases: aliases.iter().map(|a| (*a).to_string()).collect(),
             sql_type,
+            days: 0,
             signature: Signature::nullary(Volatility::Stable),
         }
     }
@@ -65,7 +87,9 @@ impl Now {
     fn value(&self, utc: i64, zone: Zone) -> Result<ScalarValue, ErrorReport> {
         let local = zone.to_local(utc)?;
         Ok(match self.sql_type {
-            SqlType::Date => ScalarValue::Date32(Some(civil::date(local.div_euclid(DAY))?)),
+            SqlType::Date => {
+                ScalarValue::Date32(Some(civil::date(local.div_euclid(DAY) + self.days)?))
+            }
             SqlType::Time => ScalarValue::Time64Microsecond(Some(local.rem_euclid(DAY))),
             SqlType::Timestamp => ScalarValue::TimestampMicrosecond(Some(local), None),
             _ => ScalarValue::TimestampMicrosecond(Some(utc), Some("UTC".into())),
