@@ -88,6 +88,7 @@ impl ClientSession {
             StatementKind::Query(query) => {
                 let (bound, view) = self.bind(query, statement, parameters)?;
                 let plan = self.plan(&bound.plan, &view).await?;
+                self.warn_of_missing_statistics(&plan);
                 Ok(Explained { plan, view, purpose: Purpose::Query })
             }
             // As in PostgreSQL: of the query that fills the table.

@@ -28,6 +28,7 @@ mod kept_plans;
 mod lock;
 mod maintenance;
 mod merge;
+mod missing_statistics;
 mod on_conflict;
 mod outcome;
 mod own_query;
@@ -172,6 +173,7 @@ impl Backend for EngineBackend {
             prepared: PreparedStatements::default(),
             portals: Portals::default(),
             notices: None,
+            warned_of: BTreeSet::new(),
             string_is_block: false,
             started_at: Utc::now(),
             batch_failed: false,
@@ -218,6 +220,8 @@ pub struct ClientSession {
     portals: Portals<Statement>,
     /// Where the statement that runs sends its notices.
     notices: Option<NoticeSender>,
+    /// Tables without statistics that the client was warned of, by schema and name.
+    warned_of: BTreeSet<(String, String)>,
     /// The query string has more than one statement, which makes it a transaction block.
     string_is_block: bool,
     started_at: DateTime<Utc>,

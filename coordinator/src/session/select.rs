@@ -71,7 +71,12 @@ impl ClientSession {
     /// What a statement is planned with.
     pub(super) fn plan_context(&self, view: &Arc<Catalog>) -> Result<PlanContext> {
         let formats = self.settings.formats()?;
-        Ok(PlanContext { catalog: Arc::clone(view), now: Utc::now(), formats })
+        Ok(PlanContext {
+            catalog: Arc::clone(view),
+            now: Utc::now(),
+            formats,
+            join_order: self.settings.join_order()?,
+        })
     }
 
     /// Runs a query to its first rows.
@@ -98,6 +103,7 @@ impl ClientSession {
         let Planned { plan, fields, bound, view } =
             self.planned(query, statement, parameters).await?;
         self.print_dispatch(&plan);
+        self.warn_of_missing_statistics(&plan);
         let environment = self.environment(&view, cancel);
         let pin = self.engine.pins.pin(view.version);
         let again = Again { engine: Arc::clone(&self.engine), plan: bound, view, environment };

@@ -22,6 +22,7 @@ use crate::{
     ddl,
     explain::{self, Execution, ExplainOptions, SentSql},
     functions::{FunctionRegistry, SessionFormats},
+    join_order::JoinOrderSettings,
     parse::{Statement, StatementKind, parse},
     plan::{InsertPlan, Plan, PlanContext, Planner},
     statistics::TableStatistics,
@@ -29,6 +30,7 @@ use crate::{
 
 mod estimates;
 mod execution;
+mod join_order;
 mod known;
 
 #[test]
@@ -221,6 +223,7 @@ impl Golden<'_> {
             catalog: Arc::clone(&self.catalog),
             now: DateTime::UNIX_EPOCH,
             formats: SessionFormats::default(),
+            join_order: JoinOrderSettings::default(),
         }
     }
 
