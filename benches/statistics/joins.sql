@@ -205,4 +205,6 @@
   AND s_nationkey = n_nationkey AND n_name = 'SAUDI ARABIA'
 
 22 customer WHERE substring(c_phone from 1 for 2) IN ('13', '31', '23', '29', '30', '18', '17')
-  AND c_acctbal > 0.00 AND NOT EXISTS (SELECT * FROM orders WHERE o_custkey = c_custkey)
+  AND c_acctbal > (SELECT avg(c_acctbal) FROM customer WHERE c_acctbal > 0.00
+    AND substring(c_phone from 1 for 2) IN ('13', '31', '23', '29', '30', '18', '17'))
+  AND NOT EXISTS (SELECT * FROM orders WHERE o_custkey = c_custkey)
