@@ -10,7 +10,9 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{STATISTICS, SUMS, backup, fail, files_below, fill, rows, start, start_restored, succeed, text};
+use super::{
+    STATISTICS, SUMS, backup, fail, files_below, fill, rows, start, start_restored, succeed, text,
+};
 
 /// Transactions go on, each with a row in two tables, and tables come and go.
 #[tokio::test(flavor = "multi_thread")]

@@ -51,14 +51,8 @@ enum Write {
 }
 
 impl Write {
-    const ALL: [Self; 6] = [
-        Self::Insert,
-        Self::Copy,
-        Self::Update,
-        Self::Delete,
-        Self::CreateTableAs,
-        Self::Analyze,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Insert, Self::Copy, Self::Update, Self::Delete, Self::CreateTableAs, Self::Analyze];
 
     fn sql(self) -> &'static str {
         match self {

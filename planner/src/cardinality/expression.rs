@@ -11,7 +11,7 @@ use datafusion::{
     },
 };
 
-use super::{ColumnFacts, column::type_width};
+use super::{ColumnFacts, column::type_width, results::number};
 use crate::statistics::Value;
 
 /// Microseconds.
@@ -48,6 +48,11 @@ pub(super) fn facts_of(expr: &Arc<dyn PhysicalExpr>, columns: &[ColumnFacts]) ->
     }
     if let Some(binary) = expr.downcast_ref::<BinaryExpr>()
         && let Some(facts) = shifted(binary, columns)
+    {
+        return facts;
+    }
+    if let Some(call) = expr.downcast_ref::<ScalarFunctionExpr>()
+        && let Some(facts) = scaled(call, columns)
     {
         return facts;
     }
@@ -158,6 +163,29 @@ fn shifted(binary: &BinaryExpr, columns: &[ColumnFacts]) -> Option<ColumnFacts> 
         Value::Integer(value) => Some(Value::decimal(i128::from(*value) + by, 0)),
         _ => None,
     }))
+}
+
+/// `x * constant`, `constant * x`, `x / constant`, if the constant is more than 0: in the same order.
+fn scaled(call: &ScalarFunctionExpr, columns: &[ColumnFacts]) -> Option<ColumnFacts> {
+    let [left, right] = call.args() else { return None };
+    let constant = |expr: &Arc<dyn PhysicalExpr>| {
+        Value::of(expr.downcast_ref::<Literal>()?.value())?.number().filter(|by| *by > 0.0)
+    };
+    let (scaled, by) = match (call.fun().name(), constant(left), constant(right)) {
+        ("kestrel_multiply", None, Some(by)) => (left, by),
+        ("kestrel_multiply", Some(by), None) => (right, by),
+        ("kestrel_divide", None, Some(by)) => (left, 1.0 / by),
+        _ => return None,
+    };
+    let facts = facts_of(scaled, columns);
+    let to = call.return_type();
+    // Of integers, a quotient has fewer values than its dividend.
+    let is_exact = to.is_decimal() || to.is_floating();
+    if !is_exact || !facts.data_type.as_ref().is_some_and(DataType::is_numeric) {
+        return None;
+    }
+    let facts = facts.mapped(|value| value.number().map(|value| number(value * by)));
+    Some(ColumnFacts { data_type: Some(to.clone()), width: type_width(to), ..facts })
 }
 
 fn of_case(case: &CaseExpr, columns: &[ColumnFacts]) -> ColumnFacts {
