@@ -20,6 +20,10 @@ const DAY: i128 = 86_400_000_000;
 /// Functions that say the same of a value in another form.
 const CASTS: [&str; 3] = ["kestrel_cast", "kestrel_assign", "kestrel_numeric"];
 
+/// Functions that give other values for other arguments, mostly.
+const ARITHMETIC: [&str; 4] =
+    ["kestrel_add", "kestrel_subtract", "kestrel_multiply", "kestrel_divide"];
+
 /// How many values a part of a date or a time can have; what is not here grows with the years.
 const PARTS: [(&str, f64); 11] = [
     ("century", 2.0),
@@ -66,6 +70,9 @@ pub(super) fn facts_of(expr: &Arc<dyn PhysicalExpr>, columns: &[ColumnFacts]) ->
         if let Some(values) = values_of_part(call, columns) {
             facts.distinct = Some(facts.distinct.map_or(values, |distinct| distinct.min(values)));
             facts.domain = facts.distinct;
+        } else if !ARITHMETIC.contains(&call.fun().name()) {
+            // So many values at most: what is one of them may be one of far fewer.
+            facts.domain = None;
         }
     }
     facts

@@ -51,6 +51,14 @@ impl Groups {
         let rows = (input.rows / self.count.max(1.0)).max(1.0);
         let name = call.fun().name().to_ascii_lowercase();
         let mut facts = ColumnFacts::unknown(&call.field());
+        if matches!(name.as_str(), "min" | "max") {
+            let values = facts_of(argument, &input.columns);
+            facts.distinct = values.distinct.map(|distinct| distinct.min(self.count).max(1.0));
+            facts.domain = facts.distinct;
+            facts.null_fraction = facts.null_fraction.or(Some(0.0));
+            let (bounds, origin, among) = (values.bounds, values.origin, Some(rows));
+            return Some(ColumnFacts { bounds, origin, among, ..facts });
+        }
         let (spread, distinct) = match name.as_str() {
             "count" => {
                 let spread = counted(argument, rows, input)?;

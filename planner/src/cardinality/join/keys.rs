@@ -59,7 +59,12 @@ pub(super) fn keys_of(sides: &JoinSides<'_>) -> Vec<Key> {
 /// go together to some degree, others do not.
 pub(super) fn keys_selectivity(sides: &JoinSides<'_>, keys: &[Key]) -> Option<f64> {
     let mut groups: Vec<Vec<&Key>> = Vec::new();
+    let mut of_groups = None;
     for key in keys {
+        if let Some(part) = key.one_of_group() {
+            of_groups = Some(of_groups.unwrap_or(1.0) * part);
+            continue;
+        }
         let fits = |group: &&mut Vec<&Key>| {
             let all = || group.iter().copied().chain([key]);
             let is_beside = |origins: Vec<&[Origin]>| {
@@ -74,7 +79,22 @@ pub(super) fn keys_selectivity(sides: &JoinSides<'_>, keys: &[Key]) -> Option<f6
         }
     }
     let known = groups.iter().filter_map(|group| together(sides, group));
-    known.reduce(|product, part| product * part)
+    known.chain(of_groups).reduce(|product, part| product * part)
+}
+
+impl Key {
+    /// A column compared with the least or greatest value that it has in the row's group: one of the
+    /// group's rows has that, or as many as share a value.
+    fn one_of_group(&self) -> Option<f64> {
+        let of = |of_group: &ColumnFacts, column: &ColumnFacts| {
+            let (one, other) = (of_group.origin.as_ref()?, column.origin.as_ref()?);
+            let is_same = one.table.table.id == other.table.table.id && one.column == other.column;
+            let rows = of_group.among.filter(|_| is_same && column.among.is_none())?;
+            let values = column.domain.map_or(rows, |values| values.min(rows));
+            Some(column.values_fraction() / values.max(1.0))
+        };
+        of(&self.left, &self.right).or_else(|| of(&self.right, &self.left))
+    }
 }
 
 /// Of keys of the same two tables.
@@ -119,7 +139,7 @@ fn origins(key: &ColumnFacts, columns: &[ColumnFacts]) -> Vec<Origin> {
     let is_equal = |column: &&ColumnFacts| column.class.is_some() && column.class == key.class;
     let equal = columns.iter().filter(is_equal).filter_map(|column| column.origin.as_ref());
     let mut origins: Vec<Origin> = Vec::new();
-    for origin in key.origin.iter().chain(equal) {
+    for origin in key.origin.iter().chain(&key.class).chain(equal) {
         if !origins.contains(origin) {
             origins.push(origin.clone());
         }
