@@ -90,6 +90,9 @@ fn conditions() {
         // How many values functions give is not known: 5 % for each.
         ("SELECT id FROM t WHERE substring(s, 1, 2) = 'ab'", 500.0),
         ("SELECT id FROM t WHERE id = 5", 1.0),
+        ("SELECT id FROM t WHERE id + 10 < 2510", 2_500.0),
+        ("SELECT id FROM t WHERE id - 10 < 2490", 2_500.0),
+        ("SELECT id FROM t WHERE d - 31 < '2000-05-31'", 4_986.3),
         ("SELECT id FROM e WHERE id = 5", 1.0),
         // Only the query knows.
         ("SELECT id FROM t WHERE k = (SELECT max(id) FROM u)", 100.0),

@@ -32,8 +32,12 @@ pub(super) fn keys_of(sides: &JoinSides<'_>) -> Vec<Key> {
     for (left, right) in sides.on {
         let left = facts_of(left, &sides.left.columns);
         let right = facts_of(right, &sides.right.columns);
-        let left_origins = origins(&left, &sides.left.columns);
-        let right_origins = origins(&right, &sides.right.columns);
+        let (mut left_origins, mut right_origins) = (Vec::new(), Vec::new());
+        // Asked for only where keys may go together.
+        if sides.on.len() > 1 {
+            left_origins = origins(&left, &sides.left.columns);
+            right_origins = origins(&right, &sides.right.columns);
+        }
         let key = Key { left, right, left_origins, right_origins };
         if let (Some(a), Some(b)) = (&key.left.class, &key.right.class) {
             let find =

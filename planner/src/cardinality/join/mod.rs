@@ -43,14 +43,14 @@ pub fn join(sides: JoinSides<'_>) -> Estimate {
     let keys = keys_of(&sides);
     let inner = inner(&sides, &keys);
     let (l, r) = (sides.left, sides.right);
-    let (part, _) = filter_part(&sides);
+    let part = || filter_part(&sides).0;
     match sides.join_type {
         JoinType::Inner => inner,
         JoinType::Left | JoinType::Right | JoinType::Full => outer(&sides, &keys, inner),
-        JoinType::LeftSemi => matched(l, r, &keys, |key| (&key.left, &key.right), part, false),
-        JoinType::LeftAnti => matched(l, r, &keys, |key| (&key.left, &key.right), part, true),
-        JoinType::RightSemi => matched(r, l, &keys, |key| (&key.right, &key.left), part, false),
-        JoinType::RightAnti => matched(r, l, &keys, |key| (&key.right, &key.left), part, true),
+        JoinType::LeftSemi => matched(l, r, &keys, |key| (&key.left, &key.right), part(), false),
+        JoinType::LeftAnti => matched(l, r, &keys, |key| (&key.left, &key.right), part(), true),
+        JoinType::RightSemi => matched(r, l, &keys, |key| (&key.right, &key.left), part(), false),
+        JoinType::RightAnti => matched(r, l, &keys, |key| (&key.right, &key.left), part(), true),
         JoinType::LeftMark => marked(l),
         JoinType::RightMark => marked(r),
     }
