@@ -73,6 +73,16 @@ impl Distributor {
             if needs_all_rows(partial) { self.bring_groups_together(partial, rows) } else { rows };
         let together = groups_together(partial, &rows);
         let groups = groups_of(partial, &rows);
+        // Of one that aggregates states nobody knows what they are of.
+        let results = match *partial.mode() == AggregateMode::Partial {
+            true => groups.results(partial, &rows.estimate),
+            false => Vec::new(),
+        };
+        let first = last.schema().fields().len().saturating_sub(last.aggr_expr().len());
+        let knowing = |placed: Placed| Placed {
+            estimate: placed.estimate.clone().knowing(first, results),
+            ..placed
+        };
         let is_parted = !together && rows.locus.is_partitioned();
         let states = match is_parted {
             true => groups.partial(rows.estimate.rows, self.datanodes),
@@ -80,12 +90,12 @@ impl Distributor {
         };
         let partial_result = aggregated(partial_plan, partial, rows, groups, states)?;
         if together {
-            return aggregated(last_plan, last, partial_result, groups, groups.count);
+            return aggregated(last_plan, last, partial_result, groups, groups.count).map(knowing);
         }
         // The groups are the first columns of the partial result, at the same positions.
         let exprs: Vec<_> = last.group_expr().input_exprs();
         let moved = self.redistribute_or_single(partial_result, &exprs);
-        aggregated(last_plan, last, moved, groups, groups.count)
+        aggregated(last_plan, last, moved, groups, groups.count).map(knowing)
     }
 
     /// The rows of each group to one place, before they are aggregated.
