@@ -1,5 +1,5 @@
 //! A bound query to slices: DataFusion's logical optimizer, its initial physical plan, then
-//! `distribute`, `check` and `slice`.
+//! `rewrite`, `distribute`, `check` and `slice`.
 
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ use crate::{
     join_keys::name_join_keys,
     motion::{HashKey, Motion},
     operators::SegmentWriteExec,
+    rewrite::rewritten,
+    rule_switches::RuleSwitches,
     slice::{Slice, slice},
 };
 
@@ -41,6 +43,8 @@ pub struct PlanContext {
     pub now: DateTime<Utc>,
     /// How the session reads and writes values.
     pub formats: SessionFormats,
+    /// Which rules it has switched off.
+    pub rules: RuleSwitches,
 }
 
 /// A distributed plan.
@@ -264,6 +268,7 @@ pub(crate) fn finish(
             (Arc::clone(with_subqueries.input()), init, with_subqueries.results().clone())
         }
     };
+    let main = rewritten(main, &distributor, &context.rules).map_err(report)?;
     let root = place(&distributor, &main)?;
     check(&root)?;
     let slices = slice(&root, &datanodes, &context.catalog.bucket_map).map_err(report)?;

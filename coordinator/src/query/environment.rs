@@ -10,6 +10,7 @@ use datafusion::execution::SessionState;
 use kestrel_planner::{
     functions::{FunctionRegistry, SessionFormats},
     memory::QueryMemory,
+    rule_switches::RuleSwitches,
 };
 use kestrel_proto::{
     Datanode, DatanodeId, ENGINE_VERSION, ErrorReport, QueryId, Result, SnapshotScope,
@@ -150,6 +151,11 @@ impl QueryEnvironment {
     /// How the session reads and writes values.
     pub(crate) fn formats(&self) -> Result<SessionFormats> {
         SessionFormats::from_settings(&self.options)
+    }
+
+    /// Which rules the session has switched off.
+    pub(crate) fn rules(&self) -> Result<RuleSwitches> {
+        RuleSwitches::from_settings(&self.options)
     }
 
     fn milliseconds_left(&self) -> u64 {

@@ -81,6 +81,7 @@ impl CopyRowsQuery {
             catalog: Arc::clone(&context.catalog),
             now: chrono::Utc::now(),
             formats: self.environment.formats()?,
+            rules: self.environment.rules()?,
         };
         let plan = self.engine.planner.plan(&bound.plan, &plan_context).await?;
         let environment = QueryEnvironment { id: QueryId::random(), ..self.environment.clone() };

@@ -69,8 +69,8 @@ impl ClientSession {
 
     /// What a statement is planned with.
     pub(super) fn plan_context(&self, view: &Arc<Catalog>) -> Result<PlanContext> {
-        let formats = self.settings.formats()?;
-        Ok(PlanContext { catalog: Arc::clone(view), now: Utc::now(), formats })
+        let (formats, rules) = (self.settings.formats()?, self.settings.rules()?);
+        Ok(PlanContext { catalog: Arc::clone(view), now: Utc::now(), formats, rules })
     }
 
     /// Runs a query to its first rows.

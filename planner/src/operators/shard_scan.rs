@@ -101,6 +101,19 @@ impl ShardScanExec {
         Self { known, ..self }
     }
 
+    /// The same rows with these of the output columns.
+    pub fn of_columns(&self, kept: &[usize]) -> Result<Self> {
+        let kept = kept.iter().filter_map(|at| self.projection.get(*at).copied()).collect();
+        let (table, filters) = (Arc::clone(&self.table), self.filters.clone());
+        let scan = Self::try_new(table, kept, filters, self.fetch)?;
+        Ok(scan.with_partitions(self.partitions).with_statistics(self.known.clone()))
+    }
+
+    /// Does it end after a number of rows?
+    pub fn is_limited(&self) -> bool {
+        self.fetch.is_some()
+    }
+
     /// All of the table's rows and columns, with those of [`addressed`], before the filters.
     fn all_rows(&self, datanodes: usize) -> Estimate {
         let of_all = self.known.as_ref().and_then(|known| known.of_all_partitions);

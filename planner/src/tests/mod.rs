@@ -204,6 +204,7 @@ impl Golden<'_> {
             catalog: Arc::clone(&self.catalog),
             now: DateTime::UNIX_EPOCH,
             formats: SessionFormats::default(),
+            rules: Default::default(),
         }
     }
 

@@ -18,7 +18,7 @@ use std::{
 
 use kestrel_planner::{
     functions::{FORMAT_SETTINGS, SessionFormats},
-    rule_switches::{RULES, Rule},
+    rule_switches::{RULES, Rule, RuleSwitches},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
@@ -342,6 +342,11 @@ impl Settings {
         let switches: Vec<_> = RULES.iter().map(Rule::setting).collect();
         options.extend(self.changed(switches.iter().map(String::as_str)));
         options
+    }
+
+    /// Which rules are switched off.
+    pub(super) fn rules(&self) -> Result<RuleSwitches> {
+        RuleSwitches::from_settings(&self.fragment_options())
     }
 
     /// The same for those of formats only, sorted.
