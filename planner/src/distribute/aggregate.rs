@@ -39,10 +39,8 @@ impl Distributor {
         aggregate: &AggregateExec,
         plan: &Arc<dyn ExecutionPlan>,
     ) -> Result<Placed> {
-        let partial = aggregate
-            .input()
-            .downcast_ref::<AggregateExec>()
-            .filter(|below| gives_states(below));
+        let partial =
+            aggregate.input().downcast_ref::<AggregateExec>().filter(|below| gives_states(below));
         let finishes =
             matches!(aggregate.mode(), AggregateMode::Final | AggregateMode::FinalPartitioned);
         match partial {

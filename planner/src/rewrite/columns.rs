@@ -45,7 +45,8 @@ pub(super) fn below(plan: &PlanRef, column: usize) -> Option<(usize, usize)> {
     let widths = plan.children().into_iter().map(|side| side.schema().fields().len());
     let widths: Vec<usize> = widths.collect();
     let [left, right] = widths.as_slice() else { return None };
-    side_of(join.join_type, *left, column).filter(|(side, at)| at < if *side == 0 { left } else { right })
+    side_of(join.join_type, *left, column)
+        .filter(|(side, at)| at < if *side == 0 { left } else { right })
 }
 
 /// May rows of this input be left out, if the output's rows that come of them are not wanted? The

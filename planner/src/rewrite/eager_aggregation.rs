@@ -23,9 +23,7 @@ use datafusion::{
         tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
     },
     error::Result,
-    physical_expr::{
-        PhysicalExpr, aggregate::AggregateFunctionExpr, expressions::Column,
-    },
+    physical_expr::{PhysicalExpr, aggregate::AggregateFunctionExpr, expressions::Column},
     physical_expr_common::physical_expr::is_volatile,
     physical_plan::{
         ExecutionPlan,
@@ -115,7 +113,8 @@ fn is_mergeable(partial: &AggregateExec) -> bool {
     let input = partial.input_schema();
     let is_exact = |expr: &ExprRef| {
         let data_type = expr.data_type(&input);
-        !is_volatile(expr) && !matches!(data_type, Ok(DataType::Float32 | DataType::Float64) | Err(_))
+        !is_volatile(expr)
+            && !matches!(data_type, Ok(DataType::Float32 | DataType::Float64) | Err(_))
     };
     let is_mergeable = |aggregate: &Arc<AggregateFunctionExpr>| {
         ["avg", "count", "max", "min", "sum"].contains(&aggregate.fun().name())
@@ -170,9 +169,10 @@ impl Computed {
     /// With other expressions in the places of columns.
     fn over(&self, output: &dyn Fn(usize) -> Option<ExprRef>) -> Result<Self> {
         let all = |exprs: &Vec<ExprRef>| exprs.iter().map(|e| replaced(e, output)).collect();
-        let filters = self.filters.iter().map(|filter| {
-            filter.as_ref().map(|filter| replaced(filter, output)).transpose()
-        });
+        let filters = self
+            .filters
+            .iter()
+            .map(|filter| filter.as_ref().map(|filter| replaced(filter, output)).transpose());
         Ok(Self {
             groups: all(&self.groups)?,
             arguments: self.arguments.iter().map(all).collect::<Result<_>>()?,
@@ -217,9 +217,8 @@ fn below_join(
     computed: &Computed,
 ) -> Result<Option<PlanRef>> {
     let (join_type, width) = (*join.join_type(), join.left().schema().fields().len());
-    let of_side = |at: usize| {
-        side_of(join_type, width, at).filter(|(of, _)| *of == side).map(|(_, at)| at)
-    };
+    let of_side =
+        |at: usize| side_of(join_type, width, at).filter(|(of, _)| *of == side).map(|(_, at)| at);
     if computed.read().into_iter().any(|at| of_side(at).is_none()) {
         return Ok(None);
     }
@@ -234,7 +233,8 @@ fn below_join(
     }
     let of_groups = computed.groups.iter().flat_map(columns).filter_map(of_side);
     let keys: Vec<usize> = of_groups.chain(on).collect::<BTreeSet<_>>().into_iter().collect();
-    let states = states(partial, rows, &keys, &computed.over(&|at| column(&schema, of_side(at)?))?)?;
+    let states =
+        states(partial, rows, &keys, &computed.over(&|at| column(&schema, of_side(at)?))?)?;
     let Some(states) = states else { return Ok(None) };
 
     let joined = joined(join, side, &states, &keys)?;
@@ -249,9 +249,8 @@ fn below_join(
         None if side == 0 => Some(at - width + states.schema().fields().len()),
         None => Some(at),
     };
-    let moved = computed.groups.iter().map(|expr| {
-        replaced(expr, &|at| column(&schema, place(at)?))
-    });
+    let moved =
+        computed.groups.iter().map(|expr| replaced(expr, &|at| column(&schema, place(at)?)));
     let names = partial.group_expr().expr().iter().map(|(_, name)| name.clone());
     let groups = moved.zip(names).map(|(expr, alias)| Ok(ProjectionExpr { expr: expr?, alias }));
     let mut outputs = groups.collect::<Result<Vec<_>>>()?;
@@ -278,7 +277,8 @@ fn states(
     computed: &Computed,
 ) -> Result<Option<PlanRef>> {
     let schema = rows.schema();
-    let keys = keys.iter().map(|at| Some((column(&schema, *at)?, schema.field(*at).name().clone())));
+    let keys =
+        keys.iter().map(|at| Some((column(&schema, *at)?, schema.field(*at).name().clone())));
     let Some(keys) = keys.collect::<Option<Vec<_>>>() else { return Ok(None) };
     let aggregates = partial.aggr_expr().iter().zip(&computed.arguments);
     let aggregates = aggregates.map(|(aggregate, arguments)| {
@@ -297,12 +297,7 @@ fn states(
 }
 
 /// The join with states for one side's rows; `keys`: which of its columns come first there.
-fn joined(
-    join: &HashJoinExec,
-    side: usize,
-    states: &PlanRef,
-    keys: &[usize],
-) -> Result<PlanRef> {
+fn joined(join: &HashJoinExec, side: usize, states: &PlanRef, keys: &[usize]) -> Result<PlanRef> {
     let schema = states.schema();
     let moved = |expr: &ExprRef| {
         replaced(expr, &|at| column(&schema, keys.iter().position(|key| *key == at)?))

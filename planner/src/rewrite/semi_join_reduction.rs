@@ -175,10 +175,8 @@ fn find_sources(plan: &PlanRef, column: usize, found: &mut Vec<Source>) {
     let inputs = plan.children();
     find_sources(inputs[side], at, found);
     let Some(join) = plan.downcast_ref::<HashJoinExec>() else { return };
-    let is_both = matches!(
-        join.join_type(),
-        JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi
-    );
+    let is_both =
+        matches!(join.join_type(), JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi);
     if is_both && join.null_equality() == NullEquality::NullEqualsNothing {
         for (l, r) in join.on() {
             let (Some(l), Some(r)) = (column_of(l), column_of(r)) else { continue };
