@@ -43,8 +43,7 @@ impl<'a> Weigher<'a> {
         Self { distributor, takes_all: true }
     }
 
-    /// Nanoseconds of all datanodes together; `None`: something that the plan reads has no
-    /// statistics.
+    /// Nanoseconds of all datanodes together; `None`: something that the plan reads has no statistics.
     pub(super) fn cost(&self, plan: &PlanRef) -> Result<Option<f64>> {
         let placed = self.distributor.place(plan)?;
         Ok(is_known(&placed).then(|| cost(&placed, self.distributor.datanodes as f64)))
@@ -76,11 +75,13 @@ impl<'a> Weigher<'a> {
     }
 }
 
-/// Was every table below analyzed?
+/// Was every column that is read below analyzed?
 fn is_known(placed: &Placed) -> bool {
     match placed.children.is_empty() {
         true => placed.estimate.columns.iter().all(|column| {
-            column.origin.as_ref().is_some_and(|origin| origin.table.statistics.is_some())
+            let Some(origin) = &column.origin else { return false };
+            let statistics = origin.table.statistics.as_ref();
+            statistics.is_some_and(|statistics| statistics.columns.contains_key(&origin.column))
         }),
         false => placed.children.iter().all(is_known),
     }
