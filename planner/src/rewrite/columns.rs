@@ -4,11 +4,20 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::{
-    common::JoinType,
-    physical_expr::{PhysicalExpr, expressions::Column},
+    common::{
+        JoinType,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
+    logical_expr::Operator,
+    physical_expr::{
+        PhysicalExpr,
+        expressions::{
+            BinaryExpr, CaseExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, Literal, NotExpr,
+        },
+    },
     physical_expr_common::physical_expr::is_volatile,
     physical_plan::{
-        aggregates::AggregateExec,
+        aggregates::{AggregateExec, AggregateInputMode},
         filter::FilterExec,
         joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, utils::JoinFilter},
         projection::ProjectionExec,
@@ -37,7 +46,15 @@ pub(super) fn below(plan: &PlanRef, column: usize) -> Option<(usize, usize)> {
         let by = aggregate.group_expr();
         let is_plain = !by.has_grouping_set() && aggregate.limit_options().is_none();
         let group = by.expr().get(column).filter(|_| is_plain)?;
-        return column_of(&group.0).map(|at| (0, at));
+        let at = column_of(&group.0)?;
+        // Between two phases there is nothing to be put.
+        let is_through = match aggregate.input().downcast_ref::<AggregateExec>() {
+            Some(first) if aggregate.mode().input_mode() == AggregateInputMode::Partial => {
+                first.group_expr().expr().get(at).is_some_and(|(group, _)| group.is::<Column>())
+            }
+            _ => true,
+        };
+        return is_through.then_some((0, at));
     }
     let join = Joined::of(plan)?;
     let is_fixed = join.filter.is_none_or(|filter| !is_volatile(filter.expression()));
@@ -89,6 +106,31 @@ pub(super) fn is_plain(data_type: &DataType) -> bool {
         Decimal128(..) | Utf8 | LargeUtf8 | Utf8View => true,
         _ => false,
     }
+}
+
+/// May an expression be an error for some row? What is not known to be none may.
+pub(super) fn can_fail(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    let mut can_fail = false;
+    let walked = expr.apply(|node| {
+        let is_safe = match node.downcast_ref::<BinaryExpr>() {
+            Some(binary) => {
+                use Operator::*;
+                matches!(binary.op(), Eq | NotEq | Lt | LtEq | Gt | GtEq | And | Or)
+            }
+            None => {
+                node.is::<Column>()
+                    || node.is::<Literal>()
+                    || node.is::<NotExpr>()
+                    || node.is::<IsNullExpr>()
+                    || node.is::<IsNotNullExpr>()
+                    || node.is::<InListExpr>()
+                    || node.is::<CaseExpr>()
+            }
+        };
+        can_fail |= !is_safe;
+        Ok(if can_fail { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    walked.is_err() || can_fail
 }
 
 /// What all kinds of joins have.

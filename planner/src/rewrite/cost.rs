@@ -18,6 +18,7 @@ use crate::{
 // Nanoseconds of one core, about: only their proportions matter.
 const SCANNED_ROW: f64 = 1.0;
 const SCANNED_BYTE: f64 = 0.2;
+const MOTION: f64 = 50_000.0;
 const MOVED_BYTE: f64 = 1.5;
 const BUILT_ROW: f64 = 40.0;
 const PROBED_ROW: f64 = 15.0;
@@ -52,6 +53,11 @@ impl<'a> Weigher<'a> {
     /// How many rows a plan gives.
     pub(super) fn rows(&self, plan: &PlanRef) -> Result<f64> {
         Ok(self.distributor.place(plan)?.estimate.rows)
+    }
+
+    /// Has one plan less than `part` of another one's rows?
+    pub(super) fn shrinks(&self, from: &PlanRef, to: &PlanRef, part: f64) -> Result<bool> {
+        Ok(self.takes_all || self.rows(to)? < self.rows(from)? * part)
     }
 
     /// The cheapest of what a rule has made of a plan, if it costs less than `part` of it.
@@ -101,7 +107,7 @@ fn own_cost(placed: &Placed) -> f64 {
         return estimate.base_rows * (SCANNED_ROW + SCANNED_BYTE * estimate.width as f64);
     }
     if placed.motion().is_some() {
-        return estimate.bytes() * MOVED_BYTE;
+        return MOTION + estimate.bytes() * MOVED_BYTE;
     }
     if plan.is::<HashJoinExec>() {
         return rows_of(0) * BUILT_ROW + rows_of(1) * PROBED_ROW + estimate.rows * ROW;

@@ -35,13 +35,16 @@ use datafusion::{
 
 use super::{
     PlanRef,
-    columns::{column_of, is_plain, side_of},
+    columns::{can_fail, column_of, is_plain, side_of},
     cost::Weigher,
     over,
 };
 
 /// So much of a plan's cost the rewritten one may have: a join may leave fewer rows than it is thought to.
 const WORTH_IT: f64 = 0.7;
+
+/// So few of a side's rows there must be states at most, that anything else is looked at.
+const STATES_PART: f64 = 0.5;
 
 type ExprRef = Arc<dyn PhysicalExpr>;
 
@@ -59,9 +62,115 @@ impl<'a> EagerAggregation<'a> {
     pub(super) fn of(&self, plan: &PlanRef) -> Result<PlanRef> {
         let inputs = plan.children().into_iter().map(|input| self.of(input));
         let plan = over(plan, inputs.collect::<Result<_>>()?)?;
-        let offers = offers(&plan)?;
+        let offers = self.offers(&plan)?;
         let best = self.weigher.best(&plan, offers, WORTH_IT)?;
         Ok(best.unwrap_or(plan))
+    }
+
+    /// The plan with the rows of either side aggregated before, where it is a Final aggregate over joined
+    /// rows.
+    fn offers(&self, plan: &PlanRef) -> Result<Vec<PlanRef>> {
+        let Some(last) = plan.downcast_ref::<AggregateExec>() else { return Ok(Vec::new()) };
+        let partial = last.input().downcast_ref::<AggregateExec>();
+        let is_last = last.mode().output_mode() == AggregateOutputMode::Final;
+        let partial = partial.filter(|below| is_last && *below.mode() == AggregateMode::Partial);
+        let Some(partial) = partial.filter(|partial| is_mergeable(partial)) else {
+            return Ok(Vec::new());
+        };
+        let mut computed = Computed::of(partial);
+        let mut rows = partial.input();
+        while let Some(projection) = rows.downcast_ref::<ProjectionExec>() {
+            if projection.expr().iter().any(|output| is_volatile(&output.expr)) {
+                return Ok(Vec::new());
+            }
+            let output =
+                |at: usize| projection.expr().get(at).map(|output| Arc::clone(&output.expr));
+            computed = computed.over(&output)?;
+            rows = projection.input();
+        }
+        let Some(join) = rows.downcast_ref::<HashJoinExec>() else { return Ok(Vec::new()) };
+        if let Some(kept) = join.projection.as_deref() {
+            let schema = join_schema(join)?;
+            computed = computed.over(&|at| column(&schema, *kept.get(at)?))?;
+        }
+        // Rows that find no partner are aggregated, too.
+        if computed.of_rows().any(can_fail) {
+            return Ok(Vec::new());
+        }
+        let mut offers = Vec::new();
+        for side in sides(join) {
+            if let Some(reduced) = self.below_join(partial, join, *side, &computed)? {
+                offers.push(over(plan, vec![reduced])?);
+            }
+        }
+        Ok(offers)
+    }
+
+    /// A PartialReduce over the join of states and rows, in the place of a Partial; `None`: the aggregates
+    /// read the other side, too, or there would be nearly as many states as rows.
+    fn below_join(
+        &self,
+        partial: &AggregateExec,
+        join: &HashJoinExec,
+        side: usize,
+        computed: &Computed,
+    ) -> Result<Option<PlanRef>> {
+        let (join_type, width) = (*join.join_type(), join.left().schema().fields().len());
+        let of_side = |at: usize| {
+            side_of(join_type, width, at).filter(|(of, _)| *of == side).map(|(_, at)| at)
+        };
+        if computed.of_rows().flat_map(columns).any(|at| of_side(at).is_none()) {
+            return Ok(None);
+        }
+        let rows = if side == 0 { join.left() } else { join.right() };
+        let key = |on: &(ExprRef, ExprRef)| column_of(if side == 0 { &on.0 } else { &on.1 });
+        let Some(on) = join.on().iter().map(key).collect::<Option<BTreeSet<usize>>>() else {
+            return Ok(None);
+        };
+        let schema = rows.schema();
+        if !on.iter().all(|at| is_plain(schema.field(*at).data_type())) {
+            return Ok(None);
+        }
+        let of_groups = computed.groups.iter().flat_map(columns).filter_map(of_side);
+        let keys: Vec<usize> = of_groups.chain(on).collect::<BTreeSet<_>>().into_iter().collect();
+        let states =
+            states(partial, rows, &keys, &computed.over(&|at| column(&schema, of_side(at)?))?)?;
+        let Some(states) = states else { return Ok(None) };
+        if !self.weigher.shrinks(rows, &states, STATES_PART)? {
+            return Ok(None);
+        }
+
+        let joined = joined(join, side, &states, &keys)?;
+        let schema = joined.schema();
+        // Where the columns of the old join are in the new one.
+        let states_at = match join_type {
+            JoinType::Inner | JoinType::Left | JoinType::Right if side == 1 => width,
+            _ => 0,
+        };
+        let place = |at: usize| match of_side(at) {
+            Some(at) => Some(states_at + keys.iter().position(|key| *key == at)?),
+            None if side == 0 => Some(at - width + states.schema().fields().len()),
+            None => Some(at),
+        };
+        let moved =
+            computed.groups.iter().map(|expr| replaced(expr, &|at| column(&schema, place(at)?)));
+        let names = partial.group_expr().expr().iter().map(|(_, name)| name.clone());
+        let groups =
+            moved.zip(names).map(|(expr, alias)| Ok(ProjectionExpr { expr: expr?, alias }));
+        let mut outputs = groups.collect::<Result<Vec<_>>>()?;
+        for (at, field) in states.schema().fields().iter().enumerate().skip(keys.len()) {
+            let expr = Arc::new(Column::new(field.name(), states_at + at));
+            outputs.push(ProjectionExpr { expr, alias: field.name().clone() });
+        }
+        let merged = AggregateExec::try_new(
+            AggregateMode::PartialReduce,
+            partial.group_expr().as_final(),
+            partial.aggr_expr().to_vec(),
+            vec![None; partial.aggr_expr().len()],
+            Arc::new(ProjectionExec::try_new(outputs, joined)?),
+            partial.input_schema(),
+        )?;
+        Ok(Some(Arc::new(merged)))
     }
 }
 
@@ -71,40 +180,6 @@ struct Computed {
     /// Of each aggregate.
     arguments: Vec<Vec<ExprRef>>,
     filters: Vec<Option<ExprRef>>,
-}
-
-/// The plan with the rows of either side aggregated before, where it is a Final aggregate over joined
-/// rows.
-fn offers(plan: &PlanRef) -> Result<Vec<PlanRef>> {
-    let Some(last) = plan.downcast_ref::<AggregateExec>() else { return Ok(Vec::new()) };
-    let partial = last.input().downcast_ref::<AggregateExec>();
-    let is_last = last.mode().output_mode() == AggregateOutputMode::Final;
-    let partial = partial.filter(|below| is_last && *below.mode() == AggregateMode::Partial);
-    let Some(partial) = partial.filter(|partial| is_mergeable(partial)) else {
-        return Ok(Vec::new());
-    };
-    let mut computed = Computed::of(partial);
-    let mut rows = partial.input();
-    while let Some(projection) = rows.downcast_ref::<ProjectionExec>() {
-        if projection.expr().iter().any(|output| is_volatile(&output.expr)) {
-            return Ok(Vec::new());
-        }
-        let output = |at: usize| projection.expr().get(at).map(|output| Arc::clone(&output.expr));
-        computed = computed.over(&output)?;
-        rows = projection.input();
-    }
-    let Some(join) = rows.downcast_ref::<HashJoinExec>() else { return Ok(Vec::new()) };
-    if let Some(kept) = join.projection.as_deref() {
-        let schema = join_schema(join)?;
-        computed = computed.over(&|at| column(&schema, *kept.get(at)?))?;
-    }
-    let mut offers = Vec::new();
-    for side in sides(join) {
-        if let Some(reduced) = below_join(partial, join, *side, &computed)? {
-            offers.push(over(plan, vec![reduced])?);
-        }
-    }
-    Ok(offers)
 }
 
 /// Have all its aggregates states that can be merged in any order, to exactly the same result?
@@ -180,10 +255,9 @@ impl Computed {
         })
     }
 
-    /// The columns that aggregates read.
-    fn read(&self) -> BTreeSet<usize> {
-        let arguments = self.arguments.iter().flatten();
-        arguments.chain(self.filters.iter().flatten()).flat_map(columns).collect()
+    /// What is computed of each row, but for the groups.
+    fn of_rows(&self) -> impl Iterator<Item = &ExprRef> {
+        self.arguments.iter().flatten().chain(self.filters.iter().flatten())
     }
 }
 
@@ -206,67 +280,6 @@ fn columns(expr: &ExprRef) -> BTreeSet<usize> {
     });
     debug_assert!(walked.is_ok(), "nothing fails");
     found
-}
-
-/// A PartialReduce over the join of states and rows, in the place of a Partial; `None`: the aggregates read the
-/// other side, too.
-fn below_join(
-    partial: &AggregateExec,
-    join: &HashJoinExec,
-    side: usize,
-    computed: &Computed,
-) -> Result<Option<PlanRef>> {
-    let (join_type, width) = (*join.join_type(), join.left().schema().fields().len());
-    let of_side =
-        |at: usize| side_of(join_type, width, at).filter(|(of, _)| *of == side).map(|(_, at)| at);
-    if computed.read().into_iter().any(|at| of_side(at).is_none()) {
-        return Ok(None);
-    }
-    let rows = if side == 0 { join.left() } else { join.right() };
-    let key = |on: &(ExprRef, ExprRef)| column_of(if side == 0 { &on.0 } else { &on.1 });
-    let Some(on) = join.on().iter().map(key).collect::<Option<BTreeSet<usize>>>() else {
-        return Ok(None);
-    };
-    let schema = rows.schema();
-    if !on.iter().all(|at| is_plain(schema.field(*at).data_type())) {
-        return Ok(None);
-    }
-    let of_groups = computed.groups.iter().flat_map(columns).filter_map(of_side);
-    let keys: Vec<usize> = of_groups.chain(on).collect::<BTreeSet<_>>().into_iter().collect();
-    let states =
-        states(partial, rows, &keys, &computed.over(&|at| column(&schema, of_side(at)?))?)?;
-    let Some(states) = states else { return Ok(None) };
-
-    let joined = joined(join, side, &states, &keys)?;
-    let schema = joined.schema();
-    // Where the columns of the old join are in the new one.
-    let states_at = match join_type {
-        JoinType::Inner | JoinType::Left | JoinType::Right if side == 1 => width,
-        _ => 0,
-    };
-    let place = |at: usize| match of_side(at) {
-        Some(at) => Some(states_at + keys.iter().position(|key| *key == at)?),
-        None if side == 0 => Some(at - width + states.schema().fields().len()),
-        None => Some(at),
-    };
-    let moved =
-        computed.groups.iter().map(|expr| replaced(expr, &|at| column(&schema, place(at)?)));
-    let names = partial.group_expr().expr().iter().map(|(_, name)| name.clone());
-    let groups = moved.zip(names).map(|(expr, alias)| Ok(ProjectionExpr { expr: expr?, alias }));
-    let mut outputs = groups.collect::<Result<Vec<_>>>()?;
-    for (at, field) in states.schema().fields().iter().enumerate().skip(keys.len()) {
-        let expr = Arc::new(Column::new(field.name(), states_at + at));
-        outputs.push(ProjectionExpr { expr, alias: field.name().clone() });
-    }
-    let merged = AggregateExec::try_new(
-        AggregateMode::PartialReduce,
-        partial.group_expr().as_final(),
-        partial.aggr_expr().to_vec(),
-        vec![None; partial.aggr_expr().len()],
-        Arc::new(ProjectionExec::try_new(outputs, joined)?),
-        partial.input_schema(),
-    )?;
-    Ok(Some(Arc::new(merged)))
 }
 
 /// One side's rows aggregated by these of its columns; `computed` is over that side.

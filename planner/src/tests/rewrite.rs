@@ -239,7 +239,7 @@ fn aggregates_go_below_joins() {
         "SELECT a.g, c.x, avg(a.v) FROM c RIGHT JOIN a ON a.k = c.k GROUP BY a.g, c.x",
         "SELECT a.g, c.x, count(a.v) FILTER (WHERE a.g > 2) FROM a JOIN c ON a.k = c.k
          GROUP BY a.g, c.x",
-        "SELECT c.x + a.g, sum(a.v * 2) FROM a JOIN c ON a.k = c.k GROUP BY 1",
+        "SELECT c.x + a.g, sum(CASE WHEN a.v > 2 THEN a.v END) FROM a JOIN c ON a.k = c.k GROUP BY 1",
         "SELECT a.g, sum(a.v) FROM a WHERE EXISTS (SELECT 1 FROM c WHERE c.k = a.k) GROUP BY a.g",
         "SELECT a.g, sum(a.v) FROM a WHERE NOT EXISTS (SELECT 1 FROM c WHERE c.k = a.k)
          GROUP BY a.g",
@@ -258,6 +258,7 @@ fn aggregates_that_stay_above_joins() {
             "SELECT a.g, count(c.x) FROM a LEFT JOIN c ON a.k = c.k GROUP BY a.g",
             "SELECT a.g, sum(a.v) FROM a FULL JOIN c ON a.k = c.k GROUP BY a.g",
             "SELECT a.g, sum(a.v) FROM a JOIN c ON a.k = c.k AND a.v < c.x GROUP BY a.g",
+            "SELECT a.g, sum(100 / a.v) FROM a JOIN c ON a.k = c.k GROUP BY a.g",
             "SELECT a.g, array_agg(a.v) FROM a JOIN c ON a.k = c.k GROUP BY a.g",
             "SELECT a.g, sum(a.v::float8) FROM a JOIN c ON a.k = c.k GROUP BY a.g",
             "SELECT sum(a.v) FROM a JOIN c ON a.k = c.k",
