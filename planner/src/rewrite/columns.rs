@@ -100,12 +100,9 @@ pub(super) fn column_of(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
 /// and intervals have values that are equal and not the same.
 pub(super) fn is_plain(data_type: &DataType) -> bool {
     use DataType::*;
-    match data_type {
-        Boolean | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 => true,
-        Date32 | Date64 | Timestamp(..) | Time32(_) | Time64(_) => true,
-        Decimal128(..) | Utf8 | LargeUtf8 | Utf8View => true,
-        _ => false,
-    }
+    let is_number = data_type.is_integer() || matches!(data_type, Decimal128(..));
+    let is_text = matches!(data_type, Utf8 | LargeUtf8 | Utf8View);
+    is_number || is_text || matches!(data_type, Boolean | Date32 | Timestamp(..) | Time64(_))
 }
 
 /// May an expression be an error for some row? What is not known to be none may.
