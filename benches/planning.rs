@@ -160,6 +160,7 @@ async fn plan(sql: &str, context: &BindContext, planner: &Planner) -> Result<Pla
                 now,
                 formats: SessionFormats::default(),
                 rules: Default::default(),
+                join_order: Default::default(),
             },
         )
         .await

@@ -79,6 +79,7 @@ impl Planned {
             now: Default::default(),
             formats: SessionFormats::default(),
             rules: Default::default(),
+            join_order: Default::default(),
         };
         let plan = self.planner.plan(&bound, &context).await?;
         Ok(plan.slices.iter().find_map(|slice| found(&slice.plan)))

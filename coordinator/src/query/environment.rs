@@ -9,6 +9,7 @@ use std::{
 use datafusion::execution::SessionState;
 use kestrel_planner::{
     functions::{FunctionRegistry, SessionFormats},
+    join_order::JoinOrderSettings,
     memory::QueryMemory,
     rule_switches::RuleSwitches,
 };
@@ -156,6 +157,11 @@ impl QueryEnvironment {
     /// Which rules the session has switched off.
     pub(crate) fn rules(&self) -> Result<RuleSwitches> {
         RuleSwitches::from_settings(&self.options)
+    }
+
+    /// What orders of joins the session lets be tried.
+    pub(crate) fn join_order(&self) -> Result<JoinOrderSettings> {
+        JoinOrderSettings::from_settings(&self.options)
     }
 
     fn milliseconds_left(&self) -> u64 {

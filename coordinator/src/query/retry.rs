@@ -50,6 +50,7 @@ impl Again {
             now: Utc::now(),
             formats: self.environment.formats()?,
             rules: self.environment.rules()?,
+            join_order: self.environment.join_order()?,
         };
         let plan = self.engine.planner.plan(&self.plan, &context).await?;
         let environment = QueryEnvironment { id: QueryId::random(), ..self.environment };

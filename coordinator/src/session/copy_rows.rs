@@ -82,6 +82,7 @@ impl CopyRowsQuery {
             now: chrono::Utc::now(),
             formats: self.environment.formats()?,
             rules: self.environment.rules()?,
+            join_order: self.environment.join_order()?,
         };
         let plan = self.engine.planner.plan(&bound.plan, &plan_context).await?;
         let environment = QueryEnvironment { id: QueryId::random(), ..self.environment.clone() };

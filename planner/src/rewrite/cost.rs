@@ -11,6 +11,7 @@ use datafusion::{
 use super::PlanRef;
 use crate::{
     distribute::{Distributor, Placed},
+    join_order::JoinOrderSettings,
     locus::Locus,
     operators::ShardScanExec,
 };
@@ -30,29 +31,34 @@ const ROW: f64 = 1.0;
 /// Says whether a rewritten plan is the better one.
 pub(super) struct Weigher<'a> {
     distributor: &'a Distributor,
+    /// Leaves joins as they are, which gives as many rows.
+    plain: Distributor,
     /// Whatever a rule offers is taken.
     takes_all: bool,
 }
 
 impl<'a> Weigher<'a> {
     pub(super) fn by_cost(distributor: &'a Distributor) -> Self {
-        Self { distributor, takes_all: false }
+        Self { distributor, plain: plain(distributor), takes_all: false }
     }
 
     #[cfg(test)]
     pub(super) fn taking_all(distributor: &'a Distributor) -> Self {
-        Self { distributor, takes_all: true }
+        Self { distributor, plain: plain(distributor), takes_all: true }
     }
 
     /// Nanoseconds of all datanodes together; `None`: something that the plan reads has no statistics.
     pub(super) fn cost(&self, plan: &PlanRef) -> Result<Option<f64>> {
+        if !is_known(&self.plain.place(plan)?) {
+            return Ok(None);
+        }
         let placed = self.distributor.place(plan)?;
-        Ok(is_known(&placed).then(|| cost(&placed, self.distributor.datanodes as f64)))
+        Ok(Some(cost(&placed, self.distributor.datanodes as f64)))
     }
 
     /// How many rows a plan gives.
     pub(super) fn rows(&self, plan: &PlanRef) -> Result<f64> {
-        Ok(self.distributor.place(plan)?.estimate.rows)
+        Ok(self.plain.place(plan)?.estimate.rows)
     }
 
     /// Has one plan less than `part` of another one's rows?
@@ -79,6 +85,11 @@ impl<'a> Weigher<'a> {
         }
         Ok(best.1)
     }
+}
+
+fn plain(distributor: &Distributor) -> Distributor {
+    let join_order = JoinOrderSettings { is_enabled: false, ..distributor.join_order };
+    Distributor { join_order, ..distributor.clone() }
 }
 
 /// Was every column that is read below analyzed?

@@ -30,6 +30,7 @@ use super::{Golden, with_datanodes};
 use crate::{
     distribute::{Distributor, check as check_placed},
     functions::FunctionRegistry,
+    join_order::JoinOrderSettings,
     operators::{ShardScanExec, physical_rules},
     parse::parse,
     plan::Planner,
@@ -91,6 +92,7 @@ fn distributor(golden: &Golden<'_>) -> Distributor {
         datanodes: 3,
         bucket_map: Arc::clone(&golden.catalog.bucket_map),
         everywhere: false,
+        join_order: JoinOrderSettings::default(),
     }
 }
 

@@ -18,6 +18,7 @@ use std::{
 
 use kestrel_planner::{
     functions::{FORMAT_SETTINGS, SessionFormats},
+    join_order::{BUDGET, JoinOrderSettings},
     rule_switches::{RULES, Rule, RuleSwitches},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -341,12 +342,18 @@ impl Settings {
         let mut options = self.format_options();
         let switches: Vec<_> = RULES.iter().map(Rule::setting).collect();
         options.extend(self.changed(switches.iter().map(String::as_str)));
+        options.extend(self.changed(std::iter::once(BUDGET)));
         options
     }
 
     /// Which rules are switched off.
     pub(super) fn rules(&self) -> Result<RuleSwitches> {
         RuleSwitches::from_settings(&self.fragment_options())
+    }
+
+    /// What orders of joins are tried.
+    pub(super) fn join_order(&self) -> Result<JoinOrderSettings> {
+        JoinOrderSettings::from_settings(&self.fragment_options())
     }
 
     /// The same for those of formats only, sorted.
