@@ -6,11 +6,12 @@
 //! 2. [`bind::bind_query`] gives names and types their meaning over one [`catalog::Catalog`].
 //! 3. [`plan::Planner::plan`] lets DataFusion rewrite the logical plan and make an initial
 //!    physical one,
-//! 4. puts every operator on a [`locus::Locus`] with [`distribute::Distributor`], with a
+//! 4. is rewritten where that makes it cheaper,
+//! 5. puts every operator on a [`locus::Locus`] with [`distribute::Distributor`], with a
 //!    [`motion::Motion`] wherever rows are not where an operator needs them,
-//! 5. proves that again with [`distribute::check`],
-//! 6. and cuts the plan at the motions: [`slice::slice`].
-//! 7. [`codec::encode_plan`] makes the bytes of a slice for one datanode;
+//! 6. proves that again with [`distribute::check`],
+//! 7. and cuts the plan at the motions: [`slice::slice`].
+//! 8. [`codec::encode_plan`] makes the bytes of a slice for one datanode;
 //!    [`codec::decode_plan`] reads them there.
 //!
 //! [`access`] decides whether a role may do that.
@@ -44,6 +45,7 @@ pub mod parse;
 pub mod partition;
 pub mod placement;
 pub mod plan;
+mod rewrite;
 mod row_change_plan;
 pub mod row_set;
 pub mod rule_switches;

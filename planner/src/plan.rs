@@ -1,5 +1,5 @@
 //! A bound query to slices: DataFusion's logical optimizer, its initial physical plan, then
-//! `distribute`, `check` and `slice`.
+//! `rewrite`, `distribute`, `check` and `slice`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -27,6 +27,8 @@ use crate::{
     join_order::{JoinOrderSettings, region::unknown_tables},
     motion::{HashKey, Motion},
     operators::SegmentWriteExec,
+    rewrite::rewritten,
+    rule_switches::RuleSwitches,
     slice::{Slice, slice},
 };
 
@@ -42,6 +44,8 @@ pub struct PlanContext {
     pub now: DateTime<Utc>,
     /// How the session reads and writes values.
     pub formats: SessionFormats,
+    /// Which rules it has switched off.
+    pub rules: RuleSwitches,
     /// What it says of the order of joins.
     pub join_order: JoinOrderSettings,
 }
@@ -270,6 +274,7 @@ pub(crate) fn finish(
             (Arc::clone(with_subqueries.input()), init, with_subqueries.results().clone())
         }
     };
+    let main = rewritten(main, &distributor, &context.rules).map_err(report)?;
     let root = place(&distributor, &main)?;
     check(&root)?;
     let slices = slice(&root, &datanodes, &context.catalog.bucket_map).map_err(report)?;

@@ -70,11 +70,11 @@ impl ClientSession {
 
     /// What a statement is planned with.
     pub(super) fn plan_context(&self, view: &Arc<Catalog>) -> Result<PlanContext> {
-        let formats = self.settings.formats()?;
         Ok(PlanContext {
             catalog: Arc::clone(view),
             now: Utc::now(),
-            formats,
+            formats: self.settings.formats()?,
+            rules: self.settings.rules()?,
             join_order: self.settings.join_order()?,
         })
     }

@@ -14,6 +14,9 @@
 //! DISTINCT in all aggregates over one expression is two such pairs, one above the other (three
 //! phases); where several expressions are DISTINCT, or an aggregate wants its rows in order, the
 //! rows themselves are brought together before the first phase.
+//!
+//! Between the two may be a join (`rewrite/eager_aggregation.rs`): a Partial below it, and a PartialReduce
+//! above it, which is then what Partial is here.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -36,16 +39,24 @@ impl Distributor {
         aggregate: &AggregateExec,
         plan: &Arc<dyn ExecutionPlan>,
     ) -> Result<Placed> {
-        let partial = aggregate
-            .input()
-            .downcast_ref::<AggregateExec>()
-            .filter(|below| *below.mode() == AggregateMode::Partial);
+        let partial =
+            aggregate.input().downcast_ref::<AggregateExec>().filter(|below| gives_states(below));
         let finishes =
             matches!(aggregate.mode(), AggregateMode::Final | AggregateMode::FinalPartitioned);
         match partial {
             Some(partial) if finishes => {
                 let rows = self.place(partial.input())?;
                 self.two_phase(plan, aggregate, aggregate.input(), partial, rows)
+            }
+            _ if gives_states(aggregate) => {
+                let rows = self.place(aggregate.input())?;
+                let groups = groups_of(aggregate, &rows);
+                let states = match rows.locus.is_partitioned() && !groups_together(aggregate, &rows)
+                {
+                    true => groups.partial(rows.estimate.rows, self.datanodes),
+                    false => groups.count,
+                };
+                aggregated(plan, aggregate, rows, groups, states)
             }
             _ => {
                 let rows = self.place(aggregate.input())?;
@@ -112,6 +123,11 @@ impl Distributor {
     }
 }
 
+/// Are its rows states, which another one makes results of?
+fn gives_states(aggregate: &AggregateExec) -> bool {
+    matches!(aggregate.mode(), AggregateMode::Partial | AggregateMode::PartialReduce)
+}
+
 /// Partial states cannot be merged cheaply (several DISTINCTs), or not without the order.
 fn needs_all_rows(aggregate: &AggregateExec) -> bool {
     aggregate.aggr_expr().iter().any(|e| e.is_distinct() || !e.order_bys().is_empty())
@@ -164,8 +180,7 @@ fn aggregated(
             exprs.iter().enumerate().filter(|(_, e)| holds(e)).map(|(at, _)| at).collect()
         })
     };
-    let is_partial = *aggregate.mode() == AggregateMode::Partial;
-    let are_keys = !is_partial && !aggregate.group_expr().has_grouping_set();
+    let are_keys = !gives_states(aggregate) && !aggregate.group_expr().has_grouping_set();
     let schema = plan.schema();
     let estimate = groups.estimate(&exprs, &input.estimate, rows, &schema, are_keys);
     Placed::new(plan, vec![input], locus, estimate)

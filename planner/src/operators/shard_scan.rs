@@ -101,6 +101,19 @@ impl ShardScanExec {
         Self { known, ..self }
     }
 
+    /// The same rows with these of the output columns.
+    pub fn of_columns(&self, kept: &[usize]) -> Result<Self> {
+        let kept = kept.iter().filter_map(|at| self.projection.get(*at).copied()).collect();
+        let (table, filters) = (Arc::clone(&self.table), self.filters.clone());
+        let scan = Self::try_new(table, kept, filters, self.fetch)?;
+        Ok(scan.with_partitions(self.partitions).with_statistics(self.known.clone()))
+    }
+
+    /// Does it end after a number of rows?
+    pub fn is_limited(&self) -> bool {
+        self.fetch.is_some()
+    }
+
     /// Has ANALYZE looked at its table?
     pub fn is_analyzed(&self) -> bool {
         self.known.is_some()

@@ -32,6 +32,7 @@ mod estimates;
 mod execution;
 mod join_order;
 mod known;
+mod rewrite;
 
 #[test]
 fn golden() {
@@ -223,6 +224,7 @@ impl Golden<'_> {
             catalog: Arc::clone(&self.catalog),
             now: DateTime::UNIX_EPOCH,
             formats: SessionFormats::default(),
+            rules: Default::default(),
             join_order: JoinOrderSettings::default(),
         }
     }

@@ -19,7 +19,7 @@ use std::{
 use kestrel_planner::{
     functions::{FORMAT_SETTINGS, SessionFormats},
     join_order::{BUDGET, JoinOrderSettings},
-    rule_switches::{RULES, Rule},
+    rule_switches::{RULES, Rule, RuleSwitches},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
@@ -344,6 +344,11 @@ impl Settings {
         options.extend(self.changed(switches.iter().map(String::as_str)));
         options.extend(self.changed(std::iter::once(BUDGET)));
         options
+    }
+
+    /// Which rules are switched off.
+    pub(super) fn rules(&self) -> Result<RuleSwitches> {
+        RuleSwitches::from_settings(&self.fragment_options())
     }
 
     /// What orders of joins are tried.
