@@ -1,13 +1,11 @@
 //! Partitioned tables: one that is partitioned has no rows of its own, its partitions have them. They
 //! are tables of their own with the same columns, under the same ids, and the same distribution.
 
-use std::sync::Arc;
-
 use datafusion::common::ScalarValue;
 use kestrel_proto::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{Catalog, ColumnDef, TableDef};
+use super::{ColumnDef, TableDef};
 use crate::{
     codec::{decode_value, encode_value},
     parse::quote,
@@ -160,32 +158,5 @@ impl TableDef {
     /// Takes it the rows that no other partition takes?
     pub fn is_default_partition(&self) -> bool {
         self.partition_of.as_ref().is_some_and(|of| of.bound == PartitionBound::Default)
-    }
-}
-
-impl Catalog {
-    /// The partitions of a table, older ones first.
-    pub fn partitions_of(&self, parent: u64) -> Vec<&Arc<TableDef>> {
-        let is_of = |table: &&Arc<TableDef>| table.parent_id() == Some(parent);
-        let mut partitions: Vec<_> = self.tables.values().filter(is_of).collect();
-        partitions.sort_unstable_by_key(|table| table.id);
-        partitions
-    }
-
-    /// A table's partition for the rows that no other takes.
-    pub fn default_partition(&self, parent: u64) -> Option<&Arc<TableDef>> {
-        let is_it = |table: &&Arc<TableDef>| {
-            table.parent_id() == Some(parent) && table.is_default_partition()
-        };
-        self.tables.values().find(is_it)
-    }
-
-    /// The table, or that which it is a partition of.
-    pub fn partition_root(&self, id: u64) -> Option<&Arc<TableDef>> {
-        let table = self.table_by_id(id)?;
-        match table.parent_id() {
-            Some(parent) => self.table_by_id(parent),
-            None => Some(table),
-        }
     }
 }

@@ -31,7 +31,13 @@ const TURN: Duration = Duration::from_millis(2);
 /// What a scan has done.
 pub(super) struct ScanMetrics {
     pub(super) baseline: BaselineMetrics,
-    /// Row groups of which nothing was read.
+    /// Partitions of the table that the planner has left, and have segments here.
+    pub(super) table_partitions: Count,
+    /// Those of them of which nothing was read.
+    pub(super) table_partitions_pruned: Count,
+    /// Segments that were not opened.
+    pub(super) segments_pruned: Count,
+    /// Row groups of segments that were, and of which nothing was read.
     pub(super) pieces_pruned: Count,
     /// Zones of which no row was looked at.
     pub(super) zones_pruned: Count,
@@ -58,6 +64,9 @@ impl ScanMetrics {
         let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, partition);
         Self {
             baseline: BaselineMetrics::new(metrics, partition),
+            table_partitions: counter("partitions"),
+            table_partitions_pruned: counter("partitions_pruned"),
+            segments_pruned: counter("segments_pruned"),
             pieces_pruned: counter("pieces_pruned"),
             zones_pruned: counter("zones_pruned"),
             rows_filtered: counter("rows_filtered_by_runtime_filters"),
@@ -142,7 +151,7 @@ impl Partition {
 
     async fn open_next(&mut self) -> Result<()> {
         let spec = Arc::clone(&self.spec);
-        let pieces = self.run.pieces(&spec).await.map_err(to_datafusion)?;
+        let pieces = self.run.pieces(&spec, &self.metrics).await.map_err(to_datafusion)?;
         let share = match self.run.wanted() {
             0 => None,
             _ => self.run.next(&pieces, spec.partitions, |piece| {
