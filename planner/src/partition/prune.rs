@@ -18,7 +18,7 @@ use datafusion::{
 };
 use kestrel_proto::Result;
 
-use super::{PartitionRouter, neighbour};
+use super::{LevelRouter, neighbour};
 use crate::{
     catalog::{
         ColumnDef, PartitionBound, PartitionStrategy, PartitionTree, PartitionedBy, RangeEnd,
@@ -74,7 +74,7 @@ fn pruned_level(
     // A view may know the table without a column of the key.
     let key: Option<Vec<_>> = by.columns.iter().map(|id| table.column_by_id(*id)).collect();
     let Some(key) = key else { return Ok(all) };
-    let router = PartitionRouter::new(&tree.table, partitions)?;
+    let router = LevelRouter::new(&tree.table, partitions)?;
     if let Some(values) = key_values(table, &key, filters) {
         let partition = router.route_key(&values)?.first().copied().flatten();
         return Ok((0..partitions.len()).map(|at| Some(at) == partition).collect());
@@ -259,7 +259,7 @@ struct Statistics {
     /// Names and types.
     key: Vec<(String, DataType)>,
     pieces: Vec<Piece>,
-    router: PartitionRouter,
+    router: LevelRouter,
 }
 
 impl Statistics {

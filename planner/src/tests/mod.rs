@@ -27,6 +27,7 @@ use crate::{
 };
 
 mod estimates;
+mod init_values;
 mod known;
 
 #[test]

@@ -21,7 +21,7 @@ use crate::{
     },
     error::report,
     parse::{DropTable, Identifier, PartitionAction, PartitionPart, QualifiedName, WhichPartition},
-    partition::PartitionRouter,
+    partition::LevelRouter,
 };
 
 /// One action on a table's partitions.
@@ -164,7 +164,7 @@ impl<'a> Alter<'a> {
         };
         let value = (self.values)(value, column.sql_type)?.to_array().map_err(report)?;
         let all: Vec<_> = partitions.iter().map(|table| Arc::clone(table)).collect();
-        let routed = PartitionRouter::new(self.parent, &all)?.route_key(&[value])?;
+        let routed = LevelRouter::new(self.parent, &all)?.route_key(&[value])?;
         Ok(routed.first().copied().flatten().map(|at| partitions[at]))
     }
 

@@ -28,6 +28,8 @@ use crate::{
 
 /// PostgreSQL's PARTITION_MAX_KEYS.
 const MAX_KEY_COLUMNS: usize = 32;
+/// So many partitioned tables may be one below the other.
+const MAX_LEVELS: usize = 32;
 
 /// Makes a new table partitioned; its partitions, if the clause lists them.
 pub(in crate::ddl) fn declare(
@@ -153,8 +155,16 @@ pub(in crate::ddl) fn create_partition(
     if let Some(on_commit) = table.on_commit {
         partition.on_commit = on_commit;
     }
+    let below = match &table.partition_by {
+        Some(by) => {
+            check_levels(catalog, parent, 1)?;
+            declare(by, &mut partition, &mut names, &mut next_oid, values)?
+        }
+        None => Vec::new(),
+    };
     plan.row_checks.extend(default_check(parent, catalog));
     plan.changes.push(CatalogChange::CreateTable(partition));
+    plan.changes.extend(below.into_iter().map(CatalogChange::CreateTable));
     Ok(plan)
 }
 
@@ -167,9 +177,6 @@ pub(super) fn default_check(parent: &TableDef, catalog: &Catalog) -> Option<RowC
 fn check_parent(table: &CreateTable, schema: &str, parent: &TableDef) -> Result<()> {
     if parent.partitioned_by.is_none() {
         return Err(invalid(format!("\"{}\" is not partitioned", parent.name)));
-    }
-    if table.partition_by.is_some() {
-        return Err(one_level());
     }
     let is_temporary = crate::catalog::is_temporary_schema(schema);
     if is_temporary != parent.is_temporary() {
@@ -202,8 +209,12 @@ fn check_parent(table: &CreateTable, schema: &str, parent: &TableDef) -> Result<
     Ok(())
 }
 
-/// 0A000
-pub(super) fn one_level() -> ErrorReport {
-    ErrorReport::unsupported("partitions that are partitioned are not supported")
-        .hint("Use PARTITION BY RANGE with more than one column.")
+/// Trees of partitions are walked by recursion: 0A000 if there were too many levels with so many that are
+/// partitioned below `parent`.
+pub(super) fn check_levels(catalog: &Catalog, parent: &TableDef, below: usize) -> Result<()> {
+    if catalog.partition_ancestors(parent.id).len() + below <= MAX_LEVELS {
+        return Ok(());
+    }
+    let message = format!("more than {MAX_LEVELS} levels of partitioned tables are not supported");
+    Err(ErrorReport::unsupported(message))
 }
