@@ -77,8 +77,8 @@ fn takes_other_rows(partition: u64, base: &Catalog, newest: &Catalog) -> bool {
         let above = catalog.partition_ancestors(partition);
         let beside = above.iter().filter(|table| table.is_default_partition());
         let beside = beside.flat_map(|table| table.parent_id());
-        let beside = beside.flat_map(|parent| catalog.partitions_of(parent));
-        let all = above.iter().chain(&beside.collect::<Vec<_>>()).copied().cloned();
+        let beside: Vec<_> = beside.flat_map(|parent| catalog.partitions_of(parent)).collect();
+        let all = above.iter().chain(&beside);
         all.map(|table| (table.id, table.partition_of.clone())).collect()
     };
     bounds(base) != bounds(newest)

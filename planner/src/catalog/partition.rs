@@ -27,6 +27,8 @@ pub enum PartitionStrategy {
     Range,
     /// Some values
     List,
+    /// A remainder of the key's hash
+    Hash,
 }
 
 /// What a partition is of, and which rows it takes.
@@ -50,6 +52,13 @@ pub enum PartitionBound {
     },
     /// IN (…); `None`: NULL
     List(Vec<Option<BoundValue>>),
+    /// WITH (MODULUS …, REMAINDER …): of the key's hash, PostgreSQL's ([`crate::placement`])
+    Hash {
+        /// At least 1.
+        modulus: u32,
+        /// Less than the modulus.
+        remainder: u32,
+    },
     /// DEFAULT: what no other partition takes
     Default,
 }
@@ -80,6 +89,7 @@ impl PartitionStrategy {
         match self {
             Self::Range => "RANGE",
             Self::List => "LIST",
+            Self::Hash => "HASH",
         }
     }
 
@@ -88,6 +98,7 @@ impl PartitionStrategy {
         match self {
             Self::Range => "r",
             Self::List => "l",
+            Self::Hash => "h",
         }
     }
 }
@@ -116,7 +127,8 @@ impl RangeEnd {
 }
 
 impl PartitionBound {
-    /// As PostgreSQL prints it: `FOR VALUES FROM (1) TO (10)`, `FOR VALUES IN ('a', NULL)`, `DEFAULT`.
+    /// As PostgreSQL prints it: `FOR VALUES FROM (1) TO (10)`, `FOR VALUES IN ('a', NULL)`,
+    /// `FOR VALUES WITH (modulus 4, remainder 0)`, `DEFAULT`.
     pub fn text(&self) -> String {
         match self {
             Self::Range { from, to } => {
@@ -125,6 +137,9 @@ impl PartitionBound {
             Self::List(values) => {
                 let texts = values.iter().map(|v| v.as_ref().map_or("NULL", |v| &v.text));
                 format!("FOR VALUES IN ({})", texts.collect::<Vec<_>>().join(", "))
+            }
+            Self::Hash { modulus, remainder } => {
+                format!("FOR VALUES WITH (modulus {modulus}, remainder {remainder})")
             }
             Self::Default => "DEFAULT".into(),
         }

@@ -16,7 +16,9 @@ use datafusion::{
         split_conjunction,
     },
     physical_expr_common::physical_expr::is_volatile,
-    physical_plan::{ExecutionPlan, filter::FilterExec},
+    physical_plan::{
+        ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions, filter::FilterExec,
+    },
 };
 
 use super::internal;
@@ -60,7 +62,10 @@ pub(super) fn narrowed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn E
     let scan: Arc<dyn ExecutionPlan> = Arc::new(scan.narrowed(projection, compared)?);
     match is_all {
         true => Ok(Some(scan)),
-        false => Arc::clone(plan).with_new_children(vec![scan]).map(Some),
+        false => {
+            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+            Arc::clone(plan).replace_children(vec![scan], options).map(Some)
+        }
     }
 }
 

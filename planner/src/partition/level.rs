@@ -1,6 +1,10 @@
 //! Which partition of one level takes a row.
 
-use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
@@ -12,9 +16,10 @@ use datafusion::common::ScalarValue;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use crate::{
-    catalog::{BoundValue, PartitionBound, RangeEnd, TableDef},
+    catalog::{BoundValue, HashClass, PartitionBound, PartitionStrategy, RangeEnd, TableDef},
     error::report,
     parse::quote,
+    placement::hash_column,
 };
 
 /// Finds the partitions of rows, among those of one table, whatever these have below them.
@@ -33,6 +38,8 @@ struct KeyColumn {
     name: String,
     /// Its position in the table.
     position: usize,
+    /// How its values are hashed, in a key of hashes.
+    hash_class: HashClass,
     /// Makes bytes of its values that compare as they do.
     converter: RowConverter,
 }
@@ -46,6 +53,8 @@ enum Bounds {
         of_value: HashMap<Vec<u8>, usize>,
         of_null: Option<usize>,
     },
+    /// For each modulus, the partitions of its remainders.
+    Hash(BTreeMap<u32, HashMap<u32, usize>>),
 }
 
 #[derive(Debug)]
@@ -75,13 +84,15 @@ impl LevelRouter {
             let position = table.column_index(column.id).ok_or_else(malformed)?;
             let fields = vec![SortField::new(column.sql_type.arrow())];
             let converter = RowConverter::new(fields).map_err(|e| report(e.into()))?;
-            key.push(KeyColumn { name: column.name.clone(), position, converter });
+            let hash_class = column.sql_type.hash_class().ok_or_else(malformed)?;
+            key.push(KeyColumn { name: column.name.clone(), position, hash_class, converter });
         }
         if key.is_empty() {
             return Err(malformed());
         }
         let (mut ranges, mut of_value) = (Vec::new(), HashMap::new());
         let (mut of_null, mut default) = (None, None);
+        let mut of_remainder: BTreeMap<u32, HashMap<u32, usize>> = BTreeMap::new();
         for (partition, table) in partitions.iter().enumerate() {
             match table.partition_of.as_ref().map(|of| &of.bound) {
                 Some(PartitionBound::Range { from, to }) => {
@@ -98,14 +109,20 @@ impl LevelRouter {
                         }
                     }
                 }
+                Some(PartitionBound::Hash { modulus, remainder }) => {
+                    of_remainder.entry(*modulus).or_default().insert(*remainder, partition);
+                }
                 Some(PartitionBound::Default) => default = Some(partition),
                 None => return Err(malformed()),
             }
         }
         ranges.sort_by(|a, b| a.from.cmp(&b.from));
-        let is_list = !of_value.is_empty() || of_null.is_some();
-        let bounds =
-            if is_list { Bounds::List { of_value, of_null } } else { Bounds::Range(ranges) };
+        let strategy = table.partitioned_by.as_ref().map(|by| by.strategy).ok_or_else(malformed)?;
+        let bounds = match strategy {
+            PartitionStrategy::Range => Bounds::Range(ranges),
+            PartitionStrategy::List => Bounds::List { of_value, of_null },
+            PartitionStrategy::Hash => Bounds::Hash(of_remainder),
+        };
         Ok(Self { table: table.name.clone(), key, bounds, default })
     }
 
@@ -126,6 +143,9 @@ impl LevelRouter {
     /// # Errors
     /// XX000 for columns of other types.
     pub(crate) fn route_key(&self, columns: &[ArrayRef]) -> Result<Vec<Option<usize>>> {
+        if let Bounds::Hash(of_remainder) = &self.bounds {
+            return self.route_hashes(of_remainder, columns);
+        }
         let keys = self.key.iter().zip(columns).map(|(key, column)| key.rows(column));
         let keys = keys.collect::<Result<Vec<Rows>>>()?;
         let rows = columns.first().map_or(0, |column| column.len());
@@ -140,6 +160,24 @@ impl LevelRouter {
         Ok(routed)
     }
 
+    fn route_hashes(
+        &self,
+        of_remainder: &BTreeMap<u32, HashMap<u32, usize>>,
+        columns: &[ArrayRef],
+    ) -> Result<Vec<Option<usize>>> {
+        let mut hashes = vec![0; columns.first().map_or(0, |column| column.len())];
+        for (key, column) in self.key.iter().zip(columns) {
+            hash_column(column, key.hash_class, &mut hashes)?;
+        }
+        let partition = |hash: u64| {
+            of_remainder.iter().find_map(|(modulus, partitions)| {
+                // Less than the modulus.
+                partitions.get(&((hash % u64::from(*modulus)) as u32)).copied()
+            })
+        };
+        Ok(hashes.into_iter().map(partition).collect())
+    }
+
     /// The partition of a single value in the only column of the key; `None`: no partition takes it.
     pub(super) fn partition_of(&self, value: &ScalarValue) -> Result<Option<usize>> {
         let column = value.to_array().map_err(report)?;
@@ -151,6 +189,8 @@ impl LevelRouter {
             Bounds::List { of_null, .. } if has_null => *of_null,
             Bounds::List { of_value, .. } => of_value.get(*values.first()?).copied(),
             Bounds::Range(_) if has_null => None,
+            // Told apart by their hashes.
+            Bounds::Hash(_) => None,
             Bounds::Range(ranges) => {
                 let begun = ranges.partition_point(|range| compare(values, &range.from).is_ge());
                 let last = &ranges[begun.checked_sub(1)?];

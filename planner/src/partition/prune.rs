@@ -186,13 +186,17 @@ fn pieces(
                     pieces.push(Piece { partition, columns: vec![known] });
                 }
             }
+            // Of a hash nothing is known but what the router knows.
+            Some(PartitionBound::Hash { .. }) => {
+                pieces.push(Piece { partition, columns: vec![Known::default(); width] });
+            }
             Some(PartitionBound::Default) | None => default = Some(partition),
         }
     }
     let Some(partition) = default else { return Ok(pieces) };
     let columns = match (strategy, width) {
         (PartitionStrategy::Range, 1) => gaps(&pieces),
-        (PartitionStrategy::Range, _) => vec![Known::default()],
+        (PartitionStrategy::Range, _) | (PartitionStrategy::Hash, _) => vec![Known::default()],
         (PartitionStrategy::List, _) => {
             let is_null =
                 |piece: &Piece| piece.columns.iter().any(|known| known.nulls == Some(Nulls::All));

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use kestrel_planner::catalog::{PartitionTree, TableDef};
+use kestrel_planner::{
+    catalog::{PartitionTree, TableDef},
+    partition::constraint_text,
+};
 use kestrel_proto::Result;
 
 use super::{
@@ -33,6 +36,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let parents = parents.iter().map(|node| parent(c, &node.table));
         let names = parents.map(|parent| parent.map(|parent| name(c, &parent)));
         Ok(Value::OptionalTexts(names.collect()))
+    }),
+    strict("pg_get_partition_constraintdef", (1, 1), TEXT, |c, a| {
+        let Some(table) = table(c, a)? else { return Ok(Value::Null) };
+        Ok(constraint_text(&table, &c.catalog)?.into())
     }),
     strict("pg_get_partkeydef", (1, 1), TEXT, |c, a| {
         Ok(table(c, a)?.and_then(|table| table.partition_key()).into())

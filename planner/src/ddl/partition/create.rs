@@ -68,11 +68,7 @@ fn partitioned_by(by: &PartitionBy, table: &TableDef) -> Result<PartitionedBy> {
     let strategy = match by.strategy.name.as_str() {
         "range" => PartitionStrategy::Range,
         "list" => PartitionStrategy::List,
-        "hash" => {
-            let error = ErrorReport::unsupported("PARTITION BY HASH is not supported");
-            let hint = "DISTRIBUTED BY spreads rows by their hash.";
-            return Err(error.hint(hint).position(by.strategy.position));
-        }
+        "hash" => PartitionStrategy::Hash,
         other => {
             let message = format!("unrecognized partitioning strategy \"{other}\"");
             let error = ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message);

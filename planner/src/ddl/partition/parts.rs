@@ -7,7 +7,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     BoundValues,
-    bound::{bound_value, invalid, list_bound},
+    bound::{bound_value, invalid, list_bound, no_default},
 };
 use crate::{
     catalog::{ColumnDef, PartitionBound, PartitionStrategy, RangeEnd, TableDef},
@@ -104,6 +104,7 @@ impl<'a> Parts<'a> {
     fn add(&mut self, part: &PartitionPart, (start, end): Edges) -> Result<()> {
         let strategy = self.table.partitioned_by.as_ref().map(|by| by.strategy);
         match (part, strategy) {
+            (PartitionPart::Default(_), Some(PartitionStrategy::Hash)) => return Err(no_default()),
             (PartitionPart::Default(name), _) => {
                 self.made.push((full_name(self.table, &name.name), PartitionBound::Default));
             }
