@@ -38,7 +38,8 @@ pub use membership::{
     RoleSettings, SIGNAL_BACKEND_ID, WRITE_ALL_DATA_ID,
 };
 pub use partition::{
-    BoundValue, PartitionBound, PartitionOf, PartitionStrategy, PartitionedBy, RangeEnd, ends_text,
+    BoundValue, PartitionBound, PartitionOf, PartitionStrategy, PartitionTemplate, PartitionedBy,
+    RangeEnd, ends_text,
 };
 pub use partition_tree::PartitionTree;
 pub use privilege::{COLUMN_PRIVILEGES, ObjectKind, Privilege, Privileges};

@@ -18,6 +18,18 @@ pub struct PartitionedBy {
     pub strategy: PartitionStrategy,
     /// The partition key: column ids, in order.
     pub columns: Vec<u32>,
+    /// How partitions that Greenplum's words make are partitioned themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Box<PartitionTemplate>>,
+}
+
+/// SUBPARTITION BY, SUBPARTITION TEMPLATE
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionTemplate {
+    /// How each partition is partitioned; with a template of its own, if these are, too.
+    pub by: PartitionedBy,
+    /// What each has then: short names and bounds.
+    pub partitions: Vec<(String, PartitionBound)>,
 }
 
 /// How bounds divide the rows of a table.
@@ -81,6 +93,14 @@ pub struct BoundValue {
     pub value: String,
     /// As SQL: `10`, `'2024-01-01'`.
     pub text: String,
+}
+
+impl PartitionedBy {
+    /// The columns of the partition key, and of those of its templates.
+    pub fn all_columns(&self) -> Vec<u32> {
+        let below = self.template.iter().flat_map(|template| template.by.all_columns());
+        self.columns.iter().copied().chain(below).collect()
+    }
 }
 
 impl PartitionStrategy {

@@ -29,9 +29,7 @@ use super::{Cost, ExplainNode};
 use crate::{
     distribute::Placed,
     motion::Motion,
-    operators::{
-        FileScanExec, RowChangeExec, RowChangeKind, SegmentWriteExec, ShardScanExec,
-    },
+    operators::{FileScanExec, RowChangeExec, RowChangeKind, SegmentWriteExec, ShardScanExec},
     shard_sql::{Capabilities, Piece, Relation, ScanSql},
 };
 

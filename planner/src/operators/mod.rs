@@ -25,9 +25,7 @@ mod yielding;
 pub use address::{Address, addressed};
 pub use conform::conform;
 pub use file_scan::FileScanExec;
-pub use hands::{
-    Exchange, FileReader, Hands, ScanPartition, SegmentTarget, ShardScan, ShardStore,
-};
+pub use hands::{Exchange, FileReader, Hands, ScanPartition, SegmentTarget, ShardScan, ShardStore};
 pub use motion::MotionExec;
 pub use motion_receive::MotionReceiveExec;
 pub use motion_send::MotionSendExec;

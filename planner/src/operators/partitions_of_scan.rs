@@ -100,6 +100,8 @@ fn listed(partition: &TableDef) -> Option<Vec<ScalarValue>> {
             let values = values.iter().flatten().map(|value| value.decoded().ok());
             values.collect()
         }
-        PartitionBound::Range { .. } | PartitionBound::Hash { .. } | PartitionBound::Default => None,
+        PartitionBound::Range { .. } | PartitionBound::Hash { .. } | PartitionBound::Default => {
+            None
+        }
     }
 }

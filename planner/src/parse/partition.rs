@@ -19,6 +19,8 @@ pub struct PartitionBy {
     pub columns: Vec<Identifier>,
     /// Greenplum's partitions, in order; `None`: there is no list of them.
     pub parts: Option<Vec<PartitionPart>>,
+    /// SUBPARTITION BY: how each of them is partitioned. Its parts are the template's.
+    pub below: Option<Box<Self>>,
 }
 
 /// A partition, or several of one kind, in Greenplum's words.
@@ -119,55 +121,81 @@ pub(super) enum PartitionClause {
     Unsupported(&'static str, &'static str),
 }
 
-const ONE_LEVEL: &str = "Partitions have no partitions of their own. Use PARTITION BY RANGE with more \
-                         than one column.";
-
-/// `PARTITION BY RANGE | LIST (…) [(partitions)]`
+/// `PARTITION BY RANGE | LIST | HASH (…) [SUBPARTITION BY …] [(partitions)]`
 pub(super) fn partition_by(cursor: &mut Cursor<'_>) -> Result<PartitionClause> {
     cursor.expect("PARTITION BY")?;
+    let mut levels = vec![(key(cursor)?, None)];
+    while cursor.eat("SUBPARTITION BY") {
+        let key = key(cursor)?;
+        let has_template = cursor.eat("SUBPARTITION TEMPLATE");
+        levels.push((key, if has_template { Some(list(cursor)?) } else { None }));
+    }
+    if cursor.token() == Some(&Token::LParen) {
+        levels[0].1 = Some(list(cursor)?);
+    }
+    if let Some((what, hint)) = levels.iter().find_map(|(key, _)| key.refused) {
+        return Ok(PartitionClause::Unsupported(what, hint));
+    }
+    let mut by = None;
+    for (Key { strategy, columns, .. }, parts) in levels.into_iter().rev() {
+        by = Some(Box::new(PartitionBy { strategy, columns, parts, below: by }));
+    }
+    by.map_or_else(|| cursor.fail(), |by| Ok(PartitionClause::By(*by)))
+}
+
+/// A partition key.
+struct Key {
+    strategy: Identifier,
+    columns: Vec<Identifier>,
+    /// What Kestrel does not have, and what to do instead.
+    refused: Option<(&'static str, &'static str)>,
+}
+
+fn key(cursor: &mut Cursor<'_>) -> Result<Key> {
     let position = cursor.position();
     let strategy = Identifier { name: cursor.word()?, position };
-    let list = cursor.parenthesized()?;
-    let mut columns = Vec::new();
-    let mut has_expressions = false;
-    for mut part in list.split_commas() {
+    let (mut columns, mut refused) = (Vec::new(), None);
+    for mut part in cursor.parenthesized()?.split_commas() {
         match part.identifier() {
             Ok(column) if part.at_end() => columns.push(column),
             Ok(_) if part.is_word("COLLATE") || matches!(part.token(), Some(Token::Word(_))) => {
                 let hint = "Leave COLLATE and operator classes out.";
-                return Ok(PartitionClause::Unsupported("this form of a partition key", hint));
+                refused = Some(("this form of a partition key", hint));
             }
-            Ok(_) | Err(_) => has_expressions = true,
+            Ok(_) | Err(_) => {
+                let hint = "Partition by columns.";
+                refused = refused.or(Some(("expressions in a partition key", hint)));
+            }
         }
     }
-    if cursor.is_word("SUBPARTITION") {
-        return Ok(PartitionClause::Unsupported("SUBPARTITION BY", ONE_LEVEL));
-    }
-    let mut parts = None;
-    if cursor.token() == Some(&Token::LParen) {
-        let inside = cursor.parenthesized()?;
-        let read = inside.split_commas().into_iter().map(|mut part| {
-            let read = part_of_list(&mut part)?;
-            part.expect_end().map(|()| read)
-        });
-        parts = Some(read.collect::<Result<Vec<_>>>()?);
-    }
-    if has_expressions {
-        let hint = "Partition by columns.";
-        return Ok(PartitionClause::Unsupported("expressions in a partition key", hint));
-    }
-    Ok(PartitionClause::By(PartitionBy { strategy, columns, parts }))
+    Ok(Key { strategy, columns, refused })
+}
+
+/// Greenplum's list of partitions, or of those of each partition.
+fn list(cursor: &mut Cursor<'_>) -> Result<Vec<PartitionPart>> {
+    let inside = cursor.parenthesized()?;
+    let read = inside.split_commas().into_iter().map(|mut part| {
+        let read = part_of_list(&mut part)?;
+        if part.token() == Some(&Token::LParen) {
+            let message = "a list of subpartitions of one partition is not supported";
+            let error = ErrorReport::unsupported(message).position(part.position());
+            return Err(error.hint("Use SUBPARTITION TEMPLATE."));
+        }
+        part.expect_end().map(|()| read)
+    });
+    read.collect()
 }
 
 /// An element of Greenplum's list.
 fn part_of_list(part: &mut Cursor<'_>) -> Result<PartitionPart> {
     let position = part.position();
-    if part.eat("DEFAULT PARTITION") {
+    if part.eat("DEFAULT PARTITION") || part.eat("DEFAULT SUBPARTITION") {
         let name = part.identifier()?;
         storage(part)?;
         return Ok(PartitionPart::Default(name));
     }
-    let name = if part.eat("PARTITION") { Some(part.identifier()?) } else { None };
+    let is_named = part.eat("PARTITION") || part.eat("SUBPARTITION");
+    let name = if is_named { Some(part.identifier()?) } else { None };
     rest_of_part(part, name, position)
 }
 
@@ -255,7 +283,8 @@ fn hash_bound(inside: &Cursor<'_>) -> Result<WrittenBound> {
             "modulus" => &mut modulus,
             "remainder" => &mut remainder,
             other => {
-                let message = format!("unrecognized hash partition bound specification \"{other}\"");
+                let message =
+                    format!("unrecognized hash partition bound specification \"{other}\"");
                 let error = ErrorReport::new(SqlState::SYNTAX_ERROR, message);
                 return Err(error.position(position));
             }

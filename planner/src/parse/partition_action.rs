@@ -29,6 +29,13 @@ pub enum PartitionAction {
         /// IF EXISTS
         if_exists: bool,
     },
+    /// ALTER PARTITION
+    Below {
+        /// Which one.
+        which: WhichPartition,
+        /// What is done with one of its own partitions.
+        action: Box<Self>,
+    },
     /// TRUNCATE PARTITION
     Truncate(WhichPartition),
     /// RENAME PARTITION
@@ -106,6 +113,12 @@ pub(super) fn action(part: &mut Cursor<'_>) -> Result<Option<PartitionAction>> {
         part.eat("WITH VALIDATION");
         return Ok(Some(PartitionAction::Exchange { which, table, validate }));
     }
+    if is_alter_partition(part) {
+        part.advance();
+        let which = partition(part)?;
+        let Some(action) = action(part)? else { return part.fail() };
+        return Ok(Some(PartitionAction::Below { which, action: Box::new(action) }));
+    }
     // A column may have this name, too.
     let renames = part.are_words("RENAME PARTITION") && !part.is_word_at(2, "TO");
     if renames || part.are_words("RENAME DEFAULT PARTITION") {
@@ -116,6 +129,14 @@ pub(super) fn action(part: &mut Cursor<'_>) -> Result<Option<PartitionAction>> {
         return Ok(Some(PartitionAction::Rename { which, to }));
     }
     Ok(None)
+}
+
+/// What may be done with a column called `partition` is not meant.
+fn is_alter_partition(part: &Cursor<'_>) -> bool {
+    let of_column = ["TYPE", "SET", "DROP", "RESET", "RESTART", "ADD"];
+    part.are_words("ALTER DEFAULT PARTITION")
+        || part.are_words("ALTER PARTITION")
+            && !of_column.iter().any(|word| part.is_word_at(2, word))
 }
 
 /// `PARTITION name`, `PARTITION FOR (value)`, `DEFAULT PARTITION`

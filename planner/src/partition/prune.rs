@@ -29,10 +29,7 @@ use crate::{
 
 /// For each of a table's leaves, in their order, whether it must be read. The filters are conjuncts over
 /// the columns of the tree's table.
-pub(crate) fn pruned(
-    tree: &PartitionTree,
-    filters: &[Arc<dyn PhysicalExpr>],
-) -> Result<Vec<bool>> {
+pub(crate) fn pruned(tree: &PartitionTree, filters: &[Arc<dyn PhysicalExpr>]) -> Result<Vec<bool>> {
     let mut kept = Vec::new();
     note_leaves(&tree.table, tree, filters, true, &mut kept)?;
     Ok(kept)

@@ -211,7 +211,9 @@ pub(super) fn exchange(
 ) -> Result<()> {
     if partition.partitioned_by.is_some() || table.partitioned_by.is_some() {
         let message = "exchange of partitions that are partitioned is not supported";
-        return Err(ErrorReport::unsupported(message).hint("Use DETACH PARTITION and ATTACH PARTITION."));
+        return Err(
+            ErrorReport::unsupported(message).hint("Use DETACH PARTITION and ATTACH PARTITION.")
+        );
     }
     check_kind(catalog, parent, table)?;
     check_columns(parent, table)?;

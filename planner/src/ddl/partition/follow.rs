@@ -275,7 +275,8 @@ fn check_views(
 
 /// The columns of the partition key stay as they are.
 fn check_key_columns(before: &TableDef, after: &TableDef) -> Result<()> {
-    for old in before.partition_columns() {
+    let ids = before.partitioned_by.iter().flat_map(|by| by.all_columns());
+    for old in ids.filter_map(|id| before.column_by_id(id)) {
         let verb = match after.column_by_id(old.id) {
             None => "drop",
             Some(new) if new.sql_type != old.sql_type => "alter",

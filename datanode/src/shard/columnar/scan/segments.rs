@@ -14,7 +14,8 @@ use crate::{runtime_filter::KeySet, shard::columnar::files};
 /// The segments that may have rows which pass all conjuncts, as far as they are known now; and notes
 /// how many are left out.
 pub(super) fn that_may_pass(spec: &ScanSpec, metrics: &ScanMetrics) -> Vec<Arc<SegmentRef>> {
-    let closed = spec.table_partitions.iter().filter(|partition| !partition_may_pass(spec, partition));
+    let closed =
+        spec.table_partitions.iter().filter(|partition| !partition_may_pass(spec, partition));
     let closed: HashSet<TableId> = closed.map(|partition| partition.table_id).collect();
     let (mut opened, mut of_partitions) = (Vec::new(), HashSet::new());
     for segment in &spec.segments {
