@@ -138,7 +138,8 @@ impl PartitionRouter {
         let positions = self.key_columns();
         let rows = key.first().map_or(0, |column| column.len());
         let width = positions.last().map_or(0, |last| last + 1);
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(NullArray::new(rows)); width];
+        let no_key: ArrayRef = Arc::new(NullArray::new(rows));
+        let mut columns: Vec<_> = std::iter::repeat_n(no_key, width).collect();
         for (position, column) in positions.into_iter().zip(key) {
             columns[position] = Arc::clone(column);
         }

@@ -33,11 +33,12 @@ pub(super) fn attach(
     if bound != PartitionBound::Default {
         plan.row_checks.extend(default_check(parent, catalog));
     }
-    let last_column_id = parent.next_column_id().max(table.next_column_id()) - 1;
-    if parent.next_column_id() <= last_column_id {
-        // No new column may have an id that files of this table have.
-        let raised = TableDef { last_column_id, ..parent.without_segments() };
-        plan.changes.push(change(parent, raised));
+    // No new column may have an id that files of this table have: columns come at the top.
+    let top = catalog.partition_root(parent.id).map_or(parent, Arc::as_ref);
+    let last_column_id = table.next_column_id() - 1;
+    if top.next_column_id() <= last_column_id {
+        let raised = TableDef { last_column_id, ..top.without_segments() };
+        plan.changes.push(change(top, raised));
     }
     let after = attached(plan, catalog, parent, table, bound);
     plan.changes.push(change(table, after));

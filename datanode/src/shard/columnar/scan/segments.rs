@@ -21,7 +21,9 @@ pub(super) fn that_may_pass(spec: &ScanSpec, metrics: &ScanMetrics) -> Vec<Arc<S
     for segment in &spec.segments {
         let partition = files::table_of(&segment.file);
         let is_closed = partition.is_some_and(|partition| closed.contains(&partition));
-        if !is_closed && prune::segment_may_pass(&spec.conjuncts, &spec.table, segment) {
+        let all_pass = spec.conjuncts.list.is_empty();
+        let may_pass = all_pass || prune::segment_may_pass(&spec.conjuncts, &spec.table, segment);
+        if may_pass && !is_closed {
             opened.push(Arc::clone(segment));
             of_partitions.extend(partition);
         }
