@@ -75,5 +75,9 @@ async fn pieces_and_zones_that_cannot_match_are_left_out() {
         assert_eq!(counts, (rows, pieces, zones), "{filters:?}");
         let is_closed = metric(&plan, "segments_pruned") == 1;
         assert_eq!(is_closed, rows == 0 && pieces == 0, "{filters:?}");
+        let opened = if is_closed { 0 } else { 3 };
+        assert_eq!(metric(&plan, "pieces_read"), opened - pieces, "{filters:?}");
+        assert_eq!(metric(&plan, "segments_read") > 0, pieces < opened, "{filters:?}");
+        assert!(metric(&plan, "segments_read") <= metric(&plan, "segments"), "{filters:?}");
     }
 }
