@@ -33,7 +33,7 @@ pub(super) fn check_still_so(
         };
         if let (Some(then), Some(now)) = (base.table_by_id(*table), newest.table_by_id(*table))
             && (!Arc::ptr_eq(then, now) && is_stricter(now, then)
-                || takes_other_rows(then, base, newest))
+                || takes_other_rows(*table, base, newest))
         {
             return Err(conflict(now, "altered"));
         }
@@ -70,14 +70,16 @@ fn check_role(change: &CatalogChange, base: &Catalog, newest: &Catalog) -> Resul
     Err(concurrent_update("A role was changed by another transaction meanwhile.".into()))
 }
 
-/// Does the default partition of a table take what other partitions leave, and have these changed?
-fn takes_other_rows(partition: &TableDef, base: &Catalog, newest: &Catalog) -> bool {
-    let Some(parent) = partition.parent_id().filter(|_| partition.is_default_partition()) else {
-        return false;
-    };
+/// Is it below another table now, or within other bounds, or does a default partition, itself or one
+/// above it, take what other partitions leave, and have these changed?
+fn takes_other_rows(partition: u64, base: &Catalog, newest: &Catalog) -> bool {
     let bounds = |catalog: &Catalog| -> Vec<_> {
-        let partitions = catalog.partitions_of(parent).into_iter();
-        partitions.map(|table| (table.id, table.partition_of.clone())).collect()
+        let above = catalog.partition_ancestors(partition);
+        let beside = above.iter().filter(|table| table.is_default_partition());
+        let beside = beside.flat_map(|table| table.parent_id());
+        let beside: Vec<_> = beside.flat_map(|parent| catalog.partitions_of(parent)).collect();
+        let all = above.iter().chain(&beside);
+        all.map(|table| (table.id, table.partition_of.clone())).collect()
     };
     bounds(base) != bounds(newest)
 }

@@ -211,7 +211,7 @@ fn statistics_of_t() -> TableStatistics {
 
 /// A partitioned table, and its partition.
 pub(super) fn partitioned() -> [CatalogChange; 2] {
-    let key = PartitionedBy { strategy: PartitionStrategy::List, columns: vec![1] };
+    let key = PartitionedBy { strategy: PartitionStrategy::List, columns: vec![1], template: None };
     let rest = PartitionOf { parent: 16403, bound: PartitionBound::Default };
     let table = |id, name: &str| TableDef { id, name: name.into(), ..table_order() };
     [

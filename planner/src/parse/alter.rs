@@ -8,7 +8,7 @@ use super::{
     cursor::Cursor,
     ddl::{DdlStatement, cascade, role},
     name::{Identifier, QualifiedName},
-    partition::{self, PartitionAction},
+    partition_action::{self, PartitionAction},
     sequence::{self, SequenceOptions},
     statement::StatementKind,
     stored_expr,
@@ -202,7 +202,7 @@ fn alone(part: &mut Cursor<'_>) -> Result<Option<AlterAction>> {
     if part.eat("SET SCHEMA") {
         return part.identifier().map(AlterAction::SetSchema).map(Some);
     }
-    if let Some(action) = partition::action(part)? {
+    if let Some(action) = partition_action::action(part)? {
         return Ok(Some(AlterAction::Partition(action)));
     }
     if part.eat("RENAME CONSTRAINT") {

@@ -38,6 +38,7 @@ mod nesting;
 mod object_tests;
 mod overriding;
 mod partition;
+mod partition_action;
 mod prepare;
 mod role;
 mod role_settings;
@@ -85,9 +86,9 @@ pub use merge::{Merge, MergeAction, MergeClause};
 pub use name::{DATABASE, Identifier, QualifiedName, fold, fold_ident, quote};
 pub use overriding::{Overriding, overriding};
 pub use partition::{
-    BoundClause, PartEdge, PartitionAction, PartitionBy, PartitionOfClause, PartitionPart,
-    WhichPartition, WrittenBound, WrittenEnd,
+    BoundClause, PartEdge, PartitionBy, PartitionOfClause, PartitionPart, WrittenBound, WrittenEnd,
 };
+pub use partition_action::{PartitionAction, WhichPartition};
 pub use prepare::{DiscardTarget, Execute, Prepare};
 pub use role::{Password, RoleName, RoleOptions, RoleStatement, Secret};
 pub use role_settings::{RoleSetting, SettingChange};

@@ -30,6 +30,7 @@ use crate::{
 
 mod estimates;
 mod execution;
+mod init_values;
 mod join_order;
 mod known;
 mod rewrite;

@@ -48,7 +48,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
 /// In the order of the datanodes.
 fn shard_rows(catalog: &Catalog, table: &TableDef) -> Vec<u64> {
     let partitions = match table.partitioned_by {
-        Some(_) => catalog.partitions_of(table.id),
+        Some(_) => catalog.partitions_below(table.id),
         None => Vec::new(),
     };
     let on = |datanode: DatanodeId| {
