@@ -25,6 +25,7 @@ pub(in crate::ddl) fn spread(plan: &mut DdlPlan, catalog: &Catalog) -> Result<()
         next_oid: next_oid(plan, catalog),
         names: BTreeMap::new(),
         row_checks: std::mem::take(&mut plan.row_checks),
+        moves_rows: plan.moves_rows,
     };
     let dropped: Vec<u64> = plan.changes.iter().filter_map(dropped).collect();
     for change in std::mem::take(&mut plan.changes) {
@@ -82,6 +83,8 @@ struct Spread<'a> {
     /// By schema.
     names: BTreeMap<&'a str, RelationNames<'a>>,
     row_checks: Vec<RowCheck>,
+    /// Of the partitions, too.
+    moves_rows: bool,
 }
 
 impl<'a> Spread<'a> {
@@ -122,7 +125,8 @@ impl<'a> Spread<'a> {
                     RowCheck::Partition { .. } => continue,
                 });
             }
-            if new != partition.without_segments() {
+            new.distribution.clone_from(&after.distribution);
+            if self.moves_rows || new != partition.without_segments() {
                 changes.push(change(partition, new));
             }
         }
