@@ -43,6 +43,7 @@ pub mod parse;
 pub mod partition;
 pub mod placement;
 pub mod plan;
+pub mod redistribution;
 mod row_change_plan;
 pub mod row_set;
 pub mod rule_switches;

@@ -34,6 +34,7 @@ mod own_query;
 mod partition;
 mod prepare;
 mod privileges;
+mod redistribute;
 mod returning;
 mod role;
 mod rules;

@@ -82,6 +82,11 @@ fn views_tell_what_is() {
             &["43|anna|public|t|files|1000|4000|10|2"],
         ),
         (
+            "kestrel.redistribution_progress session_pid, user_name, schema_name, table_name, \
+             distribution, phase, rounds, rows_done, rows_total",
+            &["43|anna|public|t|DISTRIBUTED RANDOMLY|catching up|2|10|12"],
+        ),
+        (
             "pg_catalog.pg_stat_progress_copy pid, datname, relid, command, type, \
              bytes_processed, bytes_total, tuples_processed, tuples_excluded",
             &["43|kestrel|16386|COPY FROM|FILE|1000|4000|10|1"],

@@ -216,10 +216,7 @@ fn distributions_are_altered() {
             "ALTER TABLE t SET WITH (fillfactor = 70)",
             "22023 @25: unrecognized parameter \"fillfactor\"",
         ),
-        (
-            "ALTER TABLE t SET WITH (reorganize = 7)",
-            "42601 @38: syntax error at or near \"7\"",
-        ),
+        ("ALTER TABLE t SET WITH (reorganize = 7)", "42601 @38: syntax error at or near \"7\""),
         ("ALTER TABLE t SET DISTRIBUTED", "42601 @30: syntax error at end of input"),
         (
             "ALTER TABLE t ADD a int, SET DISTRIBUTED RANDOMLY",
