@@ -23,6 +23,7 @@ const LOSSES: [&str; 3] = ["nothing", "bytes", "all"];
 const PREPARE: &[&str] = &[
     "DROP TABLE IF EXISTS made",
     "TRUNCATE t",
+    "ALTER TABLE t SET DISTRIBUTED BY (id)",
     "INSERT INTO t SELECT i, 0, 'first' FROM generate_series(1, 600) AS i",
     "INSERT INTO t SELECT i, 1, 'second' FROM generate_series(1001, 1600) AS i",
     "DELETE FROM t WHERE id % 10 = 9",
@@ -32,6 +33,7 @@ const PREPARE: &[&str] = &[
 const QUESTIONS: &[&str] = &[
     "SELECT count(*), sum(id), sum(v), min(s), max(s), sum(length(s)) FROM t",
     "SELECT v, count(*) FROM t GROUP BY v ORDER BY v",
+    "SELECT distribution, key_columns FROM kestrel.table_distributions WHERE table_name = 't'",
     "SELECT count(*) FROM pg_class WHERE relname = 'made'",
 ];
 
@@ -43,11 +45,18 @@ enum Write {
     Update,
     Delete,
     CreateTableAs,
+    SetDistributed,
 }
 
 impl Write {
-    const ALL: [Self; 5] =
-        [Self::Insert, Self::Copy, Self::Update, Self::Delete, Self::CreateTableAs];
+    const ALL: [Self; 6] = [
+        Self::Insert,
+        Self::Copy,
+        Self::Update,
+        Self::Delete,
+        Self::CreateTableAs,
+        Self::SetDistributed,
+    ];
 
     fn sql(self) -> &'static str {
         match self {
@@ -62,6 +71,7 @@ impl Write {
             }
             Self::Delete => "DELETE FROM t WHERE id % 7 = 1",
             Self::CreateTableAs => "CREATE TABLE made AS SELECT * FROM t DISTRIBUTED BY (id)",
+            Self::SetDistributed => "ALTER TABLE t SET DISTRIBUTED BY (s, id)",
         }
     }
 
@@ -78,9 +88,10 @@ impl Write {
             | FailPoint::VectorWritten
             | FailPoint::VectorSynced
             | FailPoint::VectorRenamed
-            | FailPoint::VectorListed
-            | FailPoint::GarbageBegun
-            | FailPoint::FileRemoved => matches!(self, Self::Update | Self::Delete),
+            | FailPoint::VectorListed => matches!(self, Self::Update | Self::Delete),
+            FailPoint::GarbageBegun | FailPoint::FileRemoved => {
+                matches!(self, Self::Update | Self::Delete | Self::SetDistributed)
+            }
             FailPoint::CommitBegun
             | FailPoint::CatalogWritten
             | FailPoint::CatalogCommitted
