@@ -25,10 +25,7 @@ use kestrel_planner::{
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{ClientSession, NoticeSender, Outcome, rules::qualified};
-use crate::{
-    engine::{Redistribution, RedistributionFacts, RedistributionPhase},
-    server::Session,
-};
+use crate::engine::{Redistribution, RedistributionFacts, RedistributionPhase};
 use table::MovedTable;
 
 /// A round that takes no longer is the last before writers have to wait.

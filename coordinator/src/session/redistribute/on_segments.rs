@@ -114,7 +114,7 @@ impl ClientSession {
         let vectors = self.vectors(&table.target, lost).await?;
         let unused = table.replace_vectors(vectors);
         self.transaction.note_superseded(&self.engine, unused);
-        worn.iter().for_each(|key| drop(table.copied.remove(key)));
+        table.copied.retain(|key, _| !worn.contains(key));
         table.copied.extend(now);
         Ok(())
     }
