@@ -28,6 +28,7 @@ use crate::{
 
 mod estimates;
 mod known;
+mod redistribution;
 
 #[test]
 fn golden() {
