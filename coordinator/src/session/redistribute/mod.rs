@@ -14,7 +14,10 @@ mod on_segments;
 mod on_shards;
 mod table;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
 use kestrel_planner::{
@@ -172,7 +175,7 @@ impl ClientSession {
             changes.push(table.replaced(&view)?);
             if let Some(now) = view.table_by_id(table.before.id) {
                 // In a block's snapshot there may be less than is there.
-                self.transaction.note_checked(&self.engine, now.clone());
+                self.transaction.note_checked(&self.engine, Arc::clone(now));
             }
         }
         self.change(changes).await
