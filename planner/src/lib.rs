@@ -35,6 +35,7 @@ pub mod functions;
 mod generic_plan;
 mod group_keys;
 mod join_keys;
+pub mod join_order;
 pub mod locus;
 pub mod memory;
 pub mod motion;

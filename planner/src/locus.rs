@@ -59,6 +59,21 @@ impl Locus {
         }
     }
 
+    /// Are rows that are here also where the other says?
+    pub fn is_also(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Hashed(here), Self::Hashed(there)) => {
+                let is_key = |(here, there): (&LocusKey, &LocusKey)| {
+                    here.class == there.class && there.columns.is_subset(&here.columns)
+                };
+                here.keys.len() == there.keys.len()
+                    && (there.nulls_anywhere || !here.nulls_anywhere)
+                    && here.keys.iter().zip(&there.keys).all(is_key)
+            }
+            (here, there) => here == there,
+        }
+    }
+
     /// The locus after a projection; `map` gives the new positions of an old column. A key that
     /// no output column holds any more leaves the rows Strewn.
     pub fn project(&self, map: impl Fn(usize) -> Vec<usize>) -> Self {

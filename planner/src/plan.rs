@@ -1,7 +1,7 @@
 //! A bound query to slices: DataFusion's logical optimizer, its initial physical plan, then
 //! `distribute`, `check` and `slice`.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::{
     array::{RecordBatch, RecordBatchOptions},
@@ -24,6 +24,7 @@ use crate::{
     functions::{FunctionRegistry, SessionFormats},
     group_keys::name_group_keys,
     join_keys::name_join_keys,
+    join_order::{JoinOrderSettings, region::unknown_tables},
     motion::{HashKey, Motion},
     operators::SegmentWriteExec,
     slice::{Slice, slice},
@@ -41,6 +42,8 @@ pub struct PlanContext {
     pub now: DateTime<Utc>,
     /// How the session reads and writes values.
     pub formats: SessionFormats,
+    /// What it says of the order of joins.
+    pub join_order: JoinOrderSettings,
 }
 
 /// A distributed plan.
@@ -56,6 +59,8 @@ pub struct Plan {
     pub slices: Vec<Slice>,
     /// The schema of the result.
     pub schema: SchemaRef,
+    /// Tables, by schema and name, that were not analyzed, so that joins stay in the written order.
+    pub unknown_tables: BTreeSet<(String, String)>,
 }
 
 pub use crate::change_plan::ChangePlan;
@@ -224,7 +229,7 @@ pub(crate) fn to_table(
                 crate::locus::Locus::hashed(keys.iter().enumerate().filter_map(|(at, key)| {
                     Some((first + table.column_index(columns[at].id)?, key.class))
                 }));
-            if rows.locus == placed_so {
+            if rows.locus.is_also(&placed_so) {
                 return Ok(rows);
             }
             Ok(distributor.redistribute(rows, keys))
@@ -251,6 +256,7 @@ pub(crate) fn finish(
         datanodes: datanodes.len(),
         bucket_map: Arc::clone(&context.catalog.bucket_map),
         everywhere: false,
+        join_order: context.join_order,
     };
     let (main, init, init_values) = match physical.downcast_ref::<ScalarSubqueryExec>() {
         None => (physical, Vec::new(), ScalarSubqueryResults::default()),
@@ -268,5 +274,10 @@ pub(crate) fn finish(
     check(&root)?;
     let slices = slice(&root, &datanodes, &context.catalog.bucket_map).map_err(report)?;
     let schema = root.plan.schema();
-    Ok(Plan { init, init_values, root, slices, schema })
+    let mut unknown = match context.join_order.is_enabled {
+        true => unknown_tables(&main, datanodes.len()).map_err(report)?,
+        false => BTreeSet::new(),
+    };
+    unknown.extend(init.iter().flat_map(|plan| plan.unknown_tables.iter().cloned()));
+    Ok(Plan { init, init_values, root, slices, schema, unknown_tables: unknown })
 }

@@ -41,6 +41,10 @@ pub const RULES: &[Rule] = &[
         description: "Enables aggregation without hashing where there are few groups.",
     },
     Rule {
+        name: "join_order",
+        description: "Enables joins to be made in another order than the written one.",
+    },
+    Rule {
         name: "local_joins",
         description: "Enables joins that build one hash table for all threads of a datanode.",
     },

@@ -35,7 +35,7 @@ pub use shard::{
     PreparedTransaction, ShardFacts, ShardIsolation, ShardRelation, ShardResults, ShardRows,
     ShardStatements, SnapshotScope, TransactionEnd,
 };
-pub use size::batch_bytes;
+pub use size::{batch_bytes, estimated_batch_bytes};
 pub use sqlstate::SqlState;
 
 /// The messages, as `prost` generates them from `kestrel/v1/*.proto`.

@@ -10,6 +10,7 @@ mod ddl;
 mod dispatch;
 mod drivers;
 mod errors;
+mod explain;
 mod extended;
 mod formats;
 mod locks;

@@ -78,6 +78,7 @@ impl Planned {
             catalog: Arc::clone(&self.catalog),
             now: Default::default(),
             formats: SessionFormats::default(),
+            join_order: Default::default(),
         };
         let plan = self.planner.plan(&bound, &context).await?;
         Ok(plan.slices.iter().find_map(|slice| found(&slice.plan)))

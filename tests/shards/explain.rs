@@ -7,11 +7,12 @@ async fn scans(session: &Session, explain: &str) -> Vec<(String, Vec<String>)> {
     let mut scans: Vec<(String, Vec<String>)> = Vec::new();
     for row in session.rows(explain).await {
         let line = row[0].as_deref().unwrap().trim();
-        // Then come the operators as they ran.
+        // Then comes what the slices took.
         if line.starts_with("Slice ") {
             break;
         }
         if let Some((_, table)) = line.split_once("Seq Scan on ") {
+            let table = table.split(' ').next().unwrap();
             scans.push((table.to_string(), Vec::new()));
         } else if line.contains("SQL") {
             scans.last_mut().unwrap().1.push(line.to_string());

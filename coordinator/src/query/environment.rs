@@ -9,6 +9,7 @@ use std::{
 use datafusion::execution::SessionState;
 use kestrel_planner::{
     functions::{FunctionRegistry, SessionFormats},
+    join_order::JoinOrderSettings,
     memory::QueryMemory,
 };
 use kestrel_proto::{
@@ -150,6 +151,11 @@ impl QueryEnvironment {
     /// How the session reads and writes values.
     pub(crate) fn formats(&self) -> Result<SessionFormats> {
         SessionFormats::from_settings(&self.options)
+    }
+
+    /// What orders of joins the session lets be tried.
+    pub(crate) fn join_order(&self) -> Result<JoinOrderSettings> {
+        JoinOrderSettings::from_settings(&self.options)
     }
 
     fn milliseconds_left(&self) -> u64 {

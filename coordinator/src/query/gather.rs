@@ -8,10 +8,7 @@ use std::{
 };
 
 use arrow::array::RecordBatch;
-use datafusion::{
-    logical_expr::physical_planning_context::SubqueryIndex,
-    physical_plan::SendableRecordBatchStream, scalar::ScalarValue,
-};
+use datafusion::{logical_expr::physical_planning_context::SubqueryIndex, scalar::ScalarValue};
 use futures::{
     FutureExt, StreamExt,
     future::{BoxFuture, join_all},
@@ -29,7 +26,7 @@ use super::{
     Cluster, QueryEnvironment,
     dispatch::{Fragments, dispatch},
     motions::{MotionKinds, MotionTotals, motion_kinds},
-    slice_zero,
+    slice_zero::{self, SliceZero},
     snapshot::{self, OpenSnapshots},
 };
 
@@ -53,7 +50,8 @@ pub struct QuerySummary {
     pub traffic: Vec<MotionTraffic>,
     /// The same by the kind of motion, with what came to the coordinator.
     pub motions: MotionTotals,
-    /// Slice, datanode and report of every fragment of the main plan.
+    /// Slice, datanode and report of every fragment of the main plan, and, where the query collects
+    /// metrics, of slice 0.
     pub fragments: Vec<(u32, DatanodeId, FragmentReport)>,
     /// What the init plans did, where the query collects metrics.
     pub init: Vec<QuerySummary>,
@@ -209,9 +207,9 @@ struct Driver {
 }
 
 impl Driver {
-    async fn drive(mut self, slice_zero: Result<SendableRecordBatchStream>) {
+    async fn drive(mut self, slice_zero: Result<SliceZero>) {
         let outcome = match slice_zero {
-            Ok(rows) => caught(self.gather(rows)).await,
+            Ok(slice_zero) => caught(self.gather(slice_zero)).await,
             Err(error) => Err(error),
         };
         let outcome = outcome.map_err(|error| match self.ended_early.get() {
@@ -245,19 +243,19 @@ impl Driver {
     }
 
     /// Rows to the client until the end, or until something ends the query.
-    async fn gather(&mut self, rows: SendableRecordBatchStream) -> Result<()> {
+    async fn gather(&mut self, slice_zero: SliceZero) -> Result<()> {
         let (environment, to_client) = (self.environment.clone(), self.to_client.clone());
         let summary = Arc::clone(&self.summary);
         tokio::select! {
             biased;
             why = interrupted(&environment, &to_client) => Err(canceled(why)),
-            ended = self.rows_and_fragments(rows, &summary) => ended,
+            ended = self.rows_and_fragments(slice_zero, &summary) => ended,
         }
     }
 
     async fn rows_and_fragments(
         &mut self,
-        mut rows: SendableRecordBatchStream,
+        SliceZero { mut rows, measured }: SliceZero,
         summary: &Mutex<QuerySummary>,
     ) -> Result<()> {
         let mut fragments_left = true;
@@ -284,6 +282,9 @@ impl Driver {
         }
         // What slice 0 no longer reads, its senders no longer send.
         drop(rows);
+        if let Some(measured) = measured {
+            summary.lock().fragments.push((0, COORDINATOR, measured.report()));
+        }
         while let Some(ended) = self.fragments.running.join_next().await {
             note(ended, &self.kinds, summary)?;
         }

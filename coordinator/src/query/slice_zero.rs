@@ -6,17 +6,19 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::{
-    execution::{TaskContext, runtime_env::RuntimeEnv},
+    execution::{TaskContext, memory_pool::MemoryPool, runtime_env::RuntimeEnv},
     physical_plan::{SendableRecordBatchStream, execute_stream},
     physical_planner::DefaultPhysicalPlanner,
 };
 use kestrel_planner::{
     error::report,
-    operators::{Exchange, Hands, optimized},
+    memory::PeakPool,
+    operators::{Exchange, Hands, Measurement, measured, optimized},
     plan::Plan,
 };
 use kestrel_proto::{
     BatchStream, COORDINATOR, DatanodeId, ErrorReport, ExchangeRequest, MotionId, QueryId, Result,
+    message::FragmentReport,
 };
 
 use super::{Cluster, QueryEnvironment};
@@ -24,12 +26,33 @@ use super::{Cluster, QueryEnvironment};
 /// Of one stream to slice 0.
 const CREDIT_BYTES: u64 = 4 << 20;
 
+/// Slice 0, running.
+pub(super) struct SliceZero {
+    /// Those of the query's result.
+    pub(super) rows: SendableRecordBatchStream,
+    /// What it does, where the query collects metrics.
+    pub(super) measured: Option<MeasuredSlice>,
+}
+
+/// What slice 0 does.
+pub(super) struct MeasuredSlice {
+    measurement: Measurement,
+    memory: Arc<dyn MemoryPool>,
+}
+
+impl MeasuredSlice {
+    /// When it has ended.
+    pub(super) fn report(&self) -> FragmentReport {
+        self.measurement.report(&self.memory)
+    }
+}
+
 /// Starts slice 0. Nothing is pulled before the stream is polled.
 pub(super) fn start(
     cluster: &Cluster,
     plan: &Plan,
     environment: &QueryEnvironment,
-) -> Result<SendableRecordBatchStream> {
+) -> Result<SliceZero> {
     let hands = Hands {
         exchange: Arc::new(CoordinatorExchange { cluster: cluster.clone(), query: environment.id }),
         store: None,
@@ -47,7 +70,10 @@ pub(super) fn start(
     if !environment.options.is_empty() {
         environment.formats()?.lay_into(config.options_mut());
     }
-    let memory_pool = cluster.memory.of(environment.id, environment.memory_limit_bytes);
+    let memory: Arc<dyn MemoryPool> =
+        cluster.memory.of(environment.id, environment.memory_limit_bytes);
+    let memory = if environment.collect_metrics { PeakPool::over(memory) } else { memory };
+    let memory_pool = Arc::clone(&memory);
     let resources = RuntimeEnv { memory_pool, ..cluster.state.runtime_env().as_ref().clone() };
     let context = context.with_session_config(config).with_runtime(Arc::new(resources));
     let context = Arc::new(context);
@@ -56,7 +82,14 @@ pub(super) fn start(
         DefaultPhysicalPlanner::default().optimize_physical_plan(plan, state, |_, _| {})
     };
     let plan = optimized(Arc::clone(&plan.slices[0].plan), optimize).map_err(report)?;
-    execute_stream(plan, context).map_err(report)
+    let (plan, measured) = if environment.collect_metrics {
+        let (plan, measurement) = measured(plan).map_err(report)?;
+        (plan, Some(MeasuredSlice { measurement, memory }))
+    } else {
+        (plan, None)
+    };
+    let rows = execute_stream(plan, context).map_err(report)?;
+    Ok(SliceZero { rows, measured })
 }
 
 /// The coordinator only receives.

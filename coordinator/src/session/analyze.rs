@@ -1,11 +1,88 @@
 //! What EXPLAIN adds to a plan: times, and with ANALYZE what ran.
 
-use std::collections::BTreeMap;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use kestrel_proto::{DatanodeId, message::OperatorReport};
+use kestrel_planner::{
+    explain::{self, Execution, ExplainOptions},
+    plan::Plan,
+};
+use kestrel_proto::{ErrorReport, Result};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
-use crate::query::QuerySummary;
+use crate::query::{QuerySummary, RunningQuery};
+
+/// A statement that EXPLAIN ANALYZE runs: its first query, whose rows it is about. Those that come
+/// later look for keys of these, or compute what RETURNING gives back, and are not measured.
+pub(super) struct Analysis {
+    begun: Instant,
+    first: Mutex<Option<AnalyzedQuery>>,
+}
+
+/// A query that was started.
+struct AnalyzedQuery {
+    plan: Plan,
+    summary: Arc<Mutex<QuerySummary>>,
+    /// What had to be done before it.
+    planning: Duration,
+}
+
+impl Analysis {
+    /// From now on.
+    pub(super) fn begin() -> Self {
+        Self { begun: Instant::now(), first: Mutex::default() }
+    }
+
+    /// Whether the next query is the first one.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.first.lock().is_none()
+    }
+
+    /// How long ago it began.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// A query was started. `planning`: what had elapsed before.
+    pub(super) fn note(&self, plan: &Plan, running: &RunningQuery, planning: Duration) {
+        let query = || AnalyzedQuery { plan: plan.clone(), summary: running.summary(), planning };
+        self.first.lock().get_or_insert_with(query);
+    }
+
+    /// The statement has ended: the plan of its first query, how long it was planned, in milliseconds,
+    /// and what ran.
+    pub(super) fn end(self) -> Result<(Plan, f64, Executed)> {
+        let all = self.begun.elapsed();
+        let none = || ErrorReport::internal("EXPLAIN ANALYZE has run no query");
+        let AnalyzedQuery { plan, summary, planning } = self.first.into_inner().ok_or_else(none)?;
+        let summary = summary.lock().clone();
+        let milliseconds = all.saturating_sub(planning).as_secs_f64() * 1000.0;
+        let execution = execution(&summary);
+        let executed = Executed { milliseconds, summary, execution };
+        Ok((plan, planning.as_secs_f64() * 1000.0, executed))
+    }
+}
+
+/// What ran, as EXPLAIN knows it.
+fn execution(summary: &QuerySummary) -> Execution {
+    Execution {
+        fragments: summary.fragments.clone(),
+        init: summary.init.iter().map(execution).collect(),
+    }
+}
+
+/// A statement that has run.
+pub(super) struct Executed {
+    /// How long it ran.
+    pub(super) milliseconds: f64,
+    /// What moved, and when everything had been handed over.
+    pub(super) summary: QuerySummary,
+    /// The operators.
+    pub(super) execution: Execution,
+}
 
 /// What was measured of a statement.
 pub(super) struct Measured {
@@ -13,35 +90,24 @@ pub(super) struct Measured {
     pub(super) planning_ms: f64,
     /// Whether times are wanted.
     pub(super) summary: bool,
-    /// ANALYZE: how long it ran, and what there was to see.
-    pub(super) execution: Option<(f64, QuerySummary)>,
+    /// ANALYZE: what ran.
+    pub(super) executed: Option<Executed>,
 }
 
 impl Measured {
-    /// As lines: slice by slice, then times and what moved.
-    pub(super) fn lines(&self) -> Vec<String> {
+    /// As lines: what each slice took, then times and what moved.
+    pub(super) fn lines(&self, options: ExplainOptions) -> Vec<String> {
         let mut lines = Vec::new();
-        if let Some((_, summary)) = &self.execution {
-            for slice in slices(summary) {
-                lines.push(format!("Slice {} (datanodes: {})", slice.number, slice.datanodes));
-                for operator in &slice.operators {
-                    let indent = "  ".repeat(operator.depth + 1);
-                    lines.push(format!("{indent}{}", operator.detail));
-                    let spilled = match operator.spilled_bytes {
-                        0 => String::new(),
-                        bytes => format!("; spilled: {bytes} bytes"),
-                    };
-                    lines.push(format!("{indent}  {}{spilled}", operator.rows_out));
-                }
-            }
+        if let (Some(executed), true) = (&self.executed, self.summary) {
+            lines.extend(explain::slice_lines(&executed.execution, options));
         }
         if self.summary {
             lines.push(format!("Planning Time: {:.3} ms", self.planning_ms));
         }
-        if let Some((execution_ms, summary)) = &self.execution {
+        if let Some(Executed { milliseconds, summary, .. }) = &self.executed {
             if self.summary {
                 lines.push(format!("Dispatch Time: {:.3} ms", summary.dispatch_ms));
-                lines.push(format!("Execution Time: {execution_ms:.3} ms"));
+                lines.push(format!("Execution Time: {milliseconds:.3} ms"));
             }
             let (rows, bytes) = summary.moved();
             lines.push(format!("Moved: {rows} rows, {bytes} bytes"));
@@ -50,102 +116,36 @@ impl Measured {
     }
 
     /// The same as parts of a JSON document.
-    pub(super) fn values(&self) -> Map<String, Value> {
+    pub(super) fn values(&self, options: ExplainOptions) -> Map<String, Value> {
         let mut values = Map::new();
         if self.summary {
-            values.insert("Planning Time".into(), milliseconds(self.planning_ms));
+            values.insert("Planning Time".into(), rounded(self.planning_ms));
         }
-        let Some((execution_ms, summary)) = &self.execution else { return values };
-        let slices = slices(summary).into_iter().map(|slice| {
-            let operators = slice.operators.iter().map(|operator| {
-                json!({
-                    "Depth": operator.depth,
-                    "Operator": operator.detail,
-                    "Rows Out": operator.total_rows,
-                    "Actual": operator.rows_out,
-                    "Spilled Bytes": operator.spilled_bytes,
-                })
-            });
-            json!({
-                "Slice": slice.number,
-                "Datanodes": slice.datanodes,
-                "Operators": operators.collect::<Vec<_>>(),
-            })
-        });
-        values.insert("Slices".into(), slices.collect());
+        let Some(Executed { milliseconds, summary, execution }) = &self.executed else {
+            return values;
+        };
         if self.summary {
-            values.insert("Dispatch Time".into(), milliseconds(summary.dispatch_ms));
-            values.insert("Execution Time".into(), milliseconds(*execution_ms));
+            values.insert("Slices".into(), explain::slice_values(execution, options));
+            values.insert("Dispatch Time".into(), rounded(summary.dispatch_ms));
+            values.insert("Execution Time".into(), rounded(*milliseconds));
         }
         let (rows, bytes) = summary.moved();
+        if let Some((rows, bytes)) = result(execution) {
+            values.insert("Result Rows".into(), json!(rows));
+            values.insert("Result Bytes".into(), json!(bytes));
+        }
         values.insert("Rows Moved".into(), json!(rows));
         values.insert("Bytes Moved".into(), json!(bytes));
         values
     }
 }
 
-fn milliseconds(ms: f64) -> Value {
+/// Rows and bytes that came out of the plan.
+fn result(execution: &Execution) -> Option<(u64, u64)> {
+    let (.., of_slice_0) = execution.fragments.iter().find(|(slice, ..)| *slice == 0)?;
+    of_slice_0.operators.first().map(|root| (root.rows_out, root.bytes_out))
+}
+
+fn rounded(ms: f64) -> Value {
     json!((ms * 1000.0).round() / 1000.0)
-}
-
-/// What ran of a slice.
-struct SliceReport {
-    number: u32,
-    datanodes: usize,
-    operators: Vec<OperatorRows>,
-}
-
-/// An operator on all its datanodes.
-struct OperatorRows {
-    depth: usize,
-    detail: String,
-    total_rows: u64,
-    spilled_bytes: u64,
-    rows_out: String,
-}
-
-fn slices(summary: &QuerySummary) -> Vec<SliceReport> {
-    let mut slices: BTreeMap<u32, Vec<(DatanodeId, &[OperatorReport])>> = BTreeMap::new();
-    for (slice, datanode, report) in &summary.fragments {
-        slices.entry(*slice).or_default().push((*datanode, &report.operators));
-    }
-    let report = |(number, mut reports): (u32, Vec<(DatanodeId, &[OperatorReport])>)| {
-        reports.sort_by_key(|(datanode, _)| *datanode);
-        let first = reports.first().map_or(&[][..], |(_, operators)| *operators);
-        let operators = first.iter().enumerate().map(|(position, operator)| {
-            let same: Vec<_> = reports
-                .iter()
-                .filter_map(|(datanode, operators)| Some((*datanode, operators.get(position)?)))
-                .filter(|(_, other)| other.name == operator.name)
-                .collect();
-            OperatorRows {
-                depth: operator.depth as usize,
-                detail: operator.detail.clone(),
-                total_rows: same.iter().map(|(_, operator)| operator.rows_out).sum(),
-                spilled_bytes: same.iter().map(|(_, operator)| operator.spilled_bytes).sum(),
-                rows_out: rows_out(&same),
-            }
-        });
-        SliceReport { number, datanodes: reports.len(), operators: operators.collect() }
-    };
-    slices.into_iter().map(report).collect()
-}
-
-fn rows_out(same: &[(DatanodeId, &OperatorReport)]) -> String {
-    let total: u64 = same.iter().map(|(_, o)| o.rows_out).sum();
-    let average = total as f64 / same.len().max(1) as f64;
-    let most = same.iter().max_by_key(|(_, o)| o.rows_out);
-    let least = same.iter().min_by_key(|(_, o)| o.rows_out);
-    let slowest = same.iter().map(|(_, o)| o.elapsed_compute_ns).max().unwrap_or(0);
-    match (most, least) {
-        (Some((most_at, most)), Some((least_at, least))) => format!(
-            "Rows out: avg {average:.1} x {} datanodes, max {} ({most_at}), min {} ({least_at}); \
-             time: max {:.3} ms",
-            same.len(),
-            most.rows_out,
-            least.rows_out,
-            slowest as f64 / 1e6,
-        ),
-        _ => "Rows out: none".into(),
-    }
 }

@@ -81,6 +81,7 @@ impl CopyRowsQuery {
             catalog: Arc::clone(&context.catalog),
             now: chrono::Utc::now(),
             formats: self.environment.formats()?,
+            join_order: self.environment.join_order()?,
         };
         let plan = self.engine.planner.plan(&bound.plan, &plan_context).await?;
         let environment = QueryEnvironment { id: QueryId::random(), ..self.environment.clone() };

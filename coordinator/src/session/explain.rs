@@ -1,10 +1,12 @@
-//! EXPLAIN of a query, and of INSERT, UPDATE, DELETE and CREATE TABLE AS.
+//! EXPLAIN of a query, and of INSERT, UPDATE, DELETE and CREATE TABLE AS. With ANALYZE all but the last
+//! run.
 
 use std::{sync::Arc, time::Instant};
 
+use datafusion::sql::sqlparser::ast;
 use kestrel_planner::{
     catalog::Catalog,
-    explain::{self, ExplainNode, ExplainOptions, SentSql},
+    explain::{self, Execution, ExplainNode, ExplainOptions, SentSql},
     operators::RowChangeKind,
     parse::{Explain, ExplainFormat, StatementKind},
     plan::{InsertPlan, Plan, RowChangePlan},
@@ -14,17 +16,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClientSession, Outcome, RowsTag, Statement,
-    analyze::Measured,
+    analyze::{Analysis, Executed, Measured},
     change_rows::{Change, PlannedChange},
+    kept_plans::Planned,
     select::text_rows,
 };
 use crate::{
-    query::{QuerySummary, have_sent, reads_databases, would_send},
+    query::{have_sent, reads_databases, would_send},
     server::Parameter,
 };
 
 impl ClientSession {
-    /// EXPLAIN. With ANALYZE a query runs; statements that write do not.
+    /// EXPLAIN. With ANALYZE the statement runs, and its rows are thrown away.
     pub(super) async fn explain(
         &mut self,
         explain: &Explain,
@@ -43,27 +46,34 @@ impl ClientSession {
             Some(executed) => (executed.statement.as_ref(), executed.parameters.as_slice()),
             None => (explain.statement.as_ref(), parameters),
         };
-        let started = Instant::now();
-        let options = ExplainOptions { costs: explain.costs, verbose: explain.verbose };
-        let explained = self.explained(statement, parameters).await?;
-        let planning_ms = started.elapsed().as_secs_f64() * 1000.0;
-        let mut measured = Measured { planning_ms, summary: explain.summary, execution: None };
-        let sent = if explain.analyze {
-            let execution = self.analyzed(&explained, statement, cancel).await?;
-            let sent = have_sent(&execution.1);
-            measured.execution = Some(execution);
-            sent
-        } else {
-            self.would_send(&explained, cancel).await?
+        let options = ExplainOptions {
+            costs: explain.costs,
+            verbose: explain.verbose,
+            timing: explain.timing,
         };
-        let tree = explained.tree(options, &sent);
+        let started = Instant::now();
+        let mut measured = Measured { planning_ms: 0.0, summary: explain.summary, executed: None };
+        let (explained, sent) = if explain.analyze {
+            let (explained, planning_ms, executed) =
+                self.analyzed(statement, parameters, cancel).await?;
+            let sent = have_sent(&executed.summary);
+            (measured.planning_ms, measured.executed) = (planning_ms, Some(executed));
+            (explained, sent)
+        } else {
+            let explained = self.explained(statement, parameters).await?;
+            measured.planning_ms = started.elapsed().as_secs_f64() * 1000.0;
+            let sent = self.would_send(&explained, cancel).await?;
+            (explained, sent)
+        };
+        let execution = measured.executed.as_ref().map(|executed| &executed.execution);
+        let tree = explained.tree(options, &sent, execution);
         let lines = match explain.format {
             ExplainFormat::Text => {
                 let mut lines = explain::text(&tree, options);
-                lines.extend(measured.lines());
+                lines.extend(measured.lines(options));
                 lines
             }
-            ExplainFormat::Json => vec![explain::json(&tree, options, measured.values())],
+            ExplainFormat::Json => vec![explain::json(&tree, options, measured.values(options))],
         };
         Ok(text_rows("QUERY PLAN", lines, RowsTag::Fixed("EXPLAIN")))
     }
@@ -78,6 +88,7 @@ impl ClientSession {
             StatementKind::Query(query) => {
                 let (bound, view) = self.bind(query, statement, parameters)?;
                 let plan = self.plan(&bound.plan, &view).await?;
+                self.warn_of_missing_statistics(&plan);
                 Ok(Explained { plan, view, purpose: Purpose::Query })
             }
             // As in PostgreSQL: of the query that fills the table.
@@ -87,11 +98,8 @@ impl ClientSession {
                 let plan = self.plan(&bound.plan, &view).await?;
                 Ok(Explained { plan, view, purpose: Purpose::Write })
             }
-            StatementKind::Insert(insert) if insert.on.is_some() => {
-                let message = "EXPLAIN of INSERT … ON CONFLICT is not supported";
-                Err(ErrorReport::unsupported(message))
-            }
             StatementKind::Insert(insert) => {
+                check_conflict(insert)?;
                 let (query, table, columns, view) =
                     self.bind_insert(insert, statement, parameters).await?;
                 let is_returned = insert.returning.is_some();
@@ -109,9 +117,7 @@ impl ClientSession {
             StatementKind::Delete(delete) => {
                 self.explained_change(Change::of_delete(delete)?, statement, parameters).await
             }
-            _ => Err(ErrorReport::unsupported(
-                "EXPLAIN of anything but a query, INSERT, UPDATE, DELETE or CREATE TABLE AS",
-            )),
+            _ => Err(not_explained()),
         }
     }
 
@@ -121,10 +127,7 @@ impl ClientSession {
         statement: &Statement,
         parameters: &[Parameter],
     ) -> Result<Explained> {
-        if self.changed_table(&change)?.is_on_shards() {
-            let message = format!("EXPLAIN {} of a table that databases hold", change.word());
-            return Err(ErrorReport::unsupported(message));
-        }
+        self.explained_table(&change)?;
         let PlannedChange { plan, kind, table, view, .. } =
             self.plan_row_change(&mut change, statement, parameters).await?;
         let (plan, purpose) = match plan {
@@ -134,31 +137,91 @@ impl ClientSession {
         Ok(Explained { plan, view, purpose })
     }
 
-    /// Runs the query; how long that took in milliseconds, and what it did.
+    /// Runs the statement: what ran, how many milliseconds it was planned, and what there was to see.
     async fn analyzed(
         &mut self,
-        explained: &Explained,
+        statement: &Statement,
+        parameters: &[Parameter],
+        cancel: CancellationToken,
+    ) -> Result<(Explained, f64, Executed)> {
+        let view = self.transaction.view(&self.engine);
+        self.analysis = Some(Analysis::begin());
+        let ran = self.run_analyzed(statement, parameters, cancel).await;
+        let analysis = self.analysis.take();
+        let written = ran?;
+        let analysis = analysis.ok_or_else(|| ErrorReport::internal("nothing was analyzed"))?;
+        let (plan, planning_ms, executed) = analysis.end()?;
+        let purpose = if explain::writes(&plan) { Purpose::Write } else { written };
+        Ok((Explained { plan, view, purpose }, planning_ms, executed))
+    }
+
+    /// Runs a statement that is analyzed; what becomes of its rows, unless the plan writes them.
+    async fn run_analyzed(
+        &mut self,
+        statement: &Statement,
+        parameters: &[Parameter],
+        cancel: CancellationToken,
+    ) -> Result<Purpose> {
+        match &statement.kind {
+            StatementKind::Query(query) => {
+                // A plan that was kept, if one would be used without EXPLAIN.
+                let planned = self.planned(query, statement, parameters).await?;
+                self.run_query(&planned, statement, cancel).await?;
+                Ok(Purpose::Query)
+            }
+            StatementKind::Insert(insert) => {
+                check_conflict(insert)?;
+                let view = self.transaction.view(&self.engine);
+                let (table, _) = self.insert_target(insert, &view)?;
+                let table = table.name.clone();
+                self.insert(insert, statement, parameters, cancel).await?;
+                Ok(Purpose::Ingest(table))
+            }
+            StatementKind::Update(update) => {
+                let change = Change::of_update(update)?;
+                let table = self.explained_table(&change)?;
+                self.update(update, statement, parameters).await?;
+                Ok(Purpose::Change(RowChangeKind::Update, table))
+            }
+            StatementKind::Delete(delete) => {
+                let change = Change::of_delete(delete)?;
+                let table = self.explained_table(&change)?;
+                self.delete(delete, statement, parameters).await?;
+                Ok(Purpose::Change(RowChangeKind::Delete, table))
+            }
+            StatementKind::CreateTableAs(_) => {
+                let message = "EXPLAIN ANALYZE of CREATE TABLE AS is not supported";
+                Err(ErrorReport::unsupported(message).hint("Use EXPLAIN without ANALYZE."))
+            }
+            _ => Err(not_explained()),
+        }
+    }
+
+    /// The table of a change that can be explained.
+    fn explained_table(&mut self, change: &Change<'_>) -> Result<String> {
+        let table = self.changed_table(change)?;
+        if table.is_on_shards() {
+            let message = format!("EXPLAIN {} of a table that databases hold", change.word());
+            return Err(ErrorReport::unsupported(message));
+        }
+        Ok(table.name.clone())
+    }
+
+    /// Runs a query, whose rows nobody wants.
+    async fn run_query(
+        &mut self,
+        planned: &Planned,
         statement: &Statement,
         cancel: CancellationToken,
-    ) -> Result<(f64, QuerySummary)> {
-        match explained.purpose {
-            Purpose::Query => {}
-            Purpose::Write | Purpose::Ingest(_) | Purpose::Change(..) => {
-                return Err(ErrorReport::unsupported(
-                    "EXPLAIN ANALYZE of a statement that writes is not supported",
-                )
-                .hint("Use EXPLAIN without ANALYZE."));
-            }
+    ) -> Result<()> {
+        let environment = self.environment(&planned.view, cancel);
+        let (mut running, mut noted) =
+            self.start(&planned.plan, &environment, &statement.sql).await?;
+        while let Some(batch) = running.next().await {
+            noted.part(batch)?;
         }
-        let view = self.transaction.view(&self.engine);
-        let mut environment = self.environment(&view, cancel);
-        environment.collect_metrics = true;
-        let started = Instant::now();
-        let (running, mut noted) =
-            self.start(&explained.plan, &environment, &statement.sql).await?;
-        let (_, summary) = noted.part(running.collect().await)?;
         noted.finish();
-        Ok((started.elapsed().as_secs_f64() * 1000.0, summary))
+        Ok(())
     }
 
     /// What datanodes beside databases would send to them. Others are not asked.
@@ -175,6 +238,21 @@ impl ClientSession {
     }
 }
 
+fn check_conflict(insert: &ast::Insert) -> Result<()> {
+    match insert.on {
+        None => Ok(()),
+        Some(_) => {
+            let message = "EXPLAIN of INSERT … ON CONFLICT is not supported";
+            Err(ErrorReport::unsupported(message))
+        }
+    }
+}
+
+fn not_explained() -> ErrorReport {
+    let message = "EXPLAIN of anything but a query, INSERT, UPDATE, DELETE or CREATE TABLE AS";
+    ErrorReport::unsupported(message)
+}
+
 /// What is shown.
 struct Explained {
     plan: Plan,
@@ -185,7 +263,7 @@ struct Explained {
 
 /// What becomes of a plan's rows.
 enum Purpose {
-    /// They are the client's: ANALYZE may run it.
+    /// They are the client's.
     Query,
     /// The plan writes them into a table.
     Write,
@@ -196,8 +274,13 @@ enum Purpose {
 }
 
 impl Explained {
-    fn tree(&self, options: ExplainOptions, sent: &SentSql) -> ExplainNode {
-        let tree = explain::explain(&self.plan, options, sent);
+    fn tree(
+        &self,
+        options: ExplainOptions,
+        sent: &SentSql,
+        execution: Option<&Execution>,
+    ) -> ExplainNode {
+        let tree = explain::explain(&self.plan, options, sent, execution);
         match &self.purpose {
             Purpose::Query | Purpose::Write => tree,
             Purpose::Ingest(table) => explain::insert(table, tree),

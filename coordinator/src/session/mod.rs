@@ -28,6 +28,7 @@ mod kept_plans;
 mod lock;
 mod maintenance;
 mod merge;
+mod missing_statistics;
 mod on_conflict;
 mod outcome;
 mod own_query;
@@ -86,6 +87,7 @@ use crate::{
         ServeOptions, Session, StartupInfo, TransactionStatus, serve,
     },
 };
+use analyze::Analysis;
 use identity::Login;
 use savepoint::Savepoints;
 use sequences::Sequences;
@@ -172,12 +174,14 @@ impl Backend for EngineBackend {
             prepared: PreparedStatements::default(),
             portals: Portals::default(),
             notices: None,
+            warned_of: BTreeSet::new(),
             string_is_block: false,
             started_at: Utc::now(),
             batch_failed: false,
             copied: copy::CopyResult::default(),
             locked_keys: Vec::new(),
             backup_pin: None,
+            analysis: None,
         };
         session.take_role();
         Ok(session)
@@ -217,6 +221,8 @@ pub struct ClientSession {
     portals: Portals<Statement>,
     /// Where the statement that runs sends its notices.
     notices: Option<NoticeSender>,
+    /// Tables without statistics that the client was warned of, by schema and name.
+    warned_of: BTreeSet<(String, String)>,
     /// The query string has more than one statement, which makes it a transaction block.
     string_is_block: bool,
     started_at: DateTime<Utc>,
@@ -226,6 +232,8 @@ pub struct ClientSession {
     locked_keys: Vec<LockTag>,
     /// Keeps the files that a backup copies.
     backup_pin: Option<Pin>,
+    /// EXPLAIN ANALYZE runs a statement: the queries of that.
+    analysis: Option<Analysis>,
 }
 
 #[async_trait]
@@ -388,6 +396,8 @@ impl ClientSession {
         statement.notices.iter().for_each(|notice| notices.send(notice.clone()));
         self.notices = Some(notices.clone());
         self.cancel = cancel;
+        // The statement before may have been given up.
+        self.analysis = None;
         notices
     }
 

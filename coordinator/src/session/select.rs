@@ -28,7 +28,8 @@ use kestrel_proto::{BatchStream, ErrorReport, QueryId, Result, Severity, SqlStat
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientSession, Outcome, OutputField, RowsTag, Statement, facts::plannable, kept_plans::Planned,
+    ClientSession, Outcome, OutputField, RowsTag, Statement, analyze::Analysis, facts::plannable,
+    kept_plans::Planned,
 };
 use crate::{
     engine::Pin,
@@ -70,7 +71,12 @@ impl ClientSession {
     /// What a statement is planned with.
     pub(super) fn plan_context(&self, view: &Arc<Catalog>) -> Result<PlanContext> {
         let formats = self.settings.formats()?;
-        Ok(PlanContext { catalog: Arc::clone(view), now: Utc::now(), formats })
+        Ok(PlanContext {
+            catalog: Arc::clone(view),
+            now: Utc::now(),
+            formats,
+            join_order: self.settings.join_order()?,
+        })
     }
 
     /// Runs a query to its first rows.
@@ -97,6 +103,7 @@ impl ClientSession {
         let Planned { plan, fields, bound, view } =
             self.planned(query, statement, parameters).await?;
         self.print_dispatch(&plan);
+        self.warn_of_missing_statistics(&plan);
         let environment = self.environment(&view, cancel);
         let pin = self.engine.pins.pin(view.version);
         let again = Again { engine: Arc::clone(&self.engine), plan: bound, view, environment };
@@ -113,9 +120,13 @@ impl ClientSession {
     ) -> Result<(RunningQuery, NotedQuery)> {
         self.print_dispatch(plan);
         let (engine, asker) = (&self.engine, self.asker());
+        let planning = self.analysis.as_ref().map(Analysis::elapsed);
         let mut noted = NotedQuery::start(engine, plan, environment, &asker, text).await?;
         let running = noted.part(run(&engine.cluster, plan, environment).await)?;
         noted.runs(&running);
+        if let (Some(analysis), Some(planning)) = (&self.analysis, planning) {
+            analysis.note(plan, &running, planning);
+        }
         Ok((running, noted))
     }
 
@@ -153,7 +164,7 @@ impl ClientSession {
             transaction: self.transaction.id(&self.engine),
             deadline: self.deadline(),
             cancel,
-            collect_metrics: false,
+            collect_metrics: self.analysis.as_ref().is_some_and(Analysis::is_awaited),
             memory_limit_bytes: self.settings.query_memory_bytes(),
             snapshot: None,
             block: self.is_in_block().then(|| self.transaction.block_snapshot(&self.engine)),

@@ -10,7 +10,6 @@ mod config;
 mod decode;
 mod describe;
 mod registry;
-mod report;
 mod run;
 mod stop;
 

@@ -19,8 +19,8 @@ use datafusion::{
 };
 use futures::{FutureExt, StreamExt};
 use kestrel_planner::{
-    memory::QueryMemory,
-    operators::{Hands, ShardStore, optimized, physical_rules},
+    memory::{PeakPool, QueryMemory},
+    operators::{Hands, ShardStore, measured, optimized, physical_rules},
 };
 use kestrel_proto::{
     DatanodeId, ErrorReport, QueryId, Result, SnapshotScope, SqlState, TransactionId,
@@ -39,7 +39,6 @@ use super::{
     config::with_settings,
     describe::{self, database_scans},
     registry::{Registered, Registry},
-    report,
     stop::with_stops,
 };
 use crate::{
@@ -172,16 +171,21 @@ impl FragmentRunner {
         let plan = optimize(plan, context.session_config().options())?;
         let plan = with_stops(plan, &running.registered.stop).map_err(report_of)?;
         let plan = with_turns(plan).map_err(report_of)?;
+        let (plan, measurement) = match fragment.collect_metrics {
+            true => measured(plan).map(|(plan, measurement)| (plan, Some(measurement))),
+            false => Ok((plan, None)),
+        }
+        .map_err(report_of)?;
         tracing::debug!(query = %id.query, slice = id.slice.0, "fragment begins");
         drain(&plan, &context, &running.turns).await?;
-        let operators =
-            if fragment.collect_metrics { report::operators(&plan) } else { Vec::new() };
+        let measured = measurement.map(|measurement| measurement.report(context.memory_pool()));
         let scans = describe::sent(&scans);
         let hands = Hands::of(&context)?;
         let rejected = hands.files.as_ref().map(|files| files.rejected());
         let (rejected_rows, rejected) = rejected.unwrap_or_default();
         let traffic = running.sender.traffic();
-        Ok(FragmentReport { traffic, operators, scans, rejected_rows, rejected })
+        let measured = measured.unwrap_or_default();
+        Ok(FragmentReport { traffic, scans, rejected_rows, rejected, ..measured })
     }
 
     fn context(
@@ -191,6 +195,7 @@ impl FragmentRunner {
         id: FragmentId,
     ) -> Result<TaskContext> {
         let memory: Arc<dyn MemoryPool> = self.memory.of(id.query, fragment.memory_quota_bytes);
+        let memory = if fragment.collect_metrics { PeakPool::over(memory) } else { memory };
         let exchange = LocalExchange::new(
             self.hub.clone(),
             Arc::clone(&self.peers),

@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::{
-    logical_expr::Operator,
-    physical_expr::{
-        PhysicalExpr, ScalarFunctionExpr,
-        expressions::{BinaryExpr, CaseExpr, CastExpr, Column, Literal, TryCastExpr},
-    },
+use datafusion::physical_expr::{
+    PhysicalExpr, ScalarFunctionExpr,
+    expressions::{CaseExpr, CastExpr, Column, Literal, TryCastExpr},
 };
 
 use super::{ColumnFacts, column::type_width};
@@ -46,8 +43,8 @@ pub(super) fn facts_of(expr: &Arc<dyn PhysicalExpr>, columns: &[ColumnFacts]) ->
     if let Some((inner, to)) = cast_of(expr) {
         return cast(facts_of(inner, columns), to);
     }
-    if let Some(binary) = expr.downcast_ref::<BinaryExpr>()
-        && let Some(facts) = shifted(binary, columns)
+    if let Some(call) = expr.downcast_ref::<ScalarFunctionExpr>()
+        && let Some(facts) = shifted(call, columns)
     {
         return facts;
     }
@@ -140,24 +137,29 @@ fn constant(literal: &Literal) -> ColumnFacts {
 }
 
 /// `x + constant`, `x - constant`: the same values, elsewhere.
-fn shifted(binary: &BinaryExpr, columns: &[ColumnFacts]) -> Option<ColumnFacts> {
-    let sign = match binary.op() {
-        Operator::Plus => 1,
-        Operator::Minus => -1,
+fn shifted(call: &ScalarFunctionExpr, columns: &[ColumnFacts]) -> Option<ColumnFacts> {
+    let sign = match call.fun().name() {
+        "kestrel_add" => 1,
+        "kestrel_subtract" => -1,
         _ => return None,
     };
-    let by = match Value::of(binary.right().downcast_ref::<Literal>()?.value())? {
+    let [moved, by] = call.args() else { return None };
+    let is_counted = |t: &DataType| t.is_integer() || *t == DataType::Date32;
+    let by = by.downcast_ref::<Literal>()?.value();
+    let by = match Value::of(by).filter(|_| is_counted(&by.data_type()))? {
         Value::Integer(by) => sign * i128::from(by),
         _ => return None,
     };
-    let facts = facts_of(binary.left(), columns);
-    if facts.data_type.as_ref().is_none_or(|t| !t.is_integer() && *t != DataType::Date32) {
+    let facts = facts_of(moved, columns);
+    if !facts.data_type.as_ref().is_some_and(is_counted) || !is_counted(call.return_type()) {
         return None;
     }
-    Some(facts.mapped(|value| match value {
+    let facts = facts.mapped(|value| match value {
         Value::Integer(value) => Some(Value::decimal(i128::from(*value) + by, 0)),
         _ => None,
-    }))
+    });
+    let (data_type, width) = (Some(call.return_type().clone()), type_width(call.return_type()));
+    Some(ColumnFacts { data_type, width, ..facts })
 }
 
 fn of_case(case: &CaseExpr, columns: &[ColumnFacts]) -> ColumnFacts {

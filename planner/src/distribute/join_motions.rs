@@ -89,9 +89,18 @@ pub struct JoinMotions {
     pub place: JoinPlace,
 }
 
+/// A way to bring the sides together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JoinChoice {
+    /// What happens to the sides.
+    pub motions: JoinMotions,
+    /// Bytes that all datanodes receive together, if each received as many as the one that most come to.
+    pub moved: f64,
+}
+
 impl JoinShape {
     /// By several keys rows come as evenly as by the most even one.
-    fn skew(&self, keys: &[usize], side: impl Fn(&(f64, f64)) -> f64) -> f64 {
+    pub(crate) fn skew(&self, keys: &[usize], side: impl Fn(&(f64, f64)) -> f64) -> f64 {
         let of_keys = keys.iter().map(|key| self.skews.get(*key).map_or(1.0, &side));
         of_keys.reduce(f64::min).unwrap_or(1.0)
     }
@@ -111,22 +120,39 @@ fn may_be_replicated(shape: &JoinShape) -> (bool, bool) {
     }
 }
 
-/// Decides.
+/// Decides: of all ways the one that moves fewest bytes, of equal ones the first.
 pub fn join_motions(
     left: JoinSideFacts<'_>,
     right: JoinSideFacts<'_>,
     shape: &JoinShape,
 ) -> JoinMotions {
+    let choices = join_choices(left, right, shape).into_iter();
+    choices.min_by(|a, b| a.moved.total_cmp(&b.moved)).map_or(
+        JoinMotions { left: Move::Single, right: Move::Single, place: JoinPlace::Single },
+        |choice| choice.motions,
+    )
+}
+
+/// All ways that are allowed and may be worth it; one that moves nothing is the only one.
+pub fn join_choices(
+    left: JoinSideFacts<'_>,
+    right: JoinSideFacts<'_>,
+    shape: &JoinShape,
+) -> Vec<JoinChoice> {
     let everywhere = |locus: &Locus| matches!(locus, Locus::General | Locus::Replicated);
-    match (left.locus, right.locus) {
-        (l, r) if !l.is_partitioned() && !r.is_partitioned() => unmoved(l, r),
-        (l, r) if everywhere(r) && r_may_stay(l, shape) => {
-            JoinMotions { left: Move::Stay, right: Move::Stay, place: JoinPlace::Left }
+    let unmoved = match (left.locus, right.locus) {
+        (l, r) if !l.is_partitioned() && !r.is_partitioned() => Some(place_of_whole(l, r)),
+        (l, r) if everywhere(r) && r_may_stay(l, shape) => Some(JoinPlace::Left),
+        (l, r) if everywhere(l) && l_may_stay(r, shape) => Some(JoinPlace::Right),
+        (l, r) if !shape.null_aware && co_located(l, r, shape) => Some(JoinPlace::Both),
+        _ => None,
+    };
+    match unmoved {
+        Some(place) => {
+            let motions = JoinMotions { left: Move::Stay, right: Move::Stay, place };
+            vec![JoinChoice { motions, moved: 0.0 }]
         }
-        (l, r) if everywhere(l) && l_may_stay(r, shape) => {
-            JoinMotions { left: Move::Stay, right: Move::Stay, place: JoinPlace::Right }
-        }
-        _ => cheapest(left, right, shape),
+        None => moving(left, right, shape),
     }
 }
 
@@ -139,18 +165,16 @@ fn l_may_stay(right: &Locus, shape: &JoinShape) -> bool {
 }
 
 /// Neither side is in parts: whoever is in one process pulls the other there.
-fn unmoved(left: &Locus, right: &Locus) -> JoinMotions {
-    let place = match (left, right) {
+fn place_of_whole(left: &Locus, right: &Locus) -> JoinPlace {
+    match (left, right) {
         (Locus::Single, _) | (_, Locus::Single) => JoinPlace::Single,
         (Locus::Replicated, _) => JoinPlace::Left,
         (_, _) => JoinPlace::Right,
-    };
-    JoinMotions { left: Move::Stay, right: Move::Stay, place }
+    }
 }
 
-/// At least one side is in parts, and they do not fit as they are, or fit because both are hashed
-/// by the join's keys.
-fn cheapest(left: JoinSideFacts<'_>, right: JoinSideFacts<'_>, shape: &JoinShape) -> JoinMotions {
+/// At least one side is in parts, and they do not fit as they are.
+fn moving(left: JoinSideFacts<'_>, right: JoinSideFacts<'_>, shape: &JoinShape) -> Vec<JoinChoice> {
     let n = shape.datanodes as f64;
     let moved = (n - 1.0) / n;
     let (left_copies, right_copies) = may_be_replicated(shape);
@@ -160,12 +184,9 @@ fn cheapest(left: JoinSideFacts<'_>, right: JoinSideFacts<'_>, shape: &JoinShape
     let both_hashable: Vec<usize> =
         (0..shape.keys.len()).filter(|i| hash_of(&shape.keys[*i]).is_some()).collect();
 
-    if !shape.null_aware && co_located(left.locus, right.locus, shape) {
-        return JoinMotions { left: Move::Stay, right: Move::Stay, place: JoinPlace::Both };
-    }
-    let mut candidates: Vec<(f64, JoinMotions)> = Vec::new();
-    let mut offer = |cost: f64, left: Move, right: Move, place: JoinPlace| {
-        candidates.push((cost, JoinMotions { left, right, place }));
+    let mut choices: Vec<JoinChoice> = Vec::new();
+    let mut offer = |moved: f64, left: Move, right: Move, place: JoinPlace| {
+        choices.push(JoinChoice { motions: JoinMotions { left, right, place }, moved });
     };
     if !shape.null_aware {
         if let Some(keys) = onto_left {
@@ -183,24 +204,20 @@ fn cheapest(left: JoinSideFacts<'_>, right: JoinSideFacts<'_>, shape: &JoinShape
     if left_copies && right.locus.is_partitioned() && !shape.null_aware {
         offer(left.bytes * (n - 1.0), Move::Broadcast, Move::Stay, JoinPlace::Right);
     }
-    if !shape.null_aware && !both_hashable.is_empty() {
+    // By all keys; by each alone, which may fit what is joined next.
+    let each = both_hashable.iter().map(|key| vec![*key]).filter(|_| both_hashable.len() > 1);
+    let by_keys = std::iter::once(both_hashable.clone()).chain(each);
+    for keys in by_keys.filter(|keys| !shape.null_aware && !keys.is_empty()) {
         // The slowest datanode decides.
-        let left_bytes = left.bytes * shape.skew(&both_hashable, |skews| skews.0);
-        let right_bytes = right.bytes * shape.skew(&both_hashable, |skews| skews.1);
-        offer(
-            (left_bytes + right_bytes) * moved,
-            Move::Redistribute(both_hashable.clone()),
-            Move::Redistribute(both_hashable),
-            JoinPlace::Both,
-        );
+        let left_bytes = left.bytes * shape.skew(&keys, |skews| skews.0);
+        let right_bytes = right.bytes * shape.skew(&keys, |skews| skews.1);
+        let bytes = (left_bytes + right_bytes) * moved;
+        offer(bytes, Move::Redistribute(keys.clone()), Move::Redistribute(keys), JoinPlace::Both);
     }
     // One process does all the work: as if every byte moved twice more.
     let together = (left.bytes + right.bytes) * (moved + 2.0);
     offer(together, Move::Single, Move::Single, JoinPlace::Single);
-    candidates.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or(
-        JoinMotions { left: Move::Single, right: Move::Single, place: JoinPlace::Single },
-        |(_, motions)| motions,
-    )
+    choices
 }
 
 /// How a key's sides are hashed when both are moved.

@@ -7,6 +7,8 @@ mod aggregate;
 mod check;
 mod counting;
 mod join;
+mod join_key;
+mod join_locus;
 mod join_motions;
 mod leaf;
 mod pipeline;
@@ -18,11 +20,14 @@ mod window;
 
 pub use check::check;
 pub(crate) use counting::any_counts;
-pub(crate) use join::without_casts;
+pub(crate) use join::is_join;
+pub(crate) use join_key::{join_key, without_casts};
+pub(crate) use join_locus::{joined_locus, moved_locus};
 pub use join_motions::{
-    JoinKey, JoinMotions, JoinPlace, JoinShape, JoinSideFacts, Move, join_motions,
+    JoinChoice, JoinKey, JoinMotions, JoinPlace, JoinShape, JoinSideFacts, Move, join_choices,
+    join_motions,
 };
-pub(crate) use pipeline::row_change;
+pub(crate) use pipeline::{projection, row_change};
 pub use placed::Placed;
 pub(crate) use recursion::recurs;
 
@@ -35,7 +40,6 @@ use datafusion::{
         aggregates::AggregateExec,
         empty::EmptyExec,
         filter::FilterExec,
-        joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec},
         limit::{GlobalLimitExec, LocalLimitExec},
         placeholder_row::PlaceholderRowExec,
         projection::ProjectionExec,
@@ -48,7 +52,10 @@ use datafusion::{
 };
 use kestrel_proto::BucketMap;
 
-use crate::operators::{FileScanExec, RowChangeExec, SegmentWriteExec, ShardScanExec};
+use crate::{
+    join_order::{JoinOrderSettings, region},
+    operators::{FileScanExec, RowChangeExec, SegmentWriteExec, ShardScanExec},
+};
 
 /// What the walk knows besides the plan.
 #[derive(Clone, Debug)]
@@ -60,6 +67,8 @@ pub struct Distributor {
     /// Each datanode computes all rows, from its own copies of replicated tables and from all rows of
     /// the others: where every copy of a table is to be changed alike.
     pub everywhere: bool,
+    /// What orders of joins are tried.
+    pub join_order: JoinOrderSettings,
 }
 
 impl Distributor {
@@ -94,19 +103,22 @@ impl Distributor {
         if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
             return self.aggregate(aggregate, plan);
         }
+        if self.join_order.is_enabled
+            && let Some(placed) = region::place(self, plan, self.join_order)?
+        {
+            return Ok(placed);
+        }
         self.place_over(plan, children().collect::<Result<_>>()?)
     }
 
     /// Places one operator over its placed children.
-    fn place_over(&self, plan: &Arc<dyn ExecutionPlan>, children: Vec<Placed>) -> Result<Placed> {
-        if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
-            return self.hash_join(join, children);
-        }
-        if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() {
-            return self.nested_loop_join(join, plan, children);
-        }
-        if plan.downcast_ref::<CrossJoinExec>().is_some() {
-            return self.cross_join(plan, children);
+    pub(crate) fn place_over(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        children: Vec<Placed>,
+    ) -> Result<Placed> {
+        if is_join(plan) {
+            return self.join(plan, children, None);
         }
         if plan.downcast_ref::<UnionExec>().is_some() {
             return self.union(plan, children);

@@ -11,11 +11,11 @@ use datafusion::{
     },
 };
 
-use super::{Placed, join::without_casts};
+use super::{Placed, join_key::without_casts};
 use crate::locus::Locus;
 
 /// A projection keeps the key columns it passes on, under casts that keep their hash, too.
-pub(super) fn projection(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
+pub(crate) fn projection(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Placed> {
     let projection = downcast::<ProjectionExec>(plan)?;
     let mut positions: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (position, output) in projection.expr().iter().enumerate() {

@@ -231,6 +231,7 @@ pub(super) fn arrange(placed: &Placed, mut children: Vec<ExplainNode>) -> Vec<Ex
             properties: Vec::new(),
             sql: None,
             label: None,
+            actual: None,
             children: vec![build],
         };
         return vec![probe, hash];

@@ -34,6 +34,9 @@ fn object(node: &ExplainNode, relationship: Option<&str>, options: ExplainOption
         fields.insert("Plan Rows".into(), value!(node.rows as u64));
         fields.insert("Plan Width".into(), value!(node.width));
     }
+    if let Some(actual) = &node.actual {
+        fields.extend(actual.fields(options));
+    }
     for (name, text) in &node.properties {
         fields.insert((*name).into(), value!(text));
     }
@@ -138,10 +141,11 @@ mod tests {
             properties: vec![("Filter", "a > 1".into())],
             sql: None,
             label: None,
+            actual: None,
             children,
         };
         let tree = node("Nested Loop", vec![node("Seq Scan on t", vec![]), node("Result", vec![])]);
-        let options = ExplainOptions { costs: true, verbose: false };
+        let options = ExplainOptions { costs: true, verbose: false, timing: true };
         let more = Map::from_iter([("Planning Time".to_string(), value!(0.5))]);
         let found: Value = serde_json::from_str(&json(&tree, options, more)).unwrap();
         let costs = r#""Startup Cost": 0.0, "Total Cost": 1.26, "Plan Rows": 3, "Plan Width": 4,

@@ -7,7 +7,9 @@
 //! ```
 //!
 //! Rows below a Gather are those of one datanode, as in Greenplum. Golden tests compare this text.
+//! With ANALYZE each node has what ran of it: [`actual`].
 
+mod actual;
 mod cost;
 mod describe;
 mod dispatched;
@@ -15,15 +17,18 @@ mod json;
 mod render;
 mod sent;
 
+use datafusion::physical_plan::filter::FilterExec;
 use kestrel_proto::DatanodeId;
 
 use crate::{
     distribute::Placed,
-    operators::{RowChangeKind, ShardScanExec},
+    operators::{RowChangeExec, RowChangeKind, SegmentWriteExec, ShardScanExec},
     plan::Plan,
     slice::Slice,
 };
 
+use actual::Actuals;
+pub use actual::{Actual, Execution, slice_lines, slice_values};
 pub use cost::Cost;
 pub use dispatched::dispatched;
 pub use json::json;
@@ -40,6 +45,8 @@ pub struct ExplainOptions {
     pub costs: bool,
     /// `Locus:` and `Output:` lines.
     pub verbose: bool,
+    /// Times of what ran.
+    pub timing: bool,
 }
 
 /// A node of the printed plan.
@@ -61,22 +68,51 @@ pub struct ExplainNode {
     pub sql: Option<NodeSql>,
     /// Before its own inputs: `InitPlan 1 (returns $0)`.
     pub label: Option<String>,
+    /// What ran of it; `None`: nothing did, or it is no operator.
+    pub actual: Option<Actual>,
     /// Inputs.
     pub children: Vec<ExplainNode>,
 }
 
-/// The tree that EXPLAIN prints. `sent`: what datanodes say of its scans.
-pub fn explain(plan: &Plan, options: ExplainOptions, sent: &SentSql) -> ExplainNode {
-    let (slices, slice) = (plan.slices.as_slice(), 0);
-    let mut numbering = Numbering { slices, next: 1, slice, scans: 0, sent, options };
+/// The tree that EXPLAIN prints. `sent`: what datanodes say of its scans. `execution`: what ran, if it
+/// did.
+pub fn explain(
+    plan: &Plan,
+    options: ExplainOptions,
+    sent: &SentSql,
+    execution: Option<&Execution>,
+) -> ExplainNode {
+    let actuals = execution.map(|execution| Actuals::of(&plan.root, execution));
+    let mut numbering = Numbering {
+        slices: &plan.slices,
+        next: 1,
+        slice: 0,
+        scans: 0,
+        operators: 0,
+        sent,
+        actuals,
+        options,
+    };
     let mut root = numbering.node(&plan.root, plan.slices[0].executors.len());
     let nothing = SentSql::default();
     for (number, init) in plan.init.iter().enumerate() {
-        let mut tree = explain(init, options, sent.init.get(number).unwrap_or(&nothing));
+        let sent = sent.init.get(number).unwrap_or(&nothing);
+        let of_init = execution.and_then(|execution| execution.init.get(number));
+        let mut tree = explain(init, options, sent, of_init);
         tree.label = Some(format!("InitPlan {} (returns ${number})", number + 1));
         root.children.insert(number, tree);
     }
     root
+}
+
+/// Whether a plan's own operators write.
+pub fn writes(plan: &Plan) -> bool {
+    let is_write = |slice: &Slice| {
+        let root = slice.plan.children();
+        let root = root.first().map_or(&slice.plan, |below| *below);
+        root.is::<SegmentWriteExec>() || root.is::<RowChangeExec>()
+    };
+    plan.slices.iter().any(is_write)
 }
 
 /// The rows of a query that the coordinator writes into a table itself.
@@ -100,6 +136,7 @@ fn written(title: String, rows: ExplainNode) -> ExplainNode {
         properties: Vec::new(),
         sql: None,
         label: None,
+        actual: None,
         children: vec![rows],
     }
 }
@@ -112,7 +149,10 @@ struct Numbering<'a> {
     slice: usize,
     /// Scans of databases that it has come by in that slice.
     scans: usize,
+    /// Operators, too.
+    operators: usize,
     sent: &'a SentSql,
+    actuals: Option<Actuals>,
     options: ExplainOptions,
 }
 
@@ -123,11 +163,15 @@ impl Numbering<'_> {
             self.next += 1;
             let below = self.slices.get(number);
             let senders: &[DatanodeId] = below.map_or(&[], |slice| &slice.executors);
-            let above =
-                (std::mem::replace(&mut self.slice, number), std::mem::take(&mut self.scans));
+            let mut actual = self.actual();
+            let above = (self.slice, self.scans, self.operators);
+            (self.slice, self.scans, self.operators) = (number, 0, 0);
+            if let (Some(received), Some(sent)) = (&mut actual, self.actual()) {
+                received.add_sender(sent);
+            }
             let child = self.node(&placed.children[0], senders.len());
-            (self.slice, self.scans) = above;
-            let mut node = self.describe(placed, executors, vec![child]);
+            (self.slice, self.scans, self.operators) = above;
+            let mut node = self.describe(placed, executors, actual, vec![child]);
             node.title = format!("{} {}:{}", motion.label(), senders.len(), executors);
             node.slice = Some((number as u32, senders.len()));
             if below.is_some_and(|slice| slice.is_direct) {
@@ -136,22 +180,40 @@ impl Numbering<'_> {
             }
             return node;
         }
+        let mut actual = self.actual();
         let mut children: Vec<_> =
             placed.children.iter().map(|child| self.node(child, executors)).collect();
         if describe::is_silent(placed)
             && !self.options.verbose
             && children.len() == 1
-            && let Some(child) = children.pop()
+            && let Some(mut child) = children.pop()
         {
+            if let (Some(of_child), Some(silent)) = (&mut child.actual, actual) {
+                of_child.add_silent(silent);
+            }
             return child;
         }
-        self.describe(placed, executors, children)
+        if placed.plan.is::<FilterExec>()
+            && let Some(input) = children.first().and_then(|child| child.actual.as_ref())
+            && let Some(actual) = &mut actual
+        {
+            actual.add_removed(input);
+        }
+        self.describe(placed, executors, actual, children)
+    }
+
+    /// What ran of the next operator of the slice.
+    fn actual(&mut self) -> Option<Actual> {
+        let position = self.operators;
+        self.operators += 1;
+        self.actuals.as_mut().map(|actuals| actuals.take(self.slice, position))
     }
 
     fn describe(
         &mut self,
         placed: &Placed,
         executors: usize,
+        actual: Option<Actual>,
         children: Vec<ExplainNode>,
     ) -> ExplainNode {
         let share = if placed.locus.is_partitioned() { executors.max(1) as f64 } else { 1.0 };
@@ -177,6 +239,7 @@ impl Numbering<'_> {
             properties,
             sql: self.sql(placed),
             label: None,
+            actual,
             children: describe::arrange(placed, children),
         };
         node.cost = cost::cost(placed, &node, share);

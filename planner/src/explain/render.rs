@@ -24,6 +24,9 @@ fn write(node: &ExplainNode, depth: usize, options: ExplainOptions, lines: &mut 
         let (rows, width) = (node.rows, node.width);
         line.push_str(&format!("  (cost={first:.2}..{last:.2} rows={rows:.0} width={width})"));
     }
+    if let Some(actual) = &node.actual {
+        line.push_str(&actual.title(options));
+    }
     lines.push(line);
     let indent = " ".repeat(depth * 6 + 2);
     for (name, text) in &node.properties {
@@ -31,6 +34,9 @@ fn write(node: &ExplainNode, depth: usize, options: ExplainOptions, lines: &mut 
     }
     if let Some(sql) = &node.sql {
         lines.extend(sql.lines(options).iter().map(|line| format!("{indent}{line}")));
+    }
+    if let Some(actual) = &node.actual {
+        lines.extend(actual.lines(options).iter().map(|line| format!("{indent}{line}")));
     }
     for child in &node.children {
         if let Some(label) = &child.label {

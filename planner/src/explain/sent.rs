@@ -157,7 +157,7 @@ mod tests {
 
     #[track_caller]
     fn check(said: &[Option<(&[&str], u32)>], plain: &[&str], verbose: &[&str]) {
-        let options = |verbose| ExplainOptions { costs: false, verbose };
+        let options = |verbose| ExplainOptions { costs: false, verbose, timing: true };
         assert_eq!(node(said).lines(options(false)), plain, "{said:?}");
         assert_eq!(node(said).lines(options(true)), verbose, "{said:?}, VERBOSE");
     }
@@ -207,7 +207,7 @@ mod tests {
     fn many_datanodes_are_counted() {
         let mut said = vec![Some((&["A"][..], 1)); 40];
         said.push(Some((&["B"], 1)));
-        let options = |verbose| ExplainOptions { costs: false, verbose };
+        let options = |verbose| ExplainOptions { costs: false, verbose, timing: true };
         let lines = node(&said).lines(options(false));
         assert_eq!(lines.len(), 9);
         assert_eq!(lines[7], "Shard SQL (dn8): A");

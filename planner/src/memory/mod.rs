@@ -16,8 +16,10 @@
 //! queries at once: there a query with many sorts leaves little to one that has a single one.
 
 mod giving;
+mod peak;
 mod query;
 
 pub use giving::Giver;
+pub use peak::PeakPool;
 pub(crate) use query::is_of_quota;
 pub use query::{QueryMemory, QueryPool};

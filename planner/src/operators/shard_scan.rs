@@ -101,6 +101,11 @@ impl ShardScanExec {
         Self { known, ..self }
     }
 
+    /// Has ANALYZE looked at its table?
+    pub fn is_analyzed(&self) -> bool {
+        self.known.is_some()
+    }
+
     /// All of the table's rows and columns, with those of [`addressed`], before the filters.
     fn all_rows(&self, datanodes: usize) -> Estimate {
         let of_all = self.known.as_ref().and_then(|known| known.of_all_partitions);

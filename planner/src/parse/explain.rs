@@ -20,6 +20,8 @@ pub struct Explain {
     pub costs: bool,
     /// SUMMARY: times; on with ANALYZE, unless switched off
     pub summary: bool,
+    /// TIMING: times of each operator; on, unless switched off
+    pub timing: bool,
     /// FORMAT
     pub format: ExplainFormat,
     /// What to explain.
@@ -40,6 +42,7 @@ struct Options {
     analyze: bool,
     verbose: bool,
     no_costs: bool,
+    no_timing: bool,
     summary: Option<bool>,
     /// An option that is on and needs ANALYZE.
     measured: Option<&'static str>,
@@ -68,6 +71,7 @@ pub(super) fn explain(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
         verbose: options.verbose,
         costs: !options.no_costs,
         summary: options.summary.unwrap_or(options.analyze),
+        timing: !options.no_timing,
         format: if options.json { ExplainFormat::Json } else { ExplainFormat::Text },
         statement,
     })))
@@ -87,9 +91,14 @@ fn read_option(cursor: &mut Cursor<'_>, options: &mut Options) -> Result<()> {
         "verbose" => options.verbose = switch(cursor, &name)?,
         "costs" => options.no_costs = !switch(cursor, &name)?,
         "summary" => options.summary = Some(switch(cursor, &name)?),
-        "timing" if switch(cursor, &name)? => options.measured = Some("TIMING"),
+        "timing" => {
+            options.no_timing = !switch(cursor, &name)?;
+            if !options.no_timing {
+                options.measured = Some("TIMING");
+            }
+        }
         "wal" if switch(cursor, &name)? => options.measured = Some("WAL"),
-        "timing" | "wal" => {}
+        "wal" => {}
         "settings" | "buffers" => {
             switch(cursor, &name)?;
         }

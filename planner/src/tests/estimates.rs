@@ -81,6 +81,9 @@ fn conditions() {
         ("SELECT id FROM t WHERE d >= '2000-07-01' AND d < '2000-08-01'", 849.3),
         ("SELECT id FROM t WHERE m < 2.5", 2_500.0),
         ("SELECT id FROM t WHERE id = 5", 1.0),
+        ("SELECT id FROM t WHERE id + 10 < 2510", 2_500.0),
+        ("SELECT id FROM t WHERE id - 10 < 2490", 2_500.0),
+        ("SELECT id FROM t WHERE d - 31 < '2000-05-31'", 4_986.3),
         ("SELECT id FROM e WHERE id = 5", 1.0),
         // Only the query knows.
         ("SELECT id FROM t WHERE k = (SELECT max(id) FROM u)", 100.0),

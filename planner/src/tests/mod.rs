@@ -3,7 +3,8 @@
 //!
 //! Directives: `datanodes count=5`; `ddl`; `rows t=1000 u=20`, so many rows of 100 bytes in each
 //! table; `statistics of=t`, what ANALYZE has found out ([`known`]); `plan [verbose] [rows]`; `tpch
-//! query=1`; `insert into=t`, the plan of INSERT … SELECT.
+//! query=1`; `insert into=t`, the plan of INSERT … SELECT; `analyze [timing=off]`, a query that has
+//! run ([`execution`]).
 
 use std::{fmt::Write, fs, sync::Arc};
 
@@ -19,14 +20,17 @@ use crate::{
     },
     catalog::{Catalog, CatalogChange, DatanodeDef, Distribution, Segment, SequenceDef, SqlType},
     ddl,
-    explain::{self, ExplainOptions, SentSql},
+    explain::{self, Execution, ExplainOptions, SentSql},
     functions::{FunctionRegistry, SessionFormats},
+    join_order::JoinOrderSettings,
     parse::{Statement, StatementKind, parse},
     plan::{InsertPlan, Plan, PlanContext, Planner},
     statistics::TableStatistics,
 };
 
 mod estimates;
+mod execution;
+mod join_order;
 mod known;
 mod redistribution;
 
@@ -102,6 +106,11 @@ impl Golden<'_> {
             }
             "plan" if case.args.contains_key("rows") => self.print_rows(&case.input),
             "plan" => self.print(&case.input, case.args.contains_key("verbose"), None),
+            "analyze" => {
+                let (sql, ran) = case.input.split_once(";\n").unwrap();
+                let timing = argument("timing").is_none_or(|timing| timing != "off");
+                self.print_run(sql, &execution::parse(ran), timing)
+            }
             "tpch" => {
                 let number: u32 = argument("query").unwrap().parse().unwrap();
                 let file = format!("../bench-data/tpch/queries/q{number:02}.sql");
@@ -164,11 +173,21 @@ impl Golden<'_> {
         }
     }
 
+    fn print_run(&self, sql: &str, execution: &Execution, timing: bool) -> String {
+        let plan = self.plan_of(sql);
+        let options = ExplainOptions { costs: false, verbose: false, timing };
+        let tree = explain::explain(&plan, options, &SentSql::default(), Some(execution));
+        let mut lines = explain::text(&tree, options);
+        lines.extend(explain::slice_lines(execution, options));
+        lines.join("\n") + "\n"
+    }
+
     /// The plan with how many rows each operator gives, without costs.
     fn print_rows(&self, sql: &str) -> String {
-        let options = ExplainOptions { costs: true, verbose: false };
+        let options = ExplainOptions { costs: true, verbose: false, timing: true };
         let plan = self.plan_of(sql);
-        let lines = explain::text(&explain::explain(&plan, options, &SentSql::default()), options);
+        let tree = explain::explain(&plan, options, &SentSql::default(), None);
+        let lines = explain::text(&tree, options);
         let without_cost = |line: &String| match line.split_once("(cost=") {
             Some((before, after)) => {
                 let rows = after.split_once(' ').map_or("", |(_, rows)| rows);
@@ -205,6 +224,7 @@ impl Golden<'_> {
             catalog: Arc::clone(&self.catalog),
             now: DateTime::UNIX_EPOCH,
             formats: SessionFormats::default(),
+            join_order: JoinOrderSettings::default(),
         }
     }
 
@@ -366,8 +386,9 @@ fn kept_plans_take_new_statistics() {
 }
 
 fn printed(plan: &Plan, verbose: bool) -> String {
-    let options = ExplainOptions { costs: false, verbose };
-    let lines = explain::text(&explain::explain(plan, options, &SentSql::default()), options);
+    let options = ExplainOptions { costs: false, verbose, timing: true };
+    let tree = explain::explain(plan, options, &SentSql::default(), None);
+    let lines = explain::text(&tree, options);
     lines.join("\n") + "\n"
 }
 

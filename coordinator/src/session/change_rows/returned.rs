@@ -59,8 +59,11 @@ impl ClientSession {
     ) -> Result<Gathered> {
         let mut gathered = Gathered::new(Arc::clone(&returned.schema), Address::ALL.len());
         if let Some(plan) = &returned.of_copy {
+            // EXPLAIN ANALYZE shows the change.
+            let analysis = self.analysis.take();
             let environment = self.environment(view, self.cancel.clone());
             let (mut rows, mut noted) = self.start(plan, &environment, text).await?;
+            self.analysis = analysis;
             // One that is found twice is changed once.
             let mut found = ChangedRows::default();
             while let Some(batch) = rows.next().await {

@@ -18,6 +18,7 @@ use std::{
 
 use kestrel_planner::{
     functions::{FORMAT_SETTINGS, SessionFormats},
+    join_order::{BUDGET, JoinOrderSettings},
     rule_switches::{RULES, Rule},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -341,7 +342,13 @@ impl Settings {
         let mut options = self.format_options();
         let switches: Vec<_> = RULES.iter().map(Rule::setting).collect();
         options.extend(self.changed(switches.iter().map(String::as_str)));
+        options.extend(self.changed(std::iter::once(BUDGET)));
         options
+    }
+
+    /// What orders of joins are tried.
+    pub(super) fn join_order(&self) -> Result<JoinOrderSettings> {
+        JoinOrderSettings::from_settings(&self.fragment_options())
     }
 
     /// The same for those of formats only, sorted.

@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use datafusion::physical_plan::metrics::Count;
 use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
@@ -47,6 +48,8 @@ type Reading = Shared<BoxFuture<'static, Result<Pieces>>>;
 struct Next {
     piece: usize,
     row: usize,
+    /// The piece that was given out last.
+    given: Option<usize>,
 }
 
 /// Rows of a piece that one execution partition reads.
@@ -80,11 +83,13 @@ impl Run {
         self.pieces.get_or_init(read).clone().await
     }
 
-    /// The next rows that nobody has; of a piece for which `may_pass` is false, none.
+    /// The next rows that nobody has; of a piece for which `may_pass` is false, none. Counts the
+    /// segments of which these are the first.
     pub(super) fn next(
         &self,
         pieces: &[Arc<Piece>],
         partitions: usize,
+        segments: &Count,
         mut may_pass: impl FnMut(&Piece) -> bool,
     ) -> Option<Share> {
         let are_cut = pieces.len() < PIECES_EACH * partitions && partitions > 1;
@@ -97,11 +102,16 @@ impl Run {
             }
             let from = next.row;
             let to = if are_cut { piece.rows.min(from + PART_ROWS) } else { piece.rows };
+            let given = next.given.and_then(|given| pieces.get(given));
+            let at = next.piece;
             *next = match to == piece.rows {
-                true => Next { piece: next.piece + 1, row: 0 },
+                true => Next { piece: at + 1, row: 0, ..*next },
                 false => Next { row: to, ..*next },
             };
             if from < to {
+                let is_begun = given.is_some_and(|given| given.segment.file == piece.segment.file);
+                segments.add(usize::from(!is_begun));
+                next.given = Some(at);
                 return Some(Share { piece: Arc::clone(piece), rows: from..to });
             }
         }

@@ -14,7 +14,7 @@ use datafusion::{
         ReplaceChildrenOptions, SendableRecordBatchStream,
         coop::make_cooperative,
         execution_plan::{Boundedness, EmissionType, SchedulingType},
-        metrics::{ExecutionPlanMetricsSet, MetricsSet},
+        metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet},
         statistics::StatisticsArgs,
         stream::RecordBatchStreamAdapter,
     },
@@ -201,6 +201,10 @@ impl ExecutionPlan for ColumnarScanExec {
     ) -> Result<SendableRecordBatchStream> {
         let run = self.runs.open(partition, self.spec.fetch);
         let metrics = ScanMetrics::new(&self.metrics, partition);
+        if partition == 0 {
+            let segments = MetricBuilder::new(&self.metrics).counter("segments", partition);
+            segments.add(self.spec.segments.len());
+        }
         let batch_rows = context.session_config().batch_size().max(1);
         let is_adaptive = adapts(context.session_config().options());
         let partition =

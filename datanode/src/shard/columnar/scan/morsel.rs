@@ -137,9 +137,12 @@ impl Morsel {
             }
             evaluator.keep(conjunct, prepared, target, selection)?;
             order.record(*at, before, selection.alive(), since.elapsed());
+            let dropped = before - selection.alive();
             if matches!(conjunct.test, Test::Keys { .. }) {
-                metrics.rows_filtered.add(before - selection.alive());
+                metrics.rows_filtered.add(dropped);
                 order.judge_filter(*at);
+            } else {
+                metrics.rows_removed.add(dropped);
             }
         }
         Ok(())

@@ -31,12 +31,18 @@ const TURN: Duration = Duration::from_millis(2);
 /// What a scan has done.
 pub(super) struct ScanMetrics {
     pub(super) baseline: BaselineMetrics,
+    /// Segments of which something was read.
+    pub(super) segments_read: Count,
+    /// Row groups of which something was read.
+    pub(super) pieces_read: Count,
     /// Row groups of which nothing was read.
     pub(super) pieces_pruned: Count,
     /// Zones of which no row was looked at.
     pub(super) zones_pruned: Count,
     /// Rows that the keys of joins have dropped.
     pub(super) rows_filtered: Count,
+    /// Rows that other conjuncts have dropped.
+    pub(super) rows_removed: Count,
 }
 
 /// An execution partition that runs.
@@ -58,9 +64,12 @@ impl ScanMetrics {
         let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, partition);
         Self {
             baseline: BaselineMetrics::new(metrics, partition),
+            segments_read: counter("segments_read"),
+            pieces_read: counter("pieces_read"),
             pieces_pruned: counter("pieces_pruned"),
             zones_pruned: counter("zones_pruned"),
             rows_filtered: counter("rows_filtered_by_runtime_filters"),
+            rows_removed: counter("rows_filtered_by_conjuncts"),
         }
     }
 }
@@ -145,11 +154,12 @@ impl Partition {
         let pieces = self.run.pieces(&spec).await.map_err(to_datafusion)?;
         let share = match self.run.wanted() {
             0 => None,
-            _ => self.run.next(&pieces, spec.partitions, |piece| {
+            _ => self.run.next(&pieces, spec.partitions, &self.metrics.segments_read, |piece| {
                 let bounds = |column| spec.store.piece_bounds(&spec.table, piece, column);
                 let passes =
                     prune::piece_may_pass(&spec.conjuncts, &spec.table, piece.rows, &bounds);
                 self.metrics.pieces_pruned.add(usize::from(!passes));
+                self.metrics.pieces_read.add(usize::from(passes));
                 passes
             }),
         };

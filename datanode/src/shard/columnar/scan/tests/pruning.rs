@@ -72,5 +72,8 @@ async fn pieces_and_zones_that_cannot_match_are_left_out() {
         let counts =
             (found.num_rows(), metric(&plan, "pieces_pruned"), metric(&plan, "zones_pruned"));
         assert_eq!(counts, (rows, pieces, zones), "{filters:?}");
+        assert_eq!(metric(&plan, "pieces_read"), 3 - pieces, "{filters:?}");
+        assert_eq!(metric(&plan, "segments_read") > 0, pieces < 3, "{filters:?}");
+        assert!(metric(&plan, "segments_read") <= metric(&plan, "segments"), "{filters:?}");
     }
 }
