@@ -11,7 +11,7 @@ use kestrel_planner::{
     redistribution,
     shard_sql::redistribution::{make_stage, stage_of, take_back},
 };
-use kestrel_proto::{ErrorReport, Result, SqlState};
+use kestrel_proto::{DatanodeId, ErrorReport, Result, ShardResults, SqlState};
 
 use super::{Moving, moved};
 use crate::session::{ClientSession, write::distributed};
@@ -46,8 +46,11 @@ impl ClientSession {
         let make = make_stage(before, &stage)?;
         self.execute_on_shards(&datanodes, make).await?;
         self.transaction.has_written(&self.engine, datanodes.iter().copied());
-        let written = self.copy_between(before, stage.clone(), &view, moving).await?;
-        self.execute_on_shards(&datanodes, take_back(before, &stage)?).await?;
+        // With what is known of its size.
+        let there = view.table_by_id(before.id).map_or(before, AsRef::as_ref);
+        let written = self.copy_between(there, stage.clone(), &view, moving).await?;
+        let done = self.execute_on_shards(&datanodes, take_back(before, &stage)?).await?;
+        check_counts(before, after, &done)?;
         let mut on: BTreeMap<u32, ShardRows> = datanodes
             .iter()
             .map(|id| (id.0, ShardRows { datanode: id.0, rows: 0, bytes: 0 }))
@@ -92,5 +95,54 @@ impl ClientSession {
         moving.progress.has_found(rows);
         moving.progress.has_copied(rows);
         Ok(written.into_iter().flat_map(|written| written.segments).collect())
+    }
+}
+
+/// As many rows must have come as have gone, each copy of a replicated table counted.
+///
+/// # Errors
+/// XX000
+fn check_counts(
+    before: &TableDef,
+    after: &TableDef,
+    done: &[(DatanodeId, ShardResults)],
+) -> Result<()> {
+    let copies = |table: &TableDef| match table.distribution {
+        Distribution::Replicated => done.len() as u64,
+        Distribution::Hash(_) | Distribution::Random => 1,
+    };
+    let affected = |at: usize| -> u64 {
+        done.iter().filter_map(|(_, results)| results.affected_rows.get(at)).sum()
+    };
+    let (gone, come) = (affected(0), affected(1));
+    match gone * copies(after) == come * copies(before) {
+        true => Ok(()),
+        false => Err(ErrorReport::internal(format!(
+            "{come} rows of table \"{}\" were moved, and {gone} were there",
+            after.name
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_counted() {
+        let table = |distribution| TableDef::new(20_000, ("public", "t"), vec![], distribution);
+        let (hash, copied) = (table(Distribution::Hash(vec![1])), table(Distribution::Replicated));
+        let check = |before: &TableDef, after: &TableDef, rows: [[u64; 2]; 2]| {
+            let done = rows.iter().zip(0..).map(|(rows, id)| {
+                let affected_rows = vec![rows[0], rows[1], 0];
+                (DatanodeId(id), ShardResults { affected_rows, ..ShardResults::default() })
+            });
+            check_counts(before, after, &done.collect::<Vec<_>>()).is_ok()
+        };
+        assert!(check(&hash, &hash, [[3, 5], [7, 5]]));
+        assert!(!check(&hash, &hash, [[3, 5], [7, 4]]));
+        assert!(check(&hash, &copied, [[3, 10], [7, 10]]));
+        assert!(check(&copied, &hash, [[10, 4], [10, 6]]));
+        assert!(!check(&copied, &hash, [[10, 10], [10, 10]]));
     }
 }
