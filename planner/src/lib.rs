@@ -45,6 +45,7 @@ pub mod parse;
 pub mod partition;
 pub mod placement;
 pub mod plan;
+pub mod redistribution;
 mod rewrite;
 mod row_change_plan;
 pub mod row_set;

@@ -24,6 +24,7 @@ const LOSSES: [&str; 3] = ["nothing", "bytes", "all"];
 const PREPARE: &[&str] = &[
     "DROP TABLE IF EXISTS made",
     "TRUNCATE t",
+    "ALTER TABLE t SET DISTRIBUTED BY (id)",
     "INSERT INTO t SELECT i, 0, 'first' FROM generate_series(1, 600) AS i",
     "ANALYZE t",
     "INSERT INTO t SELECT i, 1, 'second' FROM generate_series(1001, 1600) AS i",
@@ -36,6 +37,7 @@ const QUESTIONS: &[&str] = &[
     "SELECT v, count(*) FROM t GROUP BY v ORDER BY v",
     "SELECT attname::text, n_distinct, most_common_vals::text, histogram_bounds::text FROM pg_stats \
      WHERE tablename = 't' ORDER BY 1",
+    "SELECT distribution, key_columns FROM kestrel.table_distributions WHERE table_name = 't'",
     "SELECT count(*) FROM pg_class WHERE relname = 'made'",
 ];
 
@@ -48,11 +50,19 @@ enum Write {
     Delete,
     CreateTableAs,
     Analyze,
+    SetDistributed,
 }
 
 impl Write {
-    const ALL: [Self; 6] =
-        [Self::Insert, Self::Copy, Self::Update, Self::Delete, Self::CreateTableAs, Self::Analyze];
+    const ALL: [Self; 7] = [
+        Self::Insert,
+        Self::Copy,
+        Self::Update,
+        Self::Delete,
+        Self::CreateTableAs,
+        Self::Analyze,
+        Self::SetDistributed,
+    ];
 
     fn sql(self) -> &'static str {
         match self {
@@ -69,6 +79,7 @@ impl Write {
             Self::CreateTableAs => "CREATE TABLE made AS SELECT * FROM t DISTRIBUTED BY (id)",
             // Of all rows, which the statistics that are there are not.
             Self::Analyze => "ANALYZE t",
+            Self::SetDistributed => "ALTER TABLE t SET DISTRIBUTED BY (s, id)",
         }
     }
 
@@ -85,9 +96,10 @@ impl Write {
             | FailPoint::VectorWritten
             | FailPoint::VectorSynced
             | FailPoint::VectorRenamed
-            | FailPoint::VectorListed
-            | FailPoint::GarbageBegun
-            | FailPoint::FileRemoved => matches!(self, Self::Update | Self::Delete),
+            | FailPoint::VectorListed => matches!(self, Self::Update | Self::Delete),
+            FailPoint::GarbageBegun | FailPoint::FileRemoved => {
+                matches!(self, Self::Update | Self::Delete | Self::SetDistributed)
+            }
             FailPoint::CommitBegun
             | FailPoint::CatalogWritten
             | FailPoint::CatalogCommitted

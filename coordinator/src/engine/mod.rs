@@ -7,6 +7,7 @@ mod loads;
 mod locks;
 mod moves;
 mod plan_cache;
+mod redistributions;
 mod temporary;
 
 pub use bookkeeping::{Pin, Pins};
@@ -19,6 +20,9 @@ pub use locks::{
 
 pub use moves::{Moves, SegmentKey, Step, moved_part};
 pub use plan_cache::{PlanCache, PlanCacheCounts, PlanKey};
+pub use redistributions::{
+    Redistribution, RedistributionFacts, RedistributionPhase, Redistributions,
+};
 
 use std::{sync::Arc, time::Duration};
 
@@ -83,6 +87,8 @@ pub struct Engine {
     pub auto_analyses: AutoAnalyses,
     /// What COPY is loading.
     pub loads: Loads,
+    /// Which tables' rows go to another distribution.
+    pub redistributions: Redistributions,
     /// What COPY has left out.
     pub copy_errors: CopyErrors,
     /// When the coordinator started.
@@ -117,6 +123,7 @@ impl Engine {
             locks: Locks::default(),
             auto_analyses: AutoAnalyses::default(),
             loads: Loads::default(),
+            redistributions: Redistributions::default(),
             copy_errors: CopyErrors::default(),
             started_at: Utc::now(),
         })

@@ -84,7 +84,7 @@ fn takes_other_rows(partition: u64, base: &Catalog, newest: &Catalog) -> bool {
     bounds(base) != bounds(newest)
 }
 
-/// May a row that was right for `then` be wrong for `now`?
+/// May a row that was right for `then`, and where it is, be wrong for `now`?
 fn is_stricter(now: &TableDef, then: &TableDef) -> bool {
     let column = now.columns.iter().any(|column| match then.column_by_id(column.id) {
         Some(old) => column.not_null && !old.not_null,
@@ -96,7 +96,8 @@ fn is_stricter(now: &TableDef, then: &TableDef) -> bool {
     });
     let check = now.checks.iter().any(|check| then.checks.iter().all(|old| old.id != check.id));
     let key = now.unique_sets().any(|key| then.unique_sets().all(|old| old.id != key.id));
-    column || check || key || now.partition_of != then.partition_of
+    let is_moved = now.distribution != then.distribution;
+    column || check || key || is_moved || now.partition_of != then.partition_of
 }
 
 /// Rows that a transaction deleted are in a file that is gone.
@@ -202,6 +203,7 @@ mod tests {
             ("ALTER TABLE t ALTER c TYPE text", true),
             ("ALTER TABLE t ALTER b SET DEFAULT 7", true),
             ("CREATE INDEX ON t (b)", true),
+            ("ALTER TABLE t SET DISTRIBUTED REPLICATED", false),
         ];
         for (sql, fits) in cases {
             let newest = after(&base, sql);

@@ -143,6 +143,8 @@ impl ClientSession {
         context.copy_errors = lazy(move || errors.all());
         let loads = self.engine.loads.clone();
         context.loads = lazy(move || loads.facts());
+        let redistributions = self.engine.redistributions.clone();
+        context.redistributions = lazy(move || redistributions.facts());
         let (clients, process_id) = (Arc::clone(&self.engine.clients), self.startup.process_id);
         let application_name = context.session.application_name.clone();
         context.activities = lazy(move || activities(&clients, process_id, application_name));

@@ -35,6 +35,7 @@ mod own_query;
 mod partition;
 mod prepare;
 mod privileges;
+mod redistribute;
 mod returning;
 mod role;
 mod rules;

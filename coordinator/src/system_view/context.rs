@@ -14,7 +14,7 @@ use super::relation::{RelationKind, Relations};
 use crate::{
     auto_analyze::AutoAnalysis,
     catalog::SequenceStanding,
-    engine::{CopyError, LoadFacts, LockFacts, LockMode, LockScope, LockTag},
+    engine::{CopyError, LoadFacts, LockFacts, LockMode, LockScope, LockTag, RedistributionFacts},
     query::QueryRecord,
     server::Activity,
     shards::InDoubt,
@@ -47,6 +47,8 @@ pub struct SystemViewContext {
     pub copy_errors: Lazy<Vec<CopyError>>,
     /// What COPY is loading.
     pub loads: Lazy<Vec<LoadFacts>>,
+    /// Which tables' rows go to another distribution.
+    pub redistributions: Lazy<Vec<RedistributionFacts>>,
     /// `down`, … by datanode id; who is not in it is `up`.
     pub datanode_states: Lazy<BTreeMap<u32, &'static str>>,
     /// What is prepared in the databases of datanodes.
@@ -226,6 +228,7 @@ impl SystemViewContext {
             locks: lazy(Vec::new),
             copy_errors: lazy(Vec::new),
             loads: lazy(Vec::new),
+            redistributions: lazy(Vec::new),
             datanode_states: lazy(BTreeMap::new),
             in_doubt: lazy(Vec::new),
             auto_analyses: lazy(Vec::new),

@@ -93,6 +93,7 @@ const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
     ("kestrel", "datanodes", kestrel::datanodes::rows),
     ("kestrel", "load_progress", kestrel::load_progress::rows),
     ("kestrel", "queries", kestrel::queries::rows),
+    ("kestrel", "redistribution_progress", kestrel::redistribution_progress::rows),
     ("kestrel", "table_distributions", kestrel::table_distributions::rows),
     ("kestrel", "table_placement", kestrel::table_placement::rows),
     ("kestrel", "table_statistics", kestrel::table_statistics::rows),

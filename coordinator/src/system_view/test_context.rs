@@ -22,7 +22,10 @@ use uuid::Uuid;
 use super::{CursorFacts, PreparedFacts, SessionFacts, SettingFacts, SystemViewContext, lazy};
 use crate::{
     auto_analyze::AutoAnalysis,
-    engine::{CopyError, LoadFacts, LockFacts, LockMode, LockTag},
+    engine::{
+        CopyError, LoadFacts, LockFacts, LockMode, LockTag, RedistributionFacts,
+        RedistributionPhase,
+    },
     query::{QueryRecord, QueryState},
     server::{Activity, ActivityState},
     shards::InDoubt,
@@ -349,6 +352,19 @@ fn add_loads(context: &mut SystemViewContext, now: DateTime<chrono::Utc>) {
         started_at: now,
     };
     context.loads = lazy(move || vec![load]);
+    let moved = RedistributionFacts {
+        session_pid: 43,
+        user: "anna".into(),
+        schema: "public".into(),
+        table: "t".into(),
+        distribution: "DISTRIBUTED RANDOMLY".into(),
+        phase: RedistributionPhase::CatchingUp,
+        rounds: 2,
+        rows_total: 12,
+        rows: 10,
+        started_at: now,
+    };
+    context.redistributions = lazy(move || vec![moved]);
     let error = move |table_id| CopyError {
         table_id,
         at: now,

@@ -77,16 +77,6 @@ fn views_tell_what_is() {
             &["public|t|<stdin>|7|missing data for column \"b\"|x"],
         ),
         (
-            "kestrel.load_progress session_pid, user_name, schema_name, table_name, source, \
-             bytes_done, bytes_total, rows, rejected",
-            &["43|anna|public|t|files|1000|4000|10|2"],
-        ),
-        (
-            "pg_catalog.pg_stat_progress_copy pid, datname, relid, command, type, \
-             bytes_processed, bytes_total, tuples_processed, tuples_excluded",
-            &["43|kestrel|16386|COPY FROM|FILE|1000|4000|10|1"],
-        ),
-        (
             "kestrel.table_distributions schema_name, table_name, distribution, key_columns",
             &["public|t|hash|id", "sales|Order|replicated|~"],
         ),
@@ -129,6 +119,29 @@ fn views_tell_what_is() {
             "pg_catalog.pg_locks locktype, database, relation, classid, objid, objsubid, pid, \
              mode, granted",
             &["relation|5|16386|~|~|~|41|ShareLock|t", "object|5|~|1262|5|0|42|ExclusiveLock|f"],
+        ),
+    ];
+    check(&context(), cases);
+}
+
+/// What takes long, and how far it is.
+#[test]
+fn progress_is_told() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "kestrel.load_progress session_pid, user_name, schema_name, table_name, source, \
+             bytes_done, bytes_total, rows, rejected",
+            &["43|anna|public|t|files|1000|4000|10|2"],
+        ),
+        (
+            "kestrel.redistribution_progress session_pid, user_name, schema_name, table_name, \
+             distribution, phase, rounds, rows_done, rows_total",
+            &["43|anna|public|t|DISTRIBUTED RANDOMLY|catching up|2|10|12"],
+        ),
+        (
+            "pg_catalog.pg_stat_progress_copy pid, datname, relid, command, type, \
+             bytes_processed, bytes_total, tuples_processed, tuples_excluded",
+            &["43|kestrel|16386|COPY FROM|FILE|1000|4000|10|1"],
         ),
     ];
     check(&context(), cases);

@@ -10,6 +10,7 @@ use super::{
     name::{Identifier, QualifiedName},
     partition_action::{self, PartitionAction},
     sequence::{self, SequenceOptions},
+    set_distributed::{self, SetDistributed},
     statement::StatementKind,
     stored_expr,
     table_element::{self, IdentityClause},
@@ -112,6 +113,8 @@ pub enum AlterAction {
         /// IF EXISTS
         if_exists: bool,
     },
+    /// SET DISTRIBUTED, SET WITH (REORGANIZE)
+    SetDistributed(SetDistributed),
     /// ATTACH PARTITION, and what else is done with partitions
     Partition(PartitionAction),
     /// ALTER COLUMN … TYPE
@@ -175,7 +178,7 @@ fn alter(cursor: &mut Cursor<'_>, is_view: bool) -> Result<StatementKind> {
     for mut part in cursor.split_commas() {
         let start = part.clone();
         let alone = alone(&mut part)?;
-        // RENAME, SET SCHEMA and what is done with partitions stand alone.
+        // RENAME, SET SCHEMA, SET DISTRIBUTED and what is done with partitions stand alone.
         if stands_alone || alone.is_some() && !actions.is_empty() {
             return start.fail();
         }
@@ -197,10 +200,13 @@ fn alter(cursor: &mut Cursor<'_>, is_view: bool) -> Result<StatementKind> {
     Ok(StatementKind::Ddl(DdlStatement::AlterTable(alter)))
 }
 
-/// RENAME, SET SCHEMA, and the actions on partitions.
+/// RENAME, SET SCHEMA, SET DISTRIBUTED, and the actions on partitions.
 fn alone(part: &mut Cursor<'_>) -> Result<Option<AlterAction>> {
     if part.eat("SET SCHEMA") {
         return part.identifier().map(AlterAction::SetSchema).map(Some);
+    }
+    if let Some(set) = set_distributed::action(part)? {
+        return Ok(Some(AlterAction::SetDistributed(set)));
     }
     if let Some(action) = partition_action::action(part)? {
         return Ok(Some(AlterAction::Partition(action)));

@@ -44,6 +44,7 @@ mod role;
 mod role_settings;
 mod sequence;
 mod set;
+mod set_distributed;
 mod statement;
 mod statements;
 mod stored_expr;
@@ -94,6 +95,7 @@ pub use role::{Password, RoleName, RoleOptions, RoleStatement, Secret};
 pub use role_settings::{RoleSetting, SettingChange};
 pub use sequence::{AlterSequence, CreateSequence, DropSequence, SequenceAction, SequenceOptions};
 pub use set::{SetValue, SetVariable, Variable};
+pub use set_distributed::SetDistributed;
 pub use statement::{Statement, StatementKind, WithQueries};
 pub use table_element::{
     CheckClause, ColumnClause, ColumnType, ForeignKeyClause, IdentityClause, KeyClause, LikeClause,

@@ -19,6 +19,7 @@ mod literal;
 pub mod maintenance;
 mod quote;
 mod ranges;
+pub mod redistribution;
 mod relation;
 mod scan;
 mod types;

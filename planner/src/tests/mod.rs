@@ -33,6 +33,7 @@ mod execution;
 mod init_values;
 mod join_order;
 mod known;
+mod redistribution;
 mod rewrite;
 
 #[test]

@@ -314,7 +314,7 @@ pub(super) fn assigned_in_place(
 }
 
 /// What the datanodes have done.
-async fn by_datanodes(running: RunningQuery) -> Result<RowChanges> {
+pub(in super::super) async fn by_datanodes(running: RunningQuery) -> Result<RowChanges> {
     let (batches, _) = running.collect().await?;
     let mut changes = RowChanges::default();
     batches.iter().try_for_each(|batch| row_changes(batch, &mut changes))?;

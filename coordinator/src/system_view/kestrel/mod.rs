@@ -5,6 +5,7 @@ pub(super) mod copy_errors;
 pub(super) mod datanodes;
 pub(super) mod load_progress;
 pub(super) mod queries;
+pub(super) mod redistribution_progress;
 pub(super) mod table_distributions;
 pub(super) mod table_placement;
 pub(super) mod table_statistics;

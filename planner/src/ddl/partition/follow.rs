@@ -25,6 +25,7 @@ pub(in crate::ddl) fn spread(plan: &mut DdlPlan, catalog: &Catalog) -> Result<()
         next_oid: next_oid(plan, catalog),
         names: BTreeMap::new(),
         row_checks: std::mem::take(&mut plan.row_checks),
+        moves_rows: plan.moves_rows,
     };
     let mut dropped: HashSet<u64> = plan.changes.iter().filter_map(dropped).collect();
     for change in std::mem::take(&mut plan.changes) {
@@ -83,6 +84,8 @@ struct Spread<'a> {
     /// By schema.
     names: BTreeMap<&'a str, RelationNames<'a>>,
     row_checks: Vec<RowCheck>,
+    /// Of the partitions, too.
+    moves_rows: bool,
 }
 
 impl<'a> Spread<'a> {
@@ -123,8 +126,9 @@ impl<'a> Spread<'a> {
                     RowCheck::Partition { .. } => continue,
                 });
             }
+            new.distribution.clone_from(&after.distribution);
             let below = self.followed(partition, &new)?;
-            if new != partition.without_segments() {
+            if self.moves_rows || new != partition.without_segments() {
                 changes.push(change(partition, new));
             }
             changes.extend(below);
