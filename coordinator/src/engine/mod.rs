@@ -35,6 +35,7 @@ use kestrel_proto::{
 use tokio::sync::RwLock;
 
 use crate::{
+    advice::Advisor,
     auto_analyze::AutoAnalyses,
     catalog::CatalogHandle,
     compaction::{AutoVacuum, Compaction},
@@ -81,6 +82,8 @@ pub struct Engine {
     pub locks: Locks,
     /// What was analyzed automatically.
     pub auto_analyses: AutoAnalyses,
+    /// What could be better.
+    pub advice: Advisor,
     /// What COPY is loading.
     pub loads: Loads,
     /// What COPY has left out.
@@ -116,6 +119,7 @@ impl Engine {
             commits: RwLock::default(),
             locks: Locks::default(),
             auto_analyses: AutoAnalyses::default(),
+            advice: Advisor::default(),
             loads: Loads::default(),
             copy_errors: CopyErrors::default(),
             started_at: Utc::now(),

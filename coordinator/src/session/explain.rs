@@ -13,7 +13,7 @@ use kestrel_proto::{ErrorReport, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientSession, Outcome, RowsTag, Statement,
+    ClientSession, Outcome, RowsTag, Statement, advice,
     analyze::Measured,
     change_rows::{Change, PlannedChange},
     select::text_rows,
@@ -46,24 +46,36 @@ impl ClientSession {
         let started = Instant::now();
         let options = ExplainOptions { costs: explain.costs, verbose: explain.verbose };
         let explained = self.explained(statement, parameters).await?;
+        let mut watch = self.look_at(&explained.plan, &explained.view, "EXPLAIN");
         let planning_ms = started.elapsed().as_secs_f64() * 1000.0;
         let mut measured = Measured { planning_ms, summary: explain.summary, execution: None };
         let sent = if explain.analyze {
             let execution = self.analyzed(&explained, statement, cancel).await?;
             let sent = have_sent(&execution.1);
+            if let Some((watch, advice)) = &mut watch {
+                advice.extend(watch.look_back(&execution.1));
+            }
             measured.execution = Some(execution);
             sent
         } else {
             self.would_send(&explained, cancel).await?
         };
         let tree = explained.tree(options, &sent);
+        let advice = watch.map(|(_, advice)| advice).unwrap_or_default();
         let lines = match explain.format {
             ExplainFormat::Text => {
                 let mut lines = explain::text(&tree, options);
                 lines.extend(measured.lines());
+                lines.extend(advice::lines(&advice));
                 lines
             }
-            ExplainFormat::Json => vec![explain::json(&tree, options, measured.values())],
+            ExplainFormat::Json => {
+                let mut values = measured.values();
+                if !advice.is_empty() {
+                    values.insert("Advice".into(), advice::values(&advice));
+                }
+                vec![explain::json(&tree, options, values)]
+            }
         };
         Ok(text_rows("QUERY PLAN", lines, RowsTag::Fixed("EXPLAIN")))
     }

@@ -1,5 +1,6 @@
 //! One client's session: statements in, outcomes out.
 
+mod advice;
 mod analyze;
 mod auto_analyze;
 mod backup;
@@ -177,6 +178,7 @@ impl Backend for EngineBackend {
             copied: copy::CopyResult::default(),
             locked_keys: Vec::new(),
             backup_pin: None,
+            advice: advice::SessionAdvice::default(),
         };
         session.take_role();
         Ok(session)
@@ -225,6 +227,8 @@ pub struct ClientSession {
     locked_keys: Vec<LockTag>,
     /// Keeps the files that a backup copies.
     backup_pin: Option<Pin>,
+    /// What it was told could be better.
+    advice: advice::SessionAdvice,
 }
 
 #[async_trait]

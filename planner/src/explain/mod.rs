@@ -25,6 +25,7 @@ use crate::{
 };
 
 pub use cost::Cost;
+pub(crate) use describe::title;
 pub use dispatched::dispatched;
 pub use json::json;
 pub use render::text;
