@@ -9,7 +9,8 @@ use super::{
 pub(super) fn decide(facts: &PlanFacts, t: &Thresholds) -> Vec<Finding> {
     let is_large = |side: &SideFacts| side.is_broadcast && side.rows >= t.broadcast_warn_rows;
     let joins = facts.joins.iter().filter(|_| facts.datanodes > 1);
-    let sides = joins.flat_map(|join| [(join, &join.build, &join.probe), (join, &join.probe, &join.build)]);
+    let sides =
+        joins.flat_map(|join| [(join, &join.build, &join.probe), (join, &join.probe, &join.build)]);
     let large = sides.filter(|(_, moved, _)| is_large(moved));
     large.map(|(join, moved, other)| finding(facts, join, moved, other)).collect()
 }
@@ -36,7 +37,8 @@ fn finding(facts: &PlanFacts, join: &JoinFacts, moved: &SideFacts, other: &SideF
         // Then the rows of the other side go to those of this one, each to one datanode.
         (None, Some((table, columns))) if !is_key_of(table, columns) => {
             let keys = table.unique_sets();
-            let may_be = keys.into_iter().all(|key| columns.iter().all(|c| key.columns.contains(c)));
+            let may_be =
+                keys.into_iter().all(|key| columns.iter().all(|c| key.columns.contains(c)));
             may_be.then(|| distribute_by(table, columns))
         }
         (None, _) => None,

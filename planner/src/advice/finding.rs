@@ -85,11 +85,7 @@ impl Delivery {
 impl Object {
     /// A table.
     pub fn table(table: &TableDef) -> Self {
-        Self {
-            schema: table.schema_name.clone(),
-            name: table.name.clone(),
-            tables: vec![table.id],
-        }
+        Self { schema: table.schema_name.clone(), name: table.name.clone(), tables: vec![table.id] }
     }
 
     /// Several tables, the first of which has the schema; each once.
@@ -155,7 +151,11 @@ pub(super) fn column_names(table: &TableDef, columns: impl IntoIterator<Item = u
 /// A part as people read it: `41 %`.
 pub(super) fn percent(part: f64) -> String {
     let percent = 100.0 * part;
-    if percent > 0.0 && percent < 0.95 { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
+    if percent > 0.0 && percent < 0.95 {
+        format!("{percent:.1} %")
+    } else {
+        format!("{percent:.0} %")
+    }
 }
 
 /// Rows as people read them; an estimate is no fraction.

@@ -46,7 +46,8 @@ impl KeyUses {
     /// A query has run.
     pub fn note_run(&mut self, facts: &PlanFacts, run: &RunFacts) {
         for motion in &facts.motions {
-            let (Some(table), Some(carried)) = (motion.only_table, run.motion(motion.number)) else {
+            let (Some(table), Some(carried)) = (motion.only_table, run.motion(motion.number))
+            else {
                 continue;
             };
             if !motion.is_between_datanodes {

@@ -16,12 +16,13 @@ pub(super) fn decide(state: &TableState, usage: Usage<'_>, t: &Thresholds) -> Op
     let (message, detail) = match &state.statistics {
         None => (
             format!("table \"{name}\" has not been analyzed"),
-            format!("It has {rows} rows, of whose values nothing is known: the plan rests on guesses."),
+            format!(
+                "It has {rows} rows, of whose values nothing is known: the plan rests on guesses."
+            ),
         ),
         Some(known) => {
-            let is_unknown = |id: &u32| {
-                known.column(*id).is_none() && table.column_by_id(*id).is_some()
-            };
+            let is_unknown =
+                |id: &u32| known.column(*id).is_none() && table.column_by_id(*id).is_some();
             let unknown: Vec<u32> = usage.scan.columns.iter().copied().filter(is_unknown).collect();
             if unknown.is_empty() {
                 return None;

@@ -26,8 +26,6 @@ mod processing_skew;
 mod replication;
 mod stale_statistics;
 mod storage_skew;
-#[cfg(test)]
-mod tests;
 mod thresholds;
 
 use kestrel_proto::SqlState;

@@ -10,13 +10,20 @@ pub(super) fn decide(facts: &PlanFacts, t: &Thresholds) -> Vec<Finding> {
     });
     let finding = |scan: &super::ScanFacts| {
         let (table, parts) = (&scan.table, scan.obstacles.join(", "));
-        let message = format!("conditions on table \"{}\" are not pushed to its databases", table.name);
+        let message =
+            format!("conditions on table \"{}\" are not pushed to its databases", table.name);
         let detail = format!(
             "{parts}: it may fail, or have another answer there. The databases send all of {} rows that the \
              other conditions leave.",
             table.size().0
         );
-        Finding { object: Object::table(table), at_most: Delivery::Warning, message, detail, hint: None }
+        Finding {
+            object: Object::table(table),
+            at_most: Delivery::Warning,
+            message,
+            detail,
+            hint: None,
+        }
     };
     scans.map(finding).collect()
 }

@@ -35,7 +35,8 @@ fn finding(
     let (fullest, (rows, _)) = carried.0.iter().max_by_key(|(_, (_, bytes))| *bytes)?;
     let (datanode, total) = (DatanodeId(*fullest).name(), carried.rows());
     let keys: Vec<_> = motion.keys.iter().map(|key| key.text.as_str()).collect();
-    let tables = motion.keys.iter().filter_map(|key| Some(key.column.as_ref()?.table.table.as_ref()));
+    let tables =
+        motion.keys.iter().filter_map(|key| Some(key.column.as_ref()?.table.table.as_ref()));
     let object = Object::tables(tables.chain(motion.tables.iter().map(AsRef::as_ref)));
     let message = format!(
         "a {} is skewed: {datanode} gets {} of its rows",

@@ -26,7 +26,13 @@ pub(super) fn too_large(state: &TableState, usage: Usage<'_>, t: &Thresholds) ->
     );
     let key = super::storage_skew::best(state, usage.uses);
     let hint = key.map(|key| distribute_by(table, &key.columns));
-    Some(Finding { object: Object::table(table), at_most: Delivery::Warning, message, detail, hint })
+    Some(Finding {
+        object: Object::table(table),
+        at_most: Delivery::Warning,
+        message,
+        detail,
+        hint,
+    })
 }
 
 /// A small table of which queries have moved more than its copies have.
@@ -54,5 +60,11 @@ pub(super) fn better_replicated(
         bytes(copies * size)
     );
     let hint = Some(format!("ALTER TABLE {} SET DISTRIBUTED REPLICATED;", qualified(table)));
-    Some(Finding { object: Object::table(table), at_most: Delivery::Warning, message, detail, hint })
+    Some(Finding {
+        object: Object::table(table),
+        at_most: Delivery::Warning,
+        message,
+        detail,
+        hint,
+    })
 }

@@ -91,9 +91,7 @@ pub(crate) fn scalar(value: &Value, data_type: &DataType) -> Option<ScalarValue>
         (Value::Integer(v), DataType::Time64(TimeUnit::Microsecond)) => {
             S::Time64Microsecond(Some(*v))
         }
-        (Value::Float(bits), DataType::Float32) => {
-            S::Float32(Some(f64::from_bits(*bits) as f32))
-        }
+        (Value::Float(bits), DataType::Float32) => S::Float32(Some(f64::from_bits(*bits) as f32)),
         (Value::Float(bits), DataType::Float64) => S::Float64(Some(f64::from_bits(*bits))),
         (Value::Text(text), DataType::Utf8View | DataType::Utf8 | DataType::LargeUtf8) => {
             S::Utf8View(Some(text.to_string()))

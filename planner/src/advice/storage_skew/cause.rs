@@ -65,9 +65,11 @@ impl Cause {
             Self::Unlucky { distinct } => format!(
                 "Cause: chance: the {distinct:.0} values of {key} fall unevenly into the buckets."
             ),
-            Self::Writers => "Cause: the table has no distribution key, and its rows are where they \
+            Self::Writers => {
+                "Cause: the table has no distribution key, and its rows are where they \
                               were written."
-                .into(),
+                    .into()
+            }
             Self::Unknown => format!("Cause: unknown, because {key} was never analyzed."),
         }
     }

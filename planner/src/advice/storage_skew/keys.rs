@@ -10,7 +10,7 @@ const PAIRED: usize = 5;
 /// Keys whose idle fractions differ by less are equally good: what queries join by decides.
 const EQUALLY_GOOD: f64 = 0.05;
 /// With so much idle time, and more, a key is no cure.
-const IDLE_MAX: f64 = 0.25;
+pub(super) const IDLE_MAX: f64 = 0.25;
 
 /// A key that a table could have.
 #[derive(Clone, Debug, PartialEq)]

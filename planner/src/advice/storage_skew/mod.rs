@@ -51,7 +51,7 @@ pub(super) fn decide(state: &TableState, usage: Usage<'_>, t: &Thresholds) -> Op
             ));
             let served = usage.uses.served_by(table.id, &key.columns);
             if served > 0 {
-                detail.push_str(&format!(" {served} joins and groupings of late were by that."));
+                detail.push_str(&format!(" Joins and groupings by that of late: {served}."));
             }
             Some(distribute_by(table, &key.columns))
         }
@@ -86,9 +86,11 @@ fn is_chance(state: &TableState, cause: &Cause) -> bool {
     }
 }
 
-/// A table with a key must be distributed by columns of it.
+/// No key is even, and none is asked for: a table with a unique key must be distributed by columns of it.
 fn may_be_random(state: &TableState) -> bool {
+    let best = state.candidates().first();
     matches!(state.table.distribution, Distribution::Hash(_))
+        && best.is_some_and(|best| best.idle >= keys::IDLE_MAX)
         && state.table.unique_sets().next().is_none()
 }
 

@@ -125,7 +125,10 @@ fn fullest(
     let (nodes, map) = (state.shards.len(), &state.bucket_map);
     let mut shares = vec![0.0; nodes];
     let bucket = 1.0 / map.owners().len().max(1) as f64;
-    map.owners().iter().filter_map(|owner| owner_of(owner.0, nodes)).for_each(|o| shares[o] += bucket);
+    map.owners()
+        .iter()
+        .filter_map(|owner| owner_of(owner.0, nodes))
+        .for_each(|o| shares[o] += bucket);
     let rest = (1.0 - frequent.iter().map(|value| value.part).sum::<f64>()).max(0.0);
     let mut loads: Vec<f64> = shares.iter().map(|share| share * rest).collect();
     if !frequent.is_empty() {
