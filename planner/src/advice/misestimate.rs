@@ -48,11 +48,11 @@ fn finding(motion: &MotionFacts, actual: f64, run: &RunFacts) -> Finding {
     let object = Object::tables(motion.tables.iter().map(AsRef::as_ref));
     let message = format!("the rows of a {} were misestimated", motion.producer);
     let mut detail = format!(
-        "{} were expected, and there were {}: {:.0} times as {}.",
+        "{} were expected, and there were {}: {:.0} times {}.",
         rows(motion.rows),
         rows(actual),
         times(motion.rows, actual),
-        if actual > motion.rows { "many" } else { "few" }
+        if actual > motion.rows { "more" } else { "fewer" }
     );
     let stale = motion.tables.iter().find(|table| run.stale.contains(&table.id));
     let several = motion.several_conditions.first();

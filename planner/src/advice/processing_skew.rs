@@ -50,8 +50,12 @@ fn finding(
         keys.join(", ")
     );
     detail.push_str(&heaviest(&motion.keys).unwrap_or_default());
-    let unknown = motion.keys.iter().find(|key| key.statistics.is_none());
-    let hint = unknown.and_then(|key| Some(analyze(&key.column.as_ref()?.table.table)));
+    let columns = motion.keys.iter().filter_map(|key| key.column.as_ref());
+    let unknown = columns.into_iter().find(|origin| {
+        let known = origin.table.statistics.as_ref();
+        known.is_none_or(|known| known.column(origin.column).is_none())
+    });
+    let hint = unknown.map(|origin| analyze(&origin.table.table));
     Some(Finding { object, at_most: Delivery::Warning, message, detail, hint })
 }
 
