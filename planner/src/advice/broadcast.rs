@@ -36,9 +36,8 @@ fn finding(facts: &PlanFacts, join: &JoinFacts, moved: &SideFacts, other: &SideF
         }
         // Then the rows of the other side go to those of this one, each to one datanode.
         (None, Some((table, columns))) if !is_key_of(table, columns) => {
-            let keys = table.unique_sets();
-            let may_be =
-                keys.into_iter().all(|key| columns.iter().all(|c| key.columns.contains(c)));
+            let mut keys = table.unique_sets();
+            let may_be = keys.all(|key| columns.iter().all(|c| key.columns.contains(c)));
             may_be.then(|| distribute_by(table, columns))
         }
         (None, _) => None,

@@ -20,8 +20,8 @@ pub(super) fn decide(facts: &PlanFacts, run: &RunFacts, t: &Thresholds) -> Vec<F
         (is_off && is_large && is_complete).then_some((motion, actual))
     });
     let lowest = off.filter(|(motion, _)| {
-        let below = facts.motions.iter().filter(|other| motion.below.contains(&other.number));
-        below.into_iter().all(|other| {
+        let mut below = facts.motions.iter().filter(|other| motion.below.contains(&other.number));
+        below.all(|other| {
             let carried = run.motion(other.number);
             carried.is_none_or(|c| times(other.rows, actual(facts, other, c)) <= RIGHT)
         })

@@ -50,8 +50,8 @@ fn finding(
         keys.join(", ")
     );
     detail.push_str(&heaviest(&motion.keys).unwrap_or_default());
-    let columns = motion.keys.iter().filter_map(|key| key.column.as_ref());
-    let unknown = columns.into_iter().find(|origin| {
+    let mut columns = motion.keys.iter().filter_map(|key| key.column.as_ref());
+    let unknown = columns.find(|origin| {
         let known = origin.table.statistics.as_ref();
         known.is_none_or(|known| known.column(origin.column).is_none())
     });

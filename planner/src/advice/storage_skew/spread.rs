@@ -107,8 +107,8 @@ fn distinct(
     let rows = state.rows as f64;
     let mut sorted = key.to_vec();
     sorted.sort_unstable();
-    let groups = statistics.groups.iter().flat_map(|group| &group.distinct);
-    if let Some(counted) = groups.into_iter().find(|group| group.columns == sorted) {
+    let mut groups = statistics.groups.iter().flat_map(|group| &group.distinct);
+    if let Some(counted) = groups.find(|group| group.columns == sorted) {
         return counted.distinct;
     }
     let of_columns = columns.iter().map(|(_, known)| known.distinct_of(rows).max(1.0));
