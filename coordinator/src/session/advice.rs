@@ -75,7 +75,9 @@ impl AdviceSettings {
 
 /// When what was said: by the kind of advice and of statement, and what it was about.
 #[derive(Clone, Debug, Default)]
-struct Said(Arc<Mutex<HashMap<(SqlState, &'static str, Object), Instant>>>);
+struct Said(Arc<Mutex<HashMap<SaidKey, Instant>>>);
+
+type SaidKey = (SqlState, &'static str, Object);
 
 impl Said {
     /// May it be said now? Then it is.

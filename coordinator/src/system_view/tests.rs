@@ -114,6 +114,30 @@ fn views_tell_what_is() {
             "gp_toolkit.gp_stats_missing smischema, smitable, smisize, smicols, smirecs",
             &["public|t|f|7|0", "sales|Order|f|2|0"],
         ),
+        ("pg_catalog.pg_cursors name, is_holdable, is_scrollable", &["c|f|t"]),
+        (
+            "pg_catalog.pg_prepared_statements name, parameter_types, from_sql, generic_plans",
+            &["p|{numeric,text}|t|0"],
+        ),
+        ("pg_catalog.pg_sequence seqrelid, seqtypid, seqmax", &["16385|20|9223372036854775807"]),
+        ("pg_catalog.pg_user usename, useconfig", &["kestrel|{search_path=public}"]),
+        (
+            "pg_catalog.pg_stat_activity datname, pid, usename, wait_event, state, query",
+            &["kestrel|42|kestrel|object|active|SELECT 1"],
+        ),
+        (
+            "pg_catalog.pg_locks locktype, database, relation, classid, objid, objsubid, pid, \
+             mode, granted",
+            &["relation|5|16386|~|~|~|41|ShareLock|t", "object|5|~|1262|5|0|42|ExclusiveLock|f"],
+        ),
+    ];
+    check(&context(), cases);
+}
+
+/// Of tables that are replicated, and of one that is gone, nothing is told.
+#[test]
+fn skew_and_advice_are_told() {
+    let cases: &[(&str, &[&str])] = &[
         (
             "kestrel.advice sqlstate, severity, kind, schema_name, object_name, hint, count",
             &[
@@ -131,22 +155,6 @@ fn views_tell_what_is() {
         (
             "gp_toolkit.gp_skew_idle_fractions sifoid, sifnamespace, sifrelname, siffraction",
             &["16386|public|t|0.16666666666666663"],
-        ),
-        ("pg_catalog.pg_cursors name, is_holdable, is_scrollable", &["c|f|t"]),
-        (
-            "pg_catalog.pg_prepared_statements name, parameter_types, from_sql, generic_plans",
-            &["p|{numeric,text}|t|0"],
-        ),
-        ("pg_catalog.pg_sequence seqrelid, seqtypid, seqmax", &["16385|20|9223372036854775807"]),
-        ("pg_catalog.pg_user usename, useconfig", &["kestrel|{search_path=public}"]),
-        (
-            "pg_catalog.pg_stat_activity datname, pid, usename, wait_event, state, query",
-            &["kestrel|42|kestrel|object|active|SELECT 1"],
-        ),
-        (
-            "pg_catalog.pg_locks locktype, database, relation, classid, objid, objsubid, pid, \
-             mode, granted",
-            &["relation|5|16386|~|~|~|41|ShareLock|t", "object|5|~|1262|5|0|42|ExclusiveLock|f"],
         ),
     ];
     check(&context(), cases);
