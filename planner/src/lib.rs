@@ -16,9 +16,12 @@
 //!
 //! [`access`] decides whether a role may do that.
 //!
+//! [`advice`] says what of a plan, its tables and its run could be better.
+//!
 //! DDL is a value: [`ddl::plan`] tells what changes in the catalog.
 
 pub mod access;
+pub mod advice;
 pub mod bind;
 pub mod cardinality;
 pub mod catalog;

@@ -39,6 +39,7 @@ use kestrel_proto::{
 use tokio::sync::RwLock;
 
 use crate::{
+    advice::Advisor,
     auto_analyze::AutoAnalyses,
     catalog::CatalogHandle,
     compaction::{AutoVacuum, Compaction},
@@ -85,6 +86,8 @@ pub struct Engine {
     pub locks: Locks,
     /// What was analyzed automatically.
     pub auto_analyses: AutoAnalyses,
+    /// What could be better.
+    pub advice: Advisor,
     /// What COPY is loading.
     pub loads: Loads,
     /// Which tables' rows go to another distribution.
@@ -122,6 +125,7 @@ impl Engine {
             commits: RwLock::default(),
             locks: Locks::default(),
             auto_analyses: AutoAnalyses::default(),
+            advice: Advisor::default(),
             loads: Loads::default(),
             redistributions: Redistributions::default(),
             copy_errors: CopyErrors::default(),

@@ -135,6 +135,8 @@ impl ClientSession {
         context.in_doubt = lazy(move || shards.in_doubt());
         let analyses = self.engine.auto_analyses.clone();
         context.auto_analyses = lazy(move || analyses.all());
+        let advice = self.engine.advice.log.clone();
+        context.advice = lazy(move || advice.all());
         let queries = self.engine.queries.clone();
         context.queries = lazy(move || queries.records());
         let locks = self.engine.locks.clone();

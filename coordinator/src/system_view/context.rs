@@ -12,6 +12,7 @@ use kestrel_proto::Result;
 
 use super::relation::{RelationKind, Relations};
 use crate::{
+    advice::Remembered,
     auto_analyze::AutoAnalysis,
     catalog::SequenceStanding,
     engine::{CopyError, LoadFacts, LockFacts, LockMode, LockScope, LockTag, RedistributionFacts},
@@ -55,6 +56,8 @@ pub struct SystemViewContext {
     pub in_doubt: Lazy<Vec<InDoubt>>,
     /// What was analyzed automatically.
     pub auto_analyses: Lazy<Vec<AutoAnalysis>>,
+    /// What could be better.
+    pub advice: Lazy<Vec<Remembered>>,
     /// What all clients are doing.
     pub activities: Lazy<Vec<Activity>>,
     /// The session's cursors.
@@ -232,6 +235,7 @@ impl SystemViewContext {
             datanode_states: lazy(BTreeMap::new),
             in_doubt: lazy(Vec::new),
             auto_analyses: lazy(Vec::new),
+            advice: lazy(Vec::new),
             activities: lazy(Vec::new),
             cursors: Vec::new(),
             prepared_statements: lazy(Vec::new),

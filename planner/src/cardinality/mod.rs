@@ -33,6 +33,7 @@ pub use groups::Groups;
 pub use join::{JoinSides, On, join, pairs};
 pub use selectivity::Selectivity;
 pub use skew::redistribution;
+pub(crate) use skew::scalar;
 pub use table::TableFacts;
 
 /// How many of `distinct` values are left when `kept` of `rows` rows are, chosen without regard to

@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// The operator's name in a plan.
-pub(super) fn title(placed: &Placed) -> String {
+pub(crate) fn title(placed: &Placed) -> String {
     let plan = placed.plan.as_ref();
     if let Some(motion) = placed.motion() {
         return motion.label().into();

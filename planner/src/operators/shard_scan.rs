@@ -201,6 +201,11 @@ impl ShardScanExec {
         &self.table
     }
 
+    /// What ANALYZE has found out about the table.
+    pub fn statistics(&self) -> Option<&Arc<TableStatistics>> {
+        self.known.as_ref().map(|known| &known.statistics)
+    }
+
     /// Output columns, as positions in the table's schema with addresses.
     pub fn projection(&self) -> &[usize] {
         &self.projection

@@ -25,7 +25,7 @@ mod scan;
 mod types;
 
 pub use capabilities::Capabilities;
-pub use expr::{computed, pushed};
+pub use expr::{computed, obstacle, pushed};
 pub use literal::literal;
 pub use quote::{identifier, string};
 pub use ranges::{HashKey, Piece, pieces};

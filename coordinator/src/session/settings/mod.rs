@@ -484,6 +484,11 @@ impl Settings {
         SettingsNow(Arc::clone(&self.values.lock()))
     }
 
+    /// Is everything as it was then?
+    pub(super) fn is_as(&self, then: &SettingsNow) -> bool {
+        Arc::ptr_eq(&self.values.lock(), &then.0)
+    }
+
     /// To be changed; for those who have looked at them before, they stay as they were.
     fn change(&self) -> MappedMutexGuard<'_, Values> {
         MutexGuard::map(self.values.lock(), Arc::make_mut)
