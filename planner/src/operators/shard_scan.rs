@@ -138,7 +138,7 @@ impl ShardScanExec {
         let kept = kept.iter().filter_map(|at| self.projection.get(*at).copied()).collect();
         let (table, filters) = (Arc::clone(&self.table), self.filters.clone());
         let scan = Self::try_new(table, kept, filters, self.fetch)?;
-        Ok(scan.with_partitions(self.partitions).with_statistics(self.known.clone()))
+        Ok(scan.with_partitions(self.partitions.clone()).with_statistics(self.known.clone()))
     }
 
     /// Does it end after a number of rows?
