@@ -37,8 +37,8 @@ struct Rules<'a> {
     columns: Vec<usize>,
     /// The distribution key: positions among these, and how they are hashed.
     key: Vec<(usize, HashClass)>,
-    /// Which partition takes a row; the positions of the partition key, and the table's own number.
-    router: Option<(PartitionRouter, Vec<usize>, usize)>,
+    /// Whether the partition takes a row; the positions of the partition key among the columns.
+    router: Option<(PartitionRouter, Vec<usize>)>,
 }
 
 /// What was found on one datanode.
@@ -122,15 +122,12 @@ impl<'a> Rules<'a> {
                 rules.key.push((at, class));
             }
         }
-        let parent = table.parent_id().and_then(|id| catalog.table_by_id(id));
-        if let Some(parent) = parent {
-            let partitions: Vec<_> =
-                catalog.partitions_of(parent.id).into_iter().cloned().collect();
-            let own = partitions.iter().position(|partition| partition.id == table.id);
-            let router = PartitionRouter::new(parent, &partitions)?;
-            let key = parent.partition_columns();
-            let key: Vec<_> = key.into_iter().filter_map(|column| rules.read(column)).collect();
-            rules.router = own.map(|own| (router, key, own));
+        if let Some(table) = catalog.table_by_id(table.id)
+            && let Some(router) = PartitionRouter::of(table, catalog)?
+        {
+            let key = router.key_columns().into_iter().filter_map(|at| table.columns.get(at));
+            let key: Vec<_> = key.filter_map(|column| rules.read(column)).collect();
+            rules.router = Some((router, key));
         }
         Ok(rules)
     }
@@ -184,6 +181,8 @@ impl<'a> Rules<'a> {
             filters: Vec::new(),
             segments: segments.iter().map(|segment| segment.to_message()).collect(),
             relation: None,
+            partitions: Vec::new(),
+            partitions_left_out: 0,
             estimated_rows: segments.iter().map(|segment| segment.live_rows()).sum(),
             estimated_bytes: segments.iter().map(|segment| segment.bytes).sum(),
             fetch: None,
@@ -208,9 +207,9 @@ impl<'a> Rules<'a> {
             found.misplaced +=
                 buckets.filter(|bucket| map.owner(*bucket) != directory.id).count() as u64;
         }
-        if let Some((router, key, own)) = &self.router {
-            let routed = router.route_key(&columns(&mut key.iter().copied()))?.into_iter();
-            found.of_others += routed.filter(|partition| *partition != Some(*own)).count() as u64;
+        if let Some((router, key)) = &self.router {
+            let taken = router.takes(&columns(&mut key.iter().copied()))?.into_iter();
+            found.of_others += taken.filter(|is_taken| !is_taken).count() as u64;
         }
         if self.table.distribution == Distribution::Replicated {
             found.sum = found.sum.wrapping_add(sum_of_rows(batch)?);

@@ -129,12 +129,19 @@ impl PartitionRouter {
         positions.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Whether the table takes all rows, of which these are the columns that [`Self::key_columns`]
-    /// names.
+    /// Whether the table takes all rows; see [`Self::takes`].
     ///
     /// # Errors
     /// XX000 for columns of other types.
     pub fn takes_all(&self, key: &[ArrayRef]) -> Result<bool> {
+        Ok(self.takes(key)?.into_iter().all(|is_taken| is_taken))
+    }
+
+    /// Of each row, whether the table takes it. `key`: the columns that [`Self::key_columns`] names.
+    ///
+    /// # Errors
+    /// XX000 for columns of other types.
+    pub fn takes(&self, key: &[ArrayRef]) -> Result<Vec<bool>> {
         let positions = self.key_columns();
         let rows = key.first().map_or(0, |column| column.len());
         let width = positions.last().map_or(0, |last| last + 1);
@@ -147,7 +154,7 @@ impl PartitionRouter {
             Route::Leaf(leaf) => self.are_targets[leaf],
             Route::Lost(level) => self.levels[level].is_target,
         };
-        Ok(self.routes(&columns)?.into_iter().all(takes))
+        Ok(self.routes(&columns)?.into_iter().map(takes).collect())
     }
 
     fn routes(&self, columns: &[ArrayRef]) -> Result<Vec<Route>> {
