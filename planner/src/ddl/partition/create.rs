@@ -21,6 +21,7 @@ use crate::{
         distribution_key::Declared,
         keys::column_id,
         names::RelationNames,
+        storage,
     },
     parse::{CreateTable, Identifier, PartitionBy, PartitionOfClause},
     partition::is_key_type,
@@ -153,6 +154,7 @@ pub(in crate::ddl) fn create_partition(
     if let Some(on_commit) = table.on_commit {
         partition.on_commit = on_commit;
     }
+    storage::cluster(&mut partition, &table.storage_parameters)?;
     plan.row_checks.extend(default_check(parent, catalog));
     plan.changes.push(CatalogChange::CreateTable(partition));
     Ok(plan)
