@@ -308,6 +308,8 @@ impl Datanode for LocalDatanode {
             schema: ingest.schema,
             column_ids: ingest.column_ids,
             relation: ingest.relation,
+            cluster_by: ingest.cluster_by,
+            is_sorted: false,
             continues: ingest.continues,
             in_block: ingest.in_block,
             // They come from the coordinator, not from a scan.
