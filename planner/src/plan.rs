@@ -134,8 +134,7 @@ impl Planner {
                 table.shard_relation(),
                 Arc::clone(&rows.plan),
             );
-            let write: Arc<dyn ExecutionPlan> =
-                Arc::new(write.clustered(table.cluster_by.clone()));
+            let write: Arc<dyn ExecutionPlan> = Arc::new(write.clustered(table.cluster_by.clone()));
             let estimate = rows.estimate.clone();
             let locus = crate::locus::Locus::Strewn;
             let written = Placed { plan: write, locus, estimate, children: vec![rows] };

@@ -203,8 +203,7 @@ impl Clustered<'_> {
 
     /// The disjoint sorted segments that have the most rows together.
     fn base(&self, part: &[usize]) -> Vec<usize> {
-        let mut sorted: Vec<_> =
-            part.iter().copied().filter(|at| self.is_sorted(*at)).collect();
+        let mut sorted: Vec<_> = part.iter().copied().filter(|at| self.is_sorted(*at)).collect();
         sorted.sort_by_key(|at| (self.last(*at), self.first(*at), *at));
         // Of the first so many: the rows of the best, and whether the last of them is among these.
         let mut best = vec![(0_u64, false)];

@@ -38,10 +38,7 @@ pub(super) fn check(table: &CreateTable, notices: &mut Vec<ErrorReport>) -> Resu
     check_name("access method", table.access_method.as_ref(), ACCESS_METHODS)
 }
 
-fn check_parameters(
-    parameters: &[StorageParameter],
-    notices: &mut Vec<ErrorReport>,
-) -> Result<()> {
+fn check_parameters(parameters: &[StorageParameter], notices: &mut Vec<ErrorReport>) -> Result<()> {
     let mut ignored = Vec::new();
     let mut is_clustered = false;
     for StorageParameter { name: parameter, .. } in parameters {

@@ -158,8 +158,8 @@ pub struct AlterSchema {
 
 /// First words of PostgreSQL's and Greenplum's other actions.
 const UNSUPPORTED: &[&str] = &[
-    "DISABLE", "ENABLE", "EXPAND", "FORCE", "INHERIT", "NO", "NOT", "OF", "REPLICA",
-    "RESET", "SET", "SPLIT", "VALIDATE",
+    "DISABLE", "ENABLE", "EXPAND", "FORCE", "INHERIT", "NO", "NOT", "OF", "REPLICA", "RESET",
+    "SET", "SPLIT", "VALIDATE",
 ];
 
 pub(super) fn alter_table(cursor: &mut Cursor<'_>) -> Result<StatementKind> {

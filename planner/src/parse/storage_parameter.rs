@@ -29,7 +29,8 @@ impl StorageParameter {
     pub fn columns(&self) -> Result<Vec<Identifier>> {
         let value = self.value.as_deref().unwrap_or_default();
         let names = names(value).ok_or_else(|| {
-            let message = format!("invalid value for parameter \"{}\": \"{value}\"", self.name.name);
+            let message =
+                format!("invalid value for parameter \"{}\": \"{value}\"", self.name.name);
             ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message)
                 .position(self.name.position)
                 .hint("List names of columns: cluster_by = 'a, b'.")

@@ -42,8 +42,8 @@ mod unsynced;
 mod write;
 
 pub(crate) use scan::{Codebook, ColumnarScanExec, Raw};
-pub(crate) use sort_buffer::{ORDER, positions};
 pub use settings::ColumnarSettings;
+pub(crate) use sort_buffer::{ORDER, positions};
 pub use store::{ColumnarCounters, ColumnarStore};
 pub use unsynced::{Loss, lose_unsynced};
 

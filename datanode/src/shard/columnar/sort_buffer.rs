@@ -83,9 +83,13 @@ impl SortBuffer {
     /// Those of `put`; XX000.
     pub(super) fn drain(&mut self, mut put: impl FnMut(&RecordBatch) -> Result<()>) -> Result<()> {
         let batches = std::mem::take(&mut self.batches);
+        if batches.is_empty() {
+            return Ok(());
+        }
         let keys = self.sort_columns(&batches)?;
-        let bytes: usize = keys.iter().map(|key| key.values.get_array_memory_size()).sum();
-        self.memory.grow(bytes + self.rows * size_of::<u32>());
+        // The longer values of strings are shared.
+        let bytes = keys.len() * size_of::<u128>() + size_of::<u32>();
+        self.memory.grow(self.rows * bytes);
         let order = lexsort_to_indices(&keys, None).map_err(|error| report(error.into()))?;
         drop(keys);
         let mut first_rows = Vec::with_capacity(batches.len());

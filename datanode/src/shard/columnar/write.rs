@@ -189,6 +189,9 @@ impl SegmentWriter {
     }
 
     fn open(&self) -> Result<OpenSegment> {
+        let SegmentTarget { schema, column_ids, cluster_by, .. } = &self.target;
+        let summary = SummaryWriter::new(schema, column_ids);
+        let order = OrderWriter::new(cluster_by, schema, column_ids)?;
         let writer = Writer {
             transaction: self.target.transaction,
             coordinator_epoch: self.target.coordinator_epoch,
@@ -201,9 +204,6 @@ impl SegmentWriter {
             Some(encoding::properties(&self.store.settings, &self.target)),
         )
         .map_err(|e| write_error(&file.temporary, e))?;
-        let SegmentTarget { schema, column_ids, cluster_by, .. } = &self.target;
-        let summary = SummaryWriter::new(schema, column_ids);
-        let order = OrderWriter::new(cluster_by, schema, column_ids)?;
         Ok(OpenSegment { writer, file, rows: 0, bytes: 0, summary, order })
     }
 

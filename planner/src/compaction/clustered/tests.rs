@@ -125,9 +125,9 @@ impl Model {
     /// In how many segments a key may be, at most.
     fn depth(&self) -> usize {
         let has = |keys: &&Vec<u16>, key: u16| keys[0] < key && key < keys[keys.len() - 1];
-        let depths = (0..=u16::MAX).step_by(97).map(|key| {
-            self.segments.iter().filter(|keys| has(keys, key)).count()
-        });
+        let depths = (0..=u16::MAX)
+            .step_by(97)
+            .map(|key| self.segments.iter().filter(|keys| has(keys, key)).count());
         depths.max().unwrap()
     }
 }
