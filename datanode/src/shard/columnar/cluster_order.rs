@@ -62,7 +62,7 @@ impl OrderWriter {
         let Some(last) = rows.num_rows().checked_sub(1) else { return Ok(()) };
         let (first, last) = (self.key(rows, 0)?, self.key(rows, last)?);
         match &self.previous {
-            None => self.order.first = cut(&first).into(),
+            None => self.order.first = cut(&first).to_vec().into(),
             Some(previous) if *previous <= first => {}
             Some(_) => {
                 self.order.is_sorted = false;
