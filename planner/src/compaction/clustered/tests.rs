@@ -37,10 +37,10 @@ fn what_overlaps_is_sorted_together() {
         check(effort, "100:a-c 100:b-d", &[&[0, 1]]);
     }
     // One overlaps with the next, and others with nothing.
-    let chain = "100:a-c 100:x-z 100:b-e 100:d-f 100:p-q";
-    check(Effort::Vacuum, chain, &[&[0, 2, 3]]);
+    let three = "100:a-c 100:x-z 100:b-e 100:d-f 100:p-q";
+    check(Effort::Vacuum, three, &[&[0, 2, 3]]);
     // Two of three stay where nobody asks.
-    check(Effort::Automatic, chain, &[]);
+    check(Effort::Automatic, three, &[]);
     for effort in [Effort::Automatic, Effort::Vacuum] {
         check(effort, "100:a-c 100:x-z 100:b-e 100:y-z", &[&[0, 2], &[1, 3]]);
     }
@@ -77,7 +77,7 @@ fn a_base_stays_until_the_rest_has_its_share() {
     check(Effort::Vacuum, &with("99:a-n"), &[]);
     // Where it does not reach, nothing is written anew.
     check(Effort::Vacuum, &with("99:d-f"), &[&[2, 7]]);
-    // The rest is a part by itself.
+    // The rest is a chain by itself.
     check(Effort::Vacuum, &with("40:a-n 40:b-n"), &[&[7, 8]]);
     // By their size, and not far from each other.
     check(Effort::Vacuum, &with("30:x-y 30:u-v 30:p-q"), &[&[7, 8, 9]]);

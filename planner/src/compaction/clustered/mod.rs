@@ -7,9 +7,9 @@
 //!                      [----5----]                  with 2 and 3: their rows are sorted anew
 //! ```
 //!
-//! Segments that overlap, one with the next, are a *part*. In each part the heaviest segments that
-//! are disjoint are its *base*, and the others its *rest*. If the rest has its share of the part's
-//! rows, all of the part is sorted anew; else the base stays, and the rest is looked at by itself. So a
+//! Segments that overlap, one with the next, are a *chain*. In each chain the heaviest segments that
+//! are disjoint are its *base*, and the others its *rest*. If the rest has its share of the chain's
+//! rows, all of the chain is sorted anew; else the base stays, and the rest is looked at by itself. So a
 //! row is written anew only when rows in proportion have come, and a key is in as many segments as
 //! there are such levels, at most: the rest of a rest is less than a share of a share. (Runs that are
 //! merged when the next level has grown in proportion: O'Neil et al., "The Log-Structured
@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 
 use super::{Effort, SegmentSize, groups};
 
-/// Of one part so many segments of the usual size are sorted anew together, at most, when nobody has
+/// Of one chain so many segments of the usual size are sorted anew together, at most, when nobody has
 /// asked.
 const AUTOMATIC_PIECE: u64 = 16;
 /// And so many when somebody has: the datanode needs 4 bytes for each row if others delete meanwhile.
@@ -105,7 +105,7 @@ impl Clustered<'_> {
         keys.is_some_and(|keys| keys.is_sorted)
     }
 
-    /// One in so many of a part's rows must be its rest's.
+    /// One in so many of a chain's rows must be its rest's.
     fn share(&self) -> u64 {
         match self.effort {
             // So a row is written anew when there are twice as many.
@@ -129,8 +129,8 @@ impl Clustered<'_> {
         let all = self.all();
         let is_whole = |at: &usize| self.is_sorted(*at) && !self.size(*at).is_worn(Effort::Full);
         let small = all.iter().filter(|at| self.size(**at).rows < self.full_rows).count();
-        let parts = self.parts(all.clone());
-        small <= 1 && all.iter().all(is_whole) && parts.iter().all(|part| part.len() == 1)
+        let chains = self.chains(all.clone());
+        small <= 1 && all.iter().all(is_whole) && chains.iter().all(|chain| chain.len() == 1)
     }
 
     /// Those that overlap, or are not sorted. Small ones wait until they are more, unless somebody
@@ -143,20 +143,20 @@ impl Clustered<'_> {
         let mut found = Vec::new();
         let mut open = vec![eligible];
         while let Some(some) = open.pop() {
-            for part in self.parts(some) {
-                let base: BTreeSet<_> = self.base(&part).into_iter().collect();
-                let rest: Vec<_> = part.iter().copied().filter(|at| !base.contains(at)).collect();
+            for chain in self.chains(some) {
+                let base: BTreeSet<_> = self.base(&chain).into_iter().collect();
+                let rest: Vec<_> = chain.iter().copied().filter(|at| !base.contains(at)).collect();
                 if rest.is_empty() {
                     continue;
                 }
-                let (rows, rest_rows) = (self.rows(&part), self.rows(&rest));
+                let (rows, rest_rows) = (self.rows(&chain), self.rows(&rest));
                 if rest_rows.saturating_mul(self.share()) < rows {
                     open.push(rest);
                 } else if rows <= self.most() {
-                    found.push(part);
+                    found.push(chain);
                 } else if base.is_empty() {
                     // They will be sorted, and have bounds, at least.
-                    found.extend(self.cut(part));
+                    found.extend(self.cut(chain));
                 } else {
                     open.push(rest);
                 }
@@ -172,7 +172,7 @@ impl Clustered<'_> {
         others.retain(|at| !taken.contains(at));
         others.sort_by_key(|at| (self.first(*at), *at));
         if self.effort == Effort::Full {
-            // Otherwise what is left over in all parts would become one that overlaps with all.
+            // Otherwise what is left over of all chains would become one that overlaps with all.
             others.retain(|at| self.size(*at).is_worn(Effort::Full));
             return others.into_iter().map(|at| vec![at]).collect();
         }
@@ -186,24 +186,24 @@ impl Clustered<'_> {
 
     /// Cuts these into those that overlap, one with the next; each in the order of their first keys.
     /// A last key that is the next one's first is no overlap.
-    fn parts(&self, mut some: Vec<usize>) -> Vec<Vec<usize>> {
+    fn chains(&self, mut some: Vec<usize>) -> Vec<Vec<usize>> {
         some.sort_by_key(|at| (self.first(*at), self.last(*at).is_none(), self.last(*at), *at));
-        let mut parts: Vec<Vec<usize>> = Vec::new();
+        let mut chains: Vec<Vec<usize>> = Vec::new();
         let mut end: Option<&[u8]> = Some(&[]);
         for at in some {
             let overlaps = end.is_none_or(|end| self.first(at) < end);
-            match parts.last_mut() {
-                Some(part) if overlaps => part.push(at),
-                _ => parts.push(vec![at]),
+            match chains.last_mut() {
+                Some(chain) if overlaps => chain.push(at),
+                _ => chains.push(vec![at]),
             }
             end = end.zip(self.last(at)).map(|(end, last)| end.max(last));
         }
-        parts
+        chains
     }
 
     /// The disjoint sorted segments that have the most rows together.
-    fn base(&self, part: &[usize]) -> Vec<usize> {
-        let mut sorted: Vec<_> = part.iter().copied().filter(|at| self.is_sorted(*at)).collect();
+    fn base(&self, chain: &[usize]) -> Vec<usize> {
+        let mut sorted: Vec<_> = chain.iter().copied().filter(|at| self.is_sorted(*at)).collect();
         sorted.sort_by_key(|at| (self.last(*at), self.first(*at), *at));
         // Of the first so many: the rows of the best, and whether the last of them is among these.
         let mut best = vec![(0_u64, false)];
@@ -231,10 +231,10 @@ impl Clustered<'_> {
     }
 
     /// In their order, as many together as may be sorted anew together.
-    fn cut(&self, part: Vec<usize>) -> Vec<Vec<usize>> {
+    fn cut(&self, chain: Vec<usize>) -> Vec<Vec<usize>> {
         let mut pieces: Vec<Vec<usize>> = Vec::new();
         let mut rows = u64::MAX;
-        for at in part {
+        for at in chain {
             rows = rows.saturating_add(self.size(at).live());
             match pieces.last_mut() {
                 Some(piece) if rows <= self.most() => piece.push(at),
