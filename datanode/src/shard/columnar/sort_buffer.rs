@@ -175,7 +175,9 @@ mod tests {
         assert_eq!((buffer.rows(), pool.reserved()), (0, 0));
         // Many, which go on in several batches.
         let rows: Vec<_> = (0..20_000).rev().map(|a| (Some(a), "")).collect();
-        rows.chunks(3000).for_each(|rows| drop(buffer.push(batch(rows))));
+        for rows in rows.chunks(3000) {
+            assert!(buffer.push(batch(rows)));
+        }
         let sorted = drained(&mut buffer);
         assert!(sorted.iter().map(|(a, _)| a.unwrap()).eq(0..20_000));
     }
