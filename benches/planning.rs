@@ -159,6 +159,7 @@ async fn plan(sql: &str, context: &BindContext, planner: &Planner) -> Result<Pla
                 catalog: Arc::clone(&context.catalog),
                 now,
                 formats: SessionFormats::default(),
+                rules: Default::default(),
                 join_order: Default::default(),
             },
         )

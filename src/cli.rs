@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::backup::{BackupArguments, RestoreArguments, run_backup, run_restore};
+use crate::check::{CheckArguments, run_check};
 use crate::config::{CoordinatorSettings, DatanodeProcessSettings};
 use crate::coordinator::run_coordinator;
 use crate::datanode::run_datanode;
@@ -51,6 +52,8 @@ enum Command {
     Backup(BackupArguments),
     /// Make data directories of a backup
     Restore(RestoreArguments),
+    /// Look whether the data of a cluster that does not run are as they must be
+    Check(CheckArguments),
 }
 
 impl Command {
@@ -62,7 +65,8 @@ impl Command {
             | Self::Tpch(_)
             | Self::Status(_)
             | Self::Backup(_)
-            | Self::Restore(_) => "warn",
+            | Self::Restore(_)
+            | Self::Check(_) => "warn",
         }
     }
 }
@@ -154,6 +158,7 @@ async fn execute(command: Command) -> Result<()> {
         Command::Status(arguments) => shutdown.unless_requested(run_status(arguments)).await,
         Command::Backup(arguments) => shutdown.unless_requested(run_backup(arguments)).await,
         Command::Restore(arguments) => shutdown.unless_requested(run_restore(arguments)).await,
+        Command::Check(arguments) => shutdown.unless_requested(run_check(arguments)).await,
     }
 }
 
@@ -198,6 +203,8 @@ mod tests {
             "kestrel restore b --directory d --datanode dn2 --incomplete",
             "kestrel restore b --directory d --datanode dn2 --coordinator-data c",
             "kestrel restore b --directory d --datanode dn2 --backup 20261127T203301Z",
+            "kestrel check --data d",
+            "kestrel check --data d --datanode dn1=/x --datanode dn2=/y --json --files-only",
         ] {
             assert!(matches!(parsed(line), Ok(Parsed::Command(_))), "{line}");
         }
@@ -235,6 +242,8 @@ mod tests {
             ("kestrel restore b", "--directory <DIRECTORY>"),
             ("kestrel restore b --directory d --coordinator", "--backup <NAME>"),
             ("kestrel restore b --directory d --incomplete", "--datanode <NAME>"),
+            ("kestrel check", "--data <DATA>"),
+            ("kestrel check --data d --datanode dn1", "a datanode's name and its directory"),
         ] {
             let Err(error) = parsed(line) else { panic!("accepted: {line}") };
             assert_eq!(error.exit_status(), 2, "{line}");

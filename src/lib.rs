@@ -1,6 +1,7 @@
 //! The parts of the `kestrel` command, as a library for its tests and benches.
 
 mod backup;
+mod check;
 pub mod cli;
 pub mod client;
 mod clients;

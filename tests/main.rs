@@ -5,6 +5,8 @@ mod admission;
 #[cfg(test)]
 mod backup;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod command;

@@ -33,6 +33,9 @@ const QUESTIONS: &[&str] = &[
     "SELECT description FROM pg_description ORDER BY 1",
     "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint ORDER BY 1",
     "SELECT indexname::text FROM pg_indexes ORDER BY 1",
+    "SELECT tablename::text, attname::text, null_frac, n_distinct, most_common_vals::text, \
+     array_to_string(most_common_freqs, ' '), histogram_bounds::text, correlation FROM pg_stats ORDER BY 1, 2",
+    "SELECT table_name, rows, analyzed_columns FROM kestrel.table_statistics ORDER BY 1",
 ];
 
 async fn fill(session: &Session) {
@@ -50,6 +53,7 @@ async fn fill(session: &Session) {
             "ALTER TABLE r ADD COLUMN later text DEFAULT 'then', ADD c int CHECK (c > 0)",
             "ALTER TABLE p RENAME d TO day",
             "ALTER TABLE p RENAME day TO d",
+            "ANALYZE",
         ])
         .await;
 }

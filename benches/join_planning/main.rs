@@ -75,6 +75,7 @@ async fn plan(
         catalog: Arc::clone(&context.catalog),
         now: DateTime::UNIX_EPOCH,
         formats: SessionFormats::default(),
+        rules: Default::default(),
         join_order,
     };
     std::hint::black_box(planner.plan(&bound.plan, &plan_context).await?);

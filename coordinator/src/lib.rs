@@ -6,9 +6,10 @@
 //! [`shards`] commits what is in databases beside the datanodes. [`access`] says who may connect;
 //! [`engine`] is what all sessions share, [`copy`] says how COPY writes rows, [`cluster`] watches the
 //! datanodes of other processes, [`compaction`] writes segments anew, [`auto_analyze`] says which
-//! table is analyzed next, [`metrics`] are what all that comes to.
+//! table is analyzed next, [`advice`] what could be better, [`metrics`] are what all that comes to.
 
 pub mod access;
+pub mod advice;
 pub mod auto_analyze;
 pub mod catalog;
 pub mod cluster;

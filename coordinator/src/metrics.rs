@@ -169,6 +169,7 @@ pub(crate) fn families(engine: &Engine) -> Vec<Family> {
     families.extend(of_segments(&engine.catalog.snapshot()));
     families.extend(of_vacuum(engine.compaction.counts()));
     families.extend(of_plans(engine.plans.counts()));
+    families.push(of_advice(engine));
     families
 }
 
@@ -219,6 +220,13 @@ fn of_plans(counts: PlanCacheCounts) -> [Family; 2] {
             .with(&[("outcome", "hit")], counts.hits)
             .with(&[("outcome", "miss")], counts.misses),
     ]
+}
+
+/// What could have been better.
+fn of_advice(engine: &Engine) -> Family {
+    let family = Family::counter("kestrel_advice_total", "Statements that there was advice on.");
+    let counts = engine.advice.log.counts().into_iter();
+    counts.fold(family, |family, (kind, count)| family.with(&[("kind", kind)], count))
 }
 
 fn in_doubt(engine: &Engine) -> Family {

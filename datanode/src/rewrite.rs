@@ -155,6 +155,8 @@ fn decoded(order: RewriteSegmentsRequest) -> Result<(ShardScan, SegmentTarget)> 
         relation: None,
         estimated_rows: rows,
         fetch: None,
+        partitions: Vec::new(),
+        partitions_left_out: 0,
     };
     Ok((scan, target))
 }

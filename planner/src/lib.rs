@@ -6,18 +6,22 @@
 //! 2. [`bind::bind_query`] gives names and types their meaning over one [`catalog::Catalog`].
 //! 3. [`plan::Planner::plan`] lets DataFusion rewrite the logical plan and make an initial
 //!    physical one,
-//! 4. puts every operator on a [`locus::Locus`] with [`distribute::Distributor`], with a
+//! 4. is rewritten where that makes it cheaper,
+//! 5. puts every operator on a [`locus::Locus`] with [`distribute::Distributor`], with a
 //!    [`motion::Motion`] wherever rows are not where an operator needs them,
-//! 5. proves that again with [`distribute::check`],
-//! 6. and cuts the plan at the motions: [`slice::slice`].
-//! 7. [`codec::encode_plan`] makes the bytes of a slice for one datanode;
+//! 6. proves that again with [`distribute::check`],
+//! 7. and cuts the plan at the motions: [`slice::slice`].
+//! 8. [`codec::encode_plan`] makes the bytes of a slice for one datanode;
 //!    [`codec::decode_plan`] reads them there.
 //!
 //! [`access`] decides whether a role may do that.
 //!
+//! [`advice`] says what of a plan, its tables and its run could be better.
+//!
 //! DDL is a value: [`ddl::plan`] tells what changes in the catalog.
 
 pub mod access;
+pub mod advice;
 pub mod bind;
 pub mod cardinality;
 pub mod catalog;
@@ -44,6 +48,8 @@ pub mod parse;
 pub mod partition;
 pub mod placement;
 pub mod plan;
+pub mod redistribution;
+mod rewrite;
 mod row_change_plan;
 pub mod row_set;
 pub mod rule_switches;

@@ -1,7 +1,7 @@
 //! A bound query to slices: DataFusion's logical optimizer, its initial physical plan, then
-//! `distribute`, `check` and `slice`.
+//! `rewrite`, `distribute`, `check` and `slice`.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{RecordBatch, RecordBatchOptions},
@@ -24,9 +24,11 @@ use crate::{
     functions::{FunctionRegistry, SessionFormats},
     group_keys::name_group_keys,
     join_keys::name_join_keys,
-    join_order::{JoinOrderSettings, region::unknown_tables},
+    join_order::JoinOrderSettings,
     motion::{HashKey, Motion},
     operators::SegmentWriteExec,
+    rewrite::rewritten,
+    rule_switches::RuleSwitches,
     slice::{Slice, slice},
 };
 
@@ -42,6 +44,8 @@ pub struct PlanContext {
     pub now: DateTime<Utc>,
     /// How the session reads and writes values.
     pub formats: SessionFormats,
+    /// Which rules it has switched off.
+    pub rules: RuleSwitches,
     /// What it says of the order of joins.
     pub join_order: JoinOrderSettings,
 }
@@ -59,8 +63,6 @@ pub struct Plan {
     pub slices: Vec<Slice>,
     /// The schema of the result.
     pub schema: SchemaRef,
-    /// Tables, by schema and name, that were not analyzed, so that joins stay in the written order.
-    pub unknown_tables: BTreeSet<(String, String)>,
 }
 
 pub use crate::change_plan::ChangePlan;
@@ -271,14 +273,10 @@ pub(crate) fn finish(
             (Arc::clone(with_subqueries.input()), init, with_subqueries.results().clone())
         }
     };
+    let main = rewritten(main, &distributor, &context.rules).map_err(report)?;
     let root = place(&distributor, &main)?;
     check(&root)?;
     let slices = slice(&root, &datanodes, &context.catalog.bucket_map).map_err(report)?;
     let schema = root.plan.schema();
-    let mut unknown = match context.join_order.is_enabled {
-        true => unknown_tables(&main, datanodes.len()).map_err(report)?,
-        false => BTreeSet::new(),
-    };
-    unknown.extend(init.iter().flat_map(|plan| plan.unknown_tables.iter().cloned()));
-    Ok(Plan { init, init_values, root, slices, schema, unknown_tables: unknown })
+    Ok(Plan { init, init_values, root, slices, schema })
 }

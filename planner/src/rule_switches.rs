@@ -1,8 +1,8 @@
 //! Rules that make queries faster, or able to run at all, and never change their rows, each with a switch: the setting
 //! `kestrel.enable_<name>`.
 //!
-//! A session's switches come to a datanode in the fragment's options, and there lie in DataFusion's
-//! configuration, as an extension: a rule asks [`enabled`].
+//! A session's switches come to the planner in its context, and to a datanode in the fragment's options,
+//! where they lie in DataFusion's configuration, as an extension: a rule there asks [`enabled`].
 
 use std::{
     any::Any,
@@ -41,6 +41,10 @@ pub const RULES: &[Rule] = &[
         description: "Enables aggregation without hashing where there are few groups.",
     },
     Rule {
+        name: "eager_aggregation",
+        description: "Enables aggregation below a join, before its rows are joined.",
+    },
+    Rule {
         name: "join_order",
         description: "Enables joins to be made in another order than the written one.",
     },
@@ -55,6 +59,10 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "runtime_filters",
         description: "Enables joins to filter the scans below them by the keys they have read.",
+    },
+    Rule {
+        name: "semi_join_reduction",
+        description: "Enables aggregates to leave out groups that no join above them wants.",
     },
     Rule {
         name: "spilling_joins",
@@ -74,7 +82,7 @@ impl Rule {
 
 /// Whether a rule is on. One that has no switch, or whose switch nobody has touched, is.
 pub fn enabled(options: &ConfigOptions, rule: &str) -> bool {
-    options.extensions.get::<RuleSwitches>().is_none_or(|switches| !switches.off.contains(rule))
+    options.extensions.get::<RuleSwitches>().is_none_or(|switches| switches.is_on(rule))
 }
 
 /// The rules that a session has switched off.
@@ -106,6 +114,11 @@ impl RuleSwitches {
             }
         }
         Ok(Self { off })
+    }
+
+    /// Whether a rule is on.
+    pub fn is_on(&self, rule: &str) -> bool {
+        !self.off.contains(rule)
     }
 
     /// Lays them into a configuration, where rules find them.

@@ -105,7 +105,7 @@ pub(super) fn copy(from: &Path, to: &Path, expected: &StoredFile) -> Result<()> 
 }
 
 /// What is wrong with a file that must be as expected; reads all of it.
-pub(super) fn check(path: &Path, expected: &StoredFile) -> Option<String> {
+pub(crate) fn check(path: &Path, expected: &StoredFile) -> Option<String> {
     if let Some(what) = check_length(path, expected) {
         return Some(what);
     }
@@ -199,7 +199,7 @@ pub(super) fn failed(what: &str, path: &Path, error: &io::Error) -> CommandError
 }
 
 /// Work that waits for the disk, and that a signal need not wait for.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
     let lost = |error| CommandError::failure(format!("a task was lost: {error}"));

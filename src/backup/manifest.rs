@@ -47,12 +47,12 @@ pub(super) struct DatanodeFiles {
 
 /// A file, as it must be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct StoredFile {
+pub(crate) struct StoredFile {
     /// Relative to the data directory that it is of.
-    pub(super) path: String,
-    pub(super) length: u64,
+    pub(crate) path: String,
+    pub(crate) length: u64,
     /// crc32c
-    pub(super) checksum: u32,
+    pub(crate) checksum: u32,
 }
 
 impl Manifest {

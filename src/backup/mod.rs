@@ -36,6 +36,8 @@ use clap::Args;
 use crate::{Result, client::DEFAULT_URL, clients::parse_count, output::Console};
 use store::BackupDirectory;
 
+pub(crate) use file::{blocking, check as check_file};
+pub(crate) use manifest::StoredFile;
 pub(crate) use restore::{RestoreArguments, run_restore};
 
 /// Flags of `kestrel backup`.

@@ -1,4 +1,4 @@
-//! Loads the tables: rows generated here, sent with COPY over two connections.
+//! Loads the tables: rows generated here, sent with COPY over two connections, and analyzed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ const CHUNKS_AHEAD: usize = 4;
 pub struct LoadSummary {
     /// Rows of all tables.
     pub rows: u64,
-    /// From CREATE TABLE to the last commit.
+    /// From CREATE TABLE to what ANALYZE has found out.
     pub seconds: f64,
 }
 
@@ -55,6 +55,8 @@ pub async fn load(url: &str, scale: f64, layout: Layout, console: &Console) -> R
     while let Some(loaded) = loaders.join_next().await {
         rows += loaded.map_err(|e| CommandError::failure(format!("loading ended: {e}")))??;
     }
+    client.execute(&format!("ANALYZE {}", table_names())).await?;
+    console.step("analyzed them");
     Ok(LoadSummary { rows, seconds: started.elapsed().as_secs_f64() })
 }
 
@@ -93,10 +95,13 @@ async fn load_table(
     Ok(copied)
 }
 
+fn table_names() -> String {
+    TABLES.each_ref().map(|table| table.name).join(", ")
+}
+
 fn explain_existing(error: ClientError) -> CommandError {
     if error.sqlstate.as_deref() == Some("42P07") {
-        let names: Vec<_> = TABLES.iter().map(|table| table.name).collect();
-        let drop = format!("DROP TABLE IF EXISTS {};", names.join(", "));
+        let drop = format!("DROP TABLE IF EXISTS {};", table_names());
         return CommandError::failure(format!("{error}; to load again, first: {drop}"));
     }
     error.into()

@@ -57,6 +57,9 @@ async fn fill(session: &Session, count: u64) {
 }
 
 const SUMS: &str = "SELECT count(*), sum(id), min(x), max(x) FROM t";
+/// What ANALYZE has found out.
+const STATISTICS: &str = "SELECT attname::text, null_frac, n_distinct, histogram_bounds::text \
+     FROM pg_stats WHERE tablename = 't' ORDER BY 1";
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()

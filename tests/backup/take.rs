@@ -10,7 +10,9 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{SUMS, backup, fail, files_below, fill, rows, start, start_restored, succeed, text};
+use super::{
+    STATISTICS, SUMS, backup, fail, files_below, fill, rows, start, start_restored, succeed, text,
+};
 
 /// Transactions go on, each with a row in two tables, and tables come and go.
 #[tokio::test(flavor = "multi_thread")]
@@ -81,6 +83,9 @@ async fn the_next_backup_copies_what_is_new_and_the_old_one_stays() {
     let cluster = start(3).await;
     let session = cluster.session().await;
     fill(&session, 5000).await;
+    session.run_all(["ANALYZE t"]).await;
+    let statistics = session.rows(STATISTICS).await;
+    assert_eq!(statistics.len(), 2);
     let backups = TempDir::new().unwrap();
     let files = || files_below(&backups.path().join("files"));
     let first = backup(&cluster.url(), backups.path()).await;
@@ -103,7 +108,10 @@ async fn the_next_backup_copies_what_is_new_and_the_old_one_stays() {
     succeed(&arguments).await;
     fail(&arguments, "is not empty").await;
     let restored = start_restored(target).await;
-    assert_eq!(restored.session().await.rows(SUMS).await, sums);
+    let session_there = restored.session().await;
+    assert_eq!(session_there.rows(SUMS).await, sums);
+    assert_eq!(session_there.rows(STATISTICS).await, statistics);
+    drop(session_there);
     restored.stop().await;
     // What only older ones need goes when they go.
     session.run_all(["TRUNCATE t"]).await;

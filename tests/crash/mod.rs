@@ -19,11 +19,14 @@ use crate::support::{Answer, Kestrel, Session, SuiteShards, in_processes, number
 /// What is lost of what was not fsynced.
 const LOSSES: [&str; 3] = ["nothing", "bytes", "all"];
 
-/// Before each crash: rows in segments on both datanodes, all of which have delete vectors.
+/// Before each crash: rows in segments on both datanodes, all of which have delete vectors, and
+/// statistics of some of them.
 const PREPARE: &[&str] = &[
     "DROP TABLE IF EXISTS made",
     "TRUNCATE t",
+    "ALTER TABLE t SET DISTRIBUTED BY (id)",
     "INSERT INTO t SELECT i, 0, 'first' FROM generate_series(1, 600) AS i",
+    "ANALYZE t",
     "INSERT INTO t SELECT i, 1, 'second' FROM generate_series(1001, 1600) AS i",
     "DELETE FROM t WHERE id % 10 = 9",
 ];
@@ -32,6 +35,9 @@ const PREPARE: &[&str] = &[
 const QUESTIONS: &[&str] = &[
     "SELECT count(*), sum(id), sum(v), min(s), max(s), sum(length(s)) FROM t",
     "SELECT v, count(*) FROM t GROUP BY v ORDER BY v",
+    "SELECT attname::text, n_distinct, most_common_vals::text, histogram_bounds::text FROM pg_stats \
+     WHERE tablename = 't' ORDER BY 1",
+    "SELECT distribution, key_columns FROM kestrel.table_distributions WHERE table_name = 't'",
     "SELECT count(*) FROM pg_class WHERE relname = 'made'",
 ];
 
@@ -43,11 +49,20 @@ enum Write {
     Update,
     Delete,
     CreateTableAs,
+    Analyze,
+    SetDistributed,
 }
 
 impl Write {
-    const ALL: [Self; 5] =
-        [Self::Insert, Self::Copy, Self::Update, Self::Delete, Self::CreateTableAs];
+    const ALL: [Self; 7] = [
+        Self::Insert,
+        Self::Copy,
+        Self::Update,
+        Self::Delete,
+        Self::CreateTableAs,
+        Self::Analyze,
+        Self::SetDistributed,
+    ];
 
     fn sql(self) -> &'static str {
         match self {
@@ -62,6 +77,9 @@ impl Write {
             }
             Self::Delete => "DELETE FROM t WHERE id % 7 = 1",
             Self::CreateTableAs => "CREATE TABLE made AS SELECT * FROM t DISTRIBUTED BY (id)",
+            // Of all rows, which the statistics that are there are not.
+            Self::Analyze => "ANALYZE t",
+            Self::SetDistributed => "ALTER TABLE t SET DISTRIBUTED BY (s, id)",
         }
     }
 
@@ -72,15 +90,16 @@ impl Write {
             | FailPoint::SegmentWritten
             | FailPoint::SegmentSynced
             | FailPoint::SegmentRenamed
-            | FailPoint::SegmentListed => self != Self::Delete,
+            | FailPoint::SegmentListed => !matches!(self, Self::Delete | Self::Analyze),
             // They take the places of vectors that are there.
             FailPoint::VectorCreated
             | FailPoint::VectorWritten
             | FailPoint::VectorSynced
             | FailPoint::VectorRenamed
-            | FailPoint::VectorListed
-            | FailPoint::GarbageBegun
-            | FailPoint::FileRemoved => matches!(self, Self::Update | Self::Delete),
+            | FailPoint::VectorListed => matches!(self, Self::Update | Self::Delete),
+            FailPoint::GarbageBegun | FailPoint::FileRemoved => {
+                matches!(self, Self::Update | Self::Delete | Self::SetDistributed)
+            }
             FailPoint::CommitBegun
             | FailPoint::CatalogWritten
             | FailPoint::CatalogCommitted
@@ -285,6 +304,7 @@ async fn a_write_is_there_whole_or_not_at_all_wherever_its_process_ends() {
         .run_all([
             "CREATE TABLE t (id int, v int, s text) DISTRIBUTED BY (id)",
             "CREATE TABLE log (n int) DISTRIBUTED BY (n)",
+            "ALTER DATABASE kestrel SET kestrel.auto_analyze = off",
         ])
         .await;
     drop(session);

@@ -18,6 +18,7 @@ mod locks;
 mod notices;
 mod partitions;
 mod psql;
+mod redistribution;
 mod returning;
 mod routing;
 mod sequences;

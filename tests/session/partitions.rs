@@ -42,6 +42,35 @@ async fn copy_brings_rows_to_their_partitions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn partitions_are_left_out_while_a_query_runs() {
+    if databases_hold_rows() {
+        return;
+    }
+    let cluster = TestCluster::start(3).await;
+    let session = cluster.session().await;
+    create(&session).await;
+    session
+        .run_all([
+            "INSERT INTO t SELECT i, i % 1000 FROM generate_series(1, 20000) AS g(i)",
+            "CREATE TABLE d (k int, name text) DISTRIBUTED REPLICATED",
+            "INSERT INTO d SELECT i, 'n' || i FROM generate_series(0, 999) AS g(i)",
+        ])
+        .await;
+    for query in [
+        "SELECT count(*) FROM t JOIN d ON t.k = d.k WHERE d.name = 'n345'",
+        "SELECT count(*) FROM t WHERE k = (SELECT max(k) FROM d WHERE k < 346)",
+    ] {
+        assert_eq!(session.value(query).await, "20", "{query}");
+        let lines = session.rows(&format!("EXPLAIN ANALYZE {query}")).await;
+        let mut lines = lines.iter().flatten().flatten().map(|line| line.trim());
+        // One of the hundred is read on each datanode.
+        let is_told = lines.any(|line| line.starts_with("Partitions Pruned: avg 99,"));
+        assert!(is_told, "{query}");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_writes_and_who_changes_partitions_get_along() {
     if databases_hold_rows() {
         return;

@@ -78,6 +78,7 @@ impl Planned {
             catalog: Arc::clone(&self.catalog),
             now: Default::default(),
             formats: SessionFormats::default(),
+            rules: Default::default(),
             join_order: Default::default(),
         };
         let plan = self.planner.plan(&bound, &context).await?;

@@ -51,12 +51,19 @@ impl Garbage {
                         gone.extend(files.map(|file| (vector.datanode, file)));
                     }
                 }
-                CatalogChange::ReplaceSegments { table, rewritten, .. } => {
+                CatalogChange::ReplaceSegments { table, rewritten, segments } => {
                     let rewritten: BTreeSet<_> =
                         rewritten.iter().map(|r| (r.datanode, r.segment)).collect();
-                    let old = old(table).iter().map(Arc::as_ref);
-                    let old = old.filter(|s| rewritten.contains(&(s.datanode, s.id)));
-                    gone.extend(old.flat_map(files));
+                    let is_old = |s: &&Segment| rewritten.contains(&(s.datanode, s.id));
+                    let own = added.entry(*table).or_default();
+                    let old = old(table).iter().map(Arc::as_ref).chain(own.iter().copied());
+                    gone.extend(old.filter(is_old).flat_map(files));
+                    own.retain(|segment| !is_old(segment));
+                    own.extend(segments);
+                    if let Some(vectors) = vectors.get_mut(table) {
+                        let removed = vectors.extract_if(.., |key, _| rewritten.contains(key));
+                        gone.extend(removed.map(|((node, _), file)| (node, file)));
+                    }
                 }
                 CatalogChange::DropTable(table) | CatalogChange::RemoveAllSegments { table } => {
                     let old = old(table).iter().map(Arc::as_ref);

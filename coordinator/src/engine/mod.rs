@@ -7,6 +7,7 @@ mod loads;
 mod locks;
 mod moves;
 mod plan_cache;
+mod redistributions;
 mod temporary;
 
 pub use bookkeeping::{Pin, Pins};
@@ -19,6 +20,9 @@ pub use locks::{
 
 pub use moves::{Moves, SegmentKey, Step, moved_part};
 pub use plan_cache::{PlanCache, PlanCacheCounts, PlanKey};
+pub use redistributions::{
+    Redistribution, RedistributionFacts, RedistributionPhase, Redistributions,
+};
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,6 +39,7 @@ use kestrel_proto::{
 use tokio::sync::RwLock;
 
 use crate::{
+    advice::Advisor,
     auto_analyze::AutoAnalyses,
     catalog::CatalogHandle,
     compaction::{AutoVacuum, Compaction},
@@ -81,8 +86,12 @@ pub struct Engine {
     pub locks: Locks,
     /// What was analyzed automatically.
     pub auto_analyses: AutoAnalyses,
+    /// What could be better.
+    pub advice: Advisor,
     /// What COPY is loading.
     pub loads: Loads,
+    /// Which tables' rows go to another distribution.
+    pub redistributions: Redistributions,
     /// What COPY has left out.
     pub copy_errors: CopyErrors,
     /// When the coordinator started.
@@ -116,7 +125,9 @@ impl Engine {
             commits: RwLock::default(),
             locks: Locks::default(),
             auto_analyses: AutoAnalyses::default(),
+            advice: Advisor::default(),
             loads: Loads::default(),
+            redistributions: Redistributions::default(),
             copy_errors: CopyErrors::default(),
             started_at: Utc::now(),
         })

@@ -11,6 +11,7 @@ use kestrel_planner::{
     functions::{FunctionRegistry, SessionFormats},
     join_order::JoinOrderSettings,
     memory::QueryMemory,
+    rule_switches::RuleSwitches,
 };
 use kestrel_proto::{
     Datanode, DatanodeId, ENGINE_VERSION, ErrorReport, QueryId, Result, SnapshotScope,
@@ -151,6 +152,11 @@ impl QueryEnvironment {
     /// How the session reads and writes values.
     pub(crate) fn formats(&self) -> Result<SessionFormats> {
         SessionFormats::from_settings(&self.options)
+    }
+
+    /// Which rules the session has switched off.
+    pub(crate) fn rules(&self) -> Result<RuleSwitches> {
+        RuleSwitches::from_settings(&self.options)
     }
 
     /// What orders of joins the session lets be tried.

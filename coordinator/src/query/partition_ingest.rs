@@ -11,7 +11,7 @@ use kestrel_planner::{
     catalog::{Catalog, Segment, TableDef},
     error::report,
     operators::conform,
-    partition::{PartitionRouter, not_of_partition},
+    partition::PartitionRouter,
 };
 use kestrel_proto::{ErrorReport, Result, batch_bytes};
 
@@ -43,7 +43,7 @@ pub struct TableIngestor {
     environment: QueryEnvironment,
     table: Arc<TableDef>,
     /// How a partitioned table's rows go to its partitions, and a partition's rows are told.
-    routing: Option<Routing>,
+    routing: Option<PartitionRouter>,
     /// By position in the routing; 0 is the table itself without.
     open: BTreeMap<usize, Ingestor>,
     waiting: BTreeMap<usize, Waiting>,
@@ -68,13 +68,6 @@ struct Waiting {
     rows: Vec<RecordBatch>,
 }
 
-struct Routing {
-    router: PartitionRouter,
-    partitions: Vec<Arc<TableDef>>,
-    /// The partition that the rows are for; `None`: the partitioned table.
-    only: Option<usize>,
-}
-
 impl TableIngestor {
     /// Prepares to take rows for the transaction of this environment.
     ///
@@ -86,7 +79,7 @@ impl TableIngestor {
         table: &Arc<TableDef>,
         environment: &QueryEnvironment,
     ) -> Result<Self> {
-        let routing = Routing::of(table, catalog)?;
+        let routing = PartitionRouter::of(table, catalog)?;
         let mut open = BTreeMap::new();
         if routing.is_none() {
             open.insert(0, Ingestor::start(cluster, catalog, table, environment)?);
@@ -116,7 +109,7 @@ impl TableIngestor {
         }
         // NULL where none may be is the partition's to refuse.
         let batch = conform(batch, &nullable(&self.table), &self.table.name)?;
-        if self.routing.as_ref().is_some_and(|routing| routing.only.is_some()) {
+        if self.routing.as_ref().is_some_and(|routing| routing.only().is_some()) {
             self.check(&batch)?.map_or(Ok(()), |(_, error)| Err(error))?;
         }
         self.push_conformed(batch).await
@@ -128,18 +121,8 @@ impl TableIngestor {
     /// # Errors
     /// XX000 for columns of other types.
     pub fn check(&self, batch: &RecordBatch) -> Result<Option<(usize, ErrorReport)>> {
-        let Some(Routing { router, partitions, only }) = &self.routing else { return Ok(None) };
-        let routed = router.route(batch)?;
-        let is_wrong = |partition: &Option<usize>| match only {
-            Some(only) => *partition != Some(*only),
-            None => partition.is_none(),
-        };
-        let Some(row) = routed.iter().position(is_wrong) else { return Ok(None) };
-        let error = match only {
-            Some(only) => not_of_partition(&partitions[*only], batch, row),
-            None => router.not_found(batch, row),
-        };
-        Ok(Some((row, error.in_schema(&self.table.schema_name))))
+        let Some(router) = &self.routing else { return Ok(None) };
+        Ok(router.route(batch)?.err())
     }
 
     /// Routes rows with values as the table takes them: as [`conform`] gives them. Those for one
@@ -151,14 +134,12 @@ impl TableIngestor {
     pub async fn push_conformed(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
         let Some(routing) = &self.routing else { return self.write(0, batch).await };
-        if let Some(only) = routing.only {
+        if let Some(only) = routing.only() {
             return self.write(only, batch).await;
         }
         let mut rows: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-        for (row, partition) in routing.router.route(&batch)?.into_iter().enumerate() {
-            let partition = partition.ok_or_else(|| {
-                routing.router.not_found(&batch, row).in_schema(&self.table.schema_name)
-            })?;
+        let routed = routing.route(&batch)?.map_err(|(_, error)| error)?;
+        for (row, partition) in routed.into_iter().enumerate() {
             rows.entry(partition).or_default().push(row as u32);
         }
         for (partition, rows) in rows {
@@ -206,8 +187,7 @@ impl TableIngestor {
     }
 
     fn table_at(&self, partition: usize) -> Arc<TableDef> {
-        let partitions = self.routing.as_ref().map(|routing| &routing.partitions);
-        let found = partitions.and_then(|partitions| partitions.get(partition));
+        let found = self.routing.as_ref().and_then(|router| router.leaves().get(partition));
         Arc::clone(found.unwrap_or(&self.table))
     }
 
@@ -270,27 +250,6 @@ impl FewRows {
     fn together(&self, table: &TableDef) -> Option<RecordBatch> {
         let batches = self.are_few().then_some(&self.batches)?;
         concat_batches(&table.arrow_schema(), batches).ok()
-    }
-}
-
-impl Routing {
-    /// `None`: the table is not partitioned, and no partition.
-    fn of(table: &Arc<TableDef>, catalog: &Catalog) -> Result<Option<Self>> {
-        if table.partitioned_by.is_none() && table.partition_of.is_none() {
-            return Ok(None);
-        }
-        let lost = || ErrorReport::internal("a partition's table is not in the catalog");
-        let parent = catalog.partition_root(table.id).ok_or_else(lost)?;
-        let partitions: Vec<_> = catalog.partitions_of(parent.id).into_iter().cloned().collect();
-        let router = PartitionRouter::new(parent, &partitions)?;
-        let only = match table.partition_of {
-            Some(_) => {
-                let at = partitions.iter().position(|partition| partition.id == table.id);
-                Some(at.ok_or_else(lost)?)
-            }
-            None => None,
-        };
-        Ok(Some(Self { router, partitions, only }))
     }
 }
 

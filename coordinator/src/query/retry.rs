@@ -49,6 +49,7 @@ impl Again {
             catalog: Arc::clone(&self.view),
             now: Utc::now(),
             formats: self.environment.formats()?,
+            rules: self.environment.rules()?,
             join_order: self.environment.join_order()?,
         };
         let plan = self.engine.planner.plan(&self.plan, &context).await?;

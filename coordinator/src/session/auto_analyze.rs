@@ -147,9 +147,10 @@ fn was_analyzed(table: u64, then: &Catalog, now: &Catalog) -> bool {
 fn was_emptied(table: u64, then: &Catalog, now: &Catalog) -> bool {
     let Some(table_now) = now.table_by_id(table) else { return true };
     let parts = |catalog: &Catalog| -> HashSet<_> {
-        let whole = catalog.table_by_id(table).into_iter();
-        let parts = whole.chain(catalog.partitions_of(table));
-        parts.flat_map(|part| &part.segments).map(|s| (s.datanode, s.id)).collect()
+        let table = catalog.table_by_id(table);
+        let parts = table.map_or_else(Vec::new, |table| catalog.leaves_of(table));
+        let segments = parts.iter().flat_map(|part| &part.segments);
+        segments.map(|s| (s.datanode, s.id)).collect()
     };
     let (before, after) = (parts(then), parts(now));
     let remain = !before.is_disjoint(&after);

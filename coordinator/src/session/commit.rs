@@ -33,7 +33,7 @@ pub(super) fn check_still_so(
         };
         if let (Some(then), Some(now)) = (base.table_by_id(*table), newest.table_by_id(*table))
             && (!Arc::ptr_eq(then, now) && is_stricter(now, then)
-                || takes_other_rows(then, base, newest))
+                || takes_other_rows(*table, base, newest))
         {
             return Err(conflict(now, "altered"));
         }
@@ -70,19 +70,21 @@ fn check_role(change: &CatalogChange, base: &Catalog, newest: &Catalog) -> Resul
     Err(concurrent_update("A role was changed by another transaction meanwhile.".into()))
 }
 
-/// Does the default partition of a table take what other partitions leave, and have these changed?
-fn takes_other_rows(partition: &TableDef, base: &Catalog, newest: &Catalog) -> bool {
-    let Some(parent) = partition.parent_id().filter(|_| partition.is_default_partition()) else {
-        return false;
-    };
+/// Is it below another table now, or within other bounds, or does a default partition, itself or one
+/// above it, take what other partitions leave, and have these changed?
+fn takes_other_rows(partition: u64, base: &Catalog, newest: &Catalog) -> bool {
     let bounds = |catalog: &Catalog| -> Vec<_> {
-        let partitions = catalog.partitions_of(parent).into_iter();
-        partitions.map(|table| (table.id, table.partition_of.clone())).collect()
+        let above = catalog.partition_ancestors(partition);
+        let beside = above.iter().filter(|table| table.is_default_partition());
+        let beside = beside.flat_map(|table| table.parent_id());
+        let beside: Vec<_> = beside.flat_map(|parent| catalog.partitions_of(parent)).collect();
+        let all = above.iter().chain(&beside);
+        all.map(|table| (table.id, table.partition_of.clone())).collect()
     };
     bounds(base) != bounds(newest)
 }
 
-/// May a row that was right for `then` be wrong for `now`?
+/// May a row that was right for `then`, and where it is, be wrong for `now`?
 fn is_stricter(now: &TableDef, then: &TableDef) -> bool {
     let column = now.columns.iter().any(|column| match then.column_by_id(column.id) {
         Some(old) => column.not_null && !old.not_null,
@@ -94,7 +96,8 @@ fn is_stricter(now: &TableDef, then: &TableDef) -> bool {
     });
     let check = now.checks.iter().any(|check| then.checks.iter().all(|old| old.id != check.id));
     let key = now.unique_sets().any(|key| then.unique_sets().all(|old| old.id != key.id));
-    column || check || key || now.partition_of != then.partition_of
+    let is_moved = now.distribution != then.distribution;
+    column || check || key || is_moved || now.partition_of != then.partition_of
 }
 
 /// Rows that a transaction deleted are in a file that is gone.
@@ -200,6 +203,7 @@ mod tests {
             ("ALTER TABLE t ALTER c TYPE text", true),
             ("ALTER TABLE t ALTER b SET DEFAULT 7", true),
             ("CREATE INDEX ON t (b)", true),
+            ("ALTER TABLE t SET DISTRIBUTED REPLICATED", false),
         ];
         for (sql, fits) in cases {
             let newest = after(&base, sql);

@@ -81,6 +81,7 @@ impl CopyRowsQuery {
             catalog: Arc::clone(&context.catalog),
             now: chrono::Utc::now(),
             formats: self.environment.formats()?,
+            rules: self.environment.rules()?,
             join_order: self.environment.join_order()?,
         };
         let plan = self.engine.planner.plan(&bound.plan, &plan_context).await?;

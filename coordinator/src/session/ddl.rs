@@ -16,7 +16,8 @@ use kestrel_planner::{
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
-    ClientSession, NoticeSender, Outcome, Statement, insert::default_expr, select::output_fields,
+    ClientSession, NoticeSender, Outcome, Statement, insert::default_expr,
+    redistribute::sets_distribution, select::output_fields,
 };
 
 impl ClientSession {
@@ -26,6 +27,9 @@ impl ClientSession {
         statement: &DdlStatement,
         notices: &NoticeSender,
     ) -> Result<Outcome> {
+        if sets_distribution(statement) {
+            return self.set_distributed(statement, notices).await;
+        }
         let planned = |session: &Self, view: &Catalog| session.plan_ddl(statement, view);
         let mut plan = self.plan_under_locks(planned).await?;
         let view = self.transaction.view(&self.engine);
@@ -68,7 +72,7 @@ impl ClientSession {
         Ok(Outcome::Done(plan.tag))
     }
 
-    fn plan_ddl(&self, statement: &DdlStatement, view: &Catalog) -> Result<DdlPlan> {
+    pub(super) fn plan_ddl(&self, statement: &DdlStatement, view: &Catalog) -> Result<DdlPlan> {
         let (search_path, identity) = (self.search_path(view), self.identity(view));
         let statement = ddl::with_named_owners(statement, view, identity);
         access::check_statement(&statement, view, &search_path, identity.current)?;

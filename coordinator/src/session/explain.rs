@@ -15,7 +15,7 @@ use kestrel_proto::{ErrorReport, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientSession, Outcome, RowsTag, Statement,
+    ClientSession, Outcome, RowsTag, Statement, advice,
     analyze::{Analysis, Executed, Measured},
     change_rows::{Change, PlannedChange},
     kept_plans::Planned,
@@ -67,13 +67,25 @@ impl ClientSession {
         };
         let execution = measured.executed.as_ref().map(|executed| &executed.execution);
         let tree = explained.tree(options, &sent, execution);
+        let mut watch = self.look_at(&explained.plan, &explained.view, "EXPLAIN");
+        if let (Some((watch, advice)), Some(executed)) = (&mut watch, &measured.executed) {
+            advice.extend(watch.look_back(&executed.summary));
+        }
+        let advice = watch.map(|(_, advice)| advice).unwrap_or_default();
         let lines = match explain.format {
             ExplainFormat::Text => {
                 let mut lines = explain::text(&tree, options);
                 lines.extend(measured.lines(options));
+                lines.extend(advice::lines(&advice));
                 lines
             }
-            ExplainFormat::Json => vec![explain::json(&tree, options, measured.values(options))],
+            ExplainFormat::Json => {
+                let mut values = measured.values(options);
+                if !advice.is_empty() {
+                    values.insert("Advice".into(), advice::values(&advice));
+                }
+                vec![explain::json(&tree, options, values)]
+            }
         };
         Ok(text_rows("QUERY PLAN", lines, RowsTag::Fixed("EXPLAIN")))
     }
@@ -88,7 +100,6 @@ impl ClientSession {
             StatementKind::Query(query) => {
                 let (bound, view) = self.bind(query, statement, parameters)?;
                 let plan = self.plan(&bound.plan, &view).await?;
-                self.warn_of_missing_statistics(&plan);
                 Ok(Explained { plan, view, purpose: Purpose::Query })
             }
             // As in PostgreSQL: of the query that fills the table.

@@ -135,6 +135,8 @@ impl ClientSession {
         context.in_doubt = lazy(move || shards.in_doubt());
         let analyses = self.engine.auto_analyses.clone();
         context.auto_analyses = lazy(move || analyses.all());
+        let advice = self.engine.advice.log.clone();
+        context.advice = lazy(move || advice.all());
         let queries = self.engine.queries.clone();
         context.queries = lazy(move || queries.records());
         let locks = self.engine.locks.clone();
@@ -143,6 +145,8 @@ impl ClientSession {
         context.copy_errors = lazy(move || errors.all());
         let loads = self.engine.loads.clone();
         context.loads = lazy(move || loads.facts());
+        let redistributions = self.engine.redistributions.clone();
+        context.redistributions = lazy(move || redistributions.facts());
         let (clients, process_id) = (Arc::clone(&self.engine.clients), self.startup.process_id);
         let application_name = context.session.application_name.clone();
         context.activities = lazy(move || activities(&clients, process_id, application_name));

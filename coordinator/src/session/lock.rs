@@ -144,7 +144,10 @@ fn locked_by(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMod
             let extended_statistics = after.extended_statistics.clone();
             let is_statistics = extended_statistics != before.extended_statistics
                 && TableDef { extended_statistics, ..(**before).clone() } == **after;
-            let mode = match (is_statistics, is_index) {
+            let cluster_by = after.cluster_by.clone();
+            let is_clustering = cluster_by != before.cluster_by
+                && TableDef { cluster_by, ..(**before).clone() } == **after;
+            let mode = match (is_statistics || is_clustering, is_index) {
                 (true, _) => LockMode::ShareUpdateExclusive,
                 (false, true) => LockMode::Share,
                 (false, false) => LockMode::AccessExclusive,
@@ -185,18 +188,25 @@ fn locked_by(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMod
     locks.retain(|lock| !own.contains(lock));
     locks.extend(own);
     // As writers do: the table before its partitions.
-    let is_partition = |tag: &LockTag| match tag {
-        LockTag::Table(id) => view.table_by_id(*id).is_some_and(|t| t.partition_of.is_some()),
-        _ => false,
+    let level = |tag: &LockTag| match tag {
+        LockTag::Table(id) => view.partition_ancestors(*id).len(),
+        _ => 0,
     };
-    locks.sort_by_key(|(tag, _)| is_partition(tag));
+    locks.sort_by_cached_key(|(tag, _)| level(tag));
     locks
 }
 
 /// Who writes into a partitioned table has found out which partitions there are, and which rows its
-/// default partition takes: what changes that waits for them, and they for it.
+/// default partition takes: what changes that waits for them, and they for it. So it is with what is
+/// below a partition that comes or goes.
 fn around_partitions(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMode)> {
     let mut locks = Vec::new();
+    let mut add = |id: u64| {
+        let lock = (LockTag::Table(id), LockMode::AccessExclusive);
+        if !locks.contains(&lock) {
+            locks.push(lock);
+        }
+    };
     for change in changes {
         let parents = match change {
             CatalogChange::CreateTable(table) => [table.parent_id(), None],
@@ -206,18 +216,16 @@ fn around_partitions(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag,
             CatalogChange::AlterTable { before, after }
                 if before.partition_of != after.partition_of =>
             {
+                view.partitions_below(before.id).iter().for_each(|below| add(below.id));
                 [before.parent_id(), after.parent_id()]
             }
             _ => continue,
         };
-        for parent in parents.into_iter().flatten() {
-            let default = view.default_partition(parent).map(|table| table.id);
-            let known = view.table_by_id(parent).map(|table| table.id);
-            for id in known.into_iter().chain(default) {
-                let lock = (LockTag::Table(id), LockMode::AccessExclusive);
-                if !locks.contains(&lock) {
-                    locks.push(lock);
-                }
+        for parent in parents.into_iter().flatten().filter_map(|id| view.table_by_id(id)) {
+            add(parent.id);
+            if let Some(default) = view.default_partition(parent.id) {
+                add(default.id);
+                view.partitions_below(default.id).iter().for_each(|below| add(below.id));
             }
         }
     }

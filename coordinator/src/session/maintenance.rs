@@ -102,8 +102,8 @@ impl ClientSession {
                 return Err(ErrorReport::new(SqlState::DUPLICATE_COLUMN, message));
             }
             tables.push((Arc::clone(table), columns.clone()));
-            let partitions = view.partitions_of(table.id).into_iter();
-            tables.extend(partitions.map(|table| (Arc::clone(table), columns.clone())));
+            let partitions = view.partitions_below(table.id).into_iter();
+            tables.extend(partitions.map(|table| (table, columns.clone())));
         }
         let names_none = command.tables.is_empty();
         if names_none {

@@ -1,5 +1,6 @@
 //! One client's session: statements in, outcomes out.
 
+mod advice;
 mod analyze;
 mod auto_analyze;
 mod backup;
@@ -29,13 +30,13 @@ mod kept_plans;
 mod lock;
 mod maintenance;
 mod merge;
-mod missing_statistics;
 mod on_conflict;
 mod outcome;
 mod own_query;
 mod partition;
 mod prepare;
 mod privileges;
+mod redistribute;
 mod returning;
 mod role;
 mod rules;
@@ -174,7 +175,6 @@ impl Backend for EngineBackend {
             prepared: PreparedStatements::default(),
             portals: Portals::default(),
             notices: None,
-            warned_of: BTreeSet::new(),
             string_is_block: false,
             started_at: Utc::now(),
             batch_failed: false,
@@ -182,6 +182,7 @@ impl Backend for EngineBackend {
             locked_keys: Vec::new(),
             backup_pin: None,
             analysis: None,
+            advice: advice::SessionAdvice::default(),
         };
         session.take_role();
         Ok(session)
@@ -221,8 +222,6 @@ pub struct ClientSession {
     portals: Portals<Statement>,
     /// Where the statement that runs sends its notices.
     notices: Option<NoticeSender>,
-    /// Tables without statistics that the client was warned of, by schema and name.
-    warned_of: BTreeSet<(String, String)>,
     /// The query string has more than one statement, which makes it a transaction block.
     string_is_block: bool,
     started_at: DateTime<Utc>,
@@ -234,6 +233,8 @@ pub struct ClientSession {
     backup_pin: Option<Pin>,
     /// EXPLAIN ANALYZE runs a statement: the queries of that.
     analysis: Option<Analysis>,
+    /// What it was told could be better.
+    advice: advice::SessionAdvice,
 }
 
 #[async_trait]

@@ -65,25 +65,39 @@ impl ClientSession {
         is_new: bool,
         view: &Arc<Catalog>,
     ) -> Result<()> {
-        let parent = partition.parent_id().and_then(|id| view.table_by_id(id));
-        let Some(parent) = parent.filter(|_| !partition.is_surely_empty()) else { return Ok(()) };
-        let partitions: Vec<_> = view.partitions_of(parent.id).into_iter().cloned().collect();
-        let own = partitions.iter().position(|table| table.id == partition.id);
-        let router = PartitionRouter::new(parent, &partitions)?;
-        let names: Vec<_> = parent.partition_columns().iter().map(|c| quote(&c.name)).collect();
-        let (schema, table) = (quote(&partition.schema_name), quote(&partition.name));
+        let Some(partition) = view.table_by_id(partition.id) else { return Ok(()) };
+        let Some(router) = PartitionRouter::of(partition, view)? else { return Ok(()) };
+        for leaf in view.leaves_of(partition) {
+            if leaf.is_surely_empty() || self.are_taken(&leaf, &router, view).await? {
+                continue;
+            }
+            // As in PostgreSQL, which looks at a new partition's leaves one by one.
+            return Err(violated(if is_new { &leaf } else { partition }, is_new));
+        }
+        Ok(())
+    }
+
+    /// Whether all rows of a table are where they would be routed to.
+    async fn are_taken(
+        &mut self,
+        table: &TableDef,
+        router: &PartitionRouter,
+        view: &Arc<Catalog>,
+    ) -> Result<bool> {
+        let columns = router.key_columns().into_iter().filter_map(|at| table.columns.get(at));
+        let names: Vec<_> = columns.map(|column| quote(&column.name)).collect();
+        let (schema, table) = (quote(&table.schema_name), quote(&table.name));
         let sql = format!("SELECT {} FROM {schema}.{table}", names.join(", "));
         let bound = bind_query(&own_query(&sql)?, &self.bind_context(view, None), &[])?;
         let plan = self.plan(&bound.plan, view).await?;
         let environment = self.environment(view, self.cancel.clone());
         let mut rows = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
         while let Some(batch) = rows.next().await {
-            let routed = router.route_key(batch?.columns())?;
-            if routed.into_iter().any(|partition| partition != own) {
-                return Err(violated(partition, is_new));
+            if !router.takes_all(batch?.columns())? {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -93,10 +107,10 @@ pub(super) fn is_routed(table: &TableDef, targets: &[usize], view: &Catalog) -> 
     if table.partitioned_by.is_some() {
         return true;
     }
-    let Some(parent) = table.parent_id().and_then(|id| view.table_by_id(id)) else { return false };
-    let key = parent.partition_columns();
+    let above = view.partition_ancestors(table.id);
+    let keys: Vec<_> = above.iter().flat_map(|above| above.partition_columns()).collect();
     let mut assigned = targets.iter().filter_map(|at| table.columns.get(*at));
-    assigned.any(|column| key.iter().any(|of_key| of_key.id == column.id))
+    assigned.any(|column| keys.iter().any(|of_key| of_key.id == column.id))
 }
 
 fn violated(partition: &TableDef, is_new: bool) -> ErrorReport {

@@ -28,8 +28,8 @@ use kestrel_proto::{BatchStream, ErrorReport, QueryId, Result, Severity, SqlStat
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientSession, Outcome, OutputField, RowsTag, Statement, analyze::Analysis, facts::plannable,
-    kept_plans::Planned,
+    ClientSession, Outcome, OutputField, RowsTag, Statement, advice::Watch, analyze::Analysis,
+    facts::plannable, kept_plans::Planned,
 };
 use crate::{
     engine::Pin,
@@ -70,11 +70,11 @@ impl ClientSession {
 
     /// What a statement is planned with.
     pub(super) fn plan_context(&self, view: &Arc<Catalog>) -> Result<PlanContext> {
-        let formats = self.settings.formats()?;
         Ok(PlanContext {
             catalog: Arc::clone(view),
             now: Utc::now(),
-            formats,
+            formats: self.settings.formats()?,
+            rules: self.settings.rules()?,
             join_order: self.settings.join_order()?,
         })
     }
@@ -103,12 +103,12 @@ impl ClientSession {
         let Planned { plan, fields, bound, view } =
             self.planned(query, statement, parameters).await?;
         self.print_dispatch(&plan);
-        self.warn_of_missing_statistics(&plan);
+        let watch = self.advise(&plan, &view, "SELECT");
         let environment = self.environment(&view, cancel);
         let pin = self.engine.pins.pin(view.version);
         let again = Again { engine: Arc::clone(&self.engine), plan: bound, view, environment };
         let asker = self.asker();
-        Ok((fields, Start { plan, again, asker, text: statement.sql.clone(), pin }))
+        Ok((fields, Start { plan, again, asker, text: statement.sql.clone(), watch, pin }))
     }
 
     /// Starts a plan as soon as it may, and notes that.
@@ -261,6 +261,7 @@ pub(super) struct Start {
     again: Again,
     asker: Asker,
     text: String,
+    watch: Option<Watch>,
     /// The snapshot is to be there when it begins.
     pin: Pin,
 }
@@ -273,16 +274,20 @@ impl Start {
 
     /// Runs it to its first rows.
     async fn begin(self) -> Result<Watched> {
-        let Self { plan, again, asker, text, pin } = self;
+        let Self { plan, again, asker, text, mut watch, pin } = self;
         let engine = Arc::clone(&again.engine);
         let environment = again.environment.clone();
         let mut noted = NotedQuery::start(&engine, &plan, &environment, &asker, &text).await?;
         let (running, again) = match run(&engine.cluster, &plan, &environment).await {
             Ok(running) => (running, Some(again)),
-            Err(error) => (noted.part(again.after(error).await)?, None),
+            Err(error) => {
+                // It is planned anew.
+                watch = None;
+                (noted.part(again.after(error).await)?, None)
+            }
         };
         noted.runs(&running);
-        Ok(Watched { running, noted, again, _pin: pin })
+        Ok(Watched { running, noted, again, watch, _pin: pin })
     }
 
     /// Its rows; it begins when the first one is asked for.
@@ -303,6 +308,8 @@ struct Watched {
     noted: NotedQuery,
     /// Until the first rows have come.
     again: Option<Again>,
+    /// Looks at it when it has ended.
+    watch: Option<Watch>,
     _pin: Pin,
 }
 
@@ -312,6 +319,7 @@ impl Watched {
         let first = self.running.next().await.transpose();
         match (first, self.again.take()) {
             (Err(error), Some(again)) => {
+                self.watch = None;
                 self.running = again.after(error).await?;
                 self.noted.runs(&self.running);
                 self.running.next().await.transpose()
@@ -329,7 +337,12 @@ impl Watched {
             match &batch {
                 Some(Ok(rows)) => watched.noted.returns(rows.num_rows()),
                 Some(Err(_)) => {}
-                None => watched.noted.finish(),
+                None => {
+                    watched.noted.finish();
+                    if let Some(watch) = watched.watch.take() {
+                        watch.ended(&watched.running.summary().lock());
+                    }
+                }
             }
             batch.map(|batch| (batch, watched))
         }))

@@ -204,10 +204,8 @@ impl ClientSession {
 
 /// How large the table is now, on each datanode.
 fn sizes(view: &Catalog, table: &TableDef) -> TableStatistics {
-    let parts = match table.partitioned_by {
-        Some(_) => view.partitions_of(table.id),
-        None => view.table_by_id(table.id).into_iter().collect(),
-    };
+    let table_now = view.table_by_id(table.id);
+    let parts = table_now.map_or_else(Vec::new, |table| view.leaves_of(table));
     let shards = view.datanodes.iter().map(|datanode| {
         let on_it = parts.iter().map(|part| part.size_on(DatanodeId(datanode.id)));
         let (rows, bytes) = on_it.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));

@@ -113,11 +113,9 @@ impl ClientSession {
                 let named = Some(target.columns.clone());
                 vacuumed.push(Vacuumed { table: Arc::clone(table), named });
             }
-            for partition in view.partitions_of(id) {
+            for partition in view.partitions_below(id) {
                 match may(partition.id) {
-                    true => {
-                        vacuumed.push(Vacuumed { table: Arc::clone(partition), named: None });
-                    }
+                    true => vacuumed.push(Vacuumed { table: partition, named: None }),
                     false => {
                         skipping(&partition.name, "only table or database owner can vacuum it");
                     }

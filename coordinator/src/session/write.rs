@@ -44,6 +44,8 @@ impl ClientSession {
     ) -> Result<u64> {
         let (plan, serials) =
             self.plan_write(query, (table, columns), kept.is_some(), view).await?;
+        let (InsertPlan::Distributed(rows) | InsertPlan::Ingest(rows)) = &plan;
+        self.advise(rows, view, "INSERT");
         let locks = KeyLocks::of(table, &plan);
         if locks == KeyLocks::All {
             self.lock_for_writing(table).await?;

@@ -12,9 +12,10 @@ use kestrel_proto::Result;
 
 use super::relation::{RelationKind, Relations};
 use crate::{
+    advice::Remembered,
     auto_analyze::AutoAnalysis,
     catalog::SequenceStanding,
-    engine::{CopyError, LoadFacts, LockFacts, LockMode, LockScope, LockTag},
+    engine::{CopyError, LoadFacts, LockFacts, LockMode, LockScope, LockTag, RedistributionFacts},
     query::QueryRecord,
     server::Activity,
     shards::InDoubt,
@@ -47,12 +48,16 @@ pub struct SystemViewContext {
     pub copy_errors: Lazy<Vec<CopyError>>,
     /// What COPY is loading.
     pub loads: Lazy<Vec<LoadFacts>>,
+    /// Which tables' rows go to another distribution.
+    pub redistributions: Lazy<Vec<RedistributionFacts>>,
     /// `down`, … by datanode id; who is not in it is `up`.
     pub datanode_states: Lazy<BTreeMap<u32, &'static str>>,
     /// What is prepared in the databases of datanodes.
     pub in_doubt: Lazy<Vec<InDoubt>>,
     /// What was analyzed automatically.
     pub auto_analyses: Lazy<Vec<AutoAnalysis>>,
+    /// What could be better.
+    pub advice: Lazy<Vec<Remembered>>,
     /// What all clients are doing.
     pub activities: Lazy<Vec<Activity>>,
     /// The session's cursors.
@@ -226,9 +231,11 @@ impl SystemViewContext {
             locks: lazy(Vec::new),
             copy_errors: lazy(Vec::new),
             loads: lazy(Vec::new),
+            redistributions: lazy(Vec::new),
             datanode_states: lazy(BTreeMap::new),
             in_doubt: lazy(Vec::new),
             auto_analyses: lazy(Vec::new),
+            advice: lazy(Vec::new),
             activities: lazy(Vec::new),
             cursors: Vec::new(),
             prepared_statements: lazy(Vec::new),

@@ -87,14 +87,20 @@ type Fill = fn(&SystemViewContext) -> Rows;
 
 /// Every view that has rows: one line each.
 const SYSTEM_VIEWS: &[(&str, &str, Fill)] = &[
+    ("gp_toolkit", "gp_bloat_diag", gp_toolkit::gp_bloat_diag::rows),
+    ("gp_toolkit", "gp_skew_coefficients", gp_toolkit::gp_skew::coefficients),
+    ("gp_toolkit", "gp_skew_idle_fractions", gp_toolkit::gp_skew::idle_fractions),
     ("gp_toolkit", "gp_stats_missing", gp_toolkit::gp_stats_missing::rows),
+    ("kestrel", "advice", kestrel::advice::rows),
     ("kestrel", "auto_analyze_history", kestrel::auto_analyze_history::rows),
     ("kestrel", "copy_errors", kestrel::copy_errors::rows),
     ("kestrel", "datanodes", kestrel::datanodes::rows),
     ("kestrel", "load_progress", kestrel::load_progress::rows),
     ("kestrel", "queries", kestrel::queries::rows),
+    ("kestrel", "redistribution_progress", kestrel::redistribution_progress::rows),
     ("kestrel", "table_distributions", kestrel::table_distributions::rows),
     ("kestrel", "table_placement", kestrel::table_placement::rows),
+    ("kestrel", "table_skew", kestrel::table_skew::rows),
     ("kestrel", "table_statistics", kestrel::table_statistics::rows),
     ("kestrel", "transactions_in_doubt", kestrel::transactions_in_doubt::rows),
     ("pg_catalog", "gp_distribution_policy", pg_catalog::gp_distribution_policy::rows),

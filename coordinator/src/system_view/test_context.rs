@@ -7,11 +7,13 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use kestrel_planner::advice::{Advice, Delivery, Finding, KINDS, Object};
 use kestrel_planner::catalog::{
     Catalog, CatalogChange, CheckDef, ColumnDef, DATABASE_OID, DatanodeDef, DefaultAclDef,
-    Distribution, ExtendedStatistics, KeyDef, NamedRelation, ObjectKind, PartitionBound,
-    PartitionOf, PartitionStrategy, PartitionedBy, RoleDef, RoleSettings, SchemaDef, Segment,
-    SequenceDef, SqlType, TableDef, ViewColumn, ViewDef, ViewRelation, default_acl,
+    DeleteVector, Distribution, ExtendedStatistics, KeyDef, NamedRelation, ObjectKind,
+    PartitionBound, PartitionOf, PartitionStrategy, PartitionedBy, RoleDef, RoleSettings,
+    SchemaDef, Segment, SequenceDef, SqlType, TableDef, ViewColumn, ViewDef, ViewRelation,
+    default_acl,
 };
 use kestrel_planner::statistics::{
     ColumnStatistics, CommonValue, TableStatistics, Value as StatisticsValue,
@@ -21,8 +23,12 @@ use uuid::Uuid;
 
 use super::{CursorFacts, PreparedFacts, SessionFacts, SettingFacts, SystemViewContext, lazy};
 use crate::{
+    advice::Remembered,
     auto_analyze::AutoAnalysis,
-    engine::{CopyError, LoadFacts, LockFacts, LockMode, LockTag},
+    engine::{
+        CopyError, LoadFacts, LockFacts, LockMode, LockTag, RedistributionFacts,
+        RedistributionPhase,
+    },
     query::{QueryRecord, QueryState},
     server::{Activity, ActivityState},
     shards::InDoubt,
@@ -136,6 +142,12 @@ fn segment(datanode: u32, id: u64, rows: u64) -> Segment {
     }
 }
 
+/// Of ten rows nine are deleted.
+fn bloated() -> Segment {
+    let deletes = DeleteVector { id: 1, file: "5.deletes".into(), length: 1, rows: 9, checksum: 0 };
+    Segment { length: 100 * 8192, deletes: Some(deletes), ..segment(0, 5, 10) }
+}
+
 /// `pg_monitor`, which may make others members of one of its roles.
 fn monitor() -> RoleDef {
     let all = RoleDef::predefined();
@@ -183,6 +195,13 @@ pub(super) fn furnished() -> Catalog {
         CatalogChange::SetComment { object: 16386, column: 0, text: Some("of t".into()) },
         CatalogChange::SetComment { object: DATABASE_OID, column: 0, text: Some("all".into()) },
         CatalogChange::SetStatistics(Box::new(statistics_of_t())),
+        CatalogChange::CreateTable(TableDef {
+            id: 16406,
+            name: "bloated".into(),
+            distribution: Distribution::Random,
+            ..table_order()
+        }),
+        CatalogChange::AddSegments { table: 16406, segments: vec![bloated()] },
     ];
     catalog().apply(&changes).unwrap()
 }
@@ -211,7 +230,7 @@ fn statistics_of_t() -> TableStatistics {
 
 /// A partitioned table, and its partition.
 pub(super) fn partitioned() -> [CatalogChange; 2] {
-    let key = PartitionedBy { strategy: PartitionStrategy::List, columns: vec![1] };
+    let key = PartitionedBy { strategy: PartitionStrategy::List, columns: vec![1], template: None };
     let rest = PartitionOf { parent: 16403, bound: PartitionBound::Default };
     let table = |id, name: &str| TableDef { id, name: name.into(), ..table_order() };
     [
@@ -259,6 +278,20 @@ fn auto_analysis(started_at: DateTime<Utc>) -> AutoAnalysis {
         changed_rows: 51,
         error: None,
     }
+}
+
+fn remembered(table: u64, at: DateTime<Utc>) -> Remembered {
+    let object = Object { schema: "public".into(), name: "t".into(), tables: vec![table] };
+    let finding = Finding {
+        object,
+        at_most: Delivery::Warning,
+        message: "table \"t\" is skewed".into(),
+        detail: "It is.".into(),
+        hint: Some("ALTER TABLE public.t SET DISTRIBUTED BY (id);".into()),
+    };
+    let advice = Advice { kind: &KINDS[0], finding };
+    let (first_seen_at, last_seen_at) = (at, at);
+    Remembered { advice, delivery: Delivery::Warning, count: 2, first_seen_at, last_seen_at }
 }
 
 pub(super) fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
@@ -328,6 +361,8 @@ pub(super) fn context_of(catalog: Catalog) -> Arc<SystemViewContext> {
     };
     context.queries = lazy(move || vec![query]);
     context.auto_analyses = lazy(move || vec![auto_analysis(now)]);
+    // The second table is gone.
+    context.advice = lazy(move || vec![remembered(16386, now), remembered(9, now)]);
     add_loads(&mut context, now);
     Arc::new(context)
 }
@@ -349,6 +384,19 @@ fn add_loads(context: &mut SystemViewContext, now: DateTime<chrono::Utc>) {
         started_at: now,
     };
     context.loads = lazy(move || vec![load]);
+    let moved = RedistributionFacts {
+        session_pid: 43,
+        user: "anna".into(),
+        schema: "public".into(),
+        table: "t".into(),
+        distribution: "DISTRIBUTED RANDOMLY".into(),
+        phase: RedistributionPhase::CatchingUp,
+        rounds: 2,
+        rows_total: 12,
+        rows: 10,
+        started_at: now,
+    };
+    context.redistributions = lazy(move || vec![moved]);
     let error = move |table_id| CopyError {
         table_id,
         at: now,

@@ -77,16 +77,6 @@ fn views_tell_what_is() {
             &["public|t|<stdin>|7|missing data for column \"b\"|x"],
         ),
         (
-            "kestrel.load_progress session_pid, user_name, schema_name, table_name, source, \
-             bytes_done, bytes_total, rows, rejected",
-            &["43|anna|public|t|files|1000|4000|10|2"],
-        ),
-        (
-            "pg_catalog.pg_stat_progress_copy pid, datname, relid, command, type, \
-             bytes_processed, bytes_total, tuples_processed, tuples_excluded",
-            &["43|kestrel|16386|COPY FROM|FILE|1000|4000|10|1"],
-        ),
-        (
             "kestrel.table_distributions schema_name, table_name, distribution, key_columns",
             &["public|t|hash|id", "sales|Order|replicated|~"],
         ),
@@ -129,6 +119,55 @@ fn views_tell_what_is() {
             "pg_catalog.pg_locks locktype, database, relation, classid, objid, objsubid, pid, \
              mode, granted",
             &["relation|5|16386|~|~|~|41|ShareLock|t", "object|5|~|1262|5|0|42|ExclusiveLock|f"],
+        ),
+    ];
+    check(&context(), cases);
+}
+
+/// What takes long, and how far it is.
+#[test]
+fn progress_is_told() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "kestrel.load_progress session_pid, user_name, schema_name, table_name, source, \
+             bytes_done, bytes_total, rows, rejected",
+            &["43|anna|public|t|files|1000|4000|10|2"],
+        ),
+        (
+            "kestrel.redistribution_progress session_pid, user_name, schema_name, table_name, \
+             distribution, phase, rounds, rows_done, rows_total",
+            &["43|anna|public|t|DISTRIBUTED RANDOMLY|catching up|2|10|12"],
+        ),
+        (
+            "pg_catalog.pg_stat_progress_copy pid, datname, relid, command, type, \
+             bytes_processed, bytes_total, tuples_processed, tuples_excluded",
+            &["43|kestrel|16386|COPY FROM|FILE|1000|4000|10|1"],
+        ),
+    ];
+    check(&context(), cases);
+}
+
+/// Of tables that are replicated, and of one that is gone, nothing is told.
+#[test]
+fn skew_and_advice_are_told() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "kestrel.advice sqlstate, severity, kind, schema_name, object_name, hint, count",
+            &[
+                "01K01|WARNING|storage_skew|public|t|ALTER TABLE public.t SET DISTRIBUTED BY (id);|2",
+            ],
+        ),
+        (
+            "kestrel.table_skew table_name, coefficient, idle_fraction, max_datanode",
+            &["t|28.284271247461902|0.16666666666666663|dn1"],
+        ),
+        (
+            "gp_toolkit.gp_skew_coefficients skcoid, skcnamespace, skcrelname, skccoeff",
+            &["16386|public|t|28.284271247461902"],
+        ),
+        (
+            "gp_toolkit.gp_skew_idle_fractions sifoid, sifnamespace, sifrelname, siffraction",
+            &["16386|public|t|0.16666666666666663"],
         ),
     ];
     check(&context(), cases);
@@ -201,6 +240,7 @@ fn statistics_are_shown() {
             &[
                 "t|80|100|20|80|10|1|7|{60,40}|0.16666666666666663",
                 "Order|~|5|5|0|~|0|2|{5,5}|0.0",
+                "bloated|~|1|1|0|~|0|2|{1,0}|0.5",
                 "checked|~|0|0|0|~|0|2|{0,0}|0.0",
             ],
         ),
@@ -223,11 +263,15 @@ fn statistics_are_shown() {
         ),
         (
             "gp_toolkit.gp_stats_missing smitable, smisize, smicols, smirecs",
-            &["t|t|7|1", "Order|f|2|0", "checked|f|2|0"],
+            &["t|t|7|1", "Order|f|2|0", "bloated|f|2|0", "checked|f|2|0"],
         ),
         (
             "pg_catalog.pg_stat_user_tables relname, n_mod_since_analyze, analyze_count",
-            &["t|20|1", "Order|5|0", "checked|0|0"],
+            &["t|20|1", "Order|5|0", "bloated|1|0", "checked|0|0"],
+        ),
+        (
+            "gp_toolkit.gp_bloat_diag bdirelname, bdirelpages, bdiexppages, bdidiag",
+            &["bloated|100|10.0|moderate amount of bloat suspected"],
         ),
     ];
     check(&context_of(furnished()), cases);

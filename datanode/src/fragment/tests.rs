@@ -369,6 +369,8 @@ async fn ingested_rows_are_scanned_until_they_are_dropped() {
             estimated_rows: 3000,
             estimated_bytes: 24_000,
             fetch: None,
+            partitions: Vec::new(),
+            partitions_left_out: 0,
             relation: None,
         };
         let scan = Arc::new(CoalescePartitionsExec::new(store.scan(&scan)?));

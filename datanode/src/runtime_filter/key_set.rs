@@ -24,6 +24,10 @@ const FEW_BITS: u64 = 8 << 20;
 /// A larger one only when it has at most so many bits for each key; a Bloom filter has ten, but is
 /// slower and not exact.
 const MAX_BITS_PER_KEY: u64 = 32;
+/// So much of a bitmap is looked through for a key in a range, in words: 32 KiB.
+const MAX_WORDS_IN_RANGE: u64 = 4096;
+/// So many numbers of a range are looked for in a Bloom filter one by one.
+const MAX_NUMBERS_IN_RANGE: u64 = 64;
 /// The largest precision of decimals whose unscaled values are 64-bit integers.
 const MAX_PRECISION: u8 = 18;
 /// Both sides of a join hash strings with this.
@@ -76,7 +80,7 @@ impl KeySet {
     ///
     /// # Errors
     /// XX000 from hashing, which fails for no type that is supported.
-    pub(super) fn of(columns: &[ArrayRef]) -> Result<Option<Self>> {
+    pub(crate) fn of(columns: &[ArrayRef]) -> Result<Option<Self>> {
         let keys: usize = columns.iter().map(|column| column.len() - column.null_count()).sum();
         if keys == 0 {
             return Ok(Some(Self::Empty));
@@ -146,13 +150,27 @@ impl KeySet {
         }
     }
 
-    /// The least and the greatest key, to leave zones out by: those that lie below or above. Without
-    /// any keys the least is above the greatest; `None`: keys have no order here.
-    pub(crate) fn range(&self) -> Option<(i64, i64)> {
+    /// Whether there may be a key from `low` to `high`, both inclusive, to leave zones, segments and
+    /// partitions out by; when there is one, it is true. Of strings nothing is known by this.
+    pub(crate) fn may_contain_between(&self, low: i64, high: i64) -> bool {
+        let (min, max) = match self {
+            Self::Empty => return false,
+            Self::Strings(_) => return true,
+            Self::Bitmap { min, max, .. } | Self::Bloom { min, max, .. } => (*min, *max),
+        };
+        let (low, high) = (low.max(min), high.min(max));
+        if low > high {
+            return false;
+        }
         match self {
-            Self::Empty => Some((i64::MAX, i64::MIN)),
-            Self::Bitmap { min, max, .. } | Self::Bloom { min, max, .. } => Some((*min, *max)),
-            Self::Strings(_) => None,
+            Self::Bitmap { words, .. } => {
+                let (first, last) = (low.wrapping_sub(min) as u64, high.wrapping_sub(min) as u64);
+                any_is_set(words, first, last)
+            }
+            Self::Bloom { .. } if (high.wrapping_sub(low) as u64) < MAX_NUMBERS_IN_RANGE => {
+                (low..=high).any(|key| self.may_contain(key))
+            }
+            Self::Empty | Self::Bloom { .. } | Self::Strings(_) => true,
         }
     }
 
@@ -219,6 +237,27 @@ fn is_set(words: &[u64], min: i64, key: i64) -> bool {
     // A key below `min` becomes a number that is beyond all words, since these are few.
     let bit = key.wrapping_sub(min) as u64;
     words.get((bit / 64) as usize).is_some_and(|word| (word >> (bit % 64)) & 1 == 1)
+}
+
+/// Whether a bit from `first` to `last`, both inclusive, is set; where these are far apart, it is said
+/// that one is.
+fn any_is_set(words: &[u64], first: u64, last: u64) -> bool {
+    let (first_word, last_word) = (first / 64, last / 64);
+    if last_word - first_word >= MAX_WORDS_IN_RANGE {
+        return true;
+    }
+    let after_first = u64::MAX << (first % 64);
+    let before_last = u64::MAX >> (63 - last % 64);
+    (first_word..=last_word).any(|at| {
+        let mut bits = words.get(at as usize).copied().unwrap_or_default();
+        if at == first_word {
+            bits &= after_first;
+        }
+        if at == last_word {
+            bits &= before_last;
+        }
+        bits != 0
+    })
 }
 
 /// Gives each value that is not NULL to `f`; false: the column has no integers.

@@ -14,10 +14,9 @@ use datafusion::{
 };
 
 use crate::{
-    catalog::{Catalog, Distribution, TableDef},
+    catalog::{Catalog, Distribution, PartitionTree, TableDef},
     error::to_datafusion,
-    operators::{KnownRows, PartitionCount, ShardScanExec, addressed},
-    partition::pruned,
+    operators::{KnownRows, PartitionsOfScan, ShardScanExec, addressed},
     statistics::TableStatistics,
 };
 
@@ -26,7 +25,7 @@ use crate::{
 pub struct ShardTable {
     table: Arc<TableDef>,
     /// What has its rows, if it is partitioned.
-    partitions: Vec<Arc<TableDef>>,
+    partitions: Option<Arc<PartitionTree>>,
     statistics: Option<Arc<TableStatistics>>,
     /// Of the partition, if a scan reads just one.
     of_partitions: BTreeMap<u64, Arc<TableStatistics>>,
@@ -39,12 +38,11 @@ pub const CHANGED_TABLE: &str = "kestrel changed table";
 impl ShardTable {
     /// Of one snapshot's table.
     pub fn new(table: Arc<TableDef>, catalog: &Catalog) -> Self {
-        let partitions = match table.partitioned_by {
-            Some(_) => catalog.partitions_of(table.id).into_iter().cloned().collect(),
-            None => Vec::new(),
-        };
+        let is_partitioned = table.partitioned_by.is_some();
+        let partitions = is_partitioned.then(|| Arc::new(PartitionTree::of(&table, catalog)));
         let statistics = catalog.statistics_of(table.id).cloned();
-        let of_partitions = partitions.iter().filter_map(|partition: &Arc<TableDef>| {
+        let leaves = partitions.iter().flat_map(|tree| tree.leaves());
+        let of_partitions = leaves.filter_map(|partition| {
             Some((partition.id, Arc::clone(catalog.statistics_of(partition.id)?)))
         });
         let of_partitions = of_partitions.collect();
@@ -63,24 +61,21 @@ impl ShardTable {
     fn read(
         &self,
         filters: &[Arc<dyn PhysicalExpr>],
-    ) -> Result<(Arc<TableDef>, Option<PartitionCount>, Option<KnownRows>)> {
-        if self.table.partitioned_by.is_none() {
+    ) -> Result<(Arc<TableDef>, Option<PartitionsOfScan>, Option<KnownRows>)> {
+        let Some(tree) = &self.partitions else {
             let known = self.statistics.clone();
             let known = known.map(|statistics| KnownRows { statistics, of_all_partitions: None });
             return Ok((Arc::clone(&self.table), None, known));
-        }
-        let kept = pruned(&self.table, &self.partitions, filters).map_err(to_datafusion)?;
-        let kept = self.partitions.iter().zip(kept).filter(|(_, kept)| *kept);
-        let kept: Vec<_> = kept.map(|(partition, _)| partition).collect();
-        let count = PartitionCount { read: kept.len(), all: self.partitions.len() };
-        let segments = kept.iter().flat_map(|partition| &partition.segments).cloned().collect();
-        let table = TableDef { segments, ..self.table.as_ref().clone() };
-        Ok((Arc::new(table), Some(count), self.known(&kept)))
+        };
+        let partitions = PartitionsOfScan::new(tree, filters).map_err(to_datafusion)?;
+        let table = partitions.table();
+        let known = self.known(tree, &partitions.read());
+        Ok((Arc::new(table), Some(partitions), known))
     }
 
     /// The statistics of the only partition that is read, or those of all partitions together.
-    fn known(&self, kept: &[&Arc<TableDef>]) -> Option<KnownRows> {
-        if let [only] = kept
+    fn known(&self, tree: &PartitionTree, read: &[&Arc<TableDef>]) -> Option<KnownRows> {
+        if let [only] = read
             && let Some(statistics) = self.of_partitions.get(&only.id)
         {
             let statistics = Arc::clone(statistics);
@@ -90,7 +85,7 @@ impl ShardTable {
         let parts = match self.table.distribution {
             // Counted once for each datanode: they do not tell which part is read.
             Distribution::Replicated => return None,
-            Distribution::Hash(_) | Distribution::Random => self.partitions.iter(),
+            Distribution::Hash(_) | Distribution::Random => tree.leaves().into_iter(),
         };
         let of_all_partitions = Some(parts.map(|partition| partition.size().0).sum());
         Some(KnownRows { statistics, of_all_partitions })

@@ -35,6 +35,8 @@ pub struct ColumnFacts {
     pub width: f64,
     /// The column of a table whose values these are.
     pub origin: Option<Origin>,
+    /// What `min` and `max` give is the value of one row of its group: of so many, on average.
+    pub among: Option<f64>,
     /// Columns of the same class have the same value in each row: the origin of one of them.
     pub class: Option<Origin>,
 }

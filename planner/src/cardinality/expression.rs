@@ -8,7 +8,7 @@ use datafusion::physical_expr::{
     expressions::{CaseExpr, CastExpr, Column, Literal, TryCastExpr},
 };
 
-use super::{ColumnFacts, column::type_width};
+use super::{ColumnFacts, column::type_width, results::number};
 use crate::statistics::Value;
 
 /// Microseconds.
@@ -16,6 +16,10 @@ const DAY: i128 = 86_400_000_000;
 
 /// Functions that say the same of a value in another form.
 const CASTS: [&str; 3] = ["kestrel_cast", "kestrel_assign", "kestrel_numeric"];
+
+/// Functions that give other values for other arguments, mostly.
+const ARITHMETIC: [&str; 4] =
+    ["kestrel_add", "kestrel_subtract", "kestrel_multiply", "kestrel_divide"];
 
 /// How many values a part of a date or a time can have; what is not here grows with the years.
 const PARTS: [(&str, f64); 11] = [
@@ -48,6 +52,11 @@ pub(super) fn facts_of(expr: &Arc<dyn PhysicalExpr>, columns: &[ColumnFacts]) ->
     {
         return facts;
     }
+    if let Some(call) = expr.downcast_ref::<ScalarFunctionExpr>()
+        && let Some(facts) = scaled(call, columns)
+    {
+        return facts;
+    }
     if let Some(case) = expr.downcast_ref::<CaseExpr>() {
         return of_case(case, columns);
     }
@@ -58,6 +67,9 @@ pub(super) fn facts_of(expr: &Arc<dyn PhysicalExpr>, columns: &[ColumnFacts]) ->
         if let Some(values) = values_of_part(call, columns) {
             facts.distinct = Some(facts.distinct.map_or(values, |distinct| distinct.min(values)));
             facts.domain = facts.distinct;
+        } else if !ARITHMETIC.contains(&call.fun().name()) {
+            // So many values at most: what is one of them may be one of far fewer.
+            facts.domain = None;
         }
     }
     facts
@@ -160,6 +172,29 @@ fn shifted(call: &ScalarFunctionExpr, columns: &[ColumnFacts]) -> Option<ColumnF
     });
     let (data_type, width) = (Some(call.return_type().clone()), type_width(call.return_type()));
     Some(ColumnFacts { data_type, width, ..facts })
+}
+
+/// `x * constant`, `constant * x`, `x / constant`, if the constant is more than 0: in the same order.
+fn scaled(call: &ScalarFunctionExpr, columns: &[ColumnFacts]) -> Option<ColumnFacts> {
+    let [left, right] = call.args() else { return None };
+    let constant = |expr: &Arc<dyn PhysicalExpr>| {
+        Value::of(expr.downcast_ref::<Literal>()?.value())?.number().filter(|by| *by > 0.0)
+    };
+    let (scaled, by) = match (call.fun().name(), constant(left), constant(right)) {
+        ("kestrel_multiply", None, Some(by)) => (left, by),
+        ("kestrel_multiply", Some(by), None) => (right, by),
+        ("kestrel_divide", None, Some(by)) => (left, 1.0 / by),
+        _ => return None,
+    };
+    let facts = facts_of(scaled, columns);
+    let to = call.return_type();
+    // Of integers, a quotient has fewer values than its dividend.
+    let is_exact = to.is_decimal() || to.is_floating();
+    if !is_exact || !facts.data_type.as_ref().is_some_and(DataType::is_numeric) {
+        return None;
+    }
+    let facts = facts.mapped(|value| value.number().map(|value| number(value * by)));
+    Some(ColumnFacts { data_type: Some(to.clone()), width: type_width(to), ..facts })
 }
 
 fn of_case(case: &CaseExpr, columns: &[ColumnFacts]) -> ColumnFacts {

@@ -13,6 +13,8 @@
 //! | AND | exponential back-off, dependencies | SQL Server 2014; `dependencies.c` |
 //! | joins | per equivalence class, common values of both sides, several keys damped | `eqjoinsel`, Trino |
 //! | groups | product that saturates at the rows; CREATE STATISTICS | Axiom; `estimate_num_groups` |
+//! | sums, counts, averages of groups | normal, by the spread of what is summed | the law of total variance |
+//! | `<` of one side and the other | each of one side's values, in the other's histogram | |
 //! | partial groups | coupon collector, per datanode | |
 
 mod column;
@@ -20,6 +22,7 @@ mod estimate;
 mod expression;
 mod groups;
 mod join;
+mod results;
 mod selectivity;
 mod skew;
 mod table;
@@ -30,6 +33,7 @@ pub use groups::Groups;
 pub use join::{JoinSides, On, join, pairs};
 pub use selectivity::Selectivity;
 pub use skew::redistribution;
+pub(crate) use skew::scalar;
 pub use table::TableFacts;
 
 /// How many of `distinct` values are left when `kept` of `rows` rows are, chosen without regard to

@@ -70,7 +70,8 @@ fn owners(
     Some(buckets.into_iter().map(|bucket| map.owner(bucket).0 as usize).collect())
 }
 
-fn scalar(value: &Value, data_type: &DataType) -> Option<ScalarValue> {
+/// A value of statistics in its form in Arrow. `None`: it has none here.
+pub(crate) fn scalar(value: &Value, data_type: &DataType) -> Option<ScalarValue> {
     use ScalarValue as S;
     Some(match (value, data_type) {
         (Value::Boolean(v), DataType::Boolean) => S::Boolean(Some(*v)),
@@ -87,9 +88,19 @@ fn scalar(value: &Value, data_type: &DataType) -> Option<ScalarValue> {
         (Value::Decimal(digits, of), DataType::Decimal128(precision, scale)) => {
             decimal(i128::from(*digits), *of, *precision, *scale)?
         }
+        (Value::Integer(v), DataType::Time64(TimeUnit::Microsecond)) => {
+            S::Time64Microsecond(Some(*v))
+        }
+        (Value::Float(bits), DataType::Float32) => S::Float32(Some(f64::from_bits(*bits) as f32)),
         (Value::Float(bits), DataType::Float64) => S::Float64(Some(f64::from_bits(*bits))),
         (Value::Text(text), DataType::Utf8View | DataType::Utf8 | DataType::LargeUtf8) => {
             S::Utf8View(Some(text.to_string()))
+        }
+        (Value::Bytes(bytes), DataType::BinaryView | DataType::Binary | DataType::LargeBinary) => {
+            S::BinaryView(Some(bytes.to_vec()))
+        }
+        (Value::Bytes(bytes), DataType::FixedSizeBinary(width)) => {
+            S::FixedSizeBinary(*width, Some(bytes.to_vec()))
         }
         _ => return None,
     })

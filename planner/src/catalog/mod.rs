@@ -11,6 +11,7 @@ mod distribution;
 mod element;
 mod membership;
 mod partition;
+mod partition_tree;
 mod privilege;
 mod resolve;
 mod role;
@@ -37,8 +38,10 @@ pub use membership::{
     RoleSettings, SIGNAL_BACKEND_ID, WRITE_ALL_DATA_ID,
 };
 pub use partition::{
-    BoundValue, PartitionBound, PartitionOf, PartitionStrategy, PartitionedBy, RangeEnd, ends_text,
+    BoundValue, PartitionBound, PartitionOf, PartitionStrategy, PartitionTemplate, PartitionedBy,
+    RangeEnd, ends_text,
 };
+pub use partition_tree::PartitionTree;
 pub use privilege::{COLUMN_PRIVILEGES, ObjectKind, Privilege, Privileges};
 pub use resolve::{
     Found, SYSTEM_SCHEMAS, creation_schema, find_relation, find_sequence, find_table,

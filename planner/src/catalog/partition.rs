@@ -1,13 +1,11 @@
 //! Partitioned tables: one that is partitioned has no rows of its own, its partitions have them. They
 //! are tables of their own with the same columns, under the same ids, and the same distribution.
 
-use std::sync::Arc;
-
 use datafusion::common::ScalarValue;
 use kestrel_proto::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{Catalog, ColumnDef, TableDef};
+use super::{ColumnDef, TableDef};
 use crate::{
     codec::{decode_value, encode_value},
     parse::quote,
@@ -20,6 +18,18 @@ pub struct PartitionedBy {
     pub strategy: PartitionStrategy,
     /// The partition key: column ids, in order.
     pub columns: Vec<u32>,
+    /// How partitions that Greenplum's words make are partitioned themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Box<PartitionTemplate>>,
+}
+
+/// SUBPARTITION BY, SUBPARTITION TEMPLATE
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionTemplate {
+    /// How each partition is partitioned; with a template of its own, if these are, too.
+    pub by: PartitionedBy,
+    /// What each has then: short names and bounds.
+    pub partitions: Vec<(String, PartitionBound)>,
 }
 
 /// How bounds divide the rows of a table.
@@ -29,6 +39,8 @@ pub enum PartitionStrategy {
     Range,
     /// Some values
     List,
+    /// A remainder of the key's hash
+    Hash,
 }
 
 /// What a partition is of, and which rows it takes.
@@ -52,6 +64,13 @@ pub enum PartitionBound {
     },
     /// IN (…); `None`: NULL
     List(Vec<Option<BoundValue>>),
+    /// WITH (MODULUS …, REMAINDER …): of the key's hash, PostgreSQL's ([`crate::placement`])
+    Hash {
+        /// At least 1.
+        modulus: u32,
+        /// Less than the modulus.
+        remainder: u32,
+    },
     /// DEFAULT: what no other partition takes
     Default,
 }
@@ -76,12 +95,21 @@ pub struct BoundValue {
     pub text: String,
 }
 
+impl PartitionedBy {
+    /// The columns of the partition key, and of those of its templates.
+    pub fn all_columns(&self) -> Vec<u32> {
+        let below = self.template.iter().flat_map(|template| template.by.all_columns());
+        self.columns.iter().copied().chain(below).collect()
+    }
+}
+
 impl PartitionStrategy {
     /// `RANGE`
     pub fn word(self) -> &'static str {
         match self {
             Self::Range => "RANGE",
             Self::List => "LIST",
+            Self::Hash => "HASH",
         }
     }
 
@@ -90,6 +118,7 @@ impl PartitionStrategy {
         match self {
             Self::Range => "r",
             Self::List => "l",
+            Self::Hash => "h",
         }
     }
 }
@@ -118,7 +147,8 @@ impl RangeEnd {
 }
 
 impl PartitionBound {
-    /// As PostgreSQL prints it: `FOR VALUES FROM (1) TO (10)`, `FOR VALUES IN ('a', NULL)`, `DEFAULT`.
+    /// As PostgreSQL prints it: `FOR VALUES FROM (1) TO (10)`, `FOR VALUES IN ('a', NULL)`,
+    /// `FOR VALUES WITH (modulus 4, remainder 0)`, `DEFAULT`.
     pub fn text(&self) -> String {
         match self {
             Self::Range { from, to } => {
@@ -127,6 +157,9 @@ impl PartitionBound {
             Self::List(values) => {
                 let texts = values.iter().map(|v| v.as_ref().map_or("NULL", |v| &v.text));
                 format!("FOR VALUES IN ({})", texts.collect::<Vec<_>>().join(", "))
+            }
+            Self::Hash { modulus, remainder } => {
+                format!("FOR VALUES WITH (modulus {modulus}, remainder {remainder})")
             }
             Self::Default => "DEFAULT".into(),
         }
@@ -160,32 +193,5 @@ impl TableDef {
     /// Takes it the rows that no other partition takes?
     pub fn is_default_partition(&self) -> bool {
         self.partition_of.as_ref().is_some_and(|of| of.bound == PartitionBound::Default)
-    }
-}
-
-impl Catalog {
-    /// The partitions of a table, older ones first.
-    pub fn partitions_of(&self, parent: u64) -> Vec<&Arc<TableDef>> {
-        let is_of = |table: &&Arc<TableDef>| table.parent_id() == Some(parent);
-        let mut partitions: Vec<_> = self.tables.values().filter(is_of).collect();
-        partitions.sort_unstable_by_key(|table| table.id);
-        partitions
-    }
-
-    /// A table's partition for the rows that no other takes.
-    pub fn default_partition(&self, parent: u64) -> Option<&Arc<TableDef>> {
-        let is_it = |table: &&Arc<TableDef>| {
-            table.parent_id() == Some(parent) && table.is_default_partition()
-        };
-        self.tables.values().find(is_it)
-    }
-
-    /// The table, or that which it is a partition of.
-    pub fn partition_root(&self, id: u64) -> Option<&Arc<TableDef>> {
-        let table = self.table_by_id(id)?;
-        match table.parent_id() {
-            Some(parent) => self.table_by_id(parent),
-            None => Some(table),
-        }
     }
 }

@@ -18,7 +18,7 @@ impl Catalog {
     pub fn changed_rows(&self, table: &TableDef) -> u64 {
         match table.partitioned_by {
             Some(_) => {
-                let partitions = self.partitions_of(table.id).into_iter();
+                let partitions = self.partitions_below(table.id).into_iter();
                 partitions.fold(table.changed_rows, |sum, partition| {
                     sum.saturating_add(partition.changed_rows)
                 })
@@ -64,7 +64,8 @@ impl Catalog {
         };
         match table.partitioned_by {
             Some(_) => {
-                self.partitions_of(table.id).into_iter().map(|t| of_one(t)).fold((0, 0), add)
+                let leaves = self.partitions_below(table.id).into_iter();
+                leaves.map(|table| of_one(&table)).fold((0, 0), add)
             }
             None => of_one(table),
         }

@@ -6,14 +6,8 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use arrow::{array::RecordBatch, datatypes::Schema};
-use datafusion::{
-    common::tree_node::{Transformed, TreeNode},
-    error::Result,
-    logical_expr::ColumnarValue,
-    physical_expr::{PhysicalExpr, expressions::Literal, scalar_subquery::ScalarSubqueryExpr},
-    physical_plan::ExecutionPlan,
-};
+use arrow::datatypes::Schema;
+use datafusion::{error::Result, physical_expr::PhysicalExpr, physical_plan::ExecutionPlan};
 use datafusion_proto::{
     physical_plan::{
         PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalPlanNodeExt,
@@ -24,7 +18,7 @@ use datafusion_proto::{
 use kestrel_proto::message::{PlanNode, plan_node::Node};
 use prost::Message;
 
-use super::internal;
+use super::init_values::{narrowed, with_values};
 
 /// Levels of operators in one piece: each is two or three levels of messages.
 const PLAN_LEVELS: usize = 12;
@@ -36,21 +30,6 @@ const EXPR_LEVELS: usize = 12;
 pub(super) struct Converter {
     plan_level: Cell<usize>,
     expr_level: Cell<usize>,
-}
-
-/// Puts the values of init plans where the expression refers to them.
-fn with_values(expr: &Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
-    let nothing = RecordBatch::new_empty(Arc::new(Schema::empty()));
-    let replaced = Arc::clone(expr).transform_up(|expr| {
-        if !expr.is::<ScalarSubqueryExpr>() {
-            return Ok(Transformed::no(expr));
-        }
-        match expr.evaluate(&nothing)? {
-            ColumnarValue::Scalar(value) => Ok(Transformed::yes(Arc::new(Literal::new(value)))),
-            ColumnarValue::Array(_) => Err(internal("a subquery's value is no scalar")),
-        }
-    })?;
-    Ok(replaced.data)
 }
 
 /// What `encode` makes one level further down, and whether a new piece begins there.
@@ -80,6 +59,8 @@ impl PhysicalProtoConverterExtension for Converter {
         plan: &Arc<dyn ExecutionPlan>,
         codec: &dyn PhysicalExtensionCodec,
     ) -> Result<protobuf::PhysicalPlanNode> {
+        let narrowed = narrowed(plan)?;
+        let plan = narrowed.as_ref().unwrap_or(plan);
         let encode = || {
             protobuf::PhysicalPlanNode::try_from_physical_plan_with_converter(
                 Arc::clone(plan),

@@ -6,7 +6,9 @@
 
 mod converter;
 mod file_scan;
+mod init_values;
 mod motion;
+mod scan_partition;
 mod value;
 
 use std::{fmt, sync::Arc};
@@ -233,6 +235,12 @@ impl Codec {
             estimated_bytes: scan.estimated_bytes,
             fetch: scan.fetch.map(|f| f as u64),
             relation: scan.relation.as_ref().map(ShardRelation::to_message),
+            partitions: scan
+                .partitions
+                .iter()
+                .map(scan_partition::encode)
+                .collect::<Result<_>>()?,
+            partitions_left_out: scan.partitions_left_out as u64,
         })
     }
 
@@ -255,6 +263,12 @@ impl Codec {
             estimated_bytes: scan.estimated_bytes,
             fetch: scan.fetch.map(|f| f as usize),
             relation: scan.relation.map(ShardRelation::from_message),
+            partitions: scan
+                .partitions
+                .into_iter()
+                .map(scan_partition::decode)
+                .collect::<Result<_>>()?,
+            partitions_left_out: scan.partitions_left_out as usize,
         };
         let store = self.store.as_ref().ok_or_else(|| internal("a scan where no shard is"))?;
         store.scan(&scan).map_err(to_datafusion)

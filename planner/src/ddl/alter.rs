@@ -12,6 +12,7 @@ use super::{
     missing::not_a_user_table,
     names::RelationNames,
     partition::{self, BoundValues},
+    set_distributed,
 };
 use crate::{
     catalog::{
@@ -46,6 +47,10 @@ pub(super) fn alter(
         Some(Found::Table(table)) => {
             if let [AlterAction::Partition(action)] = alter.actions.as_slice() {
                 partition::alter(&mut plan, action, table, (catalog, search_path), values)?;
+                return Ok(plan);
+            }
+            if let [AlterAction::SetDistributed(set)] = alter.actions.as_slice() {
+                set_distributed::alter(&mut plan, set, table)?;
                 return Ok(plan);
             }
             let mut altered = Altered::new(table, catalog, search_path);
@@ -162,6 +167,7 @@ fn action_name(action: &AlterAction) -> &'static str {
         AlterAction::ResetStorage(_) => "RESET",
         AlterAction::ClusterOn(_) => "CLUSTER ON",
         AlterAction::Partition(_) => "PARTITION",
+        AlterAction::SetDistributed(_) => "SET DISTRIBUTED BY",
     }
 }
 
@@ -264,7 +270,9 @@ impl<'a> Altered<'a> {
             AlterAction::SetSchema(new) => self.set_schema(&schema, new),
             // A change of its own.
             AlterAction::Owner(_) => Ok(()),
-            AlterAction::Partition(_) => Err(ErrorReport::internal("partitions stand alone")),
+            AlterAction::Partition(_) | AlterAction::SetDistributed(_) => {
+                Err(ErrorReport::internal("an action that stands alone has others beside it"))
+            }
             AlterAction::RenameColumn { from, to } => self.rename_column(from, to),
             AlterAction::RenameConstraint { from, to } => self.rename_constraint(from, to),
             AlterAction::Add { if_not_exists, elements } => self.add(elements, *if_not_exists),

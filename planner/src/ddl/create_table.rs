@@ -87,7 +87,9 @@ pub(super) fn create_table(
         plan.changes.push(CatalogChange::CreateSequence(sequence));
     }
     let partitions = match &table.partition_by {
-        Some(by) => partition::declare(by, &mut definition, &mut names, &mut next_oid, values)?,
+        Some(by) => {
+            partition::declare(by, (&mut definition, 1), &mut names, &mut next_oid, values)?
+        }
         None => Vec::new(),
     };
     plan.changes.push(CatalogChange::CreateTable(definition));

@@ -33,9 +33,9 @@ pub(super) fn drop_table(
     let object = |t: &&Arc<TableDef>| Object::relation(catalog, search_path, t.id);
     let dropped: Vec<Object> = tables.iter().filter_map(object).collect();
     // Partitions go with their table.
-    let partitions = tables.iter().flat_map(|t| catalog.partitions_of(t.id));
+    let partitions = tables.iter().flat_map(|t| catalog.partitions_below(t.id));
     let all: Vec<Object> =
-        dropped.iter().cloned().chain(partitions.filter_map(|t| object(&t))).collect();
+        dropped.iter().cloned().chain(partitions.filter_map(|t| object(&&t))).collect();
     // A table made LIKE one with a serial column may take its defaults from that one's sequence.
     let (mut dependents, changed) = counting_beside(&all, names);
     let views = dependents::views(&all, catalog, search_path);

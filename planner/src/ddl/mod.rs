@@ -33,6 +33,7 @@ mod rename;
 mod role;
 mod role_settings;
 mod sequence;
+mod set_distributed;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -65,6 +66,8 @@ pub struct DdlPlan {
     pub tag: String,
     /// What must be true of the rows after the changes, in order.
     pub row_checks: Vec<RowCheck>,
+    /// The rows of all tables that are altered are to be where the changes say, which they are not yet.
+    pub moves_rows: bool,
 }
 
 /// What must be true of a table's rows.
@@ -119,7 +122,13 @@ impl RowCheck {
 impl DdlPlan {
     /// With nothing to do yet.
     fn new(tag: &str) -> Self {
-        Self { changes: Vec::new(), notices: Vec::new(), tag: tag.into(), row_checks: Vec::new() }
+        Self {
+            changes: Vec::new(),
+            notices: Vec::new(),
+            tag: tag.into(),
+            row_checks: Vec::new(),
+            moves_rows: false,
+        }
     }
 
     /// The table that the plan creates, if it does.

@@ -14,6 +14,9 @@
 //! DISTINCT in all aggregates over one expression is two such pairs, one above the other (three
 //! phases); where several expressions are DISTINCT, or an aggregate wants its rows in order, the
 //! rows themselves are brought together before the first phase.
+//!
+//! Between the two may be a join (`rewrite/eager_aggregation.rs`): a Partial below it, and a PartialReduce
+//! above it, which is then what Partial is here.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -36,16 +39,24 @@ impl Distributor {
         aggregate: &AggregateExec,
         plan: &Arc<dyn ExecutionPlan>,
     ) -> Result<Placed> {
-        let partial = aggregate
-            .input()
-            .downcast_ref::<AggregateExec>()
-            .filter(|below| *below.mode() == AggregateMode::Partial);
+        let partial =
+            aggregate.input().downcast_ref::<AggregateExec>().filter(|below| gives_states(below));
         let finishes =
             matches!(aggregate.mode(), AggregateMode::Final | AggregateMode::FinalPartitioned);
         match partial {
             Some(partial) if finishes => {
                 let rows = self.place(partial.input())?;
                 self.two_phase(plan, aggregate, aggregate.input(), partial, rows)
+            }
+            _ if gives_states(aggregate) => {
+                let rows = self.place(aggregate.input())?;
+                let groups = groups_of(aggregate, &rows);
+                let states = match rows.locus.is_partitioned() && !groups_together(aggregate, &rows)
+                {
+                    true => groups.partial(rows.estimate.rows, self.datanodes),
+                    false => groups.count,
+                };
+                aggregated(plan, aggregate, rows, groups, states)
             }
             _ => {
                 let rows = self.place(aggregate.input())?;
@@ -73,6 +84,16 @@ impl Distributor {
             if needs_all_rows(partial) { self.bring_groups_together(partial, rows) } else { rows };
         let together = groups_together(partial, &rows);
         let groups = groups_of(partial, &rows);
+        // Of one that aggregates states nobody knows what they are of.
+        let results = match *partial.mode() == AggregateMode::Partial {
+            true => groups.results(partial, &rows.estimate),
+            false => Vec::new(),
+        };
+        let first = last.schema().fields().len().saturating_sub(last.aggr_expr().len());
+        let knowing = |placed: Placed| Placed {
+            estimate: placed.estimate.clone().knowing(first, results),
+            ..placed
+        };
         let is_parted = !together && rows.locus.is_partitioned();
         let states = match is_parted {
             true => groups.partial(rows.estimate.rows, self.datanodes),
@@ -80,12 +101,12 @@ impl Distributor {
         };
         let partial_result = aggregated(partial_plan, partial, rows, groups, states)?;
         if together {
-            return aggregated(last_plan, last, partial_result, groups, groups.count);
+            return aggregated(last_plan, last, partial_result, groups, groups.count).map(knowing);
         }
         // The groups are the first columns of the partial result, at the same positions.
         let exprs: Vec<_> = last.group_expr().input_exprs();
         let moved = self.redistribute_or_single(partial_result, &exprs);
-        aggregated(last_plan, last, moved, groups, groups.count)
+        aggregated(last_plan, last, moved, groups, groups.count).map(knowing)
     }
 
     /// The rows of each group to one place, before they are aggregated.
@@ -100,6 +121,11 @@ impl Distributor {
         };
         self.redistribute_or_single(rows, &keys)
     }
+}
+
+/// Are its rows states, which another one makes results of?
+fn gives_states(aggregate: &AggregateExec) -> bool {
+    matches!(aggregate.mode(), AggregateMode::Partial | AggregateMode::PartialReduce)
 }
 
 /// Partial states cannot be merged cheaply (several DISTINCTs), or not without the order.
@@ -154,8 +180,7 @@ fn aggregated(
             exprs.iter().enumerate().filter(|(_, e)| holds(e)).map(|(at, _)| at).collect()
         })
     };
-    let is_partial = *aggregate.mode() == AggregateMode::Partial;
-    let are_keys = !is_partial && !aggregate.group_expr().has_grouping_set();
+    let are_keys = !gives_states(aggregate) && !aggregate.group_expr().has_grouping_set();
     let schema = plan.schema();
     let estimate = groups.estimate(&exprs, &input.estimate, rows, &schema, are_keys);
     Placed::new(plan, vec![input], locus, estimate)

@@ -4,7 +4,7 @@
 use datafusion::{
     common::JoinType,
     physical_plan::{
-        aggregates::{AggregateExec, AggregateMode},
+        aggregates::{AggregateExec, AggregateOutputMode},
         joins::{HashJoinExec, NestedLoopJoinExec},
         limit::GlobalLimitExec,
         recursive_query::RecursiveQueryExec,
@@ -137,7 +137,7 @@ fn rule_of_single(node: &Placed) -> Result<(), ErrorReport> {
         return Err(failed(node, "a sort over parts that is not merged"));
     }
     if let Some(aggregate) = node.plan.downcast_ref::<AggregateExec>() {
-        let last = *aggregate.mode() != AggregateMode::Partial;
+        let last = aggregate.mode().output_mode() == AggregateOutputMode::Final;
         let no_groups = aggregate.group_expr().input_exprs().is_empty();
         if last && no_groups && child.locus.is_partitioned() {
             return Err(failed(node, "one result from parts"));

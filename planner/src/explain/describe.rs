@@ -29,14 +29,12 @@ use super::{Cost, ExplainNode};
 use crate::{
     distribute::Placed,
     motion::Motion,
-    operators::{
-        FileScanExec, PartitionCount, RowChangeExec, RowChangeKind, SegmentWriteExec, ShardScanExec,
-    },
+    operators::{FileScanExec, RowChangeExec, RowChangeKind, SegmentWriteExec, ShardScanExec},
     shard_sql::{Capabilities, Piece, Relation, ScanSql},
 };
 
 /// The operator's name in a plan.
-pub(super) fn title(placed: &Placed) -> String {
+pub(crate) fn title(placed: &Placed) -> String {
     let plan = placed.plan.as_ref();
     if let Some(motion) = placed.motion() {
         return motion.label().into();
@@ -161,7 +159,8 @@ pub(super) fn properties(placed: &Placed) -> Vec<(&'static str, String)> {
             Motion::Gather { merge: None, .. } | Motion::Spread | Motion::Broadcast => {}
         }
     } else if let Some(scan) = plan.downcast_ref::<ShardScanExec>() {
-        if let Some(PartitionCount { read, all }) = scan.partitions() {
+        if let Some(partitions) = scan.partitions() {
+            let (read, all) = partitions.counts();
             lines.push(("Partitions", format!("{read} of {all}")));
         }
         if !scan.filters().is_empty() {

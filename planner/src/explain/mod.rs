@@ -30,6 +30,7 @@ use crate::{
 use actual::Actuals;
 pub use actual::{Actual, Execution, slice_lines, slice_values};
 pub use cost::Cost;
+pub(crate) use describe::title;
 pub use dispatched::dispatched;
 pub use json::json;
 pub use render::text;

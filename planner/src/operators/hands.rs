@@ -5,6 +5,7 @@ use std::{fmt::Debug, sync::Arc};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use async_trait::async_trait;
 use datafusion::{
+    common::ScalarValue,
     execution::TaskContext,
     physical_expr::PhysicalExpr,
     physical_plan::{ExecutionPlan, SendableRecordBatchStream},
@@ -88,12 +89,26 @@ pub struct ShardScan {
     pub segments: Vec<SegmentRef>,
     /// Where the rows are, if a database holds them; then there are no segments.
     pub relation: Option<ShardRelation>,
+    /// Of a partitioned table, the partitions whose segments these are.
+    pub partitions: Vec<ScanPartition>,
+    /// How many others with segments on this datanode were left out after the query was planned.
+    pub partitions_left_out: usize,
     /// Rows after the filters, on this datanode, as the planner thinks.
     pub estimated_rows: u64,
     /// Bytes of the projected columns of those rows.
     pub estimated_bytes: u64,
     /// No more than this many rows are needed.
     pub fetch: Option<usize>,
+}
+
+/// A partition that a scan reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScanPartition {
+    /// The table that has its segments.
+    pub table_id: TableId,
+    /// By the lists in its bounds: a column, by its position in the schema, and all values that its rows
+    /// have there, but for NULL.
+    pub values: Vec<(usize, Vec<ScalarValue>)>,
 }
 
 /// Where written rows go.

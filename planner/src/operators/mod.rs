@@ -14,6 +14,7 @@ mod motion_send;
 mod offset;
 mod optimize;
 mod pace;
+mod partitions_of_scan;
 mod replay;
 mod row_change;
 mod segment_write;
@@ -25,17 +26,18 @@ mod yielding;
 pub use address::{Address, addressed};
 pub use conform::conform;
 pub use file_scan::FileScanExec;
-pub use hands::{Exchange, FileReader, Hands, SegmentTarget, ShardScan, ShardStore};
+pub use hands::{Exchange, FileReader, Hands, ScanPartition, SegmentTarget, ShardScan, ShardStore};
 pub use measured::{Measurement, measured};
 pub use motion::MotionExec;
 pub use motion_receive::MotionReceiveExec;
 pub use motion_send::MotionSendExec;
 pub use optimize::{optimized, physical_rules};
+pub use partitions_of_scan::PartitionsOfScan;
 pub use row_change::{
     ChangedRows, RowChangeExec, RowChangeKind, RowChanges, row_change_schema, row_changes,
 };
 pub use segment_write::{SegmentWriteExec, WrittenSegment, segment_write_schema, written_segments};
-pub use shard_scan::{KnownRows, PartitionCount, ShardScanExec, database_scans};
+pub use shard_scan::{KnownRows, ShardScanExec, database_scans};
 pub use union_input::is_union_input;
 pub use yielding::JoinPace;
 

@@ -2,6 +2,7 @@
 //! one datanode's segments; decoding it there asks the shard store for the operator that reads.
 
 use std::{
+    collections::HashSet,
     fmt,
     sync::{Arc, OnceLock},
 };
@@ -20,11 +21,12 @@ use datafusion::{
 };
 use kestrel_proto::DatanodeId;
 
-use super::{ShardScan, addressed};
+use super::{PartitionsOfScan, ShardScan, addressed};
 use crate::{
     cardinality::{Estimate, TableFacts},
     catalog::TableDef,
     equality::leaves_one_row,
+    error::to_datafusion,
     statistics::TableStatistics,
 };
 
@@ -36,20 +38,13 @@ pub struct ShardScanExec {
     /// Conjuncts over all of the table's columns.
     filters: Vec<Arc<dyn PhysicalExpr>>,
     fetch: Option<usize>,
-    partitions: Option<PartitionCount>,
+    partitions: Option<PartitionsOfScan>,
+    /// Those that were to be read, until [`Self::narrowed`].
+    left_out: Vec<Arc<TableDef>>,
     known: Option<KnownRows>,
     /// The part of the rows that passes the filters, and the bytes of one.
     passing: OnceLock<(f64, u64)>,
     properties: Arc<PlanProperties>,
-}
-
-/// Of a partitioned table, how many partitions a scan reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PartitionCount {
-    /// Those whose segments are in the scan.
-    pub read: usize,
-    /// All there are.
-    pub all: usize,
 }
 
 /// What ANALYZE has found out about a scan's rows.
@@ -87,18 +82,68 @@ impl ShardScanExec {
             Boundedness::Bounded,
         );
         let properties = Arc::new(properties);
-        let (partitions, known, passing) = (None, None, OnceLock::new());
-        Ok(Self { table, projection, filters, fetch, partitions, known, passing, properties })
+        let (partitions, left_out) = (None, Vec::new());
+        let (known, passing) = (None, OnceLock::new());
+        Ok(Self {
+            table,
+            projection,
+            filters,
+            fetch,
+            partitions,
+            left_out,
+            known,
+            passing,
+            properties,
+        })
     }
 
     /// The same, of a table that is partitioned.
-    pub fn with_partitions(self, partitions: Option<PartitionCount>) -> Self {
+    pub fn with_partitions(self, partitions: Option<PartitionsOfScan>) -> Self {
         Self { partitions, ..self }
+    }
+
+    /// The same with other output columns and further conjuncts, which may leave out partitions that
+    /// it was to read.
+    ///
+    /// # Errors
+    /// XX000: a bound of a partition is damaged, or a column is not there.
+    pub fn narrowed(
+        &self,
+        projection: Vec<usize>,
+        conjuncts: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Self> {
+        let mut filters = self.filters.clone();
+        filters.extend(conjuncts);
+        let (mut table, mut partitions, mut left_out) = (Arc::clone(&self.table), None, Vec::new());
+        if let Some(planned) = &self.partitions {
+            let narrowed = planned.narrowed(&filters).map_err(to_datafusion)?;
+            let are_read: HashSet<u64> = narrowed.read().iter().map(|part| part.id).collect();
+            let gone = planned.read().into_iter().filter(|part| !are_read.contains(&part.id));
+            left_out = gone.cloned().collect();
+            let segments = narrowed.table().segments;
+            table = Arc::new(TableDef { segments, ..self.table.as_ref().clone() });
+            partitions = Some(narrowed);
+        }
+        let scan = Self::try_new(table, projection, filters, self.fetch)?;
+        Ok(Self { partitions, left_out, known: self.known.clone(), ..scan })
     }
 
     /// The same, of a table that was analyzed.
     pub fn with_statistics(self, known: Option<KnownRows>) -> Self {
         Self { known, ..self }
+    }
+
+    /// The same rows with these of the output columns.
+    pub fn of_columns(&self, kept: &[usize]) -> Result<Self> {
+        let kept = kept.iter().filter_map(|at| self.projection.get(*at).copied()).collect();
+        let (table, filters) = (Arc::clone(&self.table), self.filters.clone());
+        let scan = Self::try_new(table, kept, filters, self.fetch)?;
+        Ok(scan.with_partitions(self.partitions.clone()).with_statistics(self.known.clone()))
+    }
+
+    /// Does it end after a number of rows?
+    pub fn is_limited(&self) -> bool {
+        self.fetch.is_some()
     }
 
     /// Has ANALYZE looked at its table?
@@ -146,14 +191,19 @@ impl ShardScanExec {
         (rows, rows * width)
     }
 
-    /// How many of its table's partitions it reads; `None`: the table is not partitioned.
-    pub fn partitions(&self) -> Option<PartitionCount> {
-        self.partitions
+    /// Which of its table's partitions it reads; `None`: the table is not partitioned.
+    pub fn partitions(&self) -> Option<&PartitionsOfScan> {
+        self.partitions.as_ref()
     }
 
     /// The table.
     pub fn table(&self) -> &Arc<TableDef> {
         &self.table
+    }
+
+    /// What ANALYZE has found out about the table.
+    pub fn statistics(&self) -> Option<&Arc<TableStatistics>> {
+        self.known.as_ref().map(|known| &known.statistics)
     }
 
     /// Output columns, as positions in the table's schema with addresses.
@@ -170,6 +220,8 @@ impl ShardScanExec {
     pub fn on(&self, datanode: DatanodeId) -> ShardScan {
         let (rows, _) = self.table.size_on(datanode);
         let (rows, bytes) = self.passing(rows);
+        let partitions = self.partitions.as_ref();
+        let is_here = |part: &&Arc<TableDef>| part.segments_on(datanode).next().is_some();
         ShardScan {
             table_id: self.table.table_id(),
             table: self.table.name.clone(),
@@ -179,6 +231,8 @@ impl ShardScanExec {
             filters: self.filters.clone(),
             segments: self.table.segments_on(datanode).map(|s| s.to_message()).collect(),
             relation: self.table.shard_relation(),
+            partitions: partitions.map_or_else(Vec::new, |parts| parts.on(datanode)),
+            partitions_left_out: self.left_out.iter().filter(is_here).count(),
             estimated_rows: rows,
             estimated_bytes: bytes,
             fetch: self.fetch,

@@ -8,8 +8,9 @@ use super::{
     cursor::Cursor,
     ddl::{DdlStatement, cascade, role},
     name::{Identifier, QualifiedName},
-    partition::{self, PartitionAction},
+    partition_action::{self, PartitionAction},
     sequence::{self, SequenceOptions},
+    set_distributed::{self, SetDistributed},
     statement::StatementKind,
     storage_parameter::{self, CLUSTER_BY, StorageParameter},
     stored_expr,
@@ -119,6 +120,8 @@ pub enum AlterAction {
     ResetStorage(Vec<StorageParameter>),
     /// CLUSTER ON: an index
     ClusterOn(Identifier),
+    /// SET DISTRIBUTED, SET WITH (REORGANIZE)
+    SetDistributed(SetDistributed),
     /// ATTACH PARTITION, and what else is done with partitions
     Partition(PartitionAction),
     /// ALTER COLUMN … TYPE
@@ -182,7 +185,7 @@ fn alter(cursor: &mut Cursor<'_>, is_view: bool) -> Result<StatementKind> {
     for mut part in cursor.split_commas() {
         let start = part.clone();
         let alone = alone(&mut part)?;
-        // RENAME, SET SCHEMA and what is done with partitions stand alone.
+        // RENAME, SET SCHEMA, SET DISTRIBUTED and what is done with partitions stand alone.
         if stands_alone || alone.is_some() && !actions.is_empty() {
             return start.fail();
         }
@@ -204,12 +207,15 @@ fn alter(cursor: &mut Cursor<'_>, is_view: bool) -> Result<StatementKind> {
     Ok(StatementKind::Ddl(DdlStatement::AlterTable(alter)))
 }
 
-/// RENAME, SET SCHEMA, and the actions on partitions.
+/// RENAME, SET SCHEMA, SET DISTRIBUTED, and the actions on partitions.
 fn alone(part: &mut Cursor<'_>) -> Result<Option<AlterAction>> {
     if part.eat("SET SCHEMA") {
         return part.identifier().map(AlterAction::SetSchema).map(Some);
     }
-    if let Some(action) = partition::action(part)? {
+    if let Some(set) = set_distributed::action(part)? {
+        return Ok(Some(AlterAction::SetDistributed(set)));
+    }
+    if let Some(action) = partition_action::action(part)? {
         return Ok(Some(AlterAction::Partition(action)));
     }
     if part.eat("RENAME CONSTRAINT") {

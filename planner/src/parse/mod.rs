@@ -38,11 +38,13 @@ mod nesting;
 mod object_tests;
 mod overriding;
 mod partition;
+mod partition_action;
 mod prepare;
 mod role;
 mod role_settings;
 mod sequence;
 mod set;
+mod set_distributed;
 mod statement;
 mod statements;
 mod storage_parameter;
@@ -86,14 +88,15 @@ pub use merge::{Merge, MergeAction, MergeClause};
 pub use name::{DATABASE, Identifier, QualifiedName, fold, fold_ident, quote};
 pub use overriding::{Overriding, overriding};
 pub use partition::{
-    BoundClause, PartEdge, PartitionAction, PartitionBy, PartitionOfClause, PartitionPart,
-    WhichPartition, WrittenBound, WrittenEnd,
+    BoundClause, PartEdge, PartitionBy, PartitionOfClause, PartitionPart, WrittenBound, WrittenEnd,
 };
+pub use partition_action::{PartitionAction, WhichPartition};
 pub use prepare::{DiscardTarget, Execute, Prepare};
 pub use role::{Password, RoleName, RoleOptions, RoleStatement, Secret};
 pub use role_settings::{RoleSetting, SettingChange};
 pub use sequence::{AlterSequence, CreateSequence, DropSequence, SequenceAction, SequenceOptions};
 pub use set::{SetValue, SetVariable, Variable};
+pub use set_distributed::SetDistributed;
 pub use statement::{Statement, StatementKind, WithQueries};
 pub use storage_parameter::{CLUSTER_BY, StorageParameter};
 pub use table_element::{

@@ -81,6 +81,9 @@ fn action(action: &AlterAction) -> String {
         }
         AlterAction::SetSchema(schema) => format!("schema {}", schema.name),
         AlterAction::Partition(action) => format!("partition {action:?}"),
+        AlterAction::SetDistributed(set) => {
+            format!("distributed {} {:?}", set.reorganize, set.distributed)
+        }
         AlterAction::Owner(owner) => format!("owner {}", owner.name),
         AlterAction::Add { if_not_exists, elements } => {
             let kinds = elements.elements.iter().map(|element| match element {
@@ -212,6 +215,34 @@ fn constraints_and_identity_columns_are_altered() {
              identity c None None Some(None); drop identity d true",
         ),
         ("ALTER TABLE t ALTER a SET STATISTICS 7", "unsupported ALTER TABLE"),
+    ]);
+}
+
+#[test]
+fn distributions_are_altered() {
+    check(&[
+        (
+            "ALTER TABLE ONLY s.t SET DISTRIBUTED RANDOMLY",
+            "alter s.t distributed false Some(Randomly)",
+        ),
+        ("ALTER TABLE t SET DISTRIBUTED REPLICATED", "alter t distributed false Some(Replicated)"),
+        (
+            "ALTER TABLE t SET WITH (REORGANIZE = TRUE) DISTRIBUTED RANDOMLY",
+            "alter t distributed true Some(Randomly)",
+        ),
+        ("ALTER TABLE t SET WITH (reorganize)", "alter t distributed true None"),
+        ("ALTER TABLE t SET WITH (reorganize = 'false')", "alter t distributed false None"),
+        (
+            "ALTER TABLE t SET WITH (fillfactor = 70)",
+            "22023 @25: unrecognized parameter \"fillfactor\"",
+        ),
+        ("ALTER TABLE t SET WITH (reorganize = 7)", "42601 @38: syntax error at or near \"7\""),
+        ("ALTER TABLE t SET DISTRIBUTED", "42601 @30: syntax error at end of input"),
+        (
+            "ALTER TABLE t ADD a int, SET DISTRIBUTED RANDOMLY",
+            "42601 @26: syntax error at or near \"SET\"",
+        ),
+        ("ALTER TABLE t SET (fillfactor = 70)", "unsupported ALTER TABLE"),
     ]);
 }
 

@@ -2,7 +2,7 @@
 //! partitions.
 
 use datafusion::sql::sqlparser::tokenizer::Token;
-use kestrel_proto::Result;
+use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     cursor::Cursor,
@@ -19,6 +19,8 @@ pub struct PartitionBy {
     pub columns: Vec<Identifier>,
     /// Greenplum's partitions, in order; `None`: there is no list of them.
     pub parts: Option<Vec<PartitionPart>>,
+    /// SUBPARTITION BY: how each of them is partitioned. Its parts are the template's.
+    pub below: Option<Box<Self>>,
 }
 
 /// A partition, or several of one kind, in Greenplum's words.
@@ -80,8 +82,13 @@ pub enum WrittenBound {
     },
     /// IN
     List(Vec<String>),
-    /// WITH (MODULUS …)
-    Hash,
+    /// WITH (MODULUS …, REMAINDER …)
+    Hash {
+        /// MODULUS
+        modulus: u32,
+        /// REMAINDER
+        remainder: u32,
+    },
     /// DEFAULT
     Default,
 }
@@ -106,58 +113,6 @@ pub struct PartitionOfClause {
     pub bound: BoundClause,
 }
 
-/// What ALTER TABLE does with a partition.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PartitionAction {
-    /// ATTACH PARTITION
-    Attach {
-        /// The table.
-        table: QualifiedName,
-        /// Its rows.
-        bound: BoundClause,
-    },
-    /// DETACH PARTITION
-    Detach(QualifiedName),
-    /// ADD PARTITION, ADD DEFAULT PARTITION
-    Add(PartitionPart),
-    /// DROP PARTITION
-    Drop {
-        /// Which one.
-        which: WhichPartition,
-        /// IF EXISTS
-        if_exists: bool,
-    },
-    /// TRUNCATE PARTITION
-    Truncate(WhichPartition),
-    /// RENAME PARTITION
-    Rename {
-        /// Which one.
-        which: WhichPartition,
-        /// Its new name.
-        to: Identifier,
-    },
-    /// EXCHANGE PARTITION
-    Exchange {
-        /// Which one.
-        which: WhichPartition,
-        /// The table that takes its place.
-        table: QualifiedName,
-        /// Not WITHOUT VALIDATION
-        validate: bool,
-    },
-}
-
-/// A partition in Greenplum's words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WhichPartition {
-    /// Its name.
-    Named(Identifier),
-    /// FOR (…): the one that takes this value, as it was written.
-    For(String),
-    /// DEFAULT PARTITION
-    Default,
-}
-
 /// A clause of a partitioned table.
 pub(super) enum PartitionClause {
     /// PARTITION BY
@@ -166,59 +121,85 @@ pub(super) enum PartitionClause {
     Unsupported(&'static str, &'static str),
 }
 
-const ONE_LEVEL: &str = "Partitions have no partitions of their own. Use PARTITION BY RANGE with more \
-                         than one column.";
-
-/// `PARTITION BY RANGE | LIST (…) [(partitions)]`
+/// `PARTITION BY RANGE | LIST | HASH (…) [SUBPARTITION BY …] [(partitions)]`
 pub(super) fn partition_by(cursor: &mut Cursor<'_>) -> Result<PartitionClause> {
     cursor.expect("PARTITION BY")?;
+    let mut levels = vec![(key(cursor)?, None)];
+    while cursor.eat("SUBPARTITION BY") {
+        let key = key(cursor)?;
+        let has_template = cursor.eat("SUBPARTITION TEMPLATE");
+        levels.push((key, if has_template { Some(list(cursor)?) } else { None }));
+    }
+    if cursor.token() == Some(&Token::LParen) {
+        levels[0].1 = Some(list(cursor)?);
+    }
+    if let Some((what, hint)) = levels.iter().find_map(|(key, _)| key.refused) {
+        return Ok(PartitionClause::Unsupported(what, hint));
+    }
+    let mut by = None;
+    for (Key { strategy, columns, .. }, parts) in levels.into_iter().rev() {
+        by = Some(Box::new(PartitionBy { strategy, columns, parts, below: by }));
+    }
+    by.map_or_else(|| cursor.fail(), |by| Ok(PartitionClause::By(*by)))
+}
+
+/// A partition key.
+struct Key {
+    strategy: Identifier,
+    columns: Vec<Identifier>,
+    /// What Kestrel does not have, and what to do instead.
+    refused: Option<(&'static str, &'static str)>,
+}
+
+fn key(cursor: &mut Cursor<'_>) -> Result<Key> {
     let position = cursor.position();
     let strategy = Identifier { name: cursor.word()?, position };
-    let list = cursor.parenthesized()?;
-    let mut columns = Vec::new();
-    let mut has_expressions = false;
-    for mut part in list.split_commas() {
+    let (mut columns, mut refused) = (Vec::new(), None);
+    for mut part in cursor.parenthesized()?.split_commas() {
         match part.identifier() {
             Ok(column) if part.at_end() => columns.push(column),
             Ok(_) if part.is_word("COLLATE") || matches!(part.token(), Some(Token::Word(_))) => {
                 let hint = "Leave COLLATE and operator classes out.";
-                return Ok(PartitionClause::Unsupported("this form of a partition key", hint));
+                refused = Some(("this form of a partition key", hint));
             }
-            Ok(_) | Err(_) => has_expressions = true,
+            Ok(_) | Err(_) => {
+                let hint = "Partition by columns.";
+                refused = refused.or(Some(("expressions in a partition key", hint)));
+            }
         }
     }
-    if cursor.is_word("SUBPARTITION") {
-        return Ok(PartitionClause::Unsupported("SUBPARTITION BY", ONE_LEVEL));
-    }
-    let mut parts = None;
-    if cursor.token() == Some(&Token::LParen) {
-        let inside = cursor.parenthesized()?;
-        let read = inside.split_commas().into_iter().map(|mut part| {
-            let read = part_of_list(&mut part)?;
-            part.expect_end().map(|()| read)
-        });
-        parts = Some(read.collect::<Result<Vec<_>>>()?);
-    }
-    if has_expressions {
-        let hint = "Partition by columns.";
-        return Ok(PartitionClause::Unsupported("expressions in a partition key", hint));
-    }
-    Ok(PartitionClause::By(PartitionBy { strategy, columns, parts }))
+    Ok(Key { strategy, columns, refused })
+}
+
+/// Greenplum's list of partitions, or of those of each partition.
+fn list(cursor: &mut Cursor<'_>) -> Result<Vec<PartitionPart>> {
+    let inside = cursor.parenthesized()?;
+    let read = inside.split_commas().into_iter().map(|mut part| {
+        let read = part_of_list(&mut part)?;
+        if part.token() == Some(&Token::LParen) {
+            let message = "a list of subpartitions of one partition is not supported";
+            let error = ErrorReport::unsupported(message).position(part.position());
+            return Err(error.hint("Use SUBPARTITION TEMPLATE."));
+        }
+        part.expect_end().map(|()| read)
+    });
+    read.collect()
 }
 
 /// An element of Greenplum's list.
 fn part_of_list(part: &mut Cursor<'_>) -> Result<PartitionPart> {
     let position = part.position();
-    if part.eat("DEFAULT PARTITION") {
+    if part.eat("DEFAULT PARTITION") || part.eat("DEFAULT SUBPARTITION") {
         let name = part.identifier()?;
         storage(part)?;
         return Ok(PartitionPart::Default(name));
     }
-    let name = if part.eat("PARTITION") { Some(part.identifier()?) } else { None };
+    let is_named = part.eat("PARTITION") || part.eat("SUBPARTITION");
+    let name = if is_named { Some(part.identifier()?) } else { None };
     rest_of_part(part, name, position)
 }
 
-fn rest_of_part(
+pub(super) fn rest_of_part(
     part: &mut Cursor<'_>,
     name: Option<Identifier>,
     position: u32,
@@ -249,7 +230,7 @@ fn edge(part: &mut Cursor<'_>, word: &str, is_inclusive: bool) -> Result<Option<
 }
 
 /// What Greenplum says of a partition's storage: nothing that Kestrel would do.
-fn storage(part: &mut Cursor<'_>) -> Result<()> {
+pub(super) fn storage(part: &mut Cursor<'_>) -> Result<()> {
     if part.eat("WITH") {
         part.parenthesized()?;
     }
@@ -260,7 +241,7 @@ fn storage(part: &mut Cursor<'_>) -> Result<()> {
 }
 
 /// The text of an expression that is all there is.
-fn expression(mut inside: Cursor<'_>) -> Result<String> {
+pub(super) fn expression(mut inside: Cursor<'_>) -> Result<String> {
     let (text, position) = (inside.text(inside.range()).to_string(), inside.position());
     let parsed = inside.parse_with(|p| p.parse_expr())?;
     inside.expect_end()?;
@@ -282,8 +263,7 @@ pub(super) fn bound(cursor: &mut Cursor<'_>) -> Result<BoundClause> {
     let bound = if cursor.eat("IN") {
         WrittenBound::List(expressions(cursor.parenthesized()?)?)
     } else if cursor.eat("WITH") {
-        cursor.parenthesized()?;
-        WrittenBound::Hash
+        hash_bound(&cursor.parenthesized()?)?
     } else {
         cursor.expect("FROM")?;
         let from = ends(cursor.parenthesized()?)?;
@@ -291,6 +271,44 @@ pub(super) fn bound(cursor: &mut Cursor<'_>) -> Result<BoundClause> {
         WrittenBound::Range { from, to: ends(cursor.parenthesized()?)? }
     };
     Ok(BoundClause { bound, position })
+}
+
+/// `MODULUS n, REMAINDER n`, in any order
+fn hash_bound(inside: &Cursor<'_>) -> Result<WrittenBound> {
+    let (mut modulus, mut remainder) = (None, None);
+    for mut part in inside.split_commas() {
+        let position = part.position();
+        let word = part.word()?;
+        let place = match word.as_str() {
+            "modulus" => &mut modulus,
+            "remainder" => &mut remainder,
+            other => {
+                let message =
+                    format!("unrecognized hash partition bound specification \"{other}\"");
+                let error = ErrorReport::new(SqlState::SYNTAX_ERROR, message);
+                return Err(error.position(position));
+            }
+        };
+        if place.is_some() {
+            let message = format!("{word} for hash partition provided more than once");
+            let error = ErrorReport::new(SqlState::DUPLICATE_OBJECT, message);
+            return Err(error.position(position));
+        }
+        let Some(Token::Number(digits, _)) = part.token() else { return part.fail() };
+        // As much as PostgreSQL's integers can hold.
+        let number = digits.parse::<u32>().ok().filter(|n| i32::try_from(*n).is_ok());
+        let Some(number) = number else { return part.fail() };
+        part.advance();
+        part.expect_end()?;
+        *place = Some(number);
+    }
+    let missing = |word: &str| {
+        let message = format!("{word} for hash partition must be specified");
+        ErrorReport::new(SqlState::SYNTAX_ERROR, message)
+    };
+    let modulus = modulus.ok_or_else(|| missing("modulus"))?;
+    let remainder = remainder.ok_or_else(|| missing("remainder"))?;
+    Ok(WrittenBound::Hash { modulus, remainder })
 }
 
 fn ends(inside: Cursor<'_>) -> Result<Vec<WrittenEnd>> {
@@ -305,78 +323,4 @@ fn ends(inside: Cursor<'_>) -> Result<Vec<WrittenEnd>> {
         expression(part).map(WrittenEnd::Value)
     };
     inside.split_commas().into_iter().map(end).collect()
-}
-
-/// The actions of ALTER TABLE on partitions; `None`: it is another one.
-pub(super) fn action(part: &mut Cursor<'_>) -> Result<Option<PartitionAction>> {
-    let position = part.position();
-    if part.eat("ATTACH PARTITION") {
-        let table = part.name()?;
-        let bound = bound(part)?;
-        return Ok(Some(PartitionAction::Attach { table, bound }));
-    }
-    if part.eat("DETACH PARTITION") {
-        let table = part.name()?;
-        // Writers are waited for in any case; nobody reads what is detached any more.
-        let _ = part.eat("CONCURRENTLY") || part.eat("FINALIZE");
-        return Ok(Some(PartitionAction::Detach(table)));
-    }
-    if part.eat("ADD DEFAULT PARTITION") {
-        let name = part.identifier()?;
-        storage(part)?;
-        return Ok(Some(PartitionAction::Add(PartitionPart::Default(name))));
-    }
-    if part.eat("ADD PARTITION") {
-        let begins = ["START", "END", "VALUES"].iter().any(|word| part.is_word(word));
-        let name = if begins { None } else { Some(part.identifier()?) };
-        return rest_of_part(part, name, position).map(PartitionAction::Add).map(Some);
-    }
-    if part.are_words("DROP PARTITION") || part.are_words("DROP DEFAULT PARTITION") {
-        part.advance();
-        let is_default = part.eat("DEFAULT");
-        part.expect("PARTITION")?;
-        let if_exists = part.eat("IF EXISTS");
-        let which = if is_default { WhichPartition::Default } else { which(part)? };
-        let _ = part.eat("CASCADE") || part.eat("RESTRICT");
-        return Ok(Some(PartitionAction::Drop { which, if_exists }));
-    }
-    if part.is_word("TRUNCATE") {
-        part.advance();
-        return partition(part).map(PartitionAction::Truncate).map(Some);
-    }
-    if part.is_word("EXCHANGE") {
-        part.advance();
-        let which = partition(part)?;
-        part.expect("WITH TABLE")?;
-        let table = part.name()?;
-        let validate = !part.eat("WITHOUT VALIDATION");
-        part.eat("WITH VALIDATION");
-        return Ok(Some(PartitionAction::Exchange { which, table, validate }));
-    }
-    // A column may have this name, too.
-    let renames = part.are_words("RENAME PARTITION") && !part.is_word_at(2, "TO");
-    if renames || part.are_words("RENAME DEFAULT PARTITION") {
-        part.advance();
-        let which = partition(part)?;
-        part.expect("TO")?;
-        let to = part.identifier()?;
-        return Ok(Some(PartitionAction::Rename { which, to }));
-    }
-    Ok(None)
-}
-
-/// `PARTITION name`, `PARTITION FOR (value)`, `DEFAULT PARTITION`
-fn partition(part: &mut Cursor<'_>) -> Result<WhichPartition> {
-    if part.eat("DEFAULT PARTITION") {
-        return Ok(WhichPartition::Default);
-    }
-    part.expect("PARTITION")?;
-    which(part)
-}
-
-fn which(part: &mut Cursor<'_>) -> Result<WhichPartition> {
-    if part.eat("FOR") {
-        return expression(part.parenthesized()?).map(WhichPartition::For);
-    }
-    part.identifier().map(WhichPartition::Named)
 }

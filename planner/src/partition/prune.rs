@@ -18,26 +18,60 @@ use datafusion::{
 };
 use kestrel_proto::Result;
 
-use super::{PartitionRouter, neighbour};
+use super::{LevelRouter, neighbour};
 use crate::{
-    catalog::{ColumnDef, PartitionBound, PartitionStrategy, RangeEnd, TableDef},
+    catalog::{
+        ColumnDef, PartitionBound, PartitionStrategy, PartitionTree, PartitionedBy, RangeEnd,
+        TableDef,
+    },
     equality::equalities,
 };
 
-/// For each partition whether it must be read. The filters are conjuncts over the table's columns.
-pub(crate) fn pruned(
+/// For each of a table's leaves, in their order, whether it must be read. The filters are conjuncts over
+/// the columns of the tree's table.
+pub(crate) fn pruned(tree: &PartitionTree, filters: &[Arc<dyn PhysicalExpr>]) -> Result<Vec<bool>> {
+    let mut kept = Vec::new();
+    note_leaves(&tree.table, tree, filters, true, &mut kept)?;
+    Ok(kept)
+}
+
+fn note_leaves(
     table: &TableDef,
-    partitions: &[Arc<TableDef>],
+    tree: &PartitionTree,
+    filters: &[Arc<dyn PhysicalExpr>],
+    is_read: bool,
+    kept: &mut Vec<bool>,
+) -> Result<()> {
+    let Some(by) = &tree.table.partitioned_by else {
+        kept.push(is_read);
+        return Ok(());
+    };
+    let are_read = match is_read {
+        true => pruned_level(table, by, tree, filters)?,
+        false => vec![false; tree.partitions.len()],
+    };
+    for (below, is_read) in tree.partitions.iter().zip(are_read) {
+        note_leaves(table, below, filters, is_read, kept)?;
+    }
+    Ok(())
+}
+
+/// For each partition one level below whether it must be read. `table`: whose columns the filters have.
+fn pruned_level(
+    table: &TableDef,
+    by: &PartitionedBy,
+    tree: &PartitionTree,
     filters: &[Arc<dyn PhysicalExpr>],
 ) -> Result<Vec<bool>> {
+    let partitions = &tree.next_level();
     let all = vec![true; partitions.len()];
-    let Some(by) = table.partitioned_by.as_ref().filter(|_| !filters.is_empty()) else {
+    if filters.is_empty() {
         return Ok(all);
-    };
+    }
     // A view may know the table without a column of the key.
     let key: Option<Vec<_>> = by.columns.iter().map(|id| table.column_by_id(*id)).collect();
     let Some(key) = key else { return Ok(all) };
-    let router = PartitionRouter::new(table, partitions)?;
+    let router = LevelRouter::new(&tree.table, partitions)?;
     if let Some(values) = key_values(table, &key, filters) {
         let partition = router.route_key(&values)?.first().copied().flatten();
         return Ok((0..partitions.len()).map(|at| Some(at) == partition).collect());
@@ -149,13 +183,17 @@ fn pieces(
                     pieces.push(Piece { partition, columns: vec![known] });
                 }
             }
+            // Of a hash nothing is known but what the router knows.
+            Some(PartitionBound::Hash { .. }) => {
+                pieces.push(Piece { partition, columns: vec![Known::default(); width] });
+            }
             Some(PartitionBound::Default) | None => default = Some(partition),
         }
     }
     let Some(partition) = default else { return Ok(pieces) };
     let columns = match (strategy, width) {
         (PartitionStrategy::Range, 1) => gaps(&pieces),
-        (PartitionStrategy::Range, _) => vec![Known::default()],
+        (PartitionStrategy::Range, _) | (PartitionStrategy::Hash, _) => vec![Known::default()],
         (PartitionStrategy::List, _) => {
             let is_null =
                 |piece: &Piece| piece.columns.iter().any(|known| known.nulls == Some(Nulls::All));
@@ -222,7 +260,7 @@ struct Statistics {
     /// Names and types.
     key: Vec<(String, DataType)>,
     pieces: Vec<Piece>,
-    router: PartitionRouter,
+    router: LevelRouter,
 }
 
 impl Statistics {

@@ -1,252 +1,200 @@
-//! Which partition takes a row.
+//! Which partition takes a row, through all levels: level by level, all rows of a batch at once.
 
-use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
-    datatypes::{DataType, Float32Type, Float64Type},
-    row::{RowConverter, Rows, SortField},
-    util::display::{ArrayFormatter, FormatOptions},
+    array::{Array, ArrayRef, NullArray, RecordBatch, UInt32Array},
+    compute::take,
 };
-use datafusion::common::ScalarValue;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
+use super::level::{LevelRouter, malformed, shown};
 use crate::{
-    catalog::{BoundValue, PartitionBound, RangeEnd, TableDef},
+    catalog::{Catalog, PartitionTree, TableDef},
     error::report,
-    parse::quote,
 };
 
-/// Finds the partitions of rows, among those of one table.
+/// Finds the leaves of rows that are written into a table: the partitioned one, or a partition.
 #[derive(Debug)]
 pub struct PartitionRouter {
-    table: String,
-    key: Vec<KeyColumn>,
-    bounds: Bounds,
-    /// The partition that takes what no other does.
-    default: Option<usize>,
+    /// The table at the top of all first; each before what is below it.
+    levels: Vec<Level>,
+    /// The tables that have rows, all below the top.
+    leaves: Vec<Arc<TableDef>>,
+    /// The table that the rows are for.
+    target: Arc<TableDef>,
+    /// Of each leaf, whether it is below the target, or is it.
+    are_targets: Vec<bool>,
 }
 
-/// A column of the partition key.
+/// One partitioned table of the tree.
 #[derive(Debug)]
-struct KeyColumn {
-    name: String,
-    /// Its position in the table.
-    position: usize,
-    /// Makes bytes of its values that compare as they do.
-    converter: RowConverter,
+struct Level {
+    router: LevelRouter,
+    /// By the position of the partition.
+    partitions: Vec<Below>,
+    /// The target, or below it.
+    is_target: bool,
 }
 
-/// The bounds, with the positions of their partitions.
-#[derive(Debug)]
-enum Bounds {
-    /// In ascending order; they do not overlap.
-    Range(Vec<Range>),
-    List {
-        of_value: HashMap<Vec<u8>, usize>,
-        of_null: Option<usize>,
-    },
+#[derive(Clone, Copy, Debug)]
+enum Below {
+    Leaf(usize),
+    Level(usize),
 }
 
-#[derive(Debug)]
-struct Range {
-    from: Vec<End>,
-    to: Vec<End>,
-    partition: usize,
-}
-
-/// [`RangeEnd`], with a value's bytes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum End {
-    MinValue,
-    Value(Vec<u8>),
-    MaxValue,
+/// Where a row goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Leaf(usize),
+    /// No partition of this level takes it.
+    Lost(usize),
 }
 
 impl PartitionRouter {
-    /// For rows of `table`, which is partitioned; partitions are told by their position in
-    /// `partitions`.
+    /// For rows that are written into `table`; `None`: it is not partitioned, and no partition.
     ///
     /// # Errors
-    /// XX000: a bound is none of this table.
-    pub fn new(table: &TableDef, partitions: &[Arc<TableDef>]) -> Result<Self> {
-        let mut key = Vec::new();
-        for column in table.partition_columns() {
-            let position = table.column_index(column.id).ok_or_else(malformed)?;
-            let fields = vec![SortField::new(column.sql_type.arrow())];
-            let converter = RowConverter::new(fields).map_err(|e| report(e.into()))?;
-            key.push(KeyColumn { name: column.name.clone(), position, converter });
+    /// XX000: a bound is none of its table.
+    pub fn of(table: &Arc<TableDef>, catalog: &Catalog) -> Result<Option<Self>> {
+        if table.partitioned_by.is_none() && table.partition_of.is_none() {
+            return Ok(None);
         }
-        if key.is_empty() {
-            return Err(malformed());
-        }
-        let (mut ranges, mut of_value) = (Vec::new(), HashMap::new());
-        let (mut of_null, mut default) = (None, None);
-        for (partition, table) in partitions.iter().enumerate() {
-            match table.partition_of.as_ref().map(|of| &of.bound) {
-                Some(PartitionBound::Range { from, to }) => {
-                    let (from, to) = (ends(&key, from)?, ends(&key, to)?);
-                    ranges.push(Range { from, to, partition });
-                }
-                Some(PartitionBound::List(values)) => {
-                    for value in values {
-                        match value {
-                            Some(value) => {
-                                of_value.insert(key[0].bytes_of(value)?, partition);
-                            }
-                            None => of_null = Some(partition),
-                        }
-                    }
-                }
-                Some(PartitionBound::Default) => default = Some(partition),
-                None => return Err(malformed()),
-            }
-        }
-        ranges.sort_by(|a, b| a.from.cmp(&b.from));
-        let is_list = !of_value.is_empty() || of_null.is_some();
-        let bounds =
-            if is_list { Bounds::List { of_value, of_null } } else { Bounds::Range(ranges) };
-        Ok(Self { table: table.name.clone(), key, bounds, default })
+        let root = catalog.partition_root(table.id).ok_or_else(malformed)?;
+        let mut router = Self {
+            levels: Vec::new(),
+            leaves: Vec::new(),
+            target: Arc::clone(table),
+            are_targets: Vec::new(),
+        };
+        router.add(&PartitionTree::of(root, catalog), root.id == table.id)?;
+        Ok(Some(router))
     }
 
-    /// The partition of each row of a batch of all the table's columns; `None`: no partition takes
-    /// it.
+    fn add(&mut self, tree: &PartitionTree, is_target: bool) -> Result<Below> {
+        if tree.table.partitioned_by.is_none() {
+            self.leaves.push(Arc::clone(&tree.table));
+            self.are_targets.push(is_target);
+            return Ok(Below::Leaf(self.leaves.len() - 1));
+        }
+        let router = LevelRouter::new(&tree.table, &tree.next_level())?;
+        let at = self.levels.len();
+        self.levels.push(Level { router, partitions: Vec::new(), is_target });
+        for below in &tree.partitions {
+            let is_target = is_target || below.table.id == self.target.id;
+            let below = self.add(below, is_target)?;
+            self.levels[at].partitions.push(below);
+        }
+        Ok(Below::Level(at))
+    }
+
+    /// The tables that have rows, in the order of their positions.
+    pub fn leaves(&self) -> &[Arc<TableDef>] {
+        &self.leaves
+    }
+
+    /// If the rows are for a table that has them itself: its position among the leaves.
+    pub fn only(&self) -> Option<usize> {
+        self.leaves.iter().position(|leaf| leaf.id == self.target.id)
+    }
+
+    /// The leaves of all rows of a batch of all the table's columns; or the first row that the table does
+    /// not take, and what is wrong with it (23514).
     ///
     /// # Errors
     /// XX000 for columns of other types.
-    pub fn route(&self, batch: &RecordBatch) -> Result<Vec<Option<usize>>> {
-        let columns: Vec<_> =
-            self.key.iter().map(|k| Arc::clone(batch.column(k.position))).collect();
-        self.route_key(&columns)
-    }
-
-    /// The same for the columns of the partition key alone, in its order.
-    ///
-    /// # Errors
-    /// As [`Self::route`]'s.
-    pub fn route_key(&self, columns: &[ArrayRef]) -> Result<Vec<Option<usize>>> {
-        let keys = self.key.iter().zip(columns).map(|(key, column)| key.rows(column));
-        let keys = keys.collect::<Result<Vec<Rows>>>()?;
-        let rows = columns.first().map_or(0, |column| column.len());
-        let mut values: Vec<&[u8]> = Vec::with_capacity(keys.len());
-        let mut routed = Vec::with_capacity(rows);
-        for row in 0..rows {
-            values.clear();
-            values.extend(keys.iter().map(|rows| rows.row(row).data()));
-            let has_null = columns.iter().any(|column| column.is_null(row));
-            routed.push(self.partition(&values, has_null).or(self.default));
-        }
-        Ok(routed)
-    }
-
-    /// The partition of a single value in the only column of the key; `None`: no partition takes it.
-    pub(super) fn partition_of(&self, value: &ScalarValue) -> Result<Option<usize>> {
-        let column = value.to_array().map_err(report)?;
-        Ok(self.route_key(&[column])?.first().copied().flatten())
-    }
-
-    fn partition(&self, values: &[&[u8]], has_null: bool) -> Option<usize> {
-        match &self.bounds {
-            Bounds::List { of_null, .. } if has_null => *of_null,
-            Bounds::List { of_value, .. } => of_value.get(*values.first()?).copied(),
-            Bounds::Range(_) if has_null => None,
-            Bounds::Range(ranges) => {
-                let begun = ranges.partition_point(|range| compare(values, &range.from).is_ge());
-                let last = &ranges[begun.checked_sub(1)?];
-                compare(values, &last.to).is_lt().then_some(last.partition)
+    pub fn route(
+        &self,
+        batch: &RecordBatch,
+    ) -> Result<std::result::Result<Vec<usize>, (usize, ErrorReport)>> {
+        let mut leaves = Vec::with_capacity(batch.num_rows());
+        for (row, route) in self.routes(batch.columns())?.into_iter().enumerate() {
+            match route {
+                Route::Leaf(leaf) if self.are_targets[leaf] => leaves.push(leaf),
+                Route::Lost(level) if self.levels[level].is_target => {
+                    let error = self.levels[level].router.not_found(batch, row);
+                    return Ok(Err((row, error.in_schema(&self.target.schema_name))));
+                }
+                Route::Leaf(_) | Route::Lost(_) => {
+                    return Ok(Err((row, self.not_of_target(batch, row))));
+                }
             }
         }
+        Ok(Ok(leaves))
     }
 
-    /// 23514: no partition takes this row of a batch of all the table's columns.
-    pub fn not_found(&self, batch: &RecordBatch, row: usize) -> ErrorReport {
-        let names: Vec<_> = self.key.iter().map(|key| quote(&key.name)).collect();
-        let columns = self.key.iter().map(|key| batch.column(key.position));
-        let values: Vec<_> = columns.map(|column| shown(column, row)).collect();
-        let message = format!("no partition of relation \"{}\" found for row", self.table);
-        ErrorReport::new(SqlState::CHECK_VIOLATION, message).detail(format!(
-            "Partition key of the failing row contains ({}) = ({}).",
-            names.join(", "),
-            values.join(", ")
-        ))
-    }
-}
-
-/// 23514: a row of a batch is none of the partition that it was meant for.
-pub fn not_of_partition(partition: &TableDef, batch: &RecordBatch, row: usize) -> ErrorReport {
-    let name = &partition.name;
-    let message = format!("new row for relation \"{name}\" violates partition constraint");
-    let values: Vec<_> = batch.columns().iter().map(|column| shown(column, row)).collect();
-    ErrorReport::new(SqlState::CHECK_VIOLATION, message)
-        .detail(format!("Failing row contains ({}).", values.join(", ")))
-}
-
-/// A value as the detail of an error shows it.
-fn shown(column: &ArrayRef, row: usize) -> String {
-    if let (DataType::Boolean, true) = (column.data_type(), column.is_valid(row)) {
-        return if column.as_boolean().value(row) { "t".into() } else { "f".into() };
-    }
-    let options = FormatOptions::new()
-        .with_null("null")
-        .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"))
-        .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f%#z"));
-    ArrayFormatter::try_new(column.as_ref(), &options)
-        .map_or_else(|_| "?".into(), |formatter| formatter.value(row).to_string())
-}
-
-impl KeyColumn {
-    fn rows(&self, column: &ArrayRef) -> Result<Rows> {
-        self.converter
-            .convert_columns(&[without_negative_zero(column)])
-            .map_err(|e| report(e.into()))
+    /// The positions of the columns of all levels' partition keys, each once, in ascending order.
+    pub fn key_columns(&self) -> Vec<usize> {
+        let positions = self.levels.iter().flat_map(|level| level.router.key_positions());
+        positions.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    fn bytes_of(&self, value: &BoundValue) -> Result<Vec<u8>> {
-        let array = value.decoded()?.to_array().map_err(report)?;
-        Ok(self.rows(&array)?.row(0).data().to_vec())
+    /// Whether the table takes all rows; see [`Self::takes`].
+    ///
+    /// # Errors
+    /// XX000 for columns of other types.
+    pub fn takes_all(&self, key: &[ArrayRef]) -> Result<bool> {
+        Ok(self.takes(key)?.into_iter().all(|is_taken| is_taken))
     }
-}
 
-/// The bytes of -0 come before those of 0, to which it is equal.
-fn without_negative_zero(column: &ArrayRef) -> ArrayRef {
-    match column.data_type() {
-        DataType::Float32 => Arc::new(
-            column.as_primitive::<Float32Type>().unary::<_, Float32Type>(|value| value + 0.0),
-        ),
-        DataType::Float64 => Arc::new(
-            column.as_primitive::<Float64Type>().unary::<_, Float64Type>(|value| value + 0.0),
-        ),
-        _ => Arc::clone(column),
-    }
-}
-
-fn ends(key: &[KeyColumn], ends: &[RangeEnd]) -> Result<Vec<End>> {
-    if ends.len() != key.len() {
-        return Err(malformed());
-    }
-    let end = |(column, end): (&KeyColumn, &RangeEnd)| match end {
-        RangeEnd::MinValue => Ok(End::MinValue),
-        RangeEnd::Value(value) => column.bytes_of(value).map(End::Value),
-        RangeEnd::MaxValue => Ok(End::MaxValue),
-    };
-    key.iter().zip(ends).map(end).collect()
-}
-
-/// A row's key, which has no NULL, to an end of a range.
-fn compare(values: &[&[u8]], ends: &[End]) -> Ordering {
-    for (value, end) in values.iter().zip(ends) {
-        let ordering = match end {
-            End::MinValue => Ordering::Greater,
-            End::Value(bound) => (*value).cmp(bound.as_slice()),
-            End::MaxValue => Ordering::Less,
-        };
-        if ordering.is_ne() {
-            return ordering;
+    /// Of each row, whether the table takes it. `key`: the columns that [`Self::key_columns`] names.
+    ///
+    /// # Errors
+    /// XX000 for columns of other types.
+    pub fn takes(&self, key: &[ArrayRef]) -> Result<Vec<bool>> {
+        let positions = self.key_columns();
+        let rows = key.first().map_or(0, |column| column.len());
+        let width = positions.last().map_or(0, |last| last + 1);
+        let no_key: ArrayRef = Arc::new(NullArray::new(rows));
+        let mut columns: Vec<_> = std::iter::repeat_n(no_key, width).collect();
+        for (position, column) in positions.into_iter().zip(key) {
+            columns[position] = Arc::clone(column);
         }
+        let takes = |route: Route| match route {
+            Route::Leaf(leaf) => self.are_targets[leaf],
+            Route::Lost(level) => self.levels[level].is_target,
+        };
+        Ok(self.routes(&columns)?.into_iter().map(takes).collect())
     }
-    Ordering::Equal
+
+    fn routes(&self, columns: &[ArrayRef]) -> Result<Vec<Route>> {
+        let rows = columns.first().map_or(0, |column| column.len());
+        let mut routes = vec![Route::Lost(0); rows];
+        // What each level has to tell apart: those above it have said before it is its turn.
+        let mut waiting: Vec<Vec<u32>> = vec![Vec::new(); self.levels.len()];
+        if let Some(top) = waiting.first_mut() {
+            *top = (0..rows as u32).collect();
+        }
+        for (at, level) in self.levels.iter().enumerate() {
+            let mine = std::mem::take(&mut waiting[at]);
+            if mine.is_empty() {
+                continue;
+            }
+            let key = level.router.key_of(columns)?;
+            let key = if mine.len() == rows { key } else { taken(&key, &mine)? };
+            for (row, partition) in mine.into_iter().zip(level.router.route_key(&key)?) {
+                match partition.and_then(|partition| level.partitions.get(partition)) {
+                    Some(Below::Leaf(leaf)) => routes[row as usize] = Route::Leaf(*leaf),
+                    Some(Below::Level(below)) => waiting[*below].push(row),
+                    None => routes[row as usize] = Route::Lost(at),
+                }
+            }
+        }
+        Ok(routes)
+    }
+
+    fn not_of_target(&self, batch: &RecordBatch, row: usize) -> ErrorReport {
+        let name = &self.target.name;
+        let message = format!("new row for relation \"{name}\" violates partition constraint");
+        let values: Vec<_> = batch.columns().iter().map(|column| shown(column, row)).collect();
+        ErrorReport::new(SqlState::CHECK_VIOLATION, message)
+            .detail(format!("Failing row contains ({}).", values.join(", ")))
+            .in_schema(&self.target.schema_name)
+    }
 }
 
-fn malformed() -> ErrorReport {
-    ErrorReport::internal("a partition's bound is none of its table")
+fn taken(columns: &[ArrayRef], rows: &[u32]) -> Result<Vec<ArrayRef>> {
+    let rows = UInt32Array::from(rows.to_vec());
+    let column = |column: &ArrayRef| take(column, &rows, None).map_err(|e| report(e.into()));
+    columns.iter().map(column).collect()
 }

@@ -19,12 +19,13 @@ mod literal;
 pub mod maintenance;
 mod quote;
 mod ranges;
+pub mod redistribution;
 mod relation;
 mod scan;
 mod types;
 
 pub use capabilities::Capabilities;
-pub use expr::{computed, pushed};
+pub use expr::{computed, obstacle, pushed};
 pub use literal::literal;
 pub use quote::{identifier, string};
 pub use ranges::{HashKey, Piece, pieces};

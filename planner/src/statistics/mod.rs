@@ -8,6 +8,7 @@ pub(crate) mod collect;
 mod column;
 mod group;
 mod table;
+mod text;
 mod value;
 
 /// The aggregate function that describes a column: `f(column, sample_rows << 16 | target)` is the

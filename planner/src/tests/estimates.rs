@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Golden, known, with_datanodes};
 use crate::{cardinality::Groups, functions::FunctionRegistry, plan::Planner};
 
-/// `t` of 10,000 rows, `u` of 1,000, `w` of 100, `g` of 10,000, `e` with a key and no statistics.
+/// `t` of 10,000 rows, `u` of 1,000, `w` of 100, `g` of 10,000, `e` with a key and no statistics; `c` of
+/// 4,000 with a key of two columns, which rows of `l`, 20,000, refer to.
 fn check(cases: &[(&str, f64)]) {
     with_tables(|golden| {
         for (sql, expected) in cases {
@@ -30,9 +31,12 @@ fn with_tables(run: impl FnOnce(&mut Golden<'_>)) {
          CREATE TABLE u (id int PRIMARY KEY, k int) DISTRIBUTED BY (id);
          CREATE TABLE w (k int) DISTRIBUTED RANDOMLY;
          CREATE TABLE g (a int, b int) DISTRIBUTED BY (a);
-         CREATE TABLE e (id int PRIMARY KEY, k int) DISTRIBUTED BY (id)",
+         CREATE TABLE e (id int PRIMARY KEY, k int) DISTRIBUTED BY (id);
+         CREATE TABLE c (a int, b int, PRIMARY KEY (a, b)) DISTRIBUTED BY (a);
+         CREATE TABLE l (a int, b int) DISTRIBUTED BY (a)",
     );
-    for (table, rows) in [("t", 10_000), ("u", 1_000), ("w", 100), ("g", 10_000), ("e", 3_000)] {
+    let first = [("t", 10_000), ("u", 1_000), ("w", 100), ("g", 10_000), ("e", 3_000)];
+    for (table, rows) in first.into_iter().chain([("c", 4_000), ("l", 20_000)]) {
         golden.fill_each(table, &[rows / 2, rows / 4, rows / 4]);
     }
     for (table, text) in [
@@ -49,6 +53,8 @@ fn with_tables(run: impl FnOnce(&mut Golden<'_>)) {
         ("u", "id distinct=1000 histogram=1,1000\nk distinct=50 histogram=1,50"),
         ("w", "k distinct=2 common=7:0.5,9:0.5"),
         ("g", "a distinct=100\nb distinct=100\n(a, b) distinct=100\na -> b 1.0"),
+        ("c", "a distinct=1000\nb distinct=100"),
+        ("l", "a distinct=1000\nb distinct=100"),
     ] {
         golden.catalog = Arc::new(known::statistics(&golden.catalog, table, text));
     }
@@ -80,6 +86,9 @@ fn conditions() {
         ("SELECT id FROM t WHERE d < '2000-07-01'", 4_986.3),
         ("SELECT id FROM t WHERE d >= '2000-07-01' AND d < '2000-08-01'", 849.3),
         ("SELECT id FROM t WHERE m < 2.5", 2_500.0),
+        ("SELECT id FROM t WHERE m * 2.0 < 5.0", 2_500.0),
+        // How many values functions give is not known: 5 % for each.
+        ("SELECT id FROM t WHERE substring(s, 1, 2) = 'ab'", 500.0),
         ("SELECT id FROM t WHERE id = 5", 1.0),
         ("SELECT id FROM t WHERE id + 10 < 2510", 2_500.0),
         ("SELECT id FROM t WHERE id - 10 < 2490", 2_500.0),
@@ -116,6 +125,20 @@ fn joins() {
         ("SELECT 1 FROM t WHERE k IN (SELECT k FROM u)", 5_000.0),
         ("SELECT 1 FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.k)", 5_000.0),
         ("SELECT 1 FROM t CROSS JOIN w", 1_000_000.0),
+        // Both columns of c's key, of one table and of what that was joined to.
+        ("SELECT 1 FROM l JOIN c ON l.a = c.a AND l.b = c.b", 20_000.0),
+        (
+            "SELECT l.a, u.id FROM l JOIN u ON l.a = u.id JOIN c ON c.a = u.id AND c.b = l.b",
+            20_000.0,
+        ),
+        // u.id is 1 or 1,000: 0.0025 and 0.09994 of t's are less.
+        ("SELECT 1 FROM t JOIN u ON t.k = u.k AND t.id < u.id", 5_122.0),
+        // Of ten values one is the least; a fifth of the rows has none.
+        (
+            "SELECT 1 FROM t JOIN (SELECT k, min(n) AS least FROM t GROUP BY k) AS s
+                 ON t.k = s.k AND t.n = s.least",
+            800.0,
+        ),
         // The key of a table that nobody has analyzed.
         ("SELECT 1 FROM t JOIN e ON t.k = e.id", 10_000.0),
     ]);
@@ -136,6 +159,13 @@ fn groups() {
         ("SELECT k FROM t LIMIT 10", 10.0),
         ("SELECT k FROM t UNION ALL SELECT k FROM u", 11_000.0),
         ("SELECT k, sum(n) OVER (PARTITION BY k) FROM t", 10_000.0),
+        // 100 rows each, and 6 · √99 + 1 values.
+        ("SELECT k FROM t GROUP BY k HAVING count(*) > 100", 48.35),
+        ("SELECT k FROM t GROUP BY k HAVING count(*) > 150", 1.0),
+        // 500,012 on average.
+        ("SELECT k FROM t GROUP BY k HAVING sum(id) > 500000", 49.0),
+        ("SELECT k FROM t GROUP BY k HAVING sum(id) > 700000", 1.0),
+        ("SELECT k FROM t GROUP BY k HAVING 2.0 * avg(id) > 12000", 1.0),
     ]);
 }
 

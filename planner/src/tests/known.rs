@@ -11,12 +11,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, NaiveDate};
+use kestrel_proto::DatanodeId;
 
 use crate::{
     catalog::{Catalog, CatalogChange, SqlType, TableDef},
     statistics::{
-        ColumnGroup, ColumnStatistics, CommonValue, Dependency, GroupDistinct, TableStatistics,
-        Value,
+        ColumnGroup, ColumnStatistics, CommonValue, Dependency, GroupDistinct, ShardStatistics,
+        TableStatistics, Value,
     },
 };
 
@@ -49,11 +50,18 @@ pub(super) fn statistics(catalog: &Catalog, name: &str, input: &str) -> Catalog 
         table: table.id,
         rows,
         bytes,
+        shards: catalog.datanode_ids().into_iter().map(|id| shard(table, id)).collect(),
+        changed_rows: catalog.changed_rows(table),
         columns,
         groups: vec![Arc::new(group)],
         ..TableStatistics::default()
     };
     catalog.apply(&[CatalogChange::SetStatistics(Box::new(known))]).unwrap()
+}
+
+fn shard(table: &TableDef, datanode: DatanodeId) -> ShardStatistics {
+    let (rows, bytes) = table.size_on(datanode);
+    ShardStatistics { datanode: datanode.0, rows, bytes }
 }
 
 fn id(table: &TableDef, name: &str) -> u32 {

@@ -4,7 +4,8 @@
 //! Directives: `datanodes count=5`; `ddl`; `rows t=1000 u=20`, so many rows of 100 bytes in each
 //! table; `statistics of=t`, what ANALYZE has found out ([`known`]); `plan [verbose] [rows]`; `tpch
 //! query=1`; `insert into=t`, the plan of INSERT … SELECT; `analyze [timing=off]`, a query that has
-//! run ([`execution`]).
+//! run ([`execution`]); `advice`, what there is to say of the plan and its tables. `rows t=(3,2,1)`: so
+//! many on each datanode.
 
 use std::{fmt::Write, fs, sync::Arc};
 
@@ -28,10 +29,14 @@ use crate::{
     statistics::TableStatistics,
 };
 
+mod advice;
 mod estimates;
 mod execution;
+mod init_values;
 mod join_order;
 mod known;
+mod redistribution;
+mod rewrite;
 
 #[test]
 fn golden() {
@@ -94,7 +99,11 @@ impl Golden<'_> {
             "ddl" => self.ddl(&case.input),
             "rows" => {
                 for (table, rows) in &case.args {
-                    self.fill(table, rows[0].parse().unwrap());
+                    let rows: Vec<u64> = rows.iter().map(|rows| rows.parse().unwrap()).collect();
+                    match rows.as_slice() {
+                        [all] => self.fill(table, *all),
+                        each => self.fill_each(table, each),
+                    }
                 }
                 String::new()
             }
@@ -116,6 +125,7 @@ impl Golden<'_> {
                 self.print(&fs::read_to_string(file).unwrap(), false, None)
             }
             "insert" => self.print(&case.input, false, argument("into").map(String::as_str)),
+            "advice" => self.advice(&case.input),
             other => panic!("unknown directive: {other}"),
         }
     }
@@ -223,6 +233,7 @@ impl Golden<'_> {
             catalog: Arc::clone(&self.catalog),
             now: DateTime::UNIX_EPOCH,
             formats: SessionFormats::default(),
+            rules: Default::default(),
             join_order: JoinOrderSettings::default(),
         }
     }

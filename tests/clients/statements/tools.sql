@@ -173,6 +173,7 @@ select TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE from INFORMATION_SCHEMA.tables where
 + kestrel|datanodes|VIEW
 + kestrel|load_progress|VIEW
 + kestrel|queries|VIEW
++ kestrel|redistribution_progress|VIEW
 + kestrel|table_distributions|VIEW
 + kestrel|table_placement|VIEW
 + kestrel|table_statistics|VIEW

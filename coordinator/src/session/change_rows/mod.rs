@@ -25,7 +25,7 @@ use crate::server::{Description, Parameter};
 
 pub(super) use change::{Change, WithoutSchema};
 use on_segments::assigned_in_place;
-pub(super) use on_segments::{PlannedChange, with_assigned, without_aliases};
+pub(super) use on_segments::{PlannedChange, by_datanodes, with_assigned, without_aliases};
 
 impl ClientSession {
     /// UPDATE

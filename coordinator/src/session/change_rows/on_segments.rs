@@ -15,7 +15,7 @@ use datafusion::{
 };
 use kestrel_planner::{
     bind::BoundQuery,
-    catalog::{Catalog, CatalogChange, Distribution, Segment, TableDef},
+    catalog::{Catalog, CatalogChange, Distribution, PartitionTree, Segment, TableDef},
     error::report,
     functions,
     operators::{Address, ChangedRows, RowChangeKind, RowChanges, row_changes},
@@ -255,12 +255,7 @@ impl ClientSession {
         let mut deleted = deleted.0;
         let mut grown_of = Vec::new();
         let itself = view.table_by_id(table.id);
-        // To find them all tables are looked at.
-        let partitions = match table.partitioned_by {
-            Some(_) => view.partitions_of(table.id),
-            None => Vec::new(),
-        };
-        for holder in itself.into_iter().chain(partitions) {
+        for holder in itself.map_or_else(Vec::new, |table| view.leaves_of(table)) {
             let mut grown = Vec::new();
             for segment in &holder.segments {
                 if let Some(rows) = deleted.remove(&(DatanodeId(segment.datanode), segment.id)) {
@@ -268,7 +263,7 @@ impl ClientSession {
                 }
             }
             if !grown.is_empty() {
-                grown_of.push((Arc::clone(holder), grown));
+                grown_of.push((holder, grown));
             }
         }
         if !deleted.is_empty() {
@@ -309,18 +304,18 @@ pub(super) fn assigned_in_place(
 ) -> Option<Vec<u32>> {
     let assigned = targets.iter().filter_map(|at| table.columns.get(*at));
     let ids: Vec<u32> = assigned.map(|column| column.id).collect();
-    // Only a partition's table has to be looked for.
-    let root = match table.parent_id() {
-        Some(parent) => view.table_by_id(parent).map(Arc::as_ref),
-        None => Some(table),
-    };
-    let moves = root
-        .is_some_and(|root| root.partition_columns().iter().any(|column| ids.contains(&column.id)));
+    let is_key = |of: &TableDef| of.partition_columns().iter().any(|c| ids.contains(&c.id));
+    // Only the other tables of a tree have to be looked for.
+    let is_alone = table.partitioned_by.is_none() && table.partition_of.is_none();
+    let root = view.partition_root(table.id).filter(|_| !is_alone);
+    let moves = root.is_some_and(|root| {
+        PartitionTree::of(root, view).tables().into_iter().any(|level| is_key(level))
+    });
     (!moves).then_some(ids)
 }
 
 /// What the datanodes have done.
-async fn by_datanodes(running: RunningQuery) -> Result<RowChanges> {
+pub(in super::super) async fn by_datanodes(running: RunningQuery) -> Result<RowChanges> {
     let (batches, _) = running.collect().await?;
     let mut changes = RowChanges::default();
     batches.iter().try_for_each(|batch| row_changes(batch, &mut changes))?;

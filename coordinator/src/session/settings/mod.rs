@@ -19,7 +19,7 @@ use std::{
 use kestrel_planner::{
     functions::{FORMAT_SETTINGS, SessionFormats},
     join_order::{BUDGET, JoinOrderSettings},
-    rule_switches::{RULES, Rule},
+    rule_switches::{RULES, Rule, RuleSwitches},
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
@@ -346,6 +346,11 @@ impl Settings {
         options
     }
 
+    /// Which rules are switched off.
+    pub(super) fn rules(&self) -> Result<RuleSwitches> {
+        RuleSwitches::from_settings(&self.fragment_options())
+    }
+
     /// What orders of joins are tried.
     pub(super) fn join_order(&self) -> Result<JoinOrderSettings> {
         JoinOrderSettings::from_settings(&self.fragment_options())
@@ -477,6 +482,11 @@ impl Settings {
     /// As they are now, whatever is set afterwards.
     pub(super) fn now(&self) -> SettingsNow {
         SettingsNow(Arc::clone(&self.values.lock()))
+    }
+
+    /// Is everything as it was then?
+    pub(super) fn is_as(&self, then: &SettingsNow) -> bool {
+        Arc::ptr_eq(&self.values.lock(), &then.0)
     }
 
     /// To be changed; for those who have looked at them before, they stay as they were.

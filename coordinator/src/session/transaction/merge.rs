@@ -98,7 +98,8 @@ fn grown_vectors(
         BTreeMap::new();
     for change in changes {
         match change {
-            CatalogChange::AddSegments { segments, .. } => {
+            CatalogChange::AddSegments { segments, .. }
+            | CatalogChange::ReplaceSegments { segments, .. } => {
                 own.extend(segments.iter().map(|s| (s.datanode, s.id)));
             }
             CatalogChange::ReplaceVectors { table, vectors } => {

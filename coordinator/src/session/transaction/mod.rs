@@ -110,6 +110,20 @@ impl Transaction {
         self.work.is_some()
     }
 
+    /// Whether it has changed anything.
+    pub(super) fn has_changed(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| !work.changes.is_empty())
+    }
+
+    /// Files that were written for it, and that nothing it changes has need of.
+    pub(super) fn note_superseded(
+        &mut self,
+        engine: &Engine,
+        files: impl IntoIterator<Item = (DatanodeId, String)>,
+    ) {
+        self.work(engine).superseded.extend(files);
+    }
+
     /// The snapshot statements see; taken when the first one asks.
     pub(super) fn view(&mut self, engine: &Engine) -> Arc<Catalog> {
         Arc::clone(&self.work(engine).view)

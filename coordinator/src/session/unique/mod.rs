@@ -137,12 +137,8 @@ impl ClientSession {
     ) -> Result<Option<String>> {
         let Some(table) = view.table_by_id(table.id) else { return Ok(None) };
         // Keys contain the partition key.
-        let tables = match table.partitioned_by {
-            Some(_) => view.partitions_of(table.id),
-            None => vec![table],
-        };
-        for table in tables {
-            let double = self.double_among(&Search::of_all(table, key, view)).await?;
+        for table in view.leaves_of(table) {
+            let double = self.double_among(&Search::of_all(&table, key, view)).await?;
             if double.is_some() {
                 return Ok(double);
             }

@@ -24,7 +24,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     lenient("pg_get_function_sqlbody", (1, 1), TEXT, nothing),
     lenient("pg_get_functiondef", (1, 1), TEXT, nothing),
     strict("pg_get_indexdef", (1, 3), TEXT, index_definition),
-    lenient("pg_get_partition_constraintdef", (1, 1), TEXT, nothing),
     lenient("pg_get_ruledef", (1, 2), TEXT, nothing),
     strict("pg_get_statisticsobjdef", (1, 1), TEXT, statistics_definition),
     strict("pg_get_statisticsobjdef_columns", (1, 1), TEXT, |c, arguments| {

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use kestrel_planner::catalog::TableDef;
+use kestrel_planner::{
+    catalog::{PartitionTree, TableDef},
+    partition::constraint_text,
+};
 use kestrel_proto::Result;
 
 use super::{
@@ -15,8 +18,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     // Numbers: psql compares them with OIDs of pg_constraint.
     strict("kestrel_partition_ancestors", (1, 1), Returns::Ints, |c, a| {
         let Some(table) = partitioned(c, a)? else { return Ok(Value::Ints(vec![])) };
-        let ids = [Some(table.id), table.parent_id()].into_iter().flatten();
-        Ok(Value::Ints(ids.map(u64::cast_signed).collect()))
+        let above = c.catalog.partition_ancestors(table.id);
+        Ok(Value::Ints(above.iter().map(|table| table.id.cast_signed()).collect()))
     }),
     strict("kestrel_partition_leaves", (1, 1), Returns::Texts, |c, a| {
         let of = |node: &Node| if node.table.partitioned_by.is_some() { "f" } else { "t" };
@@ -34,11 +37,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let names = parents.map(|parent| parent.map(|parent| name(c, &parent)));
         Ok(Value::OptionalTexts(names.collect()))
     }),
+    strict("pg_get_partition_constraintdef", (1, 1), TEXT, |c, a| {
+        let Some(table) = table(c, a)? else { return Ok(Value::Null) };
+        Ok(constraint_text(&table, &c.catalog)?.into())
+    }),
     strict("pg_get_partkeydef", (1, 1), TEXT, |c, a| {
         Ok(table(c, a)?.and_then(|table| table.partition_key()).into())
     }),
     strict("pg_partition_root", (1, 1), TEXT, |c, a| {
-        let root = partitioned(c, a)?.map(|table| parent(c, &table).unwrap_or(table));
+        let root = partitioned(c, a)?.and_then(|table| c.catalog.partition_root(table.id).cloned());
         Ok(root.map(|root| name(c, &root)).into())
     }),
 ];
@@ -69,10 +76,18 @@ fn parent(context: &SystemViewContext, table: &TableDef) -> Option<Arc<TableDef>
 
 fn tree(context: &SystemViewContext, arguments: &[Value]) -> Result<Vec<Node>> {
     let Some(root) = partitioned(context, arguments)? else { return Ok(Vec::new()) };
-    let partitions = context.catalog.partitions_of(root.id).into_iter();
-    let below = partitions.map(|table| Node { table: Arc::clone(table), level: 1 }).collect();
-    let tree: Vec<Vec<Node>> = vec![vec![Node { table: root, level: 0 }], below];
-    Ok(tree.into_iter().flatten().collect())
+    let mut nodes = vec![Node { table: Arc::clone(&root), level: 0 }];
+    // As PostgreSQL lists them: level by level.
+    let mut level = vec![PartitionTree::of(&root, &context.catalog)];
+    for number in 1.. {
+        level = level.into_iter().flat_map(|tree| tree.partitions).collect();
+        if level.is_empty() {
+            break;
+        }
+        let of_level = level.iter().map(|tree| Arc::clone(&tree.table));
+        nodes.extend(of_level.map(|table| Node { table, level: number }));
+    }
+    Ok(nodes)
 }
 
 fn name(context: &SystemViewContext, table: &TableDef) -> String {

@@ -108,6 +108,7 @@ impl Shape {
                     None => -1.0,
                 },
                 replica_identity: "d",
+                bound: table.partition_of.as_ref().map(|of| of.bound.text()),
                 ..nothing
             },
             RelationKind::Table(table) => Self {

@@ -108,6 +108,18 @@ impl SummaryWriter {
     }
 }
 
+/// What a segment's summary says of its columns, by their ids: of integers, and of strings that are all
+/// NULL. Of a segment with so many rows.
+pub(super) fn zones(segment: &SegmentRef, rows: usize) -> HashMap<u32, Zone> {
+    let summary = ZoneSummary::decode(segment.zone_summary.as_ref()).unwrap_or_default();
+    let zone = |column: &ColumnSummary| {
+        let nulls = usize::try_from(column.nulls).ok()?;
+        let zone = Zone { min: column.min, max: column.max, nulls, rows };
+        (zone.min <= zone.max || nulls == rows).then_some((column.column_id, zone))
+    };
+    summary.columns.iter().filter_map(zone).collect()
+}
+
 /// What the summaries of some segments say of their columns together.
 #[derive(Debug, Default)]
 pub(crate) struct Summaries {

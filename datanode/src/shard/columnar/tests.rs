@@ -125,6 +125,8 @@ pub(super) fn scan(schema: &SchemaRef, segments: &[SegmentRef]) -> ShardScan {
         estimated_rows: 1000,
         estimated_bytes: 16_000,
         fetch: None,
+        partitions: Vec::new(),
+        partitions_left_out: 0,
         relation: None,
     }
 }
@@ -385,7 +387,7 @@ async fn row_groups_are_pruned_and_limits_end_early() {
     let metrics = find(&plan, "ColumnarScanExec").metrics().unwrap();
     let count = |name| metrics.sum_by_name(name).map(|value| value.as_usize());
     assert_eq!(metrics.output_rows(), Some(10));
-    assert_eq!(count("pieces_pruned"), Some(6), "all of 7 but the last");
+    assert_eq!(count("segments_pruned"), Some(2), "all of 3 but the last");
 
     let limited = ShardScan { fetch: Some(5), ..scan(&schema, &segments) };
     let found = run(fixture.store.scan(&limited).unwrap()).await.unwrap();

@@ -16,6 +16,9 @@ const FURTHER_KEY: f64 = 0.25;
 pub(super) struct Key {
     pub(super) left: ColumnFacts,
     pub(super) right: ColumnFacts,
+    /// The columns of tables that have the same value as `left`, of those that are still there.
+    left_origins: Vec<Origin>,
+    right_origins: Vec<Origin>,
 }
 
 /// A key's column on one side, and that on the other.
@@ -27,10 +30,15 @@ pub(super) fn keys_of(sides: &JoinSides<'_>) -> Vec<Key> {
     let mut classes: Vec<Vec<Origin>> = Vec::new();
     let mut keys = Vec::new();
     for (left, right) in sides.on {
-        let key = Key {
-            left: facts_of(left, &sides.left.columns),
-            right: facts_of(right, &sides.right.columns),
-        };
+        let left = facts_of(left, &sides.left.columns);
+        let right = facts_of(right, &sides.right.columns);
+        let (mut left_origins, mut right_origins) = (Vec::new(), Vec::new());
+        // Asked for only where keys may go together.
+        if sides.on.len() > 1 {
+            left_origins = origins(&left, &sides.left.columns);
+            right_origins = origins(&right, &sides.right.columns);
+        }
+        let key = Key { left, right, left_origins, right_origins };
         if let (Some(a), Some(b)) = (&key.left.class, &key.right.class) {
             let find =
                 |classes: &[Vec<Origin>], one| classes.iter().position(|class| class.contains(one));
@@ -54,18 +62,20 @@ pub(super) fn keys_of(sides: &JoinSides<'_>) -> Vec<Key> {
 /// Pairs of rows with equal keys among all pairs; `None`: no key is known. Keys of the same two tables
 /// go together to some degree, others do not.
 pub(super) fn keys_selectivity(sides: &JoinSides<'_>, keys: &[Key]) -> Option<f64> {
-    let is_beside = |a: &ColumnFacts, b: &ColumnFacts| match (&a.origin, &b.origin) {
-        (Some(a), Some(b)) => a.is_beside(b),
-        (None, None) => true,
-        _ => false,
-    };
     let mut groups: Vec<Vec<&Key>> = Vec::new();
+    let mut of_groups = None;
     for key in keys {
+        if let Some(part) = key.one_of_group() {
+            of_groups = Some(of_groups.unwrap_or(1.0) * part);
+            continue;
+        }
         let fits = |group: &&mut Vec<&Key>| {
-            let first = group.first();
-            first.is_some_and(|first| {
-                is_beside(&first.left, &key.left) && is_beside(&first.right, &key.right)
-            })
+            let all = || group.iter().copied().chain([key]);
+            let is_beside = |origins: Vec<&[Origin]>| {
+                origins.iter().all(|origins| origins.is_empty()) || of_one_table(&origins).is_some()
+            };
+            is_beside(all().map(|key| key.left_origins.as_slice()).collect())
+                && is_beside(all().map(|key| key.right_origins.as_slice()).collect())
         };
         match groups.iter_mut().find(fits) {
             Some(group) => group.push(key),
@@ -73,14 +83,29 @@ pub(super) fn keys_selectivity(sides: &JoinSides<'_>, keys: &[Key]) -> Option<f6
         }
     }
     let known = groups.iter().filter_map(|group| together(sides, group));
-    known.reduce(|product, part| product * part)
+    known.chain(of_groups).reduce(|product, part| product * part)
+}
+
+impl Key {
+    /// A column compared with the least or greatest value that it has in the row's group: one of the
+    /// group's rows has that, or as many as share a value.
+    fn one_of_group(&self) -> Option<f64> {
+        let of = |of_group: &ColumnFacts, column: &ColumnFacts| {
+            let (one, other) = (of_group.origin.as_ref()?, column.origin.as_ref()?);
+            let is_same = one.table.table.id == other.table.table.id && one.column == other.column;
+            let rows = of_group.among.filter(|_| is_same && column.among.is_none())?;
+            let values = column.domain.map_or(rows, |values| values.min(rows));
+            Some(column.values_fraction() / values.max(1.0))
+        };
+        of(&self.left, &self.right).or_else(|| of(&self.right, &self.left))
+    }
 }
 
 /// Of keys of the same two tables.
 fn together(sides: &JoinSides<'_>, keys: &[&Key]) -> Option<f64> {
     if keys.len() > 1 {
-        let left = composite(keys.iter().map(|key| &key.left));
-        let right = composite(keys.iter().map(|key| &key.right));
+        let left = composite(keys.iter().map(|key| key.left_origins.as_slice()));
+        let right = composite(keys.iter().map(|key| key.right_origins.as_slice()));
         let distinct = match (left, right) {
             (Some((a, _)), Some((b, _))) => Some(a.max(b)),
             (Some((one, true)), None) | (None, Some((one, true))) => Some(one),
@@ -113,15 +138,36 @@ fn damped(known: &mut [f64]) -> f64 {
     })
 }
 
+/// The columns of tables that have a key's value: its own, and those that it was compared with before.
+fn origins(key: &ColumnFacts, columns: &[ColumnFacts]) -> Vec<Origin> {
+    let is_equal = |column: &&ColumnFacts| column.class.is_some() && column.class == key.class;
+    let equal = columns.iter().filter(is_equal).filter_map(|column| column.origin.as_ref());
+    let mut origins: Vec<Origin> = Vec::new();
+    for origin in key.origin.iter().chain(&key.class).chain(equal) {
+        if !origins.contains(origin) {
+            origins.push(origin.clone());
+        }
+    }
+    origins
+}
+
+/// One column for each key, all of them of one scan.
+fn of_one_table<'a>(keys: &[&'a [Origin]]) -> Option<Vec<&'a Origin>> {
+    let (first, others) = keys.split_first()?;
+    first.iter().find_map(|table| {
+        let beside = |key: &&'a [Origin]| key.iter().find(|origin| origin.is_beside(table));
+        let others = others.iter().map(beside).collect::<Option<Vec<_>>>()?;
+        Some([table].into_iter().chain(others).collect())
+    })
+}
+
 /// How many combinations the columns of one table have, if its keys or CREATE STATISTICS tell; and
 /// whether it takes all of them to tell: else some follow from others, which says nothing of what
 /// they are compared with.
-fn composite<'a>(columns: impl Iterator<Item = &'a ColumnFacts>) -> Option<(f64, bool)> {
-    let origins = columns.map(|column| column.origin.as_ref()).collect::<Option<Vec<_>>>()?;
+fn composite<'a>(columns: impl Iterator<Item = &'a [Origin]>) -> Option<(f64, bool)> {
+    let columns: Vec<_> = columns.collect();
+    let origins = of_one_table(&columns)?;
     let first = origins.first()?;
-    if !origins.iter().all(|origin| origin.is_beside(first)) {
-        return None;
-    }
     let ids: BTreeSet<u32> = origins.iter().map(|origin| origin.column).collect();
     let table = &first.table;
     let keys = table.table.unique_sets().filter(|key| !key.columns.is_empty());

@@ -1,18 +1,18 @@
 //! Joins.
 
+mod condition;
 mod keys;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::datatypes::DataType;
+use condition::filter_part;
 use datafusion::{
-    common::{JoinSide, JoinType},
-    physical_expr::PhysicalExpr,
-    physical_plan::joins::utils::JoinFilter,
+    common::JoinType, physical_expr::PhysicalExpr, physical_plan::joins::utils::JoinFilter,
 };
 use keys::{Key, Side, keys_of, keys_selectivity, matched_part_of_all};
 
-use super::{ColumnFacts, Estimate, Selectivity, expression::facts_of, selectivity::Test};
+use super::{ColumnFacts, Estimate, expression::facts_of, selectivity::Test};
 
 /// The part of the rows that finds its like, where nothing is known.
 const MATCHED: f64 = 0.5;
@@ -43,13 +43,14 @@ pub fn join(sides: JoinSides<'_>) -> Estimate {
     let keys = keys_of(&sides);
     let inner = inner(&sides, &keys);
     let (l, r) = (sides.left, sides.right);
+    let part = || filter_part(&sides).0;
     match sides.join_type {
         JoinType::Inner => inner,
         JoinType::Left | JoinType::Right | JoinType::Full => outer(&sides, &keys, inner),
-        JoinType::LeftSemi => matched(l, r, &keys, |key| (&key.left, &key.right), false),
-        JoinType::LeftAnti => matched(l, r, &keys, |key| (&key.left, &key.right), true),
-        JoinType::RightSemi => matched(r, l, &keys, |key| (&key.right, &key.left), false),
-        JoinType::RightAnti => matched(r, l, &keys, |key| (&key.right, &key.left), true),
+        JoinType::LeftSemi => matched(l, r, &keys, |key| (&key.left, &key.right), part(), false),
+        JoinType::LeftAnti => matched(l, r, &keys, |key| (&key.left, &key.right), part(), true),
+        JoinType::RightSemi => matched(r, l, &keys, |key| (&key.right, &key.left), part(), false),
+        JoinType::RightAnti => matched(r, l, &keys, |key| (&key.right, &key.left), part(), true),
         JoinType::LeftMark => marked(l),
         JoinType::RightMark => marked(r),
     }
@@ -95,10 +96,21 @@ fn inner(sides: &JoinSides<'_>, keys: &[Key]) -> Estimate {
     joined.bounded()
 }
 
-/// Rows of `one` that find their like in `other`, or that do not.
-fn matched(one: &Estimate, other: &Estimate, keys: &[Key], side: Side, is_anti: bool) -> Estimate {
+/// Rows of `one` that find their like in `other`, or that do not; `passing`: the part of the pairs with
+/// equal keys that passes what else must hold.
+fn matched(
+    one: &Estimate,
+    other: &Estimate,
+    keys: &[Key],
+    side: Side,
+    passing: f64,
+    is_anti: bool,
+) -> Estimate {
     let known = matched_part_of_all(keys, side, other.rows);
-    let part = known.unwrap_or(MATCHED);
+    // One of the rows with its keys must pass.
+    let distinct = keys.iter().filter_map(|key| side(key).1.distinct).fold(1.0, f64::max);
+    let candidates = (other.rows / distinct).max(1.0);
+    let part = known.unwrap_or(MATCHED) * (1.0 - (1.0 - passing).powf(candidates));
     let rows = (one.rows * if is_anti { 1.0 - part } else { part }).max(1.0);
     let mut left = Estimate { lower: 0.0, ..one.sampled(rows) };
     left.is_guess |= other.is_guess || known.is_none();
@@ -246,18 +258,6 @@ fn unique_sides(sides: &JoinSides<'_>) -> (bool, bool) {
     let left: Vec<_> = sides.on.iter().map(|(left, _)| left).collect();
     let right: Vec<_> = sides.on.iter().map(|(_, right)| right).collect();
     (is_unique(sides.left, &left), is_unique(sides.right, &right))
-}
-
-/// The part of the pairs that passes what else must hold. A guess counts for nothing.
-fn filter_part(sides: &JoinSides<'_>) -> (f64, bool) {
-    let Some(filter) = sides.filter else { return (1.0, false) };
-    let columns = filter.column_indices().iter().map(|column| {
-        let side = if column.side == JoinSide::Left { sides.left } else { sides.right };
-        side.columns.get(column.index).cloned().unwrap_or_default()
-    });
-    let columns: Vec<_> = columns.collect();
-    let Selectivity { fraction, is_guess } = Selectivity::of(filter.expression(), &columns);
-    if is_guess { (1.0, true) } else { (fraction, false) }
 }
 
 fn product(a: f64, b: f64) -> f64 {

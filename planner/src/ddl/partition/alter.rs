@@ -7,7 +7,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 use super::{
     BoundValues, attach,
     bound::{self, Taken},
-    create::default_check,
+    create::{default_check, divided},
     leaf::Maker,
     parts::{self, full_name},
 };
@@ -21,7 +21,7 @@ use crate::{
     },
     error::report,
     parse::{DropTable, Identifier, PartitionAction, PartitionPart, QualifiedName, WhichPartition},
-    partition::PartitionRouter,
+    partition::LevelRouter,
 };
 
 /// One action on a table's partitions.
@@ -34,7 +34,8 @@ pub(in crate::ddl) fn alter(
 ) -> Result<()> {
     check_partitioned(action, parent)?;
     let table = |name: &QualifiedName| resolve_table(catalog, search_path, name);
-    let alter = Alter { catalog, parent, values };
+    let level = catalog.partition_ancestors(parent.id).len();
+    let alter = Alter { catalog, parent, level, values };
     match action {
         PartitionAction::Attach { table: name, bound } => {
             let bound = bound::of_clause(bound, parent, values)?;
@@ -54,25 +55,11 @@ pub(in crate::ddl) fn alter(
         }
         PartitionAction::Add(part) => alter.add(plan, part),
         PartitionAction::Drop { which, if_exists } => {
-            let partition = match alter.find(which) {
-                Err(error) if *if_exists && error.sqlstate == SqlState::UNDEFINED_OBJECT => {
-                    let message = format!("{}, skipping", error.message);
-                    let state = SqlState::SUCCESSFUL_COMPLETION;
-                    plan.notices.push(ErrorReport::notice(state, message));
-                    return Ok(());
-                }
-                found => found?,
-            };
-            let name = QualifiedName {
-                schema: Some(partition.schema_name.clone()),
-                name: partition.name.clone(),
-                position: None,
-            };
-            let drop = DropTable { if_exists: false, tables: vec![name], cascade: false };
-            let dropped = drop_table(&drop, catalog, search_path)?;
-            plan.changes.extend(dropped.changes);
-            plan.notices.extend(dropped.notices);
-            Ok(())
+            alter.drop(plan, which, *if_exists, search_path)
+        }
+        PartitionAction::Below { which, action } => {
+            let partition = alter.find(which)?;
+            self::alter(plan, action, partition, (catalog, search_path), values)
         }
         PartitionAction::Truncate(which) => {
             let partition = alter.find(which)?;
@@ -81,7 +68,8 @@ pub(in crate::ddl) fn alter(
         }
         PartitionAction::Rename { which, to } => {
             let partition = alter.find(which)?;
-            let to = Identifier { name: full_name(parent, &to.name), position: to.position };
+            let name = full_name(&parent.name, level, &to.name);
+            let to = Identifier { name, position: to.position };
             let name = free_name(catalog, &partition.schema_name, &partition.name, &to)?;
             let after = TableDef { name, ..partition.without_segments() };
             plan.changes.push(change(partition, after));
@@ -104,6 +92,7 @@ fn check_partitioned(action: &PartitionAction, parent: &TableDef) -> Result<()> 
         }
         PartitionAction::Add(_)
         | PartitionAction::Drop { .. }
+        | PartitionAction::Below { .. }
         | PartitionAction::Truncate(_)
         | PartitionAction::Rename { .. }
         | PartitionAction::Exchange { .. } => SqlState::WRONG_OBJECT_TYPE,
@@ -114,6 +103,8 @@ fn check_partitioned(action: &PartitionAction, parent: &TableDef) -> Result<()> 
 struct Alter<'a> {
     catalog: &'a Catalog,
     parent: &'a TableDef,
+    /// Of its partitions.
+    level: usize,
     values: BoundValues<'a>,
 }
 
@@ -132,7 +123,7 @@ impl<'a> Alter<'a> {
                 partitions.iter().find(|t| t.is_default_partition()).copied()
             }
             WhichPartition::Named(name) => {
-                named(&full_name(self.parent, &name.name)).or_else(|| named(&name.name))
+                named(&full_name(parent, self.level, &name.name)).or_else(|| named(&name.name))
             }
             WhichPartition::For(value) => self.that_takes(value, &partitions)?,
         };
@@ -164,8 +155,37 @@ impl<'a> Alter<'a> {
         };
         let value = (self.values)(value, column.sql_type)?.to_array().map_err(report)?;
         let all: Vec<_> = partitions.iter().map(|table| Arc::clone(table)).collect();
-        let routed = PartitionRouter::new(self.parent, &all)?.route_key(&[value])?;
+        let routed = LevelRouter::new(self.parent, &all)?.route_key(&[value])?;
         Ok(routed.first().copied().flatten().map(|at| partitions[at]))
+    }
+
+    /// DROP PARTITION
+    fn drop(
+        &self,
+        plan: &mut DdlPlan,
+        which: &WhichPartition,
+        if_exists: bool,
+        search_path: &[String],
+    ) -> Result<()> {
+        let partition = match self.find(which) {
+            Err(error) if if_exists && error.sqlstate == SqlState::UNDEFINED_OBJECT => {
+                let message = format!("{}, skipping", error.message);
+                let state = SqlState::SUCCESSFUL_COMPLETION;
+                plan.notices.push(ErrorReport::notice(state, message));
+                return Ok(());
+            }
+            found => found?,
+        };
+        let name = QualifiedName {
+            schema: Some(partition.schema_name.clone()),
+            name: partition.name.clone(),
+            position: None,
+        };
+        let drop = DropTable { if_exists: false, tables: vec![name], cascade: false };
+        let dropped = drop_table(&drop, self.catalog, search_path)?;
+        plan.changes.extend(dropped.changes);
+        plan.notices.extend(dropped.notices);
+        Ok(())
     }
 
     /// ADD PARTITION
@@ -184,19 +204,20 @@ impl<'a> Alter<'a> {
         let schema = parent.schema_name.as_str();
         let mut names = RelationNames::new(catalog, schema);
         let mut number = self.partitions().len();
-        for (name, bound) in parts::bounds(std::slice::from_ref(part), parent, self.values)? {
-            let mut name = name;
+        for (short, bound) in parts::bounds(std::slice::from_ref(part), parent, self.values)? {
+            let mut name = full_name(&parent.name, self.level, &short);
             // Those without a name are numbered on.
             if !is_named {
-                let numbers = (number + 1..).map(|n| (n, full_name(parent, &n.to_string())));
+                let numbered = |n: usize| full_name(&parent.name, self.level, &n.to_string());
+                let numbers = (number + 1..).map(|n| (n, numbered(n)));
                 let mut free = numbers.filter(|(_, name)| catalog.table(schema, name).is_none());
                 (number, name) = free.next().unwrap_or((number, name));
             }
             taken.take(&name, &bound)?;
-            let next_oid = &mut next_oid;
-            let mut maker = Maker { parent, schema, names: &mut names, next_oid };
+            let mut maker = Maker { parent, schema, names: &mut names, next_oid: &mut next_oid };
             let partition = maker.partition(&name, bound)?;
-            plan.changes.push(CatalogChange::CreateTable(partition));
+            let made = divided(partition, (parent, self.level), &mut names, &mut next_oid)?;
+            plan.changes.extend(made.into_iter().map(CatalogChange::CreateTable));
         }
         if !matches!(part, PartitionPart::Default(_)) {
             plan.row_checks.extend(default_check(parent, catalog));

@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::{bound::Taken, create::default_check, leaf::column_names};
+use super::{
+    bound::Taken,
+    create::{check_levels, default_check},
+    leaf::column_names,
+};
 use crate::{
     catalog::{Catalog, CatalogChange, KeyDef, PartitionBound, PartitionOf, TableDef},
     ddl::{DdlPlan, RowCheck, alter::change, names::RelationNames},
@@ -19,9 +23,9 @@ pub(super) fn attach(
     table: &TableDef,
     bound: PartitionBound,
 ) -> Result<()> {
-    check_kind(parent, table)?;
+    check_kind(catalog, parent, table)?;
     check_columns(parent, table)?;
-    check_storage(parent, table)?;
+    check_storage(catalog, parent, table)?;
     check_constraints(parent, table)?;
     let mut taken = Taken::by(catalog.partitions_of(parent.id).into_iter().map(Arc::as_ref))?;
     taken.take(&table.name, &bound)?;
@@ -29,11 +33,12 @@ pub(super) fn attach(
     if bound != PartitionBound::Default {
         plan.row_checks.extend(default_check(parent, catalog));
     }
-    let last_column_id = parent.next_column_id().max(table.next_column_id()) - 1;
-    if parent.next_column_id() <= last_column_id {
-        // No new column may have an id that files of this table have.
-        let raised = TableDef { last_column_id, ..parent.without_segments() };
-        plan.changes.push(change(parent, raised));
+    // No new column may have an id that files of this table have: columns come at the top.
+    let top = catalog.partition_root(parent.id).map_or(parent, Arc::as_ref);
+    let last_column_id = table.next_column_id() - 1;
+    if top.next_column_id() <= last_column_id {
+        let raised = TableDef { last_column_id, ..top.without_segments() };
+        plan.changes.push(change(top, raised));
     }
     let after = attached(plan, catalog, parent, table, bound);
     plan.changes.push(change(table, after));
@@ -50,7 +55,7 @@ fn attached(
 ) -> TableDef {
     let mut after = table.without_segments();
     after.partition_of = Some(PartitionOf { parent: parent.id, bound });
-    if table.is_surely_empty() {
+    if table.partitioned_by.is_none() && table.is_surely_empty() {
         after.missing_values.clone_from(&parent.missing_values);
     }
     let mut names = RelationNames::new(catalog, &table.schema_name);
@@ -79,18 +84,20 @@ fn wrong(message: String) -> ErrorReport {
     ErrorReport::new(SqlState::WRONG_OBJECT_TYPE, message)
 }
 
-fn check_kind(parent: &TableDef, table: &TableDef) -> Result<()> {
+fn check_kind(catalog: &Catalog, parent: &TableDef, table: &TableDef) -> Result<()> {
     if table.partition_of.is_some() {
         return Err(wrong(format!("\"{}\" is already a partition", table.name)));
     }
-    if table.id == parent.id {
+    if catalog.partition_ancestors(parent.id).iter().any(|above| above.id == table.id) {
         let message = "circular inheritance not allowed";
-        return Err(ErrorReport::new(SqlState::DUPLICATE_TABLE, message)
-            .detail(format!("\"{0}\" is already a child of \"{0}\".", table.name)));
+        let detail = format!("\"{}\" is already a child of \"{}\".", parent.name, table.name);
+        return Err(ErrorReport::new(SqlState::DUPLICATE_TABLE, message).detail(detail));
     }
-    if table.partitioned_by.is_some() {
-        return Err(super::create::one_level());
-    }
+    let below = catalog.partitions_below(table.id);
+    let levels = |table: &TableDef| catalog.partition_ancestors(table.id).len();
+    let partitioned = below.iter().filter(|below| below.partitioned_by.is_some());
+    let deepest = partitioned.map(|below| levels(below)).max().unwrap_or(0);
+    check_levels(catalog, parent, deepest.max(usize::from(table.partitioned_by.is_some())))?;
     if table.is_temporary() != parent.is_temporary() {
         let (new, old) = match table.is_temporary() {
             true => ("temporary", "permanent"),
@@ -136,7 +143,7 @@ fn check_columns(parent: &TableDef, table: &TableDef) -> Result<()> {
     Ok(())
 }
 
-fn check_storage(parent: &TableDef, table: &TableDef) -> Result<()> {
+fn check_storage(catalog: &Catalog, parent: &TableDef, table: &TableDef) -> Result<()> {
     if table.distribution != parent.distribution {
         let message = format!(
             "distribution policy for \"{}\" must be the same as that for \"{}\"",
@@ -148,7 +155,11 @@ fn check_storage(parent: &TableDef, table: &TableDef) -> Result<()> {
         let detail = "Its rows are in databases beside the datanodes.";
         return Err(not_as_made(parent, table, detail));
     }
-    if !table.is_surely_empty() && table.missing_values != parent.missing_values {
+    let is_other = |table: &TableDef| {
+        let may_have_rows = table.partitioned_by.is_some() || !table.is_surely_empty();
+        may_have_rows && table.missing_values != parent.missing_values
+    };
+    if is_other(table) || catalog.partitions_below(table.id).iter().any(|below| is_other(below)) {
         let detail = "Columns with defaults were added to one of the two.";
         return Err(not_as_made(parent, table, detail));
     }
@@ -199,9 +210,15 @@ pub(super) fn exchange(
     (partition, table): (&TableDef, &TableDef),
     validate: bool,
 ) -> Result<()> {
-    check_kind(parent, table)?;
+    if partition.partitioned_by.is_some() || table.partitioned_by.is_some() {
+        let message = "exchange of partitions that are partitioned is not supported";
+        return Err(
+            ErrorReport::unsupported(message).hint("Use DETACH PARTITION and ATTACH PARTITION.")
+        );
+    }
+    check_kind(catalog, parent, table)?;
     check_columns(parent, table)?;
-    check_storage(parent, table)?;
+    check_storage(catalog, parent, table)?;
     check_constraints(parent, table)?;
     if table.next_column_id() > parent.next_column_id() {
         return Err(not_as_made(parent, table, "Columns were dropped from it."));

@@ -5,7 +5,10 @@ use std::cmp::Ordering;
 use datafusion::common::ScalarValue;
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
-use super::BoundValues;
+use super::{
+    BoundValues,
+    hash::{self, Remainder},
+};
 use crate::{
     catalog::{
         BoundValue, ColumnDef, PartitionBound, PartitionStrategy, RangeEnd, TableDef, ends_text,
@@ -23,7 +26,11 @@ pub(super) fn of_clause(
     let strategy = parent.partitioned_by.as_ref().map(|by| by.strategy);
     let columns = parent.partition_columns();
     let bound = match (&clause.bound, strategy) {
+        (WrittenBound::Default, Some(PartitionStrategy::Hash)) => return Err(no_default()),
         (WrittenBound::Default, _) => PartitionBound::Default,
+        (WrittenBound::Hash { modulus, remainder }, Some(PartitionStrategy::Hash)) => {
+            hash::bound(*modulus, *remainder)?
+        }
         (WrittenBound::List(list), Some(PartitionStrategy::List)) => {
             list_bound(list, &columns, values)?
         }
@@ -41,6 +48,7 @@ pub(super) fn of_clause(
         (_, strategy) => {
             let kind = match strategy {
                 Some(PartitionStrategy::List) => "list",
+                Some(PartitionStrategy::Hash) => "hash",
                 Some(PartitionStrategy::Range) | None => "range",
             };
             let message = format!("invalid bound specification for a {kind} partition");
@@ -50,8 +58,13 @@ pub(super) fn of_clause(
     Ok(bound)
 }
 
+/// 42P16: there is no row that the remainders leave.
+pub(super) fn no_default() -> ErrorReport {
+    unlike_key("a hash-partitioned table may not have a default partition".into())
+}
+
 /// 42P16: a bound of another form than the partition key's.
-fn unlike_key(message: String) -> ErrorReport {
+pub(super) fn unlike_key(message: String) -> ErrorReport {
     ErrorReport::new(SqlState::INVALID_TABLE_DEFINITION, message)
 }
 
@@ -124,6 +137,7 @@ pub(super) struct Taken(Vec<(String, Decoded)>);
 enum Decoded {
     Range { from: Vec<End>, to: Vec<End> },
     List(Vec<Option<ScalarValue>>),
+    Hash(Remainder),
     Default,
 }
 
@@ -161,12 +175,15 @@ impl Taken {
                 ends_text(high)
             )));
         }
+        if let Decoded::Hash(new) = decoded {
+            hash::check_modulus(new, self.remainders())?;
+        }
         if let Some(other) = self.overlapped(&decoded) {
             return Err(invalid(match decoded {
                 Decoded::Default => format!(
                     "partition \"{name}\" conflicts with existing default partition \"{other}\""
                 ),
-                Decoded::Range { .. } | Decoded::List(_) => {
+                Decoded::Range { .. } | Decoded::List(_) | Decoded::Hash(_) => {
                     format!("partition \"{name}\" would overlap partition \"{other}\"")
                 }
             }));
@@ -175,8 +192,19 @@ impl Taken {
         Ok(())
     }
 
+    /// Of a table that is partitioned by hash: names and bounds.
+    fn remainders(&self) -> impl Iterator<Item = (&str, Remainder)> {
+        self.0.iter().filter_map(|(name, taken)| match taken {
+            Decoded::Hash(taken) => Some((name.as_str(), *taken)),
+            Decoded::Range { .. } | Decoded::List(_) | Decoded::Default => None,
+        })
+    }
+
     /// The partition that has some of a bound; of several ranges the lowest.
     fn overlapped(&self, new: &Decoded) -> Option<&str> {
+        if let Decoded::Hash(new) = new {
+            return hash::overlapped(*new, self.remainders());
+        }
         let mut found: Option<(&str, Option<&[End]>)> = None;
         for (name, taken) in &self.0 {
             let begins = match (new, taken) {
@@ -222,6 +250,9 @@ impl Decoded {
             PartitionBound::List(values) => {
                 let values = values.iter().map(|v| v.as_ref().map(BoundValue::decoded).transpose());
                 Self::List(values.collect::<Result<_>>()?)
+            }
+            PartitionBound::Hash { modulus, remainder } => {
+                Self::Hash(Remainder { modulus: *modulus, remainder: *remainder })
             }
             PartitionBound::Default => Self::Default,
         })

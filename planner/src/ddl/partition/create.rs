@@ -8,12 +8,12 @@ use super::{
     BoundValues,
     bound::{self, Taken, invalid},
     leaf::Maker,
-    parts,
+    parts::{self, full_name},
 };
 use crate::{
     catalog::{
-        Catalog, CatalogChange, Distribution, KeyDef, PartitionStrategy, PartitionedBy, TableDef,
-        resolve_table,
+        Catalog, CatalogChange, Distribution, KeyDef, PartitionBound, PartitionStrategy,
+        PartitionTemplate, PartitionedBy, TableDef, resolve_table,
     },
     ddl::{
         DdlPlan, RowCheck,
@@ -29,11 +29,14 @@ use crate::{
 
 /// PostgreSQL's PARTITION_MAX_KEYS.
 const MAX_KEY_COLUMNS: usize = 32;
+/// So many partitioned tables may be one below the other.
+const MAX_LEVELS: usize = 32;
 
-/// Makes a new table partitioned; its partitions, if the clause lists them.
+/// Makes a new table partitioned; its partitions, if the clause lists them, each before what is below
+/// it. `level`: that of the partitions, from 1 on.
 pub(in crate::ddl) fn declare(
     by: &PartitionBy,
-    table: &mut TableDef,
+    (table, level): (&mut TableDef, usize),
     names: &mut RelationNames<'_>,
     next_oid: &mut dyn FnMut() -> u64,
     values: BoundValues<'_>,
@@ -49,29 +52,79 @@ pub(in crate::ddl) fn declare(
         let message = "PARTITION BY clause cannot be used with DISTRIBUTED REPLICATED clause";
         return Err(ErrorReport::new(SqlState::INVALID_TABLE_DEFINITION, message));
     }
-    table.partitioned_by = Some(partitioned_by(by, table)?);
+    let key = partitioned_by(by, table)?;
+    let template = by.below.as_deref().map(|below| template(below, table, level + 1, values));
+    table.partitioned_by = Some(PartitionedBy { template: template.transpose()?, ..key });
     check_keys(table, table.unique_sets())?;
     let Some(listed) = &by.parts else { return Ok(Vec::new()) };
     let parts = parts::bounds(listed, table, values)?;
-    let mut taken = Taken::default();
-    let schema = table.schema_name.clone();
-    let mut maker = Maker { parent: table, schema: &schema, names, next_oid };
-    let make = |(name, bound): (String, _)| {
-        taken.take(&name, &bound)?;
-        maker.partition(&name, bound)
+    made(&parts, (&*table, level), names, next_oid)
+}
+
+/// SUBPARTITION BY: how each partition is partitioned, which are on this level then.
+fn template(
+    by: &PartitionBy,
+    table: &TableDef,
+    level: usize,
+    values: BoundValues<'_>,
+) -> Result<Box<PartitionTemplate>> {
+    if level > MAX_LEVELS {
+        return Err(too_many_levels());
+    }
+    let Some(listed) = &by.parts else {
+        let message = format!("no partitions specified at depth {level}");
+        let error = ErrorReport::new(SqlState::INVALID_TABLE_DEFINITION, message);
+        return Err(error.hint("Use SUBPARTITION TEMPLATE.").position(by.strategy.position));
     };
-    parts.into_iter().map(make).collect()
+    let key = partitioned_by(by, table)?;
+    let partitioned = TableDef { partitioned_by: Some(key.clone()), ..table.clone() };
+    let partitions = parts::bounds(listed, &partitioned, values)?;
+    let below = by.below.as_deref().map(|below| template(below, table, level + 1, values));
+    let by = PartitionedBy { template: below.transpose()?, ..key };
+    Ok(Box::new(PartitionTemplate { by, partitions }))
+}
+
+/// The partitions of a new table, by short names and bounds, and what its template has below each.
+pub(super) fn made(
+    parts: &[(String, PartitionBound)],
+    (table, level): (&TableDef, usize),
+    names: &mut RelationNames<'_>,
+    next_oid: &mut dyn FnMut() -> u64,
+) -> Result<Vec<TableDef>> {
+    let mut taken = Taken::default();
+    let mut tables = Vec::new();
+    for (short, bound) in parts {
+        let name = full_name(&table.name, level, short);
+        taken.take(&name, bound)?;
+        let schema = table.schema_name.as_str();
+        let mut maker =
+            Maker { parent: table, schema, names: &mut *names, next_oid: &mut *next_oid };
+        let partition = maker.partition(&name, bound.clone())?;
+        tables.extend(divided(partition, (table, level), names, next_oid)?);
+    }
+    Ok(tables)
+}
+
+/// A new partition on this level, and what its table's template has below it.
+pub(super) fn divided(
+    mut partition: TableDef,
+    (table, level): (&TableDef, usize),
+    names: &mut RelationNames<'_>,
+    next_oid: &mut dyn FnMut() -> u64,
+) -> Result<Vec<TableDef>> {
+    let template = table.partitioned_by.as_ref().and_then(|by| by.template.as_deref());
+    let Some(PartitionTemplate { by, partitions }) = template else { return Ok(vec![partition]) };
+    partition.partitioned_by = Some(by.clone());
+    check_keys(&partition, partition.unique_sets())?;
+    let below = made(partitions, (&partition, level + 1), names, next_oid)?;
+    Ok([partition].into_iter().chain(below).collect())
 }
 
 fn partitioned_by(by: &PartitionBy, table: &TableDef) -> Result<PartitionedBy> {
     let strategy = match by.strategy.name.as_str() {
         "range" => PartitionStrategy::Range,
         "list" => PartitionStrategy::List,
-        "hash" => {
-            let error = ErrorReport::unsupported("PARTITION BY HASH is not supported");
-            let hint = "DISTRIBUTED BY spreads rows by their hash.";
-            return Err(error.hint(hint).position(by.strategy.position));
-        }
+        "hash" => PartitionStrategy::Hash,
         other => {
             let message = format!("unrecognized partitioning strategy \"{other}\"");
             let error = ErrorReport::new(SqlState::INVALID_PARAMETER_VALUE, message);
@@ -99,7 +152,7 @@ fn partitioned_by(by: &PartitionBy, table: &TableDef) -> Result<PartitionedBy> {
         }
     };
     let columns = by.columns.iter().map(column).collect::<Result<_>>()?;
-    Ok(PartitionedBy { strategy, columns })
+    Ok(PartitionedBy { strategy, columns, template: None })
 }
 
 /// Rows with equal keys must meet in one partition, or no partition could tell that they are equal.
@@ -155,8 +208,17 @@ pub(in crate::ddl) fn create_partition(
         partition.on_commit = on_commit;
     }
     storage::cluster(&mut partition, &table.storage_parameters)?;
+    let below = match &table.partition_by {
+        Some(by) => {
+            check_levels(catalog, parent, 1)?;
+            let level = catalog.partition_ancestors(parent.id).len() + 1;
+            declare(by, (&mut partition, level), &mut names, &mut next_oid, values)?
+        }
+        None => Vec::new(),
+    };
     plan.row_checks.extend(default_check(parent, catalog));
     plan.changes.push(CatalogChange::CreateTable(partition));
+    plan.changes.extend(below.into_iter().map(CatalogChange::CreateTable));
     Ok(plan)
 }
 
@@ -169,9 +231,6 @@ pub(super) fn default_check(parent: &TableDef, catalog: &Catalog) -> Option<RowC
 fn check_parent(table: &CreateTable, schema: &str, parent: &TableDef) -> Result<()> {
     if parent.partitioned_by.is_none() {
         return Err(invalid(format!("\"{}\" is not partitioned", parent.name)));
-    }
-    if table.partition_by.is_some() {
-        return Err(one_level());
     }
     let is_temporary = crate::catalog::is_temporary_schema(schema);
     if is_temporary != parent.is_temporary() {
@@ -204,8 +263,16 @@ fn check_parent(table: &CreateTable, schema: &str, parent: &TableDef) -> Result<
     Ok(())
 }
 
-/// 0A000
-pub(super) fn one_level() -> ErrorReport {
-    ErrorReport::unsupported("partitions that are partitioned are not supported")
-        .hint("Use PARTITION BY RANGE with more than one column.")
+/// Trees of partitions are walked by recursion: 0A000 if there were too many levels with so many that are
+/// partitioned below `parent`.
+pub(super) fn check_levels(catalog: &Catalog, parent: &TableDef, below: usize) -> Result<()> {
+    if catalog.partition_ancestors(parent.id).len() + below <= MAX_LEVELS {
+        return Ok(());
+    }
+    Err(too_many_levels())
+}
+
+fn too_many_levels() -> ErrorReport {
+    let message = format!("more than {MAX_LEVELS} levels of partitioned tables are not supported");
+    ErrorReport::unsupported(message)
 }

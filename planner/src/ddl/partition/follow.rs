@@ -1,7 +1,7 @@
 //! Partitions go along with their table: what a plan changes in a partitioned table, it changes in
 //! each partition, too, and what only their table may change, it refuses to change in partitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -25,21 +25,23 @@ pub(in crate::ddl) fn spread(plan: &mut DdlPlan, catalog: &Catalog) -> Result<()
         next_oid: next_oid(plan, catalog),
         names: BTreeMap::new(),
         row_checks: std::mem::take(&mut plan.row_checks),
+        moves_rows: plan.moves_rows,
     };
-    let dropped: Vec<u64> = plan.changes.iter().filter_map(dropped).collect();
+    let mut dropped: HashSet<u64> = plan.changes.iter().filter_map(dropped).collect();
     for change in std::mem::take(&mut plan.changes) {
         match &change {
             CatalogChange::DropTable(id) => {
-                let partitions = catalog.partitions_of(*id).into_iter().map(|table| table.id);
-                let others = partitions.filter(|id| !dropped.contains(id));
+                // What is below a partition goes before it.
+                let below = catalog.partitions_below(*id).into_iter().rev();
+                let others = below.map(|table| table.id).filter(|id| dropped.insert(*id));
                 changes.extend(others.map(CatalogChange::DropTable));
                 changes.push(change);
             }
             CatalogChange::RemoveAllSegments { table } => {
-                let partitions = catalog.partitions_of(*table);
+                let below = catalog.partitions_below(*table);
                 changes.push(change);
                 let empty = |table: u64| CatalogChange::RemoveAllSegments { table };
-                changes.extend(partitions.into_iter().map(|table| empty(table.id)));
+                changes.extend(below.into_iter().map(|table| empty(table.id)));
             }
             CatalogChange::AlterTable { before, after } => {
                 check_of_partition(before, after, catalog)?;
@@ -82,6 +84,8 @@ struct Spread<'a> {
     /// By schema.
     names: BTreeMap<&'a str, RelationNames<'a>>,
     row_checks: Vec<RowCheck>,
+    /// Of the partitions, too.
+    moves_rows: bool,
 }
 
 impl<'a> Spread<'a> {
@@ -90,7 +94,7 @@ impl<'a> Spread<'a> {
         self.next_oid - 1
     }
 
-    /// What follows for the partitions of a table that is altered.
+    /// What follows for the partitions of a table that is altered, and for those below them.
     fn followed(&mut self, before: &TableDef, after: &TableDef) -> Result<Vec<CatalogChange>> {
         if after.partitioned_by.is_none() {
             return Ok(Vec::new());
@@ -122,9 +126,12 @@ impl<'a> Spread<'a> {
                     RowCheck::Partition { .. } => continue,
                 });
             }
-            if new != partition.without_segments() {
+            new.distribution.clone_from(&after.distribution);
+            let below = self.followed(partition, &new)?;
+            if self.moves_rows || new != partition.without_segments() {
                 changes.push(change(partition, new));
             }
+            changes.extend(below);
         }
         Ok(changes)
     }
@@ -277,7 +284,8 @@ fn check_views(
 
 /// The columns of the partition key stay as they are.
 fn check_key_columns(before: &TableDef, after: &TableDef) -> Result<()> {
-    for old in before.partition_columns() {
+    let ids = before.partitioned_by.iter().flat_map(|by| by.all_columns());
+    for old in ids.filter_map(|id| before.column_by_id(id)) {
         let verb = match after.column_by_id(old.id) {
             None => "drop",
             Some(new) if new.sql_type != old.sql_type => "alter",

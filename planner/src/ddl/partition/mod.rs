@@ -7,6 +7,7 @@ mod attach;
 mod bound;
 mod create;
 mod follow;
+mod hash;
 mod leaf;
 mod parts;
 #[cfg(test)]

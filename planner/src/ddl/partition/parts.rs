@@ -7,7 +7,7 @@ use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{
     BoundValues,
-    bound::{bound_value, invalid, list_bound},
+    bound::{bound_value, invalid, list_bound, no_default},
 };
 use crate::{
     catalog::{ColumnDef, PartitionBound, PartitionStrategy, RangeEnd, TableDef},
@@ -18,7 +18,7 @@ use crate::{
 /// More partitions than a single EVERY should make: an error is likelier.
 const MAX_OF_EVERY: usize = 32_767;
 
-/// The partitions' names and bounds, in order.
+/// The partitions' short names and bounds, in order.
 pub(super) fn bounds(
     listed: &[PartitionPart],
     table: &TableDef,
@@ -104,8 +104,9 @@ impl<'a> Parts<'a> {
     fn add(&mut self, part: &PartitionPart, (start, end): Edges) -> Result<()> {
         let strategy = self.table.partitioned_by.as_ref().map(|by| by.strategy);
         match (part, strategy) {
+            (PartitionPart::Default(_), Some(PartitionStrategy::Hash)) => return Err(no_default()),
             (PartitionPart::Default(name), _) => {
-                self.made.push((full_name(self.table, &name.name), PartitionBound::Default));
+                self.made.push((name.name.clone(), PartitionBound::Default));
             }
             (PartitionPart::List { name, values, .. }, Some(PartitionStrategy::List)) => {
                 let bound = list_bound(values, &self.table.partition_columns(), self.values)?;
@@ -162,7 +163,7 @@ impl<'a> Parts<'a> {
                 return Err(invalid(format!("EVERY makes more than {MAX_OF_EVERY} partitions")));
             }
             let name = match name {
-                Some(name) => full_name(self.table, &format!("{}_{count}", name.name)),
+                Some(name) => format!("{}_{count}", name.name),
                 None => self.name(None),
             };
             self.push(name, Some(from), Some(to.clone()))?;
@@ -190,10 +191,10 @@ impl<'a> Parts<'a> {
 
     fn name(&mut self, name: Option<&Identifier>) -> String {
         match name {
-            Some(name) => full_name(self.table, &name.name),
+            Some(name) => name.name.clone(),
             None => {
                 self.number += 1;
-                full_name(self.table, &self.number.to_string())
+                self.number.to_string()
             }
         }
     }
@@ -214,7 +215,8 @@ fn step(from: &ScalarValue, every: &str) -> Option<ScalarValue> {
     })
 }
 
-/// The relation's name of a partition that Greenplum's words call `name`.
-pub(super) fn full_name(table: &TableDef, name: &str) -> String {
-    format!("{}_1_prt_{name}", table.name)
+/// The relation's name of a partition that Greenplum's words call `name`. `level`: that of the partition;
+/// those of a table that is no partition are on level 1.
+pub(super) fn full_name(table: &str, level: usize, name: &str) -> String {
+    format!("{table}_{level}_prt_{name}")
 }

@@ -94,6 +94,103 @@ fn greenplums_lists_become_bounds() {
 }
 
 #[test]
+fn partitions_are_partitioned() {
+    let script = check(&[
+        ("CREATE TABLE t (a int, b int, c text) DISTRIBUTED BY (a) PARTITION BY RANGE (b)", ""),
+        (
+            "CREATE TABLE p PARTITION OF t FOR VALUES FROM (0) TO (10) PARTITION BY LIST (c)
+             (PARTITION x VALUES ('x'), DEFAULT PARTITION rest)",
+            "",
+        ),
+        ("CREATE TABLE q PARTITION OF p FOR VALUES IN ('q') PARTITION BY HASH (a)", ""),
+        ("CREATE TABLE q0 PARTITION OF q FOR VALUES WITH (MODULUS 1, REMAINDER 0)", ""),
+        ("ALTER TABLE t ADD COLUMN d int NOT NULL DEFAULT 5", ""),
+        ("ALTER TABLE t RENAME COLUMN c TO e", ""),
+        (
+            "ALTER TABLE t DROP COLUMN e",
+            "42P16 cannot drop column \"e\" because it is part of the partition key of relation \"p\"",
+        ),
+        (
+            "ALTER TABLE t ADD UNIQUE (a, b)",
+            "0A000 unique constraint on partitioned table must include all partitioning columns",
+        ),
+        ("CREATE INDEX ON t (d)", ""),
+        (
+            "ALTER TABLE q ATTACH PARTITION t FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+            "42P07 circular inheritance not allowed",
+        ),
+        ("ALTER TABLE t ALTER PARTITION p DROP PARTITION x", ""),
+        (
+            "ALTER TABLE t EXCHANGE PARTITION p WITH TABLE q0",
+            "0A000 exchange of partitions that are partitioned is not supported",
+        ),
+    ]);
+    assert_eq!(script.partitions("t"), "p: FROM (0) TO (10)\n");
+    assert_eq!(script.partitions("p"), "p_2_prt_rest: DEFAULT\nq: IN ('q')\n");
+    assert_eq!(script.partitions("q"), "q0: WITH (modulus 1, remainder 0)\n");
+    let leaf = script.catalog.table("public", "q0").unwrap();
+    assert_eq!(
+        leaf.columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
+        ["a", "b", "e", "d"]
+    );
+    assert_eq!(leaf.indexes.len(), 1);
+    let above = script.catalog.partition_ancestors(leaf.id);
+    assert_eq!(above.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), ["q0", "q", "p", "t"]);
+    let mut script = script;
+    assert_eq!(script.run("ALTER TABLE t DETACH PARTITION p"), "");
+    assert_eq!(script.run("DROP TABLE t"), "");
+    assert_eq!(
+        script.catalog.partitions_below(script.catalog.table("public", "p").unwrap().id).len(),
+        3
+    );
+    assert_eq!(script.run("DROP TABLE p"), "");
+    assert!(script.catalog.tables.is_empty());
+}
+
+#[test]
+fn templates_are_below_each_partition() {
+    let script = check(&[
+        (
+            "CREATE TABLE s (id int, y int, m int, r text, PRIMARY KEY (id, y, m, r))
+             DISTRIBUTED BY (id) PARTITION BY RANGE (y)
+             SUBPARTITION BY RANGE (m) SUBPARTITION TEMPLATE (START (1) END (3) EVERY (1),
+                                                              DEFAULT SUBPARTITION other)
+             SUBPARTITION BY LIST (r) SUBPARTITION TEMPLATE (SUBPARTITION eu VALUES ('eu'))
+             (START (2020) END (2022) EVERY (1), DEFAULT PARTITION old)",
+            "",
+        ),
+        ("ALTER TABLE s ADD PARTITION next START (2030) END (2031)", ""),
+        ("ALTER TABLE s ALTER PARTITION next DROP DEFAULT PARTITION", ""),
+        (
+            "ALTER TABLE s DROP COLUMN r",
+            "42P16 cannot drop column \"r\" because it is part of the partition key of relation \"s\"",
+        ),
+        (
+            "CREATE TABLE u (a int, b int) DISTRIBUTED BY (a) PARTITION BY LIST (a)
+             SUBPARTITION BY LIST (b) (VALUES (1))",
+            "42P16 no partitions specified at depth 2",
+        ),
+    ]);
+    assert_eq!(
+        script.partitions("s"),
+        "s_1_prt_1: FROM (2020) TO (2021)\n\
+         s_1_prt_2: FROM (2021) TO (2022)\n\
+         s_1_prt_next: FROM (2030) TO (2031)\n\
+         s_1_prt_old: DEFAULT\n"
+    );
+    assert_eq!(
+        script.partitions("s_1_prt_next"),
+        "s_1_prt_next_2_prt_1: FROM (1) TO (2)\ns_1_prt_next_2_prt_2: FROM (2) TO (3)\n"
+    );
+    assert_eq!(
+        script.partitions("s_1_prt_old_2_prt_other"),
+        "s_1_prt_old_2_prt_other_3_prt_eu: IN ('eu')\n"
+    );
+    let root = script.catalog.table("public", "s").unwrap();
+    assert_eq!(script.catalog.leaves_of(root).len(), 3 * 3 + 2);
+}
+
+#[test]
 fn partitions_follow_their_table() {
     let script = check(&[
         (

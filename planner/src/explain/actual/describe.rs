@@ -12,6 +12,7 @@ pub(super) const SEGMENTS_READ: &str = "segments_read";
 
 /// What operators count that is worth a line, and its name there. The rest VERBOSE shows.
 pub(super) const COUNTERS: &[(&str, &str)] = &[
+    ("partitions_pruned", "Partitions Pruned"),
     ("pieces_read", "Row Groups Read"),
     ("pieces_pruned", "Row Groups Pruned"),
     ("zones_pruned", "Zones Pruned"),

@@ -22,7 +22,6 @@ use datafusion::{
     physical_plan::{ExecutionPlan, projection::ProjectionExec},
 };
 
-pub(crate) use self::known::unknown_tables;
 use self::{
     build::Builder,
     flatten::{flatten, leads_to_join, picked},

@@ -222,7 +222,6 @@ fn queries_and_changes() {
             "SELECT a OPERATOR ( pg_catalog . = ) ANY (b) FROM ONLY t",
             "Query SELECT a = ANY(b) FROM ONLY t",
         ),
-        ("ALTER TABLE t SET DISTRIBUTED BY (a)", "Unsupported(\"ALTER TABLE\")"),
     ]);
 }
 

@@ -44,6 +44,7 @@ use datafusion::{
             LikeExpr, Literal, NotExpr,
         },
     },
+    physical_expr_common::physical_expr::fmt_sql,
 };
 
 use self::operand::{Kind, Sql};
@@ -64,6 +65,26 @@ pub fn pushed(
     let errors = Errors::Never;
     let sql = Translation { schema, capabilities, errors, depth: 0 }.of(filter)?;
     (sql.kind == Kind::Boolean).then_some(sql.text)
+}
+
+/// What of a filter keeps it from being pushed: the smallest part that is not on the list, or that may
+/// fail. `None`: it is pushed.
+pub fn obstacle(
+    filter: &Arc<dyn PhysicalExpr>,
+    schema: &Schema,
+    capabilities: Capabilities,
+) -> Option<String> {
+    if pushed(filter, schema, capabilities).is_some() {
+        return None;
+    }
+    let translation = Translation { schema, capabilities, errors: Errors::Never, depth: 0 };
+    let mut part = filter;
+    while let Some(child) =
+        part.children().into_iter().find(|child| translation.of(child).is_none())
+    {
+        part = child;
+    }
+    Some(fmt_sql(part.as_ref()).to_string())
 }
 
 /// A value or condition of an UPDATE or DELETE in SQL: it may fail, as it does in PostgreSQL. `None`:

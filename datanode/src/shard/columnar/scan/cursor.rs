@@ -18,7 +18,7 @@ use kestrel_proto::{ErrorReport, Result};
 use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::spec::ScanSpec;
+use super::{partition::ScanMetrics, segments, spec::ScanSpec};
 use crate::shard::columnar::{chunk::ZONE_ROWS, load::Piece, store::died};
 
 /// When there are fewer pieces than this for each execution partition, they are cut: the last one
@@ -66,15 +66,21 @@ impl Run {
         Self { pieces: OnceLock::new(), next: Mutex::default(), wanted }
     }
 
-    /// All pieces, in the order of the segments.
+    /// All pieces of the segments that may have rows, in the order of these. What is known when the first
+    /// execution partition asks is what segments are left out by.
     ///
     /// # Errors
     /// Those of reading footers.
-    pub(super) async fn pieces(&self, spec: &Arc<ScanSpec>) -> Result<Pieces> {
+    pub(super) async fn pieces(
+        &self,
+        spec: &Arc<ScanSpec>,
+        metrics: &ScanMetrics,
+    ) -> Result<Pieces> {
         let read = || {
             let spec = Arc::clone(spec);
+            let segments = segments::that_may_pass(&spec, metrics);
             let task = AbortOnDropHandle::new(tokio::spawn(async move {
-                let pieces = spec.store.pieces(&spec.table, &spec.segments).await?;
+                let pieces = spec.store.pieces(&spec.table, &segments).await?;
                 let pieces: Pieces = pieces.into_iter().map(Arc::new).collect();
                 Ok::<_, ErrorReport>(pieces)
             }));

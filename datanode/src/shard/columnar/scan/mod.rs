@@ -2,7 +2,8 @@
 //! for.
 //!
 //! ```text
-//!   pieces (row groups) of all segments            a cursor that the execution partitions share
+//!   segments pruned by what the catalog says       not opened; a whole partition's at once
+//!   pieces (row groups) of the others              a cursor that the execution partitions share
 //!     pruned by the files' statistics              nothing is read
 //!     conjuncts' columns from the cache            narrow, decoded
 //!       zones (8192 rows) pruned by least and greatest
@@ -29,6 +30,7 @@ mod partition;
 mod plan;
 mod prune;
 mod rows;
+mod segments;
 mod selection;
 mod spec;
 

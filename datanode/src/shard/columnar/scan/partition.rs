@@ -31,11 +31,17 @@ const TURN: Duration = Duration::from_millis(2);
 /// What a scan has done.
 pub(super) struct ScanMetrics {
     pub(super) baseline: BaselineMetrics,
+    /// Partitions of the table that the planner has left, and have segments here.
+    pub(super) table_partitions: Count,
+    /// Those of them of which nothing was read.
+    pub(super) table_partitions_pruned: Count,
+    /// Segments that were not opened.
+    pub(super) segments_pruned: Count,
     /// Segments of which something was read.
     pub(super) segments_read: Count,
     /// Row groups of which something was read.
     pub(super) pieces_read: Count,
-    /// Row groups of which nothing was read.
+    /// Row groups of segments that were opened, and of which nothing was read.
     pub(super) pieces_pruned: Count,
     /// Zones of which no row was looked at.
     pub(super) zones_pruned: Count,
@@ -64,6 +70,9 @@ impl ScanMetrics {
         let counter = |name: &'static str| MetricBuilder::new(metrics).counter(name, partition);
         Self {
             baseline: BaselineMetrics::new(metrics, partition),
+            table_partitions: counter("partitions"),
+            table_partitions_pruned: counter("partitions_pruned"),
+            segments_pruned: counter("segments_pruned"),
             segments_read: counter("segments_read"),
             pieces_read: counter("pieces_read"),
             pieces_pruned: counter("pieces_pruned"),
@@ -151,7 +160,7 @@ impl Partition {
 
     async fn open_next(&mut self) -> Result<()> {
         let spec = Arc::clone(&self.spec);
-        let pieces = self.run.pieces(&spec).await.map_err(to_datafusion)?;
+        let pieces = self.run.pieces(&spec, &self.metrics).await.map_err(to_datafusion)?;
         let share = match self.run.wanted() {
             0 => None,
             _ => self.run.next(&pieces, spec.partitions, &self.metrics.segments_read, |piece| {

@@ -64,6 +64,8 @@ fn plan_in(
         store: Arc::clone(store),
         partitions,
         segments: scan.segments.iter().cloned().map(Arc::new).collect(),
+        table_partitions: scan.partitions.as_slice().into(),
+        table_partitions_left_out: scan.partitions_left_out,
         summaries: Arc::default(),
         output: output.collect(),
         schema,

@@ -1,6 +1,9 @@
-//! What is known of a piece or a zone before its rows are looked at: from least, greatest, NULLs.
+//! What is known of a segment, a piece or a zone before its rows are looked at: from least, greatest,
+//! NULLs.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
+
+use kestrel_proto::message::SegmentRef;
 
 use super::{
     super::chunk::{Chunk, Zone},
@@ -9,7 +12,7 @@ use super::{
 };
 use crate::{
     runtime_filter::KeySet,
-    shard::columnar::{bounds::ColumnBounds, table::TableOfScan},
+    shard::columnar::{bounds::ColumnBounds, summary, table::TableOfScan},
 };
 
 /// What is known of columns, by their slots.
@@ -31,6 +34,18 @@ pub(super) fn piece_may_pass(
 ) -> bool {
     let of_piece = OfPiece { conjuncts, table, rows, bounds };
     conjuncts.list.iter().all(|conjunct| verdict(conjunct, &of_piece) != Verdict::None)
+}
+
+/// Whether some row of a segment may pass all conjuncts, by what the catalog says of it.
+pub(super) fn segment_may_pass(
+    conjuncts: &Conjuncts,
+    table: &TableOfScan,
+    segment: &SegmentRef,
+) -> bool {
+    let rows = usize::try_from(segment.rows).unwrap_or(usize::MAX);
+    let zones = summary::zones(segment, rows);
+    let of_segment = OfSegment { conjuncts, table, zones };
+    conjuncts.list.iter().all(|conjunct| verdict(conjunct, &of_segment) != Verdict::None)
 }
 
 /// What is known of a conjunct in the rows that `known` tells of.
@@ -84,8 +99,8 @@ fn of_columns(left: &Zone, right: &Zone, passes: Comparison) -> Verdict {
 }
 
 fn of_keys(zone: &Zone, keys: &KeySet) -> Verdict {
-    let misses = keys.range().is_some_and(|(min, max)| zone.max < min || zone.min > max);
-    if misses || zone.min > zone.max { Verdict::None } else { Verdict::Some }
+    let may_be = zone.min <= zone.max && keys.may_contain_between(zone.min, zone.max);
+    if may_be { Verdict::Some } else { Verdict::None }
 }
 
 fn of_any(branches: &[Vec<Conjunct>], known: &dyn Known) -> Verdict {
@@ -114,6 +129,25 @@ fn of_string_bound(conjunct: &Conjunct, known: &dyn Known) -> Verdict {
     let passes = bound.passes;
     let some = (less && passes.less) || (equal && passes.equal) || (greater && passes.greater);
     if some { Verdict::Some } else { Verdict::None }
+}
+
+/// A segment, as the catalog describes it.
+struct OfSegment<'a> {
+    conjuncts: &'a Conjuncts,
+    table: &'a TableOfScan,
+    /// By column id.
+    zones: HashMap<u32, Zone>,
+}
+
+impl Known for OfSegment<'_> {
+    fn integers(&self, slot: usize) -> Option<Zone> {
+        let column = *self.conjuncts.columns.get(slot)?;
+        self.zones.get(self.table.column_ids.get(column)?).copied()
+    }
+
+    fn strings(&self, _: usize) -> Option<(String, String)> {
+        None
+    }
 }
 
 /// A piece, as its file's statistics describe it.

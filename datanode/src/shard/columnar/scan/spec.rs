@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
+use kestrel_planner::operators::ScanPartition;
 use kestrel_proto::{ErrorReport, Result, message::SegmentRef};
 
 use super::{
@@ -23,6 +24,10 @@ pub(super) struct ScanSpec {
     pub(super) table: TableOfScan,
     /// At least one.
     pub(super) segments: Vec<Arc<SegmentRef>>,
+    /// Of a partitioned table, the partitions whose segments these are.
+    pub(super) table_partitions: Arc<[ScanPartition]>,
+    /// How many others the coordinator has left out since the query was planned.
+    pub(super) table_partitions_left_out: usize,
     /// What is known of their columns: read when it is first asked for, and once for all copies.
     pub(super) summaries: Arc<OnceLock<Summaries>>,
     pub(super) output: Vec<OutputColumn>,
@@ -67,6 +72,8 @@ impl ScanSpec {
             store: Arc::clone(&self.store),
             table: self.table.clone(),
             segments: self.segments.clone(),
+            table_partitions: Arc::clone(&self.table_partitions),
+            table_partitions_left_out: self.table_partitions_left_out,
             summaries: Arc::clone(&self.summaries),
             output,
             schema,

@@ -131,6 +131,8 @@ fn scan(schema: &str, columns: &SchemaRef) -> ShardScan {
         estimated_rows: 1_000_000,
         estimated_bytes: 16_000_000,
         fetch: None,
+        partitions: Vec::new(),
+        partitions_left_out: 0,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod conjuncts;
 mod limits;
+mod partitions;
 mod pruning;
 mod raw;
 mod runtime_filters;

@@ -54,15 +54,20 @@ async fn all(plan: &Arc<dyn ExecutionPlan>) -> Vec<i64> {
 #[tokio::test]
 async fn keys_that_are_known_at_the_start() {
     let table = table().await;
-    for (wanted, pieces) in
-        [((0..0).step_by(1), 3), ((25_000..25_100).step_by(3), 2), ((10_000..50_000).step_by(7), 0)]
-    {
+    for (wanted, segments, pieces) in [
+        ((0..0).step_by(1), 1, 0),
+        ((70_000..70_010).step_by(1), 1, 0),
+        ((25_000..25_100).step_by(3), 0, 2),
+        ((10_000..50_000).step_by(7), 0, 0),
+    ] {
         let filter = RuntimeFilter::new();
         filter.set(keys(wanted.clone()));
         let plan = filtered(&table, &filter);
-        assert_eq!(all(&plan).await, wanted.collect::<Vec<_>>());
+        let expected = wanted.filter(|key| *key < 60_000).collect::<Vec<_>>();
+        assert_eq!(all(&plan).await, expected);
+        assert_eq!(metric(&plan, "segments_pruned"), segments);
         assert_eq!(metric(&plan, "pieces_pruned"), pieces);
-        if pieces == 0 {
+        if expected.len() > 1000 {
             assert!(metric(&plan, "rows_filtered_by_runtime_filters") > 10_000);
         }
     }

@@ -52,11 +52,18 @@ impl Table {
             ..Default::default()
         };
         let store = ColumnarStore::new(DatanodeId(1), dir.path(), settings, &memory());
+        let mut table = Self { store, rows: rows.clone(), segments: Vec::new(), _dir: dir };
+        table.add(TableId(7), rows).await;
+        table
+    }
+
+    /// Writes rows that another table, a partition, has.
+    pub(super) async fn add(&mut self, partition: TableId, rows: RecordBatch) {
         let schema = rows.schema();
         let target = SegmentTarget {
             transaction: TransactionId(1),
             coordinator_epoch: 1,
-            table_id: TableId(7),
+            table_id: partition,
             table: "t".into(),
             column_ids: (1..=schema.fields().len() as u32).collect(),
             schema: Arc::clone(&schema),
@@ -67,13 +74,10 @@ impl Table {
             in_block: false,
             reads_own_writes: false,
         };
-        let batches = stream::iter([Ok(rows.clone())]);
-        let batches = datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(
-            Arc::clone(&schema),
-            batches,
-        );
-        let segments = store.write(&target, Box::pin(batches)).await.unwrap();
-        Self { store, rows, segments, _dir: dir }
+        let batches = stream::iter([Ok(rows)]);
+        let batches =
+            datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(schema, batches);
+        self.segments.extend(self.store.write(&target, Box::pin(batches)).await.unwrap());
     }
 
     pub(super) fn schema(&self) -> SchemaRef {
@@ -94,6 +98,8 @@ impl Table {
             estimated_rows: 1000,
             estimated_bytes: 16_000,
             fetch: None,
+            partitions: Vec::new(),
+            partitions_left_out: 0,
             relation: None,
         }
     }

@@ -1,0 +1,191 @@
+//! ALTER TABLE … SET DISTRIBUTED: rows go to where another distribution has them.
+//!
+//! ```text
+//!   rounds: what is new is copied, what has gone is deleted in the copies    others read and write
+//!   the lock of ALTER TABLE, and one round more                             writers wait
+//!   one commit: the new definition, the new segments for the old            readers keep their snapshots
+//! ```
+//!
+//! Until the commit nobody sees the new segments: an error, a cancel or a crash leaves the table as it
+//! was, and files that go with their transaction. In a transaction block everything happens under the
+//! lock, which the block keeps; so it does where databases hold the rows.
+
+mod on_segments;
+mod on_shards;
+mod table;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use kestrel_planner::{
+    catalog::{Catalog, CatalogChange, TableDef},
+    ddl::DdlPlan,
+    parse::{AlterAction, DdlStatement},
+};
+use kestrel_proto::{ErrorReport, Result, SqlState};
+
+use super::{ClientSession, NoticeSender, Outcome, rules::qualified};
+use crate::engine::{Redistribution, RedistributionFacts, RedistributionPhase};
+use table::MovedTable;
+
+/// A round that takes no longer is the last before writers have to wait.
+const SHORT_ROUND: Duration = Duration::from_millis(300);
+/// Rounds beside others, who may be as fast.
+const ROUNDS_MAX: usize = 12;
+
+/// Is it ALTER TABLE … SET DISTRIBUTED?
+pub(super) fn sets_distribution(statement: &DdlStatement) -> bool {
+    let DdlStatement::AlterTable(alter) = statement else { return false };
+    matches!(alter.actions.as_slice(), [AlterAction::SetDistributed(_)])
+}
+
+/// The rows of one statement on their way.
+struct Moving {
+    tables: Vec<MovedTable>,
+    progress: Redistribution,
+    /// For those who look at what runs.
+    text: String,
+}
+
+impl Moving {
+    /// Is this what the plan says, too?
+    fn is_of(&self, plan: &DdlPlan) -> bool {
+        let planned: Vec<_> = moved(plan).collect();
+        let is_same = |table: &MovedTable, planned: &(&TableDef, &TableDef)| {
+            table.before == *planned.0 && table.after == *planned.1
+        };
+        planned.len() == self.tables.len()
+            && self.tables.iter().zip(&planned).all(|(table, planned)| is_same(table, planned))
+    }
+}
+
+/// The tables that have the rows, as they are and as they become: partitions in their table's place.
+fn moved(plan: &DdlPlan) -> impl Iterator<Item = (&TableDef, &TableDef)> {
+    altered(plan).filter(|(_, after)| after.partitioned_by.is_none())
+}
+
+fn altered(plan: &DdlPlan) -> impl Iterator<Item = (&TableDef, &TableDef)> {
+    plan.changes.iter().filter_map(|change| match change {
+        CatalogChange::AlterTable { before, after } => Some((before.as_ref(), after.as_ref())),
+        _ => None,
+    })
+}
+
+impl ClientSession {
+    /// ALTER TABLE … SET DISTRIBUTED
+    ///
+    /// # Errors
+    /// Those of DDL, of queries and of a wait for a lock; 40001: the table was altered, or written in
+    /// a block's time. 25001: in a block, of a table that databases hold.
+    pub(super) async fn set_distributed(
+        &mut self,
+        statement: &DdlStatement,
+        notices: &NoticeSender,
+    ) -> Result<Outcome> {
+        let begun = match self.is_in_block() || self.transaction.has_changed() {
+            true => None,
+            false => self.move_beside_others(statement).await?,
+        };
+        if let Some(moving) = &begun {
+            moving.progress.is(RedistributionPhase::Locking);
+        }
+        let planned = |session: &Self, view: &Catalog| session.plan_ddl(statement, view);
+        let plan = self.plan_under_locks(planned).await?;
+        if plan.moves_rows {
+            // Who has had the lock has perhaps committed since the snapshot was taken.
+            self.transaction.has_locked(&self.engine);
+        }
+        plan.notices.iter().for_each(|notice| notices.send(notice.clone()));
+        let tag = plan.tag.clone();
+        if plan.moves_rows && altered(&plan).any(|(before, _)| before.is_on_shards()) {
+            self.move_on_shards(plan).await?;
+        } else if plan.moves_rows {
+            self.switch(begun, plan).await?;
+        } else {
+            self.change(plan.changes).await?;
+        }
+        Ok(Outcome::Done(tag))
+    }
+
+    /// Moves rows while others read and write. `None`: there is nothing to move, or not like this.
+    async fn move_beside_others(&mut self, statement: &DdlStatement) -> Result<Option<Moving>> {
+        let view = self.transaction.view(&self.engine);
+        let plan = self.plan_ddl(statement, &view)?;
+        if !plan.moves_rows || altered(&plan).any(|(before, _)| before.is_on_shards()) {
+            return Ok(None);
+        }
+        for (before, _) in altered(&plan) {
+            self.lock_for_maintenance(before).await?;
+        }
+        self.transaction.has_locked(&self.engine);
+        let view = self.transaction.view(&self.engine);
+        let plan = self.plan_ddl(statement, &view)?;
+        if !plan.moves_rows {
+            return Ok(None);
+        }
+        let mut moving = self.begin_moving(&plan)?;
+        for _ in 0..ROUNDS_MAX {
+            let began = Instant::now();
+            self.move_round(&mut moving).await?;
+            moving.progress.is(RedistributionPhase::CatchingUp);
+            // What it has read may go.
+            self.transaction.has_locked(&self.engine);
+            if began.elapsed() <= SHORT_ROUND {
+                break;
+            }
+        }
+        Ok(Some(moving))
+    }
+
+    fn begin_moving(&self, plan: &DdlPlan) -> Result<Moving> {
+        let first = altered(plan).next();
+        let (before, after) = first.ok_or_else(|| ErrorReport::internal("no table is moved"))?;
+        let progress = self.engine.redistributions.begin(RedistributionFacts {
+            session_pid: self.startup.process_id,
+            user: self.startup.user.clone(),
+            schema: before.schema_name.clone(),
+            table: before.name.clone(),
+            distribution: after.distributed_clause(),
+            phase: RedistributionPhase::Copying,
+            rounds: 0,
+            rows_total: 0,
+            rows: 0,
+            started_at: Utc::now(),
+        });
+        let text = format!("ALTER TABLE {} SET {}", qualified(before), after.distributed_clause());
+        let tables = moved(plan).map(|(before, after)| MovedTable::new(before, after)).collect();
+        Ok(Moving { tables, progress, text })
+    }
+
+    /// What is left to move, and the new layout, while nobody else writes.
+    async fn switch(&mut self, begun: Option<Moving>, plan: DdlPlan) -> Result<()> {
+        let mut moving = match begun {
+            Some(moving) if moving.is_of(&plan) => moving,
+            Some(_) => return Err(altered_meanwhile(&plan)),
+            None => self.begin_moving(&plan)?,
+        };
+        moving.progress.is(RedistributionPhase::Switching);
+        self.move_round(&mut moving).await?;
+        let view = self.transaction.view(&self.engine);
+        let mut changes = plan.changes;
+        for table in &moving.tables {
+            changes.push(table.replaced(&view)?);
+            if let Some(now) = view.table_by_id(table.before.id) {
+                // In a block's snapshot there may be less than is there.
+                self.transaction.note_checked(&self.engine, Arc::clone(now));
+            }
+        }
+        self.change(changes).await
+    }
+}
+
+fn altered_meanwhile(plan: &DdlPlan) -> ErrorReport {
+    let name = altered(plan).next().map(|(before, _)| before.name.as_str()).unwrap_or_default();
+    let message = "could not serialize access due to concurrent update";
+    ErrorReport::new(SqlState::SERIALIZATION_FAILURE, message)
+        .detail(format!("Table \"{name}\" was altered by another transaction meanwhile."))
+        .hint("Run the statement again.")
+}
