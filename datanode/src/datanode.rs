@@ -42,6 +42,7 @@ use crate::{
     fragment::{FragmentDecoder, FragmentRunner, session_config},
     heartbeat::Heartbeat,
     metrics::{self, Numbers},
+    resort::PlacesByOrder,
     rewrite::Rewriter,
     shard::{
         ColumnarSettings, ColumnarStore, ShardSettings, StoreByTable,
@@ -308,6 +309,8 @@ impl Datanode for LocalDatanode {
             schema: ingest.schema,
             column_ids: ingest.column_ids,
             relation: ingest.relation,
+            cluster_by: ingest.cluster_by,
+            is_sorted: false,
             continues: ingest.continues,
             in_block: ingest.in_block,
             // They come from the coordinator, not from a scan.
@@ -318,9 +321,13 @@ impl Datanode for LocalDatanode {
         self.store.write(&target, Box::pin(rows)).await
     }
 
-    async fn delete_rows(&self, order: DeleteRowsRequest) -> Result<Vec<DeleteVector>> {
+    async fn delete_rows(&self, mut order: DeleteRowsRequest) -> Result<Vec<DeleteVector>> {
         self.heard_from(order.coordinator_epoch)?;
-        self.store.columnar.delete_rows(order).await
+        let mut places = PlacesByOrder::new();
+        for sorted in std::mem::take(&mut order.sorted) {
+            places.insert(sorted.transaction_id, self.rewriter.places(sorted).await?);
+        }
+        self.store.columnar.delete_rows(order, places).await
     }
 
     async fn rewrite_segments(&self, order: RewriteSegmentsRequest) -> Result<Vec<SegmentRef>> {

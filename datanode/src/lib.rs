@@ -19,6 +19,7 @@ mod heartbeat;
 mod io_error;
 mod metrics;
 mod pass_through;
+mod resort;
 mod rewrite;
 mod rules;
 mod runtime_filter;

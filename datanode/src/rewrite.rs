@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!   segments, without what is deleted --> scan, in order --> writer of loads --> new segments
+//!                                                 (with clustering columns: --> sort -->)
 //! ```
 //!
-//! A few row groups are in memory at a time, whatever the segments' sizes. It runs as a query does:
+//! A few row groups are in memory at a time, whatever the segments' sizes; a sort takes its query's part
+//! of the memory. It runs as a query does:
 //! beside the fragments, in turns with them, and with its part of the memory.
 
 use std::{collections::HashMap, sync::Arc};
@@ -27,7 +29,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     error::report,
-    shard::ColumnarStore,
+    resort::{self, Places},
+    shard::{ColumnarStore, positions},
     turns::{Turns, in_turns},
 };
 
@@ -57,15 +60,30 @@ impl Rewriter {
         AbortOnDropHandle::new(task).await.unwrap_or_else(|error| Err(lost(error)))
     }
 
-    async fn work(&self, order: RewriteSegmentsRequest, query: QueryId) -> Result<Vec<SegmentRef>> {
-        let expected: u64 = order.segments.iter().map(live_rows).sum();
-        let (scan, mut target) = decoded(order)?;
-        let plan = self.store.scan_in_order(&scan)?;
-        // Without what files have in columns that they lack: the new ones have all columns.
-        target.schema = plan.schema();
+    /// Where the rows are, by the place of each in its segments, that this order has had sorted.
+    ///
+    /// # Errors
+    /// As [`Self::rewrite`]'s.
+    pub(crate) async fn places(&self, order: RewriteSegmentsRequest) -> Result<Places> {
+        let query = QueryId::random();
+        let rewriter = self.clone();
+        let work = async move {
+            let segments: Vec<_> = order.segments.iter().map(|s| (s.id, live_rows(s))).collect();
+            let (scan, target) = decoded(order)?;
+            let columns = positions(&target.cluster_by, &target.column_ids)?;
+            let keys: Vec<usize> = (0..columns.len()).collect();
+            let plan = rewriter.store.scan_in_order(&ShardScan { projection: columns, ..scan })?;
+            Places::of(&plan, &keys, &segments, rewriter.context(query)).await
+        };
+        let task = self.runtime.spawn(in_turns(&self.turns.of(query), work));
+        let lost = |error| ErrorReport::internal(format!("a sorting task was lost: {error}"));
+        AbortOnDropHandle::new(task).await.unwrap_or_else(|error| Err(lost(error)))
+    }
+
+    fn context(&self, query: QueryId) -> Arc<TaskContext> {
         let memory: Arc<dyn MemoryPool> = self.memory.of(query, 0);
         let resources = RuntimeEnv { memory_pool: memory, ..self.resources.as_ref().clone() };
-        let context = TaskContext::new(
+        Arc::new(TaskContext::new(
             None,
             query.to_string(),
             self.config.clone(),
@@ -74,8 +92,21 @@ impl Rewriter {
             HashMap::new(),
             HashMap::new(),
             Arc::new(resources),
-        );
-        let rows = plan.execute(0, Arc::new(context)).map_err(report)?;
+        ))
+    }
+
+    async fn work(&self, order: RewriteSegmentsRequest, query: QueryId) -> Result<Vec<SegmentRef>> {
+        let expected: u64 = order.segments.iter().map(live_rows).sum();
+        let (scan, mut target) = decoded(order)?;
+        let plan = self.store.scan_in_order(&scan)?;
+        // Without what files have in columns that they lack: the new ones have all columns.
+        target.schema = plan.schema();
+        let columns = positions(&target.cluster_by, &target.column_ids)?;
+        let context = self.context(query);
+        let rows = match columns.is_empty() {
+            true => plan.execute(0, context).map_err(report)?,
+            false => resort::sorted(&plan, &columns, context)?,
+        };
         let written = self.store.write(&target, rows).await?;
         let found: u64 = written.iter().map(|segment| segment.rows).sum();
         if found != expected {
@@ -106,6 +137,8 @@ fn decoded(order: RewriteSegmentsRequest) -> Result<(ShardScan, SegmentTarget)> 
         schema: Arc::clone(&schema),
         column_ids: order.column_ids.clone(),
         relation: None,
+        cluster_by: order.cluster_by,
+        is_sorted: true,
         continues: false,
         in_block: false,
         reads_own_writes: false,

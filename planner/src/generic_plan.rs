@@ -260,6 +260,7 @@ fn is_defined_alike(one: &TableDef, other: &TableDef) -> bool {
         shard_rows: _,
         partitioned_by,
         partition_of,
+        cluster_by: _,
         extended_statistics: _,
         changed_rows: _,
         shard_names,

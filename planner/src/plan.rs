@@ -128,14 +128,15 @@ impl Planner {
         let write = finish(physical, context, &|distributor, plan| {
             let rows = distributor.place(plan).map_err(report)?;
             let rows = to_table(distributor, rows, table, 0)?;
-            let write: Arc<dyn ExecutionPlan> = Arc::new(SegmentWriteExec::new(
+            let write = SegmentWriteExec::new(
                 table.table_id(),
                 table.name.clone(),
                 table.arrow_schema(),
                 table.column_ids(),
                 table.shard_relation(),
                 Arc::clone(&rows.plan),
-            ));
+            );
+            let write: Arc<dyn ExecutionPlan> = Arc::new(write.clustered(table.cluster_by.clone()));
             let estimate = rows.estimate.clone();
             let locus = crate::locus::Locus::Strewn;
             let written = Placed { plan: write, locus, estimate, children: vec![rows] };

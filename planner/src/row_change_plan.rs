@@ -140,13 +140,15 @@ impl RowChange<'_> {
                 to_table(distributor, rows, self.table, Address::ALL.len())?
             }
         };
-        let changed: Arc<dyn ExecutionPlan> = Arc::new(RowChangeExec::new(
+        let changed = RowChangeExec::new(
             (self.table.table_id(), self.table.name.clone()),
             self.table.arrow_schema(),
             self.table.column_ids(),
             self.kind,
             Arc::clone(&rows.plan),
-        ));
+        );
+        let changed: Arc<dyn ExecutionPlan> =
+            Arc::new(changed.clustered(self.table.cluster_by.clone()));
         row_change(&changed, rows).map(Placed::gather_at_root).map_err(report)
     }
 

@@ -59,6 +59,17 @@ impl RowSet {
         moved.collect()
     }
 
+    /// The rows by other numbers: as `places` has it for each of them, from `first` on. Those that do not
+    /// get a number of `0..rows` are left out.
+    pub fn placed(&self, places: &[u32], first: i64, rows: u64) -> Self {
+        let placed = self.0.iter().filter_map(|row| {
+            let place = i64::from(*places.get(row as usize)?);
+            let place = u64::try_from(place.checked_add(first)?).ok()?;
+            u32::try_from(place).ok().filter(|_| place < rows)
+        });
+        placed.collect()
+    }
+
     /// How many they are.
     pub fn len(&self) -> u64 {
         self.0.len()
@@ -134,6 +145,19 @@ mod tests {
         for range in [0..3, 4..9, 101..9000, 5..5] {
             assert_eq!(set.others_in(range.clone()), None, "{range:?}");
         }
+    }
+
+    #[test]
+    fn rows_that_were_sorted_have_places() {
+        let set: RowSet = [0, 2, 3].into_iter().collect();
+        let places = [5, 0, 1, 6, 9];
+        for (first, rows, expected) in
+            [(0, 10, vec![1, 5, 6]), (0, 6, vec![1, 5]), (-5, 5, vec![0, 1]), (7, 9, vec![8])]
+        {
+            assert_eq!(set.placed(&places, first, rows), expected.into_iter().collect());
+        }
+        // What has no place is nowhere.
+        assert!(RowSet::from_iter([7]).placed(&places, 0, 10).is_empty());
     }
 
     #[test]

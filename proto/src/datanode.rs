@@ -186,6 +186,8 @@ pub struct Ingest {
     /// Where the rows go, if a database holds them: the answer is one
     /// `SEGMENT_KIND_SHARD_ROWS` with their number, or nothing if there were none.
     pub relation: Option<ShardRelation>,
+    /// The ids of the clustering columns, by which the rows of each segment are sorted.
+    pub cluster_by: Vec<u32>,
     /// The transaction has written into the database: if its shard transaction is gone, so is what
     /// it wrote (40001).
     pub continues: bool,

@@ -2,6 +2,7 @@
 
 mod activity;
 mod changes;
+mod clustering;
 mod copy;
 mod copy_files;
 mod copy_out;

@@ -86,6 +86,7 @@ const UPGRADES: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[
     add_delete_vectors,
     add_partitions,
     add_statistics,
+    add_clustering_columns,
 ];
 
 const CREATE_VIEWS: &str = "
@@ -318,6 +319,11 @@ fn add_partitions(_: &Transaction<'_>) -> rusqlite::Result<()> {
 
 fn add_statistics(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(CREATE_STATISTICS)
+}
+
+/// Definitions of tables tell by which columns segments are sorted. Older versions would lose that.
+fn add_clustering_columns(_: &Transaction<'_>) -> rusqlite::Result<()> {
+    Ok(())
 }
 
 fn mock_nonce(transaction: &Transaction<'_>) -> Result<MockNonce> {

@@ -73,6 +73,8 @@ pub(super) async fn replace(
                 engine.garbage.note_files(gone.flat_map(files), after.version);
                 // By these, deletes of transactions that have read another vector find their rows.
                 engine.garbage.postpone(round.segments().filter_map(vector_file), after.version);
+                // And by these, if they were sorted.
+                engine.garbage.postpone(round.sorted_files(), after.version);
                 return Ok(Some(after.version));
             }
             Err(error) if error.sqlstate == SqlState::SERIALIZATION_FAILURE => {
@@ -148,7 +150,8 @@ async fn vectors(
     let grown = late
         .into_iter()
         .map(|(segment, parts)| (Arc::clone(segment), Rows::Moved(MovedRows { parts })));
-    match write_vectors(&engine.cluster, transaction, table, grown.collect()).await {
+    let with = (&engine.cluster, &engine.moves);
+    match write_vectors(with, transaction, table, grown.collect()).await {
         Ok(vectors) => {
             let vectors = vectors.into_iter().map(|v| ((v.datanode, v.segment), v.after));
             Ok(Some(vectors.collect()))

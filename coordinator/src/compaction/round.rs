@@ -6,7 +6,9 @@ use futures::future::try_join_all;
 use kestrel_planner::{
     catalog::{Catalog, Segment, TableDef},
     codec::encode_schema,
-    compaction::{Effort, SEGMENT_ROWS, SegmentSize, groups},
+    compaction::{
+        ClusteredSegment, Effort, KeyRange, SEGMENT_ROWS, SegmentSize, clustered_groups, groups,
+    },
 };
 use kestrel_proto::{
     DatanodeId, ErrorReport, Result, SqlState, TransactionId, message::RewriteSegmentsRequest,
@@ -99,8 +101,7 @@ pub(crate) fn rounds(table: &Arc<TableDef>, effort: Effort) -> Vec<Round> {
     }
     let mut rounds: Vec<Round> = Vec::new();
     for (datanode, segments) in on {
-        let sizes: Vec<_> = segments.iter().map(|segment| size(segment)).collect();
-        for (at, group) in groups(&sizes, effort, SEGMENT_ROWS).into_iter().enumerate() {
+        for (at, group) in chosen(table, &segments, effort).into_iter().enumerate() {
             if rounds.len() == at {
                 rounds.push(Round { table: Arc::clone(table), groups: BTreeMap::new() });
             }
@@ -111,6 +112,19 @@ pub(crate) fn rounds(table: &Arc<TableDef>, effort: Effort) -> Vec<Round> {
         }
     }
     rounds
+}
+
+/// The groups of one datanode's segments.
+fn chosen(table: &TableDef, segments: &[&Arc<Segment>], effort: Effort) -> Vec<Vec<usize>> {
+    if table.cluster_by.is_empty() {
+        let sizes: Vec<_> = segments.iter().map(|segment| size(segment)).collect();
+        return groups(&sizes, effort, SEGMENT_ROWS);
+    }
+    let clustered = segments.iter().map(|segment| ClusteredSegment {
+        size: size(segment),
+        keys: KeyRange::of(segment, table),
+    });
+    clustered_groups(&clustered.collect::<Vec<_>>(), effort, SEGMENT_ROWS)
 }
 
 fn size(segment: &Segment) -> SegmentSize {
@@ -159,7 +173,15 @@ impl Round {
             table_schema: encode_schema(&self.table.scan_schema()),
             column_ids: self.table.column_ids(),
             segments: segments.iter().map(|s| s.to_message_without_summary()).collect(),
+            cluster_by: self.table.cluster_by.clone(),
         }
+    }
+
+    /// The files that tell where rows are that were sorted.
+    pub(super) fn sorted_files(&self) -> impl Iterator<Item = (DatanodeId, String)> {
+        let is_sorted = !self.table.cluster_by.is_empty();
+        let files = self.segments().map(|s| (DatanodeId(s.datanode), s.file.clone()));
+        files.filter(move |_| is_sorted)
     }
 }
 
@@ -269,7 +291,8 @@ async fn settle(
     }
     for (id, old) in &round.groups {
         // Before anybody can see that the old ones are gone.
-        engine.moves.note(old, written.get(id).map_or(&[], Vec::as_slice));
+        let order = round.order(old, transaction, engine.cluster.epoch);
+        engine.moves.note(old, written.get(id).map_or(&[], Vec::as_slice), order);
     }
     let rewritten = rewritten(round, &written);
     let new = written.into_values().flatten().map(Arc::new).collect();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use kestrel_planner::catalog::Segment;
-use kestrel_proto::message::{Move, MovedPart, VectorDifference};
+use kestrel_proto::message::{Move, MovedPart, RewriteSegmentsRequest, VectorDifference};
 use parking_lot::Mutex;
 
 /// Datanode and id.
@@ -39,6 +39,8 @@ struct Moved {
 pub struct Step {
     /// As it was when its rows were read.
     pub segment: Arc<Segment>,
+    /// The order by which its rows were sorted with others; `None`: they were not.
+    pub sorted: Option<Arc<RewriteSegmentsRequest>>,
     /// The number of its first row in the next segment; see `message::Move`.
     pub first_row: i64,
     /// Rows of the next segment.
@@ -59,14 +61,18 @@ pub fn moved_part(difference: Option<VectorDifference>, way: &[Step]) -> MovedPa
         segment: Some(step.segment.to_message_without_summary()),
         first_row: step.first_row,
         rows: step.rows,
+        sorted: step.sorted.as_ref().map_or(0, |order| order.transaction_id),
     });
     MovedPart { difference, way: way.collect() }
 }
 
 impl Moves {
-    /// The rows of `old`, in this order, are those of `new`: all on one datanode. They have moved as
-    /// soon as a catalog's version says so, which [`Self::settle`] tells.
-    pub fn note(&self, old: &[Arc<Segment>], new: &[Segment]) {
+    /// The rows of `old`, in this order or in that of `order` if it names clustering columns, are those
+    /// of `new`: all on one datanode. They have moved as soon as a catalog's version says so, which
+    /// [`Self::settle`] tells.
+    pub fn note(&self, old: &[Arc<Segment>], new: &[Segment], order: RewriteSegmentsRequest) {
+        let sorted = (!order.cluster_by.is_empty()).then(|| Arc::new(order));
+        let is_sorted = sorted.is_some();
         let moved = &mut self.known.lock().by_segment;
         let mut first = 0;
         for segment in old {
@@ -74,15 +80,19 @@ impl Moves {
             let mut from = 0;
             let mut into = Vec::new();
             for target in new {
-                if from < end && first < from + target.rows {
-                    let first_row = first.cast_signed() - from.cast_signed();
+                // Which rows a sort has brought there, only the datanode can tell.
+                let has_some = is_sorted || from < end && first < from + target.rows;
+                if has_some {
+                    let of_all = if is_sorted { 0 } else { first };
+                    let first_row = of_all.cast_signed() - from.cast_signed();
                     into.push(Destination { id: target.id, first_row, rows: target.rows });
                 }
                 from += target.rows;
             }
             // Nobody asks for its values' bounds.
             let plain = Segment { zone_summary: Vec::new(), ..segment.as_ref().clone() };
-            let step = Step { segment: Arc::new(plain), first_row: 0, rows: 0 };
+            let (plain, sorted) = (Arc::new(plain), sorted.clone());
+            let step = Step { segment: plain, sorted, first_row: 0, rows: 0 };
             moved.insert((segment.datanode, segment.id), Moved { step, into });
             first = end;
         }
@@ -122,6 +132,24 @@ impl Moves {
             }
         }
         Some(found)
+    }
+
+    /// The orders by which rows were sorted on these ways, all on one datanode, each once.
+    pub fn sorts<'a>(
+        &self,
+        datanode: u32,
+        parts: impl Iterator<Item = &'a MovedPart>,
+    ) -> Vec<RewriteSegmentsRequest> {
+        let moved = &self.known.lock().by_segment;
+        let mut orders = BTreeMap::new();
+        for step in parts.flat_map(|part| &part.way).filter(|step| step.sorted != 0) {
+            let key = step.segment.as_ref().map(|segment| (datanode, segment.id));
+            let order = key.and_then(|key| moved.get(&key)?.step.sorted.as_ref());
+            if let Some(order) = order {
+                orders.entry(step.sorted).or_insert(order);
+            }
+        }
+        orders.into_values().map(|order| order.as_ref().clone()).collect()
     }
 
     /// Forgets what no running transaction can ask for: those of versions from `oldest_read` on.
@@ -189,6 +217,10 @@ mod tests {
         segments.iter().map(|(id, rows)| segment(*id, *rows)).collect()
     }
 
+    fn in_order() -> RewriteSegmentsRequest {
+        RewriteSegmentsRequest::default()
+    }
+
     /// Each segment that is reached, with the steps to it: from where, and the first row's number.
     fn ways(moves: &Moves, from: u64, present: &[u64]) -> Vec<(u64, Vec<(u64, i64)>)> {
         let ways = moves.ways((1, from), |(_, id)| present.contains(&id)).unwrap_or_default();
@@ -200,7 +232,7 @@ mod tests {
     fn rows_are_found_where_they_went() {
         let moves = Moves::default();
         let first = old(&[(1, 10), (2, 5), (3, 20)]);
-        moves.note(&first, &new(&[(11, 12), (12, 23)]));
+        moves.note(&first, &new(&[(11, 12), (12, 23)]), in_order());
         moves.settle(&first, Some(5));
         assert_eq!(ways(&moves, 1, &[11, 12]), [(11, vec![(1, 0)])]);
         // Its first two rows are the last of one segment, the others the first of the next.
@@ -210,7 +242,7 @@ mod tests {
         assert!(moves.ways((1, 2), |(_, id)| id == 11).is_none());
         // Once more.
         let second = old(&[(12, 23), (4, 1)]);
-        moves.note(&second, &new(&[(21, 24)]));
+        moves.note(&second, &new(&[(21, 24)]), in_order());
         moves.settle(&second, Some(7));
         let both = [(11, vec![(2, 10)]), (21, vec![(2, -2), (12, 0)])];
         assert_eq!(ways(&moves, 2, &[11, 21]), both);
@@ -226,8 +258,8 @@ mod tests {
     fn what_nobody_reads_is_forgotten() {
         let moves = Moves::default();
         let (given_up, done) = (old(&[(1, 1)]), old(&[(2, 1)]));
-        moves.note(&given_up, &new(&[(11, 1)]));
-        moves.note(&done, &new(&[(12, 1)]));
+        moves.note(&given_up, &new(&[(11, 1)]), in_order());
+        moves.note(&done, &new(&[(12, 1)]), in_order());
         moves.settle(&given_up, None);
         // Perhaps it is committed just now.
         moves.forget_older_than(None);
@@ -238,5 +270,35 @@ mod tests {
         assert_eq!(ways(&moves, 2, &[12]).len(), 1);
         moves.forget_older_than(Some(5));
         assert_eq!(ways(&moves, 2, &[12]), []);
+    }
+
+    #[test]
+    fn sorted_rows_may_be_in_any_segment() {
+        let moves = Moves::default();
+        let first = old(&[(1, 10), (2, 5)]);
+        let order = RewriteSegmentsRequest {
+            transaction_id: 77,
+            cluster_by: vec![1],
+            ..RewriteSegmentsRequest::default()
+        };
+        moves.note(&first, &new(&[(11, 12), (12, 3)]), order.clone());
+        moves.settle(&first, Some(5));
+        for from in [1, 2] {
+            let expected = [(11, vec![(from, 0)]), (12, vec![(from, -12)])];
+            assert_eq!(ways(&moves, from, &[11, 12]), expected);
+        }
+        // Then in their order.
+        let second = old(&[(12, 3)]);
+        moves.note(&second, &new(&[(21, 3)]), in_order());
+        moves.settle(&second, Some(6));
+        let expected = [(11, vec![(1, 0)]), (21, vec![(1, -12), (12, 0)])];
+        assert_eq!(ways(&moves, 1, &[11, 21]), expected);
+        let ways = moves.ways((1, 1), |(_, id)| [11, 21].contains(&id)).unwrap();
+        let parts: Vec<_> = ways.iter().map(|(_, way)| moved_part(None, way)).collect();
+        let sorted: Vec<Vec<u64>> =
+            parts.iter().map(|part| part.way.iter().map(|step| step.sorted).collect()).collect();
+        assert_eq!(sorted, [vec![77], vec![77, 0]]);
+        assert_eq!(moves.sorts(1, parts.iter()), [order]);
+        assert_eq!(moves.sorts(2, parts.iter()), []);
     }
 }

@@ -63,6 +63,7 @@ impl Ingestor {
                 schema: table.arrow_schema(),
                 column_ids: table.column_ids(),
                 relation: table.shard_relation(),
+                cluster_by: table.cluster_by.clone(),
                 continues: environment.wrote_on.contains(id),
                 in_block: environment.block.is_some(),
             };

@@ -6,10 +6,11 @@ use futures::future::try_join_all;
 use kestrel_planner::catalog::{DeleteVector, ReplacedVector, Segment, TableDef};
 use kestrel_proto::{
     DatanodeId, ErrorReport, Result, TransactionId,
-    message::{DeleteRowsRequest, DeletedRows, deleted_rows::Rows},
+    message::{DeleteRowsRequest, DeletedRows, MovedPart, deleted_rows::Rows},
 };
 
 use super::Cluster;
+use crate::engine::Moves;
 
 /// Segments of one order.
 const SEGMENTS_MAX: usize = 256;
@@ -25,7 +26,7 @@ type Grown = Vec<(Arc<Segment>, Rows)>;
 /// # Errors
 /// 40001 if one of the rows is deleted already; those of the datanodes.
 pub(crate) async fn write_vectors(
-    cluster: &Cluster,
+    (cluster, moves): (&Cluster, &Moves),
     transaction: TransactionId,
     table: &TableDef,
     grown: Grown,
@@ -36,14 +37,14 @@ pub(crate) async fn write_vectors(
         by_datanode.entry(datanode).or_default().push((segment, rows));
     }
     let orders = by_datanode.into_iter().map(|(datanode, grown)| async move {
-        let written = on_datanode(cluster, datanode, transaction, table, grown).await;
+        let written = on_datanode((cluster, moves), datanode, transaction, table, grown).await;
         written.map_err(|error| error.on_datanode(datanode.name()).in_schema(&table.schema_name))
     });
     Ok(try_join_all(orders).await?.concat())
 }
 
 async fn on_datanode(
-    cluster: &Cluster,
+    (cluster, moves): (&Cluster, &Moves),
     id: DatanodeId,
     transaction: TransactionId,
     table: &TableDef,
@@ -62,6 +63,7 @@ async fn on_datanode(
             table_id: table.id,
             table: table.name.clone(),
             segments: segments.collect(),
+            sorted: moves.sorts(id.0, moved_parts(&part)),
         };
         let vectors = datanode.delete_rows(order).await?;
         if vectors.len() != part.len() {
@@ -75,6 +77,14 @@ async fn on_datanode(
         }));
     }
     Ok(replaced)
+}
+
+fn moved_parts(grown: &Grown) -> impl Iterator<Item = &MovedPart> {
+    let parts = grown.iter().map(|(_, rows)| match rows {
+        Rows::Moved(moved) => moved.parts.as_slice(),
+        Rows::Numbers(_) | Rows::Difference(_) => &[],
+    });
+    parts.flatten()
 }
 
 /// What goes into one order each.

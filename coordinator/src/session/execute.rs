@@ -72,6 +72,7 @@ impl ClientSession {
             StatementKind::Discard(target) => self.discard(*target).await,
             StatementKind::Analyze(command) => self.analyze(command, notices).await,
             StatementKind::Vacuum(command) => self.vacuum(command, notices).await,
+            StatementKind::Cluster(command) => self.cluster(command, notices).await,
             StatementKind::Backup(statement) => self.backup(statement).await,
             StatementKind::Set(_)
             | StatementKind::Show(_)

@@ -144,7 +144,10 @@ fn locked_by(changes: &[CatalogChange], view: &Catalog) -> Vec<(LockTag, LockMod
             let extended_statistics = after.extended_statistics.clone();
             let is_statistics = extended_statistics != before.extended_statistics
                 && TableDef { extended_statistics, ..(**before).clone() } == **after;
-            let mode = match (is_statistics, is_index) {
+            let cluster_by = after.cluster_by.clone();
+            let is_clustering = cluster_by != before.cluster_by
+                && TableDef { cluster_by, ..(**before).clone() } == **after;
+            let mode = match (is_statistics || is_clustering, is_index) {
                 (true, _) => LockMode::ShareUpdateExclusive,
                 (false, true) => LockMode::Share,
                 (false, false) => LockMode::AccessExclusive,

@@ -115,7 +115,7 @@ impl ClientSession {
         let authority = self.transaction.authority(&self.engine);
         let actor = Actor::new(&authority, self.identity(&authority).current);
         tables.retain(|(table, _)| {
-            let may = actor.is_superuser() || actor.owns(table.id);
+            let may = actor.maintains(table.id);
             if !may && !names_none {
                 // PostgreSQL's `vacuum_is_relation_owner` (vacuum.c).
                 let (verb, name) = (word.to_lowercase(), &table.name);

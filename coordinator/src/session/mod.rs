@@ -6,6 +6,7 @@ mod auto_analyze;
 mod backup;
 mod block;
 mod change_rows;
+mod cluster;
 mod commit;
 mod copy;
 mod copy_blocks;

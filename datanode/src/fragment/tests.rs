@@ -345,6 +345,7 @@ async fn ingest(datanode: &LocalDatanode, transaction: u64) -> Result<Vec<Segmen
         schema: schema(),
         column_ids: vec![1],
         relation: None,
+        cluster_by: Vec::new(),
         continues: false,
         in_block: false,
     };

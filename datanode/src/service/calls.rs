@@ -333,5 +333,6 @@ fn ingest(header: &[u8]) -> Result<Ingest> {
         relation: header.relation.map(ShardRelation::from_message),
         continues: header.continues,
         in_block: header.in_block,
+        cluster_by: header.cluster_by,
     })
 }

@@ -7,6 +7,6 @@ pub mod kes;
 mod settings;
 
 pub(crate) use by_table::StoreByTable;
-pub(crate) use columnar::{Codebook, ColumnarScanExec, Raw};
+pub(crate) use columnar::{Codebook, ColumnarScanExec, ORDER, Raw, positions};
 pub use columnar::{ColumnarCounters, ColumnarSettings, ColumnarStore, Loss, lose_unsynced};
 pub use settings::ShardSettings;

@@ -6,7 +6,7 @@ use kestrel_proto::Result;
 
 use super::denied::{denied, must_be_owner};
 use crate::catalog::{
-    AclItem, COLUMN_PRIVILEGES, Catalog, ObjectKind, PUBLIC, Privilege, Privileges,
+    AclItem, COLUMN_PRIVILEGES, Catalog, DATABASE_OID, ObjectKind, PUBLIC, Privilege, Privileges,
     READ_ALL_DATA_ID, WRITE_ALL_DATA_ID,
 };
 
@@ -46,6 +46,11 @@ impl<'a> Actor<'a> {
     /// Does it own an object?
     pub fn owns(&self, object: u64) -> bool {
         self.acts_as(self.catalog.owner(object))
+    }
+
+    /// May it have a relation analyzed and vacuumed? Its owner and the database's may.
+    pub fn maintains(&self, relation: u64) -> bool {
+        self.is_superuser || self.owns(relation) || self.owns(DATABASE_OID)
     }
 
     /// What it may do with an object as a whole.

@@ -61,6 +61,10 @@ pub struct TableDef {
     /// Of which table it is a partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition_of: Option<PartitionOf>,
+    /// The ids of the clustering columns: by these, in this order, segments are sorted when they are
+    /// written, NULLs last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cluster_by: Vec<u32>,
     /// CREATE STATISTICS
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended_statistics: Vec<ExtendedStatistics>,
@@ -192,6 +196,7 @@ impl TableDef {
             checks: Vec::new(),
             last_column_id: 0,
             missing_values: BTreeMap::new(),
+            cluster_by: Vec::new(),
             extended_statistics: Vec::new(),
             changed_rows: 0,
             on_commit: OnCommit::default(),
@@ -315,6 +320,13 @@ impl TableDef {
             Distribution::Hash(ids) => ids.iter().filter_map(|id| self.column_by_id(*id)).collect(),
             Distribution::Replicated | Distribution::Random => Vec::new(),
         }
+    }
+
+    /// The clustering columns as the storage parameter lists them: `a, "B"`. `None`: there are none.
+    pub fn cluster_by_list(&self) -> Option<String> {
+        let columns = self.cluster_by.iter().filter_map(|id| self.column_by_id(*id));
+        let names: Vec<_> = columns.map(|column| quote(&column.name)).collect();
+        (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// The segments on one datanode.

@@ -113,6 +113,7 @@ impl PhysicalExtensionCodec for Codec {
                 table_schema: encode_schema(&write.table_schema),
                 column_ids: write.column_ids.clone(),
                 relation: write.relation.as_ref().map(ShardRelation::to_message),
+                cluster_by: write.cluster_by.clone(),
             })
         } else if let Some(files) = node.downcast_ref::<FileScanExec>() {
             Node::FileScan(file_scan::encode(files.scan(), self.executor)?)
@@ -123,6 +124,7 @@ impl PhysicalExtensionCodec for Codec {
                 table_schema: encode_schema(&change.table_schema),
                 column_ids: change.column_ids.clone(),
                 updates: change.kind == RowChangeKind::Update,
+                cluster_by: change.cluster_by.clone(),
             })
         } else {
             let message = format!("operator {} cannot be shipped to a datanode", node.name());
@@ -148,27 +150,33 @@ impl PhysicalExtensionCodec for Codec {
                 let plan = protobuf::PhysicalPlanNode::decode(plan);
                 plan.map_err(|e| internal(&e.to_string()))?.try_into_physical_plan(ctx, self)
             }
-            Node::SegmentWrite(write) => Ok(Arc::new(SegmentWriteExec::new(
-                TableId(write.table_id),
-                write.table,
-                decode_schema(&write.table_schema)?,
-                write.column_ids,
-                write.relation.map(ShardRelation::from_message),
-                input()?,
-            ))),
+            Node::SegmentWrite(write) => {
+                let exec = SegmentWriteExec::new(
+                    TableId(write.table_id),
+                    write.table,
+                    decode_schema(&write.table_schema)?,
+                    write.column_ids,
+                    write.relation.map(ShardRelation::from_message),
+                    input()?,
+                );
+                Ok(Arc::new(exec.clustered(write.cluster_by)))
+            }
             Node::FileScan(scan) => {
                 Ok(Arc::new(FileScanExec::new(file_scan::decode(scan, self.executor)?)))
             }
-            Node::RowChange(change) => Ok(Arc::new(RowChangeExec::new(
-                (TableId(change.table_id), change.table),
-                decode_schema(&change.table_schema)?,
-                change.column_ids,
-                match change.updates {
-                    true => RowChangeKind::Update,
-                    false => RowChangeKind::Delete,
-                },
-                input()?,
-            ))),
+            Node::RowChange(change) => {
+                let exec = RowChangeExec::new(
+                    (TableId(change.table_id), change.table),
+                    decode_schema(&change.table_schema)?,
+                    change.column_ids,
+                    match change.updates {
+                        true => RowChangeKind::Update,
+                        false => RowChangeKind::Delete,
+                    },
+                    input()?,
+                );
+                Ok(Arc::new(exec.clustered(change.cluster_by)))
+            }
         }
     }
 

@@ -163,6 +163,9 @@ fn action_name(action: &AlterAction) -> &'static str {
         AlterAction::AlterIdentity { .. } => "ALTER COLUMN ... SET",
         AlterAction::DropIdentity { .. } => "ALTER COLUMN ... DROP IDENTITY",
         AlterAction::SetType { .. } => "ALTER COLUMN ... SET DATA TYPE",
+        AlterAction::SetStorage(_) => "SET",
+        AlterAction::ResetStorage(_) => "RESET",
+        AlterAction::ClusterOn(_) => "CLUSTER ON",
         AlterAction::Partition(_) => "PARTITION",
         AlterAction::SetDistributed(_) => "SET DISTRIBUTED BY",
     }
@@ -290,6 +293,9 @@ impl<'a> Altered<'a> {
             AlterAction::DropIdentity { column, if_exists } => {
                 self.drop_identity(column, *if_exists)
             }
+            AlterAction::SetStorage(parameters) => self.set_storage(parameters),
+            AlterAction::ResetStorage(parameters) => self.reset_storage(parameters),
+            AlterAction::ClusterOn(index) => self.cluster_on(index),
             AlterAction::SetType { column, data_type, position, has_using } => {
                 self.set_type(column, data_type, *position, *has_using)
             }

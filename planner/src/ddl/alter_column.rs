@@ -127,7 +127,8 @@ impl Altered<'_> {
         Ok(())
     }
 
-    /// Indexes, keys and conditions on the column go with it, as in PostgreSQL.
+    /// Indexes, keys and conditions on the column go with it, as in PostgreSQL, and the order of rows
+    /// by it.
     pub(super) fn drop_column(
         &mut self,
         column: &Identifier,
@@ -156,6 +157,7 @@ impl Altered<'_> {
         table.indexes.retain(|index| !has(&index.key.columns));
         table.checks.retain(|check| !has(&check.columns));
         table.extended_statistics.retain(|statistics| !has(&statistics.columns));
+        self.uncluster(id);
         Ok(())
     }
 

@@ -34,6 +34,8 @@ pub(super) struct NewColumns {
     pub(super) sequences: Vec<SequenceDef>,
     /// Keys that LIKE … INCLUDING INDEXES copies.
     pub(super) keys: Vec<KeyRequest>,
+    /// The clustering columns that LIKE … INCLUDING STORAGE copies.
+    pub(super) cluster_by: Vec<u32>,
     /// The distribution of the LIKE table that begins the list.
     pub(super) like: Option<Distribution>,
 }
@@ -243,6 +245,9 @@ impl NewColumns {
                 }
                 other => other.clone(),
             });
+        }
+        if like.storage && !source.cluster_by.is_empty() {
+            self.cluster_by = source.cluster_by.iter().filter_map(new_id).collect();
         }
         if like.indexes {
             self.keys.extend(copied_keys(source, new_id));

@@ -73,6 +73,11 @@ pub(super) fn create_table(
     let mut definition = table_def(catalog, id, (schema, name), new.columns, distribution);
     (definition.primary_key, definition.unique_keys) = (primary_key, unique_keys);
     definition.on_commit = table.on_commit.unwrap_or_default();
+    definition.cluster_by = match definition.is_on_shards() {
+        true => Vec::new(),
+        false => std::mem::take(&mut new.cluster_by),
+    };
+    storage::cluster(&mut definition, &table.storage_parameters)?;
     let copied = check::copied(table, catalog, search_path)?;
     check::add(table, &copied, &mut definition, &mut next_oid)?;
     foreign_key::check(table, &definition, catalog, search_path, &mut plan.notices)?;

@@ -6,6 +6,7 @@ use super::{
     DdlPlan, columns,
     create_table::{check_clauses, missing_schema, table_def, target_schema},
     distribution_key::Declared,
+    storage,
 };
 use crate::{
     catalog::{Catalog, CatalogChange, SqlType},
@@ -58,6 +59,7 @@ pub fn create_table_as(
     let mut definition =
         table_def(catalog, catalog.next_oid, (schema, &table.name.name), columns, distribution);
     definition.on_commit = table.on_commit.unwrap_or_default();
+    storage::cluster(&mut definition, &table.storage_parameters)?;
     plan.changes.push(CatalogChange::CreateTable(definition));
     Ok(plan)
 }

@@ -128,6 +128,11 @@ pub struct SegmentTarget {
     pub column_ids: Vec<u32>,
     /// Where the rows go, if a database holds them.
     pub relation: Option<ShardRelation>,
+    /// The ids of the table's clustering columns: the rows of each segment are sorted by these, in
+    /// this order, NULLs last.
+    pub cluster_by: Vec<u32>,
+    /// They come in this order.
+    pub is_sorted: bool,
     /// The transaction has written into the database: if its shard transaction is gone, so is what
     /// it wrote (40001).
     pub continues: bool,

@@ -71,6 +71,8 @@ pub struct RowChangeExec {
     pub column_ids: Vec<u32>,
     /// What becomes of the rows.
     pub kind: RowChangeKind,
+    /// The ids of the columns by which the new rows of each segment are sorted.
+    pub cluster_by: Vec<u32>,
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }
@@ -181,7 +183,13 @@ impl RowChangeExec {
             Boundedness::Bounded,
         );
         let properties = Arc::new(properties);
-        Self { table_id, table, table_schema, column_ids, kind, input, properties }
+        let cluster_by = Vec::new();
+        Self { table_id, table, table_schema, column_ids, kind, cluster_by, input, properties }
+    }
+
+    /// With these clustering columns.
+    pub fn clustered(self, cluster_by: Vec<u32>) -> Self {
+        Self { cluster_by, ..self }
     }
 
     fn target(&self, hands: &Hands) -> SegmentTarget {
@@ -194,6 +202,8 @@ impl RowChangeExec {
             column_ids: self.column_ids.clone(),
             // No database holds rows that have addresses.
             relation: None,
+            cluster_by: self.cluster_by.clone(),
+            is_sorted: false,
             continues: false,
             in_block: hands.in_block,
             reads_own_writes: false,
@@ -235,13 +245,14 @@ impl ExecutionPlan for RowChangeExec {
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self::new(
+        let new = Self::new(
             (self.table_id, self.table.clone()),
             Arc::clone(&self.table_schema),
             self.column_ids.clone(),
             self.kind,
             super::only_child(children)?,
-        )))
+        );
+        Ok(Arc::new(new.clustered(self.cluster_by.clone())))
     }
 
     fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

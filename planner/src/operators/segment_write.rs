@@ -38,6 +38,8 @@ pub struct SegmentWriteExec {
     pub column_ids: Vec<u32>,
     /// Where the rows go, if a database holds them.
     pub relation: Option<ShardRelation>,
+    /// The ids of the columns by which the rows of each segment are sorted.
+    pub cluster_by: Vec<u32>,
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
 }
@@ -83,7 +85,13 @@ impl SegmentWriteExec {
             Boundedness::Bounded,
         );
         let properties = Arc::new(properties);
-        Self { table_id, table, table_schema, column_ids, relation, input, properties }
+        let cluster_by = Vec::new();
+        Self { table_id, table, table_schema, column_ids, relation, cluster_by, input, properties }
+    }
+
+    /// With these clustering columns.
+    pub fn clustered(self, cluster_by: Vec<u32>) -> Self {
+        Self { cluster_by, ..self }
     }
 }
 
@@ -121,14 +129,15 @@ impl ExecutionPlan for SegmentWriteExec {
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self::new(
+        let new = Self::new(
             self.table_id,
             self.table.clone(),
             Arc::clone(&self.table_schema),
             self.column_ids.clone(),
             self.relation.clone(),
             super::only_child(children)?,
-        )))
+        );
+        Ok(Arc::new(new.clustered(self.cluster_by.clone())))
     }
 
     fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -142,6 +151,8 @@ impl ExecutionPlan for SegmentWriteExec {
             schema: Arc::clone(&self.table_schema),
             column_ids: self.column_ids.clone(),
             relation: self.relation.clone(),
+            cluster_by: self.cluster_by.clone(),
+            is_sorted: false,
             continues: hands.reads_own_writes,
             in_block: hands.in_block,
             reads_own_writes: hands.reads_own_writes,

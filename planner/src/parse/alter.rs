@@ -1,6 +1,6 @@
 //! ALTER TABLE, ALTER VIEW, ALTER SCHEMA.
 
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::{ast, tokenizer::Token};
 use kestrel_proto::Result;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     sequence::{self, SequenceOptions},
     set_distributed::{self, SetDistributed},
     statement::StatementKind,
+    storage_parameter::{self, CLUSTER_BY, StorageParameter},
     stored_expr,
     table_element::{self, IdentityClause},
 };
@@ -113,6 +114,12 @@ pub enum AlterAction {
         /// IF EXISTS
         if_exists: bool,
     },
+    /// SET (…)
+    SetStorage(Vec<StorageParameter>),
+    /// RESET (…), and SET WITHOUT CLUSTER, which is RESET (cluster_by)
+    ResetStorage(Vec<StorageParameter>),
+    /// CLUSTER ON: an index
+    ClusterOn(Identifier),
     /// SET DISTRIBUTED, SET WITH (REORGANIZE)
     SetDistributed(SetDistributed),
     /// ATTACH PARTITION, and what else is done with partitions
@@ -154,8 +161,8 @@ pub struct AlterSchema {
 
 /// First words of PostgreSQL's and Greenplum's other actions.
 const UNSUPPORTED: &[&str] = &[
-    "CLUSTER", "DISABLE", "ENABLE", "EXPAND", "FORCE", "INHERIT", "NO", "NOT", "OF", "REPLICA",
-    "RESET", "SET", "SPLIT", "VALIDATE",
+    "DISABLE", "ENABLE", "EXPAND", "FORCE", "INHERIT", "NO", "NOT", "OF", "REPLICA", "RESET",
+    "SET", "SPLIT", "VALIDATE",
 ];
 
 pub(super) fn alter_table(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
@@ -172,7 +179,7 @@ fn alter(cursor: &mut Cursor<'_>, is_view: bool) -> Result<StatementKind> {
     let if_exists = cursor.eat("IF EXISTS");
     cursor.eat("ONLY");
     let name = cursor.name()?;
-    cursor.eat_token(&datafusion::sql::sqlparser::tokenizer::Token::Mul);
+    cursor.eat_token(&Token::Mul);
     let end = cursor.range().end;
     let (mut actions, mut stands_alone) = (Vec::new(), false);
     for mut part in cursor.split_commas() {
@@ -253,7 +260,31 @@ fn action(part: &mut Cursor<'_>, table: &QualifiedName) -> Result<Option<AlterAc
         part.eat("COLUMN");
         return alter_column(part);
     }
+    if let Some(action) = storage(part)? {
+        return Ok(Some(action));
+    }
     if UNSUPPORTED.iter().any(|word| part.is_word(word)) { Ok(None) } else { part.fail() }
+}
+
+/// What is said of how the table is stored.
+fn storage(part: &mut Cursor<'_>) -> Result<Option<AlterAction>> {
+    let position = part.position();
+    if part.eat("CLUSTER ON") {
+        return part.identifier().map(AlterAction::ClusterOn).map(Some);
+    }
+    if part.eat("SET WITHOUT CLUSTER") {
+        let name = Identifier { name: CLUSTER_BY.into(), position };
+        let parameter = StorageParameter { name, value: None };
+        return Ok(Some(AlterAction::ResetStorage(vec![parameter])));
+    }
+    let has_list = part.peek_nth(1).is_some_and(|l| l.token.token == Token::LParen);
+    if has_list && part.eat("SET") {
+        return storage_parameter::read(part).map(AlterAction::SetStorage).map(Some);
+    }
+    if has_list && part.eat("RESET") {
+        return storage_parameter::read(part).map(AlterAction::ResetStorage).map(Some);
+    }
+    Ok(None)
 }
 
 fn add(part: &mut Cursor<'_>, table: &QualifiedName) -> Result<AlterAction> {

@@ -10,6 +10,7 @@ use super::{
     name::{Identifier, QualifiedName},
     partition::{self, PartitionBy, PartitionClause, PartitionOfClause},
     statement::StatementKind,
+    storage_parameter::{self, StorageParameter},
     table_element::{self, TableElement},
 };
 use crate::catalog::OnCommit;
@@ -35,8 +36,8 @@ pub struct CreateTable {
     pub partition_by: Option<Box<PartitionBy>>,
     /// PARTITION OF
     pub partition_of: Option<Box<PartitionOfClause>>,
-    /// WITH (…): names, in lower case, and where they stand.
-    pub storage_parameters: Vec<Identifier>,
+    /// WITH (…)
+    pub storage_parameters: Vec<StorageParameter>,
     /// TABLESPACE
     pub tablespace: Option<Identifier>,
     /// USING
@@ -150,7 +151,7 @@ fn clauses(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
             "DISTRIBUTED" => table.distributed = Some(distributed_by(cursor)?),
             "WITH" => {
                 cursor.advance();
-                table.storage_parameters = storage_parameters(cursor)?;
+                table.storage_parameters = storage_parameter::read(cursor)?;
             }
             "WITHOUT" => cursor.expect("WITHOUT OIDS")?,
             "TABLESPACE" => {
@@ -235,29 +236,4 @@ pub(super) fn distributed_by(cursor: &mut Cursor<'_>) -> Result<DistributedBy> {
     }
     cursor.expect("BY")?;
     cursor.identifiers().map(DistributedBy::Columns)
-}
-
-/// `(fillfactor = 70, appendonly = true, …)`: their names
-fn storage_parameters(cursor: &mut Cursor<'_>) -> Result<Vec<Identifier>> {
-    let name_of = |mut part: Cursor<'_>| {
-        let position = part.position();
-        let mut name = part.word()?;
-        if part.eat_token(&Token::Period) {
-            name = format!("{name}.{}", part.word()?);
-        }
-        if part.eat_token(&Token::Eq) {
-            let _ = part.eat_token(&Token::Minus) || part.eat_token(&Token::Plus);
-            match part.token() {
-                Some(
-                    Token::Word(_)
-                    | Token::Number(..)
-                    | Token::SingleQuotedString(_)
-                    | Token::EscapedStringLiteral(_),
-                ) => part.advance(),
-                _ => return part.fail(),
-            }
-        }
-        part.expect_end().map(|()| Identifier { name, position })
-    };
-    cursor.parenthesized()?.split_commas().into_iter().map(name_of).collect()
 }

@@ -1,4 +1,4 @@
-//! ANALYZE and VACUUM.
+//! ANALYZE, VACUUM and CLUSTER.
 
 use datafusion::sql::sqlparser::tokenizer::Token;
 use kestrel_proto::{ErrorReport, Result, SqlState};
@@ -29,6 +29,53 @@ pub struct MaintenanceTarget {
     pub name: QualifiedName,
     /// Empty: all columns.
     pub columns: Vec<Identifier>,
+}
+
+/// CLUSTER
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterCommand {
+    /// VERBOSE
+    pub verbose: bool,
+    /// `None`: every table that has clustering columns.
+    pub table: Option<QualifiedName>,
+    /// USING
+    pub index: Option<Identifier>,
+}
+
+/// `CLUSTER [(VERBOSE)] [t [USING index]]`, `CLUSTER [VERBOSE] index ON t`
+pub(super) fn cluster(cursor: &mut Cursor<'_>) -> Result<StatementKind> {
+    cursor.expect("CLUSTER")?;
+    let mut verbose = cursor.eat("VERBOSE");
+    if !verbose && cursor.token() == Some(&Token::LParen) {
+        for mut option in cursor.parenthesized()?.split_commas() {
+            let position = option.position();
+            let name = option.word()?;
+            if name != "verbose" {
+                let message = format!("unrecognized CLUSTER option \"{name}\"");
+                return Err(ErrorReport::new(SqlState::SYNTAX_ERROR, message).position(position));
+            }
+            verbose = !["off", "false", "0"].contains(&option.here());
+            if !option.at_end() {
+                option.advance();
+            }
+            option.expect_end()?;
+        }
+    }
+    let mut command = ClusterCommand { verbose, table: None, index: None };
+    if cursor.at_end() {
+        return Ok(StatementKind::Cluster(command));
+    }
+    if cursor.is_word_at(1, "ON") {
+        command.index = Some(cursor.identifier()?);
+        cursor.expect("ON")?;
+        command.table = Some(cursor.name()?);
+        return Ok(StatementKind::Cluster(command));
+    }
+    command.table = Some(cursor.name()?);
+    if cursor.eat("USING") {
+        command.index = Some(cursor.identifier()?);
+    }
+    Ok(StatementKind::Cluster(command))
 }
 
 pub(super) fn analyze(cursor: &mut Cursor<'_>) -> Result<StatementKind> {

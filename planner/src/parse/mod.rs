@@ -47,6 +47,7 @@ mod set;
 mod set_distributed;
 mod statement;
 mod statements;
+mod storage_parameter;
 mod stored_expr;
 mod table_element;
 #[cfg(test)]
@@ -82,7 +83,7 @@ pub use grant::{
 pub use index::{CreateIndex, DropIndex};
 pub(crate) use lexer::{MAX_IDENTIFIER_BYTES, clip};
 pub use lock::LockStatement;
-pub use maintenance::{Maintenance, MaintenanceTarget};
+pub use maintenance::{ClusterCommand, Maintenance, MaintenanceTarget};
 pub use merge::{Merge, MergeAction, MergeClause};
 pub use name::{DATABASE, Identifier, QualifiedName, fold, fold_ident, quote};
 pub use overriding::{Overriding, overriding};
@@ -97,6 +98,7 @@ pub use sequence::{AlterSequence, CreateSequence, DropSequence, SequenceAction, 
 pub use set::{SetValue, SetVariable, Variable};
 pub use set_distributed::SetDistributed;
 pub use statement::{Statement, StatementKind, WithQueries};
+pub use storage_parameter::{CLUSTER_BY, StorageParameter};
 pub use table_element::{
     CheckClause, ColumnClause, ColumnType, ForeignKeyClause, IdentityClause, KeyClause, LikeClause,
     SerialType, TableElement,

@@ -64,6 +64,14 @@ fn kind(target: &CommentTarget) -> String {
     }
 }
 
+fn storage(parameters: &[StorageParameter]) -> String {
+    let shown = parameters.iter().map(|parameter| match &parameter.value {
+        Some(value) => format!("{}={value}", parameter.name.name),
+        None => parameter.name.name.clone(),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
 fn action(action: &AlterAction) -> String {
     match action {
         AlterAction::Rename(name) => format!("rename to {}", name.name),
@@ -113,6 +121,9 @@ fn action(action: &AlterAction) -> String {
         AlterAction::SetType { column, data_type, has_using, .. } => {
             format!("type {} {data_type} {has_using}", column.name)
         }
+        AlterAction::SetStorage(parameters) => format!("set {}", storage(parameters)),
+        AlterAction::ResetStorage(parameters) => format!("reset {}", storage(parameters)),
+        AlterAction::ClusterOn(index) => format!("cluster on {}", index.name),
     }
 }
 
@@ -175,6 +186,15 @@ fn statements_on_objects_are_read() {
         ("ALTER TABLE t RENAME a TO b", "alter t rename a to b"),
         ("ALTER VIEW v RENAME COLUMN a TO b", "alter v rename a to b"),
         ("ALTER TABLE t SET SCHEMA s", "alter t schema s"),
+        (
+            "ALTER TABLE t SET (cluster_by = 'a, \"B\"', autovacuum.x = -1), CLUSTER ON i",
+            "alter t set cluster_by=a, \"B\", autovacuum.x=1; cluster on i",
+        ),
+        (
+            "ALTER TABLE t RESET (Cluster_By, fillfactor), SET WITHOUT CLUSTER",
+            "alter t reset cluster_by, fillfactor; reset cluster_by",
+        ),
+        ("ALTER TABLE t SET (a = )", "42601 @24: syntax error at or near \")\""),
         ("ALTER TABLE t ADD a int, RENAME TO u", "42601 @26: syntax error at or near \"RENAME\""),
         ("ALTER TABLE t ENABLE TRIGGER x", "unsupported ALTER TABLE"),
         ("ALTER TABLE t FOO", "42601 @15: syntax error at or near \"FOO\""),

@@ -13,7 +13,7 @@ use super::{
     explain::Explain,
     lexer::to_position,
     lock::LockStatement,
-    maintenance::Maintenance,
+    maintenance::{ClusterCommand, Maintenance},
     merge::Merge,
     prepare::{DiscardTarget, Execute, Prepare},
     role::RoleStatement,
@@ -116,6 +116,8 @@ pub enum StatementKind {
     Analyze(Maintenance),
     /// VACUUM
     Vacuum(Maintenance),
+    /// CLUSTER
+    Cluster(ClusterCommand),
     /// BACKUP
     Backup(BackupStatement),
     /// There is nothing to do: the command tag to answer with (`UNLISTEN`).

@@ -106,6 +106,7 @@ const STATEMENTS: &[(&str, Read)] = &[
     ("ANALYZE", maintenance::analyze),
     ("ANALYSE", maintenance::analyze),
     ("VACUUM", maintenance::vacuum),
+    ("CLUSTER", maintenance::cluster),
     ("BACKUP", backup::backup),
 ];
 
@@ -133,7 +134,7 @@ const UNSUPPORTED: &[&str] = &[
     "DROP EXTERNAL TABLE", "DROP SERVER", "DROP RULE",
     "DROP POLICY", "DROP AGGREGATE", "DROP CAST", "DROP COLLATION", "DROP OPERATOR",
     "REFRESH MATERIALIZED VIEW", "LISTEN", "NOTIFY",
-    "SECURITY LABEL", "CLUSTER",
+    "SECURITY LABEL",
     "REINDEX", "LOAD", "DO", "CALL", "IMPORT FOREIGN SCHEMA",
 ];
 

@@ -127,6 +127,8 @@ pub struct LikeClause {
     pub constraints: bool,
     /// INCLUDING IDENTITY
     pub identity: bool,
+    /// INCLUDING STORAGE: clustering columns
+    pub storage: bool,
 }
 
 /// Reads the list into the table.
@@ -173,20 +175,21 @@ fn like(element: &mut Cursor<'_>) -> Result<TableElement> {
         indexes: false,
         constraints: false,
         identity: false,
+        storage: false,
     };
     while let Some(on) = element.eat_one_of(&[("INCLUDING", true), ("EXCLUDING", false)]) {
         match element.word()?.as_str() {
             "all" => {
                 (like.defaults, like.indexes, like.constraints) = (on, on, on);
-                like.identity = on;
+                (like.identity, like.storage) = (on, on);
             }
             "constraints" => like.constraints = on,
             "defaults" => like.defaults = on,
             "indexes" => like.indexes = on,
             "identity" => like.identity = on,
+            "storage" | "reloptions" => like.storage = on,
             // Kestrel's tables have none of them.
-            "comments" | "compression" | "generated" | "statistics" | "storage" | "encoding"
-            | "reloptions" => {}
+            "comments" | "compression" | "generated" | "statistics" | "encoding" => {}
             _ => return element.fail(),
         }
     }

@@ -282,7 +282,8 @@ impl ClientSession {
     ) -> Result<()> {
         let (cancel, deadline) = (self.cancel.clone(), self.deadline());
         let transaction = self.transaction.id(&self.engine);
-        let written = write_vectors(&self.engine.cluster, transaction, table, grown);
+        let with = (&self.engine.cluster, &self.engine.moves);
+        let written = write_vectors(with, transaction, table, grown);
         let vectors = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(canceled("user request")),

@@ -81,7 +81,8 @@ pub(super) async fn merged(
         if conflicts.is_empty() {
             continue;
         }
-        let written = write_vectors(&engine.cluster, transaction, now, conflicts).await?;
+        let with = (&engine.cluster, &engine.moves);
+        let written = write_vectors(with, transaction, now, conflicts).await?;
         vectors.extend(written.into_iter().map(|v| ((table, (v.datanode, v.segment)), v)));
     }
     Ok((!vectors.is_empty()).then(|| with_vectors(changes, vectors, &moved)))

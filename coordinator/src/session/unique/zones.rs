@@ -116,7 +116,7 @@ mod tests {
             length: 0,
             rows: 1,
             bytes: 1,
-            zone_summary: ZoneSummary { columns }.encode_to_vec(),
+            zone_summary: ZoneSummary { columns, order: None }.encode_to_vec(),
             checksum: 0,
             deletes: None,
         };

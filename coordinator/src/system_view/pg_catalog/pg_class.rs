@@ -1,6 +1,9 @@
 //! `pg_class`: tables, views, indexes, sequences and system relations.
 
-use kestrel_planner::catalog::{Catalog, TableDef, is_temporary_schema};
+use kestrel_planner::{
+    catalog::{Catalog, TableDef, is_temporary_schema},
+    parse::CLUSTER_BY,
+};
 
 use super::{
     super::{
@@ -19,7 +22,8 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
     let mut rows = Rows::new(
         "oid, relname, relnamespace, relowner, relam, relfilenode, relpages, reltuples, \
          relhasindex, relpersistence, relkind, relnatts, relchecks, relhasrules, \
-         relhassubclass, relispopulated, relreplident, relispartition, relacl, relpartbound",
+         relhassubclass, relispopulated, relreplident, relispartition, relacl, reloptions, \
+         relpartbound",
     );
     for relation in context.relations().iter() {
         let shape = Shape::of(&context.catalog, relation);
@@ -44,6 +48,7 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
             shape.replica_identity,
             shape.bound.is_some(),
             acl(context, relation),
+            options(relation),
             shape.bound,
         ]);
     }
@@ -54,6 +59,12 @@ pub(in super::super) fn rows(context: &SystemViewContext) -> Rows {
 fn acl(context: &SystemViewContext, relation: &Relation) -> Option<Vec<String>> {
     let access = context.catalog.access.get(&relation.oid.cast_unsigned())?;
     Some(acl_text(&context.catalog, access.acl.as_ref()?))
+}
+
+/// The storage parameters that say something here.
+fn options(relation: &Relation) -> Option<Vec<String>> {
+    let RelationKind::Table(table) = &relation.kind else { return None };
+    table.cluster_by_list().map(|columns| vec![format!("{CLUSTER_BY}={columns}")])
 }
 
 /// What differs between kinds.

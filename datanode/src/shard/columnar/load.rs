@@ -85,7 +85,10 @@ impl StoreState {
             piece: piece.clone(),
             columns: columns.to_vec(),
         };
-        self.chunks.get_or_load(&keys, move |missing| load.load(&missing)).await
+        match table.is_read_once {
+            true => self.chunks.get_or_load_once(&keys, move |missing| load.load(&missing)).await,
+            false => self.chunks.get_or_load(&keys, move |missing| load.load(&missing)).await,
+        }
     }
 
     /// Least and greatest value of a column of a piece, from the file's footer, which was read for

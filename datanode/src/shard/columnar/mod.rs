@@ -19,6 +19,7 @@
 mod bounds;
 mod cache;
 mod chunk;
+mod cluster_order;
 mod deletes;
 mod encoding;
 mod files;
@@ -33,6 +34,7 @@ mod remove;
 mod scan;
 mod segment_file;
 mod settings;
+mod sort_buffer;
 mod store;
 mod summary;
 mod table;
@@ -41,6 +43,7 @@ mod write;
 
 pub(crate) use scan::{Codebook, ColumnarScanExec, Raw};
 pub use settings::ColumnarSettings;
+pub(crate) use sort_buffer::{ORDER, positions};
 pub use store::{ColumnarCounters, ColumnarStore};
 pub use unsynced::{Loss, lose_unsynced};
 

@@ -24,6 +24,7 @@ use super::{
     cache::{ChunkCache, FooterCache},
     deletes, read_file, remove, scan, write,
 };
+use crate::resort::PlacesByOrder;
 
 /// Segments as Parquet files under one data directory.
 #[derive(Debug)]
@@ -97,13 +98,17 @@ impl ColumnarStore {
         Self { state: Arc::new(state) }
     }
 
-    /// Writes the delete vectors of an order.
+    /// Writes the delete vectors of an order; `places`: of rows that have moved and were sorted.
     ///
     /// # Errors
     /// 40001 when a row is deleted already; XX001 when a file is not what the catalog says; 58030,
     /// 53100.
-    pub async fn delete_rows(&self, order: DeleteRowsRequest) -> Result<Vec<DeleteVector>> {
-        self.named(deletes::delete_rows(&self.state, order).await)
+    pub(crate) async fn delete_rows(
+        &self,
+        order: DeleteRowsRequest,
+        places: PlacesByOrder,
+    ) -> Result<Vec<DeleteVector>> {
+        self.named(deletes::delete_rows(&self.state, order, places).await)
     }
 
     /// The operator that reads segments one after the other, in one execution partition: its rows

@@ -7,7 +7,7 @@ use arrow::{
     datatypes::{DataType, Schema},
 };
 use bytes::Bytes;
-use kestrel_proto::message::{ColumnSummary, SegmentRef, ZoneSummary};
+use kestrel_proto::message::{ClusterOrder, ColumnSummary, SegmentRef, ZoneSummary};
 use prost::Message;
 
 use super::chunk::Zone;
@@ -87,7 +87,7 @@ impl SummaryWriter {
     }
 
     /// As `SegmentRef.zone_summary` holds it.
-    pub(super) fn finish(&self) -> Bytes {
+    pub(super) fn finish(&self, order: Option<ClusterOrder>) -> Bytes {
         let columns = self.columns.iter().map(|column| match &column.seen {
             Seen::Integers(zone) => ColumnSummary {
                 column_id: column.id,
@@ -104,7 +104,7 @@ impl SummaryWriter {
                 distinct: u32::try_from(distinct.len()).ok(),
             },
         });
-        ZoneSummary { columns: columns.collect() }.encode_to_vec().into()
+        ZoneSummary { columns: columns.collect(), order }.encode_to_vec().into()
     }
 }
 
@@ -206,7 +206,7 @@ mod tests {
         for column in batches {
             summary.note(&RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap());
         }
-        SegmentRef { zone_summary: summary.finish(), ..SegmentRef::default() }
+        SegmentRef { zone_summary: summary.finish(None), ..SegmentRef::default() }
     }
 
     fn integers(values: &[Option<i32>]) -> ArrayRef {

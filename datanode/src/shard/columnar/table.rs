@@ -24,6 +24,8 @@ pub(crate) struct TableOfScan {
     pub(crate) column_ids: Arc<[u32]>,
     /// What files have in columns that they lack, in the same order; not there, or `None`: NULL.
     pub(crate) missing_values: Arc<[Option<ScalarValue>]>,
+    /// What is read will not be read again: it takes no place in the cache of columns.
+    pub(crate) is_read_once: bool,
 }
 
 impl TableOfScan {
@@ -41,6 +43,7 @@ impl TableOfScan {
             schema,
             column_ids: scan.column_ids.as_slice().into(),
             missing_values: missing_values.into(),
+            is_read_once: false,
         })
     }
 

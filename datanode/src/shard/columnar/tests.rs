@@ -105,6 +105,8 @@ pub(super) fn target(schema: &SchemaRef, transaction: u64) -> SegmentTarget {
         schema: Arc::clone(schema),
         column_ids: (1..=schema.fields().len() as u32).collect(),
         relation: None,
+        cluster_by: Vec::new(),
+        is_sorted: false,
         continues: false,
         in_block: false,
         reads_own_writes: false,

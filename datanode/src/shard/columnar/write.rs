@@ -18,10 +18,12 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
+    cluster_order::OrderWriter,
     encoding,
     files::FileKind,
     layout,
     new_file::{ChecksumFile, NewFile, Writer, sync_entries},
+    sort_buffer::{SortBuffer, positions},
     store::{StoreState, died},
     summary::SummaryWriter,
 };
@@ -104,6 +106,8 @@ struct SegmentWriter {
     target: SegmentTarget,
     file_schema: SchemaRef,
     current: Option<OpenSegment>,
+    /// Of a table with clustering columns, if the rows do not come in order.
+    buffer: Option<SortBuffer>,
     /// For the row group that grows.
     memory: MemoryReservation,
     /// Renamed, but their directory not yet fsynced.
@@ -118,14 +122,18 @@ struct OpenSegment {
     rows: usize,
     bytes: u64,
     summary: SummaryWriter,
+    order: Option<OrderWriter>,
 }
 
 impl SegmentWriter {
     fn new(store: Arc<StoreState>, target: SegmentTarget) -> Result<Self> {
         let file_schema = layout::file_schema(&target.schema, &target.column_ids)?;
         let memory = MemoryConsumer::new("SegmentWriter").register(store.memory.pool());
+        let columns = positions(&target.cluster_by, &target.column_ids)?;
+        let is_to_be_sorted = !columns.is_empty() && !target.is_sorted;
+        let buffer = is_to_be_sorted.then(|| SortBuffer::new(columns, store.memory.pool()));
         let (current, done, complete) = (None, Vec::new(), false);
-        Ok(Self { store, target, file_schema, current, memory, done, complete })
+        Ok(Self { store, target, file_schema, current, buffer, memory, done, complete })
     }
 
     fn run(&mut self, mut input: mpsc::Receiver<Input>) -> Result<Vec<SegmentRef>> {
@@ -139,6 +147,26 @@ impl SegmentWriter {
     }
 
     fn append(&mut self, batch: &RecordBatch) -> Result<()> {
+        let Some(mut buffer) = self.buffer.take() else { return self.put(batch) };
+        let limit = self.store.settings.segment_rows.max(1);
+        let mut from = 0;
+        while from < batch.num_rows() {
+            // As many as the segment has room for, which are sorted together.
+            let written = self.current.as_ref().map_or(0, |open| open.rows);
+            let room = limit.saturating_sub(written + buffer.rows()).max(1);
+            let rows = room.min(batch.num_rows() - from);
+            let has_memory = buffer.push(batch.slice(from, rows));
+            if rows == room || !has_memory {
+                buffer.drain(|sorted| self.put(sorted))?;
+            }
+            from += rows;
+        }
+        self.buffer = Some(buffer);
+        Ok(())
+    }
+
+    /// Writes rows, which are in order if they have to be.
+    fn put(&mut self, batch: &RecordBatch) -> Result<()> {
         let limit = self.store.settings.segment_rows.max(1);
         let mut from = 0;
         while from < batch.num_rows() {
@@ -161,6 +189,9 @@ impl SegmentWriter {
     }
 
     fn open(&self) -> Result<OpenSegment> {
+        let SegmentTarget { schema, column_ids, cluster_by, .. } = &self.target;
+        let summary = SummaryWriter::new(schema, column_ids);
+        let order = OrderWriter::new(cluster_by, schema, column_ids)?;
         let writer = Writer {
             transaction: self.target.transaction,
             coordinator_epoch: self.target.coordinator_epoch,
@@ -173,8 +204,7 @@ impl SegmentWriter {
             Some(encoding::properties(&self.store.settings, &self.target)),
         )
         .map_err(|e| write_error(&file.temporary, e))?;
-        let summary = SummaryWriter::new(&self.target.schema, &self.target.column_ids);
-        Ok(OpenSegment { writer, file, rows: 0, bytes: 0, summary })
+        Ok(OpenSegment { writer, file, rows: 0, bytes: 0, summary, order })
     }
 
     /// Makes the growing file a segment.
@@ -188,6 +218,9 @@ impl SegmentWriter {
     }
 
     fn finish(&mut self) -> Result<Vec<SegmentRef>> {
+        if let Some(mut buffer) = self.buffer.take() {
+            buffer.drain(|sorted| self.put(sorted))?;
+        }
         self.seal()?;
         if !self.done.is_empty() {
             sync_entries(&self.store.data, self.target.table_id, FileKind::Segment)?;
@@ -218,11 +251,11 @@ impl OpenSegment {
         self.rows += batch.num_rows();
         self.bytes += batch_bytes(batch);
         self.summary.note(batch);
-        Ok(())
+        self.order.as_mut().map_or(Ok(()), |order| order.note(batch))
     }
 
     fn seal(self, data: &Path) -> Result<SegmentRef> {
-        let Self { writer, file, rows, bytes, summary } = self;
+        let Self { writer, file, rows, bytes, summary, order } = self;
         let written = writer.into_inner().map_err(|e| {
             file.discard();
             write_error(&file.temporary, e)
@@ -237,7 +270,7 @@ impl OpenSegment {
             length,
             rows: rows as u64,
             bytes,
-            zone_summary: summary.finish(),
+            zone_summary: summary.finish(order.map(|order| order.finish())),
             checksum,
             deletes: None,
         })

@@ -21,6 +21,7 @@ use crate::{
         distribution_key::Declared,
         keys::column_id,
         names::RelationNames,
+        storage,
     },
     parse::{CreateTable, Identifier, PartitionBy, PartitionOfClause},
     partition::is_key_type,
@@ -206,6 +207,7 @@ pub(in crate::ddl) fn create_partition(
     if let Some(on_commit) = table.on_commit {
         partition.on_commit = on_commit;
     }
+    storage::cluster(&mut partition, &table.storage_parameters)?;
     let below = match &table.partition_by {
         Some(by) => {
             check_levels(catalog, parent, 1)?;

@@ -247,6 +247,11 @@ fn follow_columns(partition: &mut TableDef, before: &TableDef, after: &TableDef)
     partition.last_column_id = partition.last_column_id.max(after.last_column_id);
     let gone = |id: &u32| before.column_by_id(*id).is_some() && after.column_by_id(*id).is_none();
     partition.missing_values.retain(|id, _| !gone(id));
+    if before.cluster_by != after.cluster_by {
+        partition.cluster_by.clone_from(&after.cluster_by);
+    }
+    let kept = partition.cluster_by.iter().position(gone);
+    partition.cluster_by.truncate(kept.unwrap_or(partition.cluster_by.len()));
 }
 
 /// A view of a partition that needs a column which goes, or gets another type, goes first.

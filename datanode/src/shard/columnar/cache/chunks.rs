@@ -133,6 +133,8 @@ struct Load {
     number: u64,
     keys: Vec<ChunkKey>,
     brought: watch::Sender<Option<Result<Brought>>>,
+    /// Whether they stay here.
+    keeps: bool,
 }
 
 impl ChunkCache {
@@ -165,7 +167,29 @@ impl ChunkCache {
     where
         F: FnOnce(Vec<usize>) -> Result<Vec<Chunk>> + Send + 'static,
     {
-        let (asked, missing) = Shared::ask(&self.shared, keys);
+        self.read(keys, true, load).await
+    }
+
+    /// The same for who reads them once, and nobody after: what is loaded takes no other's place.
+    ///
+    /// # Errors
+    /// The same.
+    pub(in crate::shard::columnar) async fn get_or_load_once<F>(
+        &self,
+        keys: &[ChunkKey],
+        load: F,
+    ) -> Result<Vec<Arc<Chunk>>>
+    where
+        F: FnOnce(Vec<usize>) -> Result<Vec<Chunk>> + Send + 'static,
+    {
+        self.read(keys, false, load).await
+    }
+
+    async fn read<F>(&self, keys: &[ChunkKey], keeps: bool, load: F) -> Result<Vec<Arc<Chunk>>>
+    where
+        F: FnOnce(Vec<usize>) -> Result<Vec<Chunk>> + Send + 'static,
+    {
+        let (asked, missing) = Shared::ask(&self.shared, keys, keeps);
         if let Some((missing, loading)) = missing {
             // Nobody awaits the task itself: it goes on without us.
             tokio::task::spawn_blocking(move || loading.end(load(missing)));
@@ -215,7 +239,11 @@ async fn awaited(key: &ChunkKey, mut loaded: Loaded) -> Result<Arc<Chunk>> {
 
 impl Shared {
     /// What is known of each key; and the load of those of which nothing is, with their positions.
-    fn ask(shared: &Arc<Self>, keys: &[ChunkKey]) -> (Vec<Asked>, Option<(Vec<usize>, Load)>) {
+    fn ask(
+        shared: &Arc<Self>,
+        keys: &[ChunkKey],
+        keeps: bool,
+    ) -> (Vec<Asked>, Option<(Vec<usize>, Load)>) {
         let mut state = shared.state.lock();
         let (brought, loaded) = watch::channel(None);
         let number = state.loads;
@@ -223,7 +251,7 @@ impl Shared {
         let mut hits = 0;
         let mut asked = Vec::with_capacity(keys.len());
         for (position, key) in keys.iter().enumerate() {
-            let known = state.ask(key).unwrap_or_else(|| {
+            let known = state.ask(key, keeps).unwrap_or_else(|| {
                 let loaded = loaded.clone();
                 let entry = Entry::Loading { load: number, loaded: loaded.clone() };
                 state.chunks.insert(key.clone(), entry);
@@ -240,7 +268,8 @@ impl Shared {
         }
         state.loads += 1;
         let keys = missing.iter().filter_map(|position| keys.get(*position).cloned()).collect();
-        (asked, Some((missing, Load { shared: Arc::clone(shared), number, keys, brought })))
+        let shared = Arc::clone(shared);
+        (asked, Some((missing, Load { shared, number, keys, brought, keeps })))
     }
 
     /// Keeps chunks of a load, as far as there is room and nobody has forgotten them meanwhile.
@@ -305,11 +334,12 @@ impl Giver for Shared {
 }
 
 impl State {
-    /// What is known of a column, which is used now.
-    fn ask(&mut self, key: &ChunkKey) -> Option<Asked> {
+    /// What is known of a column, which is used now: if that `counts`, it stays longer.
+    fn ask(&mut self, key: &ChunkKey, counts: bool) -> Option<Asked> {
         let next = self.uses + 1;
         match self.chunks.get_mut(key)? {
             Entry::Loading { loaded, .. } => Some(Asked::Awaited(loaded.clone())),
+            Entry::Here { chunk, .. } if !counts => Some(Asked::Here(Arc::clone(chunk))),
             Entry::Here { chunk, used } => {
                 let before = std::mem::replace(used, next);
                 let chunk = Arc::clone(chunk);
@@ -360,12 +390,14 @@ impl State {
 }
 
 impl Load {
-    /// Keeps what was loaded, and tells those who wait.
+    /// Keeps what was loaded, if it is to stay, and tells those who wait.
     fn end(self, loaded: Result<Vec<Chunk>>) {
         let brought = loaded.map(|chunks| {
             let chunks = chunks.into_iter().map(Arc::new);
             let brought: Vec<_> = self.keys.iter().cloned().zip(chunks).collect();
-            self.shared.keep(self.number, &brought);
+            if self.keeps {
+                self.shared.keep(self.number, &brought);
+            }
             Arc::new(brought)
         });
         // First: whoever asks from now on does not get the error of this load.

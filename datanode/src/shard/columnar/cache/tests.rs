@@ -71,6 +71,13 @@ impl Fixture {
         self.cache.get_or_load(&keys, load).await
     }
 
+    /// The same, once.
+    async fn get_once(&self, columns: &[u32]) {
+        let keys: Vec<_> = columns.iter().map(|column| key(*column)).collect();
+        let load = |missing: Vec<usize>| Ok(missing.iter().map(|_| chunk()).collect());
+        assert_eq!(self.cache.get_or_load_once(&keys, load).await.unwrap().len(), columns.len());
+    }
+
     async fn get_now(&self, columns: &[u32]) -> Vec<Arc<Chunk>> {
         self.get(columns, || Ok(())).await.unwrap()
     }
@@ -307,4 +314,20 @@ async fn what_is_dropped_is_forgotten() {
     fixture.get_now(&[1, 3]).await;
     assert_eq!(fixture.loads(), [[1, 3]]);
     assert_eq!(fixture.cache.counters().evictions, 0);
+}
+
+#[tokio::test]
+async fn what_is_read_once_takes_no_place() {
+    let fixture = Fixture::new(2);
+    fixture.get_now(&[1, 2]).await;
+    fixture.get_once(&[1, 3, 4]).await;
+    fixture.check_bytes(2);
+    assert_eq!(fixture.cache.counters().evictions, 0);
+    // That 1 was read once more is no reason to keep it longer.
+    fixture.get_now(&[3]).await;
+    fixture.loads();
+    fixture.get_now(&[2, 3]).await;
+    assert!(fixture.loads().is_empty());
+    fixture.get_now(&[1]).await;
+    assert_eq!(fixture.loads(), [[1]]);
 }

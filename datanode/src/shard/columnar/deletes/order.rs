@@ -12,10 +12,13 @@ use kestrel_proto::{
 };
 
 use super::file::VectorFile;
-use crate::shard::columnar::{
-    files::FileKind,
-    new_file::{Writer, sync_entries},
-    store::{StoreState, died},
+use crate::{
+    resort::PlacesByOrder,
+    shard::columnar::{
+        files::FileKind,
+        new_file::{Writer, sync_entries},
+        store::{StoreState, died},
+    },
 };
 
 /// Carries out an order: a vector for each of its segments, durable. An error, or dropping the
@@ -26,9 +29,10 @@ use crate::shard::columnar::{
 pub(in crate::shard::columnar) async fn delete_rows(
     store: &Arc<StoreState>,
     order: DeleteRowsRequest,
+    places: PlacesByOrder,
 ) -> Result<Vec<DeleteVector>> {
     let store = Arc::clone(store);
-    let written = tokio::task::spawn_blocking(move || write_all(&store, order)).await;
+    let written = tokio::task::spawn_blocking(move || write_all(&store, order, &places)).await;
     written.unwrap_or_else(|error| Err(died(&error))).map(Unclaimed::claim)
 }
 
@@ -53,7 +57,11 @@ impl Drop for Unclaimed {
     }
 }
 
-fn write_all(store: &Arc<StoreState>, order: DeleteRowsRequest) -> Result<Unclaimed> {
+fn write_all(
+    store: &Arc<StoreState>,
+    order: DeleteRowsRequest,
+    places: &PlacesByOrder,
+) -> Result<Unclaimed> {
     let table_id = TableId(order.table_id);
     let writer = Writer {
         transaction: TransactionId(order.transaction_id),
@@ -72,7 +80,7 @@ fn write_all(store: &Arc<StoreState>, order: DeleteRowsRequest) -> Result<Unclai
             table: Arc::clone(&table),
             segment: segment.id,
         };
-        let rows = grown(&file, &segment, rows)?;
+        let rows = grown(&file, &segment, rows, places)?;
         written.vectors.push(file.write(writer, rows)?);
     }
     if !written.vectors.is_empty() {
@@ -82,7 +90,12 @@ fn write_all(store: &Arc<StoreState>, order: DeleteRowsRequest) -> Result<Unclai
 }
 
 /// The deleted rows of a segment, those of the order among them.
-fn grown(file: &VectorFile, segment: &SegmentRef, rows: Rows) -> Result<RowSet> {
+fn grown(
+    file: &VectorFile,
+    segment: &SegmentRef,
+    rows: Rows,
+    places: &PlacesByOrder,
+) -> Result<RowSet> {
     let deleted = match rows {
         Rows::Numbers(bytes) => RowSet::decode(&bytes)
             .ok_or_else(|| ErrorReport::internal("an order to delete rows cannot be read"))?,
@@ -90,7 +103,7 @@ fn grown(file: &VectorFile, segment: &SegmentRef, rows: Rows) -> Result<RowSet> 
         Rows::Moved(moved) => {
             let mut rows = RowSet::default();
             for part in moved.parts {
-                rows.add(&moved_rows(file, part)?);
+                rows.add(&moved_rows(file, part, places)?);
             }
             rows
         }
@@ -122,7 +135,7 @@ fn difference_of(file: &VectorFile, difference: VectorDifference) -> Result<RowS
 /// Rows that were deleted in another segment, as they are numbered where they are now.
 ///
 /// Errors: 40001 if one of them had been deleted when the others moved.
-fn moved_rows(file: &VectorFile, part: MovedPart) -> Result<RowSet> {
+fn moved_rows(file: &VectorFile, part: MovedPart, places: &PlacesByOrder) -> Result<RowSet> {
     let of_segment = |segment: &SegmentRef| VectorFile { segment: segment.id, ..file.clone() };
     let nothing = || ErrorReport::internal("an order to delete rows that have come from nowhere");
     let first = part.way.first().and_then(|step| step.segment.as_ref()).ok_or_else(nothing)?;
@@ -136,7 +149,7 @@ fn moved_rows(file: &VectorFile, part: MovedPart) -> Result<RowSet> {
             all
         }
     };
-    for Move { segment, first_row, rows: room } in part.way {
+    for Move { segment, first_row, rows: room, sorted } in part.way {
         let segment = segment.ok_or_else(nothing)?;
         let left_out = match &segment.deletes {
             Some(deletes) => of_segment(&segment).read(deletes)?,
@@ -145,7 +158,13 @@ fn moved_rows(file: &VectorFile, part: MovedPart) -> Result<RowSet> {
         if !left_out.is_disjoint(&rows) {
             return Err(changed_meanwhile(&file.table));
         }
-        rows = rows.moved(&left_out, first_row, room);
+        rows = match sorted {
+            0 => rows.moved(&left_out, first_row, room),
+            order => {
+                let places = places.get(&order).ok_or_else(nothing)?;
+                places.moved(&rows, &left_out, (segment.id, first_row, room))?
+            }
+        };
     }
     Ok(rows)
 }

@@ -29,6 +29,7 @@ use kestrel_proto::{
 
 use crate::{
     error::report,
+    resort::PlacesByOrder,
     shard::columnar::{
         ColumnarStore,
         tests::{Fixture, scan, target, write},
@@ -95,8 +96,9 @@ async fn delete(
         table_id: 42,
         table: "t".into(),
         segments,
+        sorted: Vec::new(),
     };
-    store.delete_rows(order).await
+    store.delete_rows(order, PlacesByOrder::new()).await
 }
 
 /// The first column of all rows, in its order.
@@ -231,7 +233,7 @@ async fn deletes_follow_rows_that_are_written_anew() {
     // Before the rows of the second segment there are 248: its first two are still in the first one.
     let part = |segment: &SegmentRef, vector: &DeleteVector, first_row, rows| MovedPart {
         difference: Some(VectorDifference { vector: Some(vector.clone()), base: None }),
-        way: vec![Move { segment: Some(segment.clone()), first_row, rows }],
+        way: vec![Move { segment: Some(segment.clone()), first_row, rows, sorted: 0 }],
     };
     let moved = |to: usize, part: MovedPart| DeletedRows {
         segment: Some(new[to].clone()),

@@ -27,10 +27,12 @@ pub(in crate::shard::columnar) fn plan(
     store: &Arc<StoreState>,
     scan: &ShardScan,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    plan_in(store, scan, partitions(&scan.segments, &store.settings))
+    let partitions = partitions(&scan.segments, &store.settings);
+    plan_in(store, scan, partitions, TableOfScan::of(scan)?)
 }
 
-/// The same in one execution partition, which reads segment by segment and row by row.
+/// The same in one execution partition, which reads segment by segment and row by row, and nothing of
+/// it again.
 ///
 /// # Errors
 /// As [`plan`].
@@ -38,15 +40,16 @@ pub(in crate::shard::columnar) fn plan_in_order(
     store: &Arc<StoreState>,
     scan: &ShardScan,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    plan_in(store, scan, 1)
+    let table = TableOfScan { is_read_once: true, ..TableOfScan::of(scan)? };
+    plan_in(store, scan, 1, table)
 }
 
 fn plan_in(
     store: &Arc<StoreState>,
     scan: &ShardScan,
     partitions: usize,
+    table: TableOfScan,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let table = TableOfScan::of(scan)?;
     let schema = addressed(&table.schema).project(&scan.projection);
     let schema = schema.map_err(|e| report(e.into()))?;
     let schema = Arc::new(schema);

@@ -202,6 +202,8 @@ fn target(schema: &str, transaction: TransactionId) -> SegmentTarget {
         schema: columns(),
         column_ids: vec![1, 2],
         relation: Some(relation(schema, &columns())),
+        cluster_by: Vec::new(),
+        is_sorted: false,
         continues: false,
         in_block: false,
         reads_own_writes: false,

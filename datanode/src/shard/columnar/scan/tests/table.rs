@@ -68,6 +68,8 @@ impl Table {
             column_ids: (1..=schema.fields().len() as u32).collect(),
             schema: Arc::clone(&schema),
             relation: None,
+            cluster_by: Vec::new(),
+            is_sorted: false,
             continues: false,
             in_block: false,
             reads_own_writes: false,

@@ -18,6 +18,11 @@
 //! anew besides: less than a row for each that was deleted. (Tiers by size, with all smaller ones:
 //! O'Neil et al., "The Log-Structured Merge-Tree", 1996; Cassandra's size-tiered compaction.)
 
+mod clustered;
+mod keys;
+
+pub use clustered::{ClusteredSegment, KeyRange, clustered_groups};
+
 /// Rows of a segment, unless there are fewer.
 pub const SEGMENT_ROWS: u64 = 2 << 20;
 
@@ -44,7 +49,7 @@ pub enum Effort {
     Automatic,
     /// VACUUM: all small segments become one; those with a fifth deleted are written anew.
     Vacuum,
-    /// VACUUM FULL: nothing deleted stays, and all segments but a few are of the usual size.
+    /// VACUUM FULL, CLUSTER: nothing deleted stays, and all segments but a few are of the usual size.
     Full,
 }
 
