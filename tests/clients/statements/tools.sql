@@ -167,7 +167,11 @@ DISCARD ALL
 == Power BI
 select TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE from INFORMATION_SCHEMA.tables where TABLE_SCHEMA not in ('information_schema', 'pg_catalog') order by TABLE_SCHEMA, TABLE_NAME
 ----
++ gp_toolkit|gp_bloat_diag|VIEW
++ gp_toolkit|gp_skew_coefficients|VIEW
++ gp_toolkit|gp_skew_idle_fractions|VIEW
 + gp_toolkit|gp_stats_missing|VIEW
++ kestrel|advice|VIEW
 + kestrel|auto_analyze_history|VIEW
 + kestrel|copy_errors|VIEW
 + kestrel|datanodes|VIEW
@@ -176,6 +180,7 @@ select TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE from INFORMATION_SCHEMA.tables where
 + kestrel|redistribution_progress|VIEW
 + kestrel|table_distributions|VIEW
 + kestrel|table_placement|VIEW
++ kestrel|table_skew|VIEW
 + kestrel|table_statistics|VIEW
 + kestrel|transactions_in_doubt|VIEW
 
