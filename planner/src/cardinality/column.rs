@@ -39,6 +39,8 @@ pub struct ColumnFacts {
     pub among: Option<f64>,
     /// Columns of the same class have the same value in each row: the origin of one of them.
     pub class: Option<Origin>,
+    /// The columns of that class, also of those that are not here any more; empty: its own.
+    pub equal: Arc<[Origin]>,
 }
 
 /// A column of one scan.
@@ -186,6 +188,6 @@ impl ColumnFacts {
 
     /// Values that were made of a column's are not the column's.
     pub(super) fn without_origin(self) -> Self {
-        Self { origin: None, class: None, ..self }
+        Self { origin: None, class: None, equal: Arc::default(), ..self }
     }
 }

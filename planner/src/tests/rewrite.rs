@@ -141,8 +141,9 @@ fn rows(golden: &Golden<'_>, plan: &PlanRef, seed: u64) -> Vec<String> {
     let optimized = physical_rules()
         .iter()
         .fold(plan.data().unwrap(), |plan, rule| rule.optimize(plan, &options).unwrap());
+    let shown = displayable(optimized.as_ref()).indent(false).to_string();
     let batches = collect(optimized, Arc::new(TaskContext::default()));
-    let batches = golden.runtime.block_on(batches).unwrap();
+    let batches = golden.runtime.block_on(batches).unwrap_or_else(|error| panic!("{error}: {shown}"));
     let mut rows: Vec<String> = batches.iter().flat_map(texts).collect();
     rows.sort();
     rows
@@ -204,6 +205,9 @@ fn aggregates_are_reduced() {
          ON q.k = a.k WHERE a.v < 3",
         "SELECT a.v, q.n FROM a JOIN (SELECT k, g, count(*) AS n FROM b GROUP BY k, g) q
          ON q.k = a.k AND q.g = a.g WHERE a.v < 3",
+        // Whole groups are left out, also of grouping sets.
+        "SELECT a.v, q.n FROM a
+         JOIN (SELECT k, count(*) AS n FROM b GROUP BY ROLLUP (k)) q ON a.k = q.k WHERE a.v < 3",
     ]);
 }
 
@@ -215,8 +219,6 @@ fn aggregates_that_are_wanted_whole() {
             "SELECT a.v, q.n FROM a FULL JOIN (SELECT k, count(*) AS n FROM b GROUP BY k) q ON a.k = q.k",
             "SELECT a.v, q.n FROM (SELECT * FROM a WHERE v < 3) a
          RIGHT JOIN (SELECT k, count(*) AS n FROM b GROUP BY k) q ON a.k = q.k",
-            "SELECT a.v, q.n FROM a
-         JOIN (SELECT k, count(*) AS n FROM b GROUP BY ROLLUP (k)) q ON a.k = q.k WHERE a.v < 3",
             "SELECT a.v, q.n FROM a JOIN (SELECT count(*) AS n FROM b) q ON a.k = q.n WHERE a.v < 3",
             // Other rows might come the second time.
             "SELECT a.v, q.n FROM (SELECT k, v FROM a WHERE random() < 0.5) a

@@ -16,7 +16,7 @@ const FURTHER_KEY: f64 = 0.25;
 pub(super) struct Key {
     pub(super) left: ColumnFacts,
     pub(super) right: ColumnFacts,
-    /// The columns of tables that have the same value as `left`, of those that are still there.
+    /// The columns of tables that have the same value as `left`.
     left_origins: Vec<Origin>,
     right_origins: Vec<Origin>,
 }
@@ -35,8 +35,8 @@ pub(super) fn keys_of(sides: &JoinSides<'_>) -> Vec<Key> {
         let (mut left_origins, mut right_origins) = (Vec::new(), Vec::new());
         // Asked for only where keys may go together.
         if sides.on.len() > 1 {
-            left_origins = origins(&left, &sides.left.columns);
-            right_origins = origins(&right, &sides.right.columns);
+            left_origins = all_equal(&[&left]);
+            right_origins = all_equal(&[&right]);
         }
         let key = Key { left, right, left_origins, right_origins };
         if let (Some(a), Some(b)) = (&key.left.class, &key.right.class) {
@@ -138,14 +138,15 @@ fn damped(known: &mut [f64]) -> f64 {
     })
 }
 
-/// The columns of tables that have a key's value: its own, and those that it was compared with before.
-fn origins(key: &ColumnFacts, columns: &[ColumnFacts]) -> Vec<Origin> {
-    let is_equal = |column: &&ColumnFacts| column.class.is_some() && column.class == key.class;
-    let equal = columns.iter().filter(is_equal).filter_map(|column| column.origin.as_ref());
+/// The columns of tables that have the values of these: their own, and those that they were compared
+/// with before.
+pub(super) fn all_equal(columns: &[&ColumnFacts]) -> Vec<Origin> {
     let mut origins: Vec<Origin> = Vec::new();
-    for origin in key.origin.iter().chain(&key.class).chain(equal) {
-        if !origins.contains(origin) {
-            origins.push(origin.clone());
+    for column in columns {
+        for origin in column.origin.iter().chain(&column.class).chain(column.equal.iter()) {
+            if !origins.contains(origin) {
+                origins.push(origin.clone());
+            }
         }
     }
     origins

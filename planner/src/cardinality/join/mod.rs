@@ -10,9 +10,9 @@ use condition::filter_part;
 use datafusion::{
     common::JoinType, physical_expr::PhysicalExpr, physical_plan::joins::utils::JoinFilter,
 };
-use keys::{Key, Side, keys_of, keys_selectivity, matched_part_of_all};
+use keys::{Key, Side, all_equal, keys_of, keys_selectivity, matched_part_of_all};
 
-use super::{ColumnFacts, Estimate, expression::facts_of, selectivity::Test};
+use super::{ColumnFacts, Estimate, Origin, expression::facts_of, selectivity::Test};
 
 /// The part of the rows that finds its like, where nothing is known.
 const MATCHED: f64 = 0.5;
@@ -207,9 +207,11 @@ fn beside(sides: &JoinSides<'_>, keys: &[Key], rows: f64) -> Estimate {
         };
         let domain = smaller(key.left.domain, key.right.domain);
         let distinct = smaller(key.left.distinct, key.right.distinct);
+        let equal: Arc<[Origin]> = all_equal(&[&key.left, &key.right]).into();
         for column in &mut columns {
             if column.class.as_ref().is_some_and(|class| class == a || class == b) {
                 column.class = Some(a.clone());
+                column.equal = Arc::clone(&equal);
                 column.domain = domain;
                 column.distinct = smaller(column.distinct, distinct);
                 if !sides.nulls_equal {
