@@ -128,6 +128,24 @@ fn action(action: &AlterAction) -> String {
 }
 
 #[test]
+fn storage_parameters_are_read() {
+    let cases = [
+        (
+            "ALTER TABLE t SET (cluster_by = 'a, \"B\"', autovacuum.x = -1), CLUSTER ON i",
+            "alter t set cluster_by=a, \"B\", autovacuum.x=1; cluster on i",
+        ),
+        (
+            "ALTER TABLE t RESET (Cluster_By, fillfactor), SET WITHOUT CLUSTER",
+            "alter t reset cluster_by, fillfactor; reset cluster_by",
+        ),
+        ("ALTER TABLE t SET (a = )", "42601 @24: syntax error at or near \")\""),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(outcome(sql), expected, "{sql}");
+    }
+}
+
+#[test]
 fn statements_on_objects_are_read() {
     let cases = [
         ("CREATE VIEW v AS SELECT 1 AS a", "view v []: SELECT 1 AS a"),
@@ -186,15 +204,6 @@ fn statements_on_objects_are_read() {
         ("ALTER TABLE t RENAME a TO b", "alter t rename a to b"),
         ("ALTER VIEW v RENAME COLUMN a TO b", "alter v rename a to b"),
         ("ALTER TABLE t SET SCHEMA s", "alter t schema s"),
-        (
-            "ALTER TABLE t SET (cluster_by = 'a, \"B\"', autovacuum.x = -1), CLUSTER ON i",
-            "alter t set cluster_by=a, \"B\", autovacuum.x=1; cluster on i",
-        ),
-        (
-            "ALTER TABLE t RESET (Cluster_By, fillfactor), SET WITHOUT CLUSTER",
-            "alter t reset cluster_by, fillfactor; reset cluster_by",
-        ),
-        ("ALTER TABLE t SET (a = )", "42601 @24: syntax error at or near \")\""),
         ("ALTER TABLE t ADD a int, RENAME TO u", "42601 @26: syntax error at or near \"RENAME\""),
         ("ALTER TABLE t ENABLE TRIGGER x", "unsupported ALTER TABLE"),
         ("ALTER TABLE t FOO", "42601 @15: syntax error at or near \"FOO\""),

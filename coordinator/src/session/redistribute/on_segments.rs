@@ -172,7 +172,8 @@ impl ClientSession {
         }
         let (cancel, deadline) = (self.cancel.clone(), self.deadline());
         let transaction = self.transaction.id(&self.engine);
-        let written = write_vectors(&self.engine.cluster, transaction, target, grown);
+        let with = (&self.engine.cluster, &self.engine.moves);
+        let written = write_vectors(with, transaction, target, grown);
         tokio::select! {
             biased;
             () = cancel.cancelled() => Err(canceled("user request")),
