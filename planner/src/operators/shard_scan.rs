@@ -12,7 +12,7 @@ use datafusion::{
     common::{Statistics, stats::Precision, tree_node::TreeNodeRecursion},
     error::{DataFusionError, Result},
     execution::TaskContext,
-    physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr},
+    physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, utils::collect_columns},
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
         execution_plan::{Boundedness, EmissionType},
@@ -149,6 +149,18 @@ impl ShardScanExec {
     /// Has ANALYZE looked at its table?
     pub fn is_analyzed(&self) -> bool {
         self.known.is_some()
+    }
+
+    /// Has ANALYZE looked at all columns that it gives or filters by?
+    pub fn is_all_analyzed(&self) -> bool {
+        let filtered = self.filters.iter().flat_map(collect_columns).map(|column| column.index());
+        let mut read = self.projection.iter().copied().chain(filtered);
+        self.known.as_ref().is_some_and(|known| {
+            read.all(|at| {
+                let column = self.table.columns.get(at);
+                column.is_some_and(|column| known.statistics.columns.contains_key(&column.id))
+            })
+        })
     }
 
     /// All of the table's rows and columns, with those of [`addressed`], before the filters.

@@ -44,13 +44,17 @@ pub(super) fn below(plan: &PlanRef, column: usize) -> Option<(usize, usize)> {
     }
     if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
         let by = aggregate.group_expr();
-        let is_plain = !by.has_grouping_set() && aggregate.limit_options().is_none();
+        let is_plain = !by.has_grouping_set()
+            && aggregate.limit_options().is_none()
+            && !computed_of_rows(aggregate).iter().any(is_volatile);
         let group = by.expr().get(column).filter(|_| is_plain)?;
         let at = column_of(&group.0)?;
         // Between two phases there is nothing to be put.
         let is_through = match aggregate.input().downcast_ref::<AggregateExec>() {
             Some(first) if aggregate.mode().input_mode() == AggregateInputMode::Partial => {
-                first.group_expr().expr().get(at).is_some_and(|(group, _)| group.is::<Column>())
+                let by = first.group_expr();
+                !by.has_grouping_set()
+                    && by.expr().get(at).is_some_and(|(group, _)| group.is::<Column>())
             }
             _ => true,
         };
@@ -64,6 +68,16 @@ pub(super) fn below(plan: &PlanRef, column: usize) -> Option<(usize, usize)> {
     let [left, right] = widths.as_slice() else { return None };
     side_of(join.join_type, *left, column)
         .filter(|(side, at)| at < if *side == 0 { left } else { right })
+}
+
+/// What an aggregate computes of each row, but for its groups.
+fn computed_of_rows(aggregate: &AggregateExec) -> Vec<Arc<dyn PhysicalExpr>> {
+    let aggregates = aggregate.aggr_expr().iter();
+    let computed = aggregates.flat_map(|one| {
+        let order = one.order_bys().iter().map(|key| Arc::clone(&key.expr));
+        one.expressions().into_iter().chain(order)
+    });
+    computed.chain(aggregate.filter_expr().iter().flatten().cloned()).collect()
 }
 
 /// May rows of this input be left out, if the output's rows that come of them are not wanted? The

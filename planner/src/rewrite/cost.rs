@@ -92,16 +92,12 @@ fn plain(distributor: &Distributor) -> Distributor {
     Distributor { join_order, ..distributor.clone() }
 }
 
-/// Was every column that is read below analyzed?
+/// Was every column that is read below, or filtered by, analyzed?
 fn is_known(placed: &Placed) -> bool {
-    match placed.children.is_empty() {
-        true => placed.estimate.columns.iter().all(|column| {
-            let Some(origin) = &column.origin else { return false };
-            let statistics = origin.table.statistics.as_ref();
-            statistics.is_some_and(|statistics| statistics.columns.contains_key(&origin.column))
-        }),
-        false => placed.children.iter().all(is_known),
+    if !placed.children.is_empty() {
+        return placed.children.iter().all(is_known);
     }
+    placed.plan.downcast_ref::<ShardScanExec>().is_some_and(ShardScanExec::is_all_analyzed)
 }
 
 fn cost(placed: &Placed, datanodes: f64) -> f64 {

@@ -39,12 +39,17 @@ use super::{
     cost::Weigher,
     over,
 };
+use crate::functions::PlainAggregate;
 
 /// So much of a plan's cost the rewritten one may have: a join may leave fewer rows than it is thought to.
 const WORTH_IT: f64 = 0.7;
 
 /// So few of a side's rows there must be states at most, that anything else is looked at.
 const STATES_PART: f64 = 0.5;
+
+/// Numbers of so many digits can be summed without overflow, however many rows a table has: rows that
+/// find no partner must not be an error.
+const SUMMED_DIGITS: u8 = 26;
 
 type ExprRef = Arc<dyn PhysicalExpr>;
 
@@ -131,6 +136,14 @@ impl<'a> EagerAggregation<'a> {
         if !on.iter().all(|at| is_plain(schema.field(*at).data_type())) {
             return Ok(None);
         }
+        // A group may be two values for what is computed of it: 0.0 and -0.0 have different texts.
+        let is_whole = |group: &ExprRef| {
+            let mut read = columns(group).into_iter().filter_map(of_side);
+            group.is::<Column>() || read.all(|at| is_plain(schema.field(at).data_type()))
+        };
+        if !computed.groups.iter().all(is_whole) {
+            return Ok(None);
+        }
         let of_groups = computed.groups.iter().flat_map(columns).filter_map(of_side);
         let keys: Vec<usize> = of_groups.chain(on).collect::<BTreeSet<_>>().into_iter().collect();
         let states =
@@ -191,11 +204,22 @@ fn is_mergeable(partial: &AggregateExec) -> bool {
         !is_volatile(expr)
             && !matches!(data_type, Ok(DataType::Float32 | DataType::Float64) | Err(_))
     };
+    let is_short = |expr: &ExprRef| match expr.data_type(&input) {
+        Ok(DataType::Decimal128(precision, _)) => precision <= SUMMED_DIGITS,
+        _ => true,
+    };
     let is_mergeable = |aggregate: &Arc<AggregateFunctionExpr>| {
-        ["avg", "count", "max", "min", "sum"].contains(&aggregate.fun().name())
+        use PlainAggregate::*;
+        let arguments = aggregate.expressions();
+        let is_known = match PlainAggregate::of(aggregate.fun()) {
+            Some(Sum | Avg) => arguments.iter().all(is_short),
+            Some(Count | Min | Max) => true,
+            None => false,
+        };
+        is_known
             && !aggregate.is_distinct()
             && aggregate.order_bys().is_empty()
-            && aggregate.expressions().iter().all(is_exact)
+            && arguments.iter().all(is_exact)
     };
     let filters = partial.filter_expr().iter().flatten();
     let mut fixed = by.expr().iter().map(|(expr, _)| expr).chain(filters);

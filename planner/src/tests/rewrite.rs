@@ -143,7 +143,8 @@ fn rows(golden: &Golden<'_>, plan: &PlanRef, seed: u64) -> Vec<String> {
         .fold(plan.data().unwrap(), |plan, rule| rule.optimize(plan, &options).unwrap());
     let shown = displayable(optimized.as_ref()).indent(false).to_string();
     let batches = collect(optimized, Arc::new(TaskContext::default()));
-    let batches = golden.runtime.block_on(batches).unwrap_or_else(|error| panic!("{error}: {shown}"));
+    let batches =
+        golden.runtime.block_on(batches).unwrap_or_else(|error| panic!("{error}: {shown}"));
     let mut rows: Vec<String> = batches.iter().flat_map(texts).collect();
     rows.sort();
     rows
@@ -205,9 +206,6 @@ fn aggregates_are_reduced() {
          ON q.k = a.k WHERE a.v < 3",
         "SELECT a.v, q.n FROM a JOIN (SELECT k, g, count(*) AS n FROM b GROUP BY k, g) q
          ON q.k = a.k AND q.g = a.g WHERE a.v < 3",
-        // Whole groups are left out, also of grouping sets.
-        "SELECT a.v, q.n FROM a
-         JOIN (SELECT k, count(*) AS n FROM b GROUP BY ROLLUP (k)) q ON a.k = q.k WHERE a.v < 3",
     ]);
 }
 
@@ -219,6 +217,8 @@ fn aggregates_that_are_wanted_whole() {
             "SELECT a.v, q.n FROM a FULL JOIN (SELECT k, count(*) AS n FROM b GROUP BY k) q ON a.k = q.k",
             "SELECT a.v, q.n FROM (SELECT * FROM a WHERE v < 3) a
          RIGHT JOIN (SELECT k, count(*) AS n FROM b GROUP BY k) q ON a.k = q.k",
+            "SELECT a.v, q.n FROM a
+         JOIN (SELECT k, count(*) AS n FROM b GROUP BY ROLLUP (k)) q ON a.k = q.k WHERE a.v < 3",
             "SELECT a.v, q.n FROM a JOIN (SELECT count(*) AS n FROM b) q ON a.k = q.n WHERE a.v < 3",
             // Other rows might come the second time.
             "SELECT a.v, q.n FROM (SELECT k, v FROM a WHERE random() < 0.5) a
@@ -265,6 +265,8 @@ fn aggregates_that_stay_above_joins() {
             "SELECT a.g, sum(100 / a.v) FROM a JOIN c ON a.k = c.k GROUP BY a.g",
             "SELECT a.g, array_agg(a.v) FROM a JOIN c ON a.k = c.k GROUP BY a.g",
             "SELECT a.g, sum(a.v::float8) FROM a JOIN c ON a.k = c.k GROUP BY a.g",
+            // A sum of rows that find no partner might be too large.
+            "SELECT a.g, sum(a.m::numeric(38,0)) FROM a JOIN c ON a.k = c.k GROUP BY a.g",
             "SELECT sum(a.v) FROM a JOIN c ON a.k = c.k",
             "SELECT a.g, sum(a.v) FROM a JOIN c ON a.k = c.k GROUP BY ROLLUP (a.g)",
         ],

@@ -20,7 +20,8 @@ use kestrel_proto::ErrorReport;
 
 use crate::error::to_datafusion;
 
-/// Aggregates that do not care for the order of their rows; sums of floating point numbers do.
+/// Aggregates that do not care for the order of their rows; sums of floating point numbers do. In
+/// small letters: `sum` has a capital one.
 const ORDERLESS: &[&str] = &[
     "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "count", "grouping", "max",
     "min", "sum",
@@ -74,10 +75,11 @@ fn is_fixed(window: &WindowFunction, node: &LogicalPlan) -> Result<bool> {
 }
 
 fn is_orderless(name: &str, arguments: &[Expr], node: &LogicalPlan) -> Result<bool> {
-    if !ORDERLESS.contains(&name) {
+    let name = name.to_ascii_lowercase();
+    if !ORDERLESS.contains(&name.as_str()) {
         return Ok(false);
     }
-    if !matches!(name, "avg" | "sum") {
+    if !matches!(name.as_str(), "avg" | "sum") {
         return Ok(true);
     }
     let schema = merge_schema(&node.inputs());
