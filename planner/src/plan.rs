@@ -19,7 +19,8 @@ use kestrel_proto::{DatanodeId, ErrorReport, Result};
 
 use crate::{
     catalog::{Catalog, Distribution, TableDef},
-    distribute::{Distributor, Placed, any_counts, check, recurs},
+    distribute::{Distributor, Placed, check, is_on_coordinator},
+    drawn_conditions::draw_in_place,
     error::report,
     functions::{FunctionRegistry, SessionFormats},
     group_keys::name_group_keys,
@@ -119,7 +120,7 @@ impl Planner {
     ) -> Result<InsertPlan> {
         let physical = self.physical_plan(query, context).await?;
         let rows = finish(Arc::clone(&physical), context, &gathered)?;
-        let is_here = any_counts(&physical).map_err(report)? || recurs(&physical);
+        let is_here = is_on_coordinator(&physical).map_err(report)?;
         // Only the coordinator knows which partition takes a row.
         let is_routed = table.partitioned_by.is_some() || table.partition_of.is_some();
         if rows.slices.len() == 1 || is_here || is_routed {
@@ -188,7 +189,7 @@ impl Planner {
         query: &LogicalPlan,
         state: &SessionState,
     ) -> Result<LogicalPlan> {
-        let query = name_group_keys(query.clone()).map_err(report)?;
+        let query = name_group_keys(query.clone()).and_then(draw_in_place).map_err(report)?;
         state.optimize(&query).and_then(name_join_keys).map_err(report)
     }
 

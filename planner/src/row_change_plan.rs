@@ -13,15 +13,13 @@ use std::sync::Arc;
 
 use datafusion::{
     logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder},
-    physical_plan::{
-        ExecutionPlan, aggregates::AggregateExec, scalar_subquery::ScalarSubqueryExec,
-    },
+    physical_plan::ExecutionPlan,
 };
 use kestrel_proto::{ErrorReport, Result};
 
 use crate::{
     catalog::{Distribution, TableDef},
-    distribute::{Distributor, Placed, any_counts, recurs, row_change},
+    distribute::{Distributor, Placed, is_on_coordinator, row_change},
     error::report,
     locus::Locus,
     operators::{Address, RowChangeExec, RowChangeKind},
@@ -68,19 +66,15 @@ impl Planner {
         context: &PlanContext,
     ) -> Result<RowChangePlan> {
         let is_replicated = change.is_replicated();
-        let found = self.physical_plan(query, context).await?;
-        if is_replicated {
-            check_alike(&found, change)?;
-        }
         let physical = match change.needs_first_match() {
             true => self.physical_plan(&first_match(query, is_replicated)?, context).await?,
-            false => found,
+            false => self.physical_plan(query, context).await?,
         };
         let rows = finish(Arc::clone(&physical), context, &gathered)?;
         if rows.slices.len() == 1 || change.is_routed || (change.is_returned && !is_replicated) {
             return Ok(RowChangePlan::Here(rows));
         }
-        if any_counts(&physical).map_err(report)? || recurs(&physical) {
+        if is_on_coordinator(&physical).map_err(report)? {
             return match is_replicated {
                 true => Err(change.refused()),
                 false => Ok(RowChangePlan::Here(rows)),
@@ -174,30 +168,4 @@ fn first_match(query: &LogicalPlan, alike: bool) -> Result<LogicalPlan> {
         .distinct_on(address, columns, order)
         .and_then(LogicalPlanBuilder::build)
         .map_err(report)
-}
-
-/// Aggregates that do not care for the order of their rows; sums of floating point numbers do. In
-/// small letters: `sum` has a capital one.
-const ORDERLESS: &[&str] = &[
-    "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "count", "grouping", "max",
-    "min", "sum",
-];
-
-/// All datanodes must find the same, each by itself. What is wrong besides aggregates shows in its
-/// locus: it is computed in one place.
-fn check_alike(plan: &Arc<dyn ExecutionPlan>, change: &RowChange<'_>) -> Result<()> {
-    // Init plans run once.
-    if let Some(with_subqueries) = plan.downcast_ref::<ScalarSubqueryExec>() {
-        return check_alike(with_subqueries.input(), change);
-    }
-    if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
-        let is_same = aggregate.aggr_expr().iter().all(|expr| {
-            let name = expr.fun().name().to_ascii_lowercase();
-            ORDERLESS.contains(&name.as_str()) && !expr.field().data_type().is_floating()
-        });
-        if !is_same {
-            return Err(change.refused());
-        }
-    }
-    plan.children().into_iter().try_for_each(|child| check_alike(child, change))
 }
