@@ -9,7 +9,7 @@
 //!         the query
 //! ```
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use datafusion::{
     logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder},
@@ -23,7 +23,7 @@ use crate::{
     error::report,
     locus::Locus,
     operators::{Address, RowChangeExec, RowChangeKind},
-    plan::{Plan, PlanContext, Planner, finish, gathered, to_table},
+    plan::{Plan, PlanContext, Planner, finish, to_table},
 };
 
 /// What is to be changed.
@@ -70,18 +70,25 @@ impl Planner {
             true => self.physical_plan(&first_match(query, is_replicated)?, context).await?,
             false => self.physical_plan(query, context).await?,
         };
-        let rows = finish(Arc::clone(&physical), context, &gathered)?;
-        if rows.slices.len() == 1 || change.is_routed || (change.is_returned && !is_replicated) {
-            return Ok(RowChangePlan::Here(rows));
+        let is_on_coordinator = is_on_coordinator(&physical).map_err(report)?;
+        if is_on_coordinator && is_replicated {
+            return Err(change.refused());
         }
-        if is_on_coordinator(&physical).map_err(report)? {
-            return match is_replicated {
-                true => Err(change.refused()),
-                false => Ok(RowChangePlan::Here(rows)),
-            };
-        }
-        let plan = finish(physical, context, &|distributor, plan| change.place(distributor, plan))?;
-        Ok(RowChangePlan::Distributed(plan))
+        let is_here = Cell::new(
+            is_on_coordinator || change.is_routed || (change.is_returned && !is_replicated),
+        );
+        let plan = finish(physical, context, &|distributor, plan| {
+            let rows = change.found(distributor, plan)?;
+            if is_here.get() || rows.is_local() {
+                is_here.set(true);
+                return Ok(rows.gather_at_root());
+            }
+            change.place(distributor, rows)
+        })?;
+        Ok(match is_here.get() {
+            true => RowChangePlan::Here(plan),
+            false => RowChangePlan::Distributed(plan),
+        })
     }
 
     /// Plans for the coordinator the rows that [`Self::plan_row_change`] changes, of which one copy may
@@ -118,19 +125,18 @@ impl RowChange<'_> {
         self.table.distribution == Distribution::Replicated
     }
 
-    fn place(&self, distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
+    /// The rows, placed: those of a replicated table wherever it is.
+    fn found(&self, distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
+        let everywhere = self.is_replicated();
+        Distributor { everywhere, ..distributor.clone() }.place(plan).map_err(report)
+    }
+
+    /// What changes them, over them.
+    fn place(&self, distributor: &Distributor, rows: Placed) -> Result<Placed> {
         let rows = match (self.is_replicated(), self.kind) {
-            (true, _) => {
-                let everywhere = Distributor { everywhere: true, ..distributor.clone() };
-                let rows = everywhere.place(plan).map_err(report)?;
-                if rows.locus != Locus::Replicated {
-                    return Err(self.refused());
-                }
-                rows
-            }
-            (false, RowChangeKind::Delete) => distributor.place(plan).map_err(report)?,
+            (true, _) if rows.locus != Locus::Replicated => return Err(self.refused()),
+            (true, _) | (false, RowChangeKind::Delete) => rows,
             (false, RowChangeKind::Update) => {
-                let rows = distributor.place(plan).map_err(report)?;
                 to_table(distributor, rows, self.table, Address::ALL.len())?
             }
         };

@@ -38,7 +38,10 @@ fn conditions_are_drawn_where_they_are_written() {
             ("Aggregate", "SELECT k FROM (SELECT DISTINCT k FROM a) AS x WHERE random() < 0.5"),
             ("Aggregate", "SELECT k, count(*) FROM a GROUP BY k HAVING random() < 0.5"),
             ("Aggregate", "SELECT count(*) FROM a HAVING random() < 0.5"),
-            ("Union", "SELECT k FROM (TABLE a UNION ALL TABLE b) AS x WHERE random() < 0.5"),
+            (
+                "Union",
+                "SELECT k FROM (SELECT k FROM a UNION ALL SELECT k FROM b) AS x WHERE random() < 0.5",
+            ),
         ] {
             let bound = golden.bind(&parse(sql).unwrap()[0], &[]).unwrap().plan;
             let context = golden.context();
