@@ -32,6 +32,7 @@ pub mod copy;
 pub mod ddl;
 mod direct;
 pub mod distribute;
+mod drawn_conditions;
 mod equality;
 pub mod error;
 pub mod explain;

@@ -59,6 +59,11 @@ impl Locus {
         }
     }
 
+    /// Where rows are made of these that may differ from copy to copy: once.
+    pub fn once(self) -> Self {
+        if self.is_partitioned() { self } else { Self::Single }
+    }
+
     /// Are rows that are here also where the other says?
     pub fn is_also(&self, other: &Self) -> bool {
         match (self, other) {

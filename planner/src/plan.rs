@@ -1,7 +1,7 @@
 //! A bound query to slices: DataFusion's logical optimizer, its initial physical plan, then
 //! `rewrite`, `distribute`, `check` and `slice`.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use arrow::{
     array::{RecordBatch, RecordBatchOptions},
@@ -19,7 +19,8 @@ use kestrel_proto::{DatanodeId, ErrorReport, Result};
 
 use crate::{
     catalog::{Catalog, Distribution, TableDef},
-    distribute::{Distributor, Placed, any_counts, check, recurs},
+    distribute::{Distributor, Placed, check, is_on_coordinator},
+    drawn_conditions::draw_in_place,
     error::report,
     functions::{FunctionRegistry, SessionFormats},
     group_keys::name_group_keys,
@@ -118,15 +119,15 @@ impl Planner {
         context: &PlanContext,
     ) -> Result<InsertPlan> {
         let physical = self.physical_plan(query, context).await?;
-        let rows = finish(Arc::clone(&physical), context, &gathered)?;
-        let is_here = any_counts(&physical).map_err(report)? || recurs(&physical);
         // Only the coordinator knows which partition takes a row.
         let is_routed = table.partitioned_by.is_some() || table.partition_of.is_some();
-        if rows.slices.len() == 1 || is_here || is_routed {
-            return Ok(InsertPlan::Ingest(rows));
-        }
-        let write = finish(physical, context, &|distributor, plan| {
+        let is_here = Cell::new(is_routed || is_on_coordinator(&physical).map_err(report)?);
+        let plan = finish(physical, context, &|distributor, plan| {
             let rows = distributor.place(plan).map_err(report)?;
+            if is_here.get() || rows.is_local() {
+                is_here.set(true);
+                return Ok(rows.gather_at_root());
+            }
             let rows = to_table(distributor, rows, table, 0)?;
             let write = SegmentWriteExec::new(
                 table.table_id(),
@@ -142,7 +143,7 @@ impl Planner {
             let written = Placed { plan: write, locus, estimate, children: vec![rows] };
             Ok(written.gather_at_root())
         })?;
-        Ok(InsertPlan::Distributed(write))
+        Ok(if is_here.get() { InsertPlan::Ingest(plan) } else { InsertPlan::Distributed(plan) })
     }
 
     /// The value of a bound query that reads nothing: of its only output column.
@@ -189,7 +190,7 @@ impl Planner {
         query: &LogicalPlan,
         state: &SessionState,
     ) -> Result<LogicalPlan> {
-        let query = name_group_keys(query.clone()).map_err(report)?;
+        let query = name_group_keys(query.clone()).and_then(draw_in_place).map_err(report)?;
         state.optimize(&query).and_then(name_join_keys).map_err(report)
     }
 

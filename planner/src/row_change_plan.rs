@@ -9,23 +9,21 @@
 //!         the query
 //! ```
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use datafusion::{
     logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder},
-    physical_plan::{
-        ExecutionPlan, aggregates::AggregateExec, scalar_subquery::ScalarSubqueryExec,
-    },
+    physical_plan::ExecutionPlan,
 };
 use kestrel_proto::{ErrorReport, Result};
 
 use crate::{
     catalog::{Distribution, TableDef},
-    distribute::{Distributor, Placed, any_counts, recurs, row_change},
+    distribute::{Distributor, Placed, is_on_coordinator, row_change},
     error::report,
     locus::Locus,
     operators::{Address, RowChangeExec, RowChangeKind},
-    plan::{Plan, PlanContext, Planner, finish, gathered, to_table},
+    plan::{Plan, PlanContext, Planner, finish, to_table},
 };
 
 /// What is to be changed.
@@ -68,26 +66,29 @@ impl Planner {
         context: &PlanContext,
     ) -> Result<RowChangePlan> {
         let is_replicated = change.is_replicated();
-        let found = self.physical_plan(query, context).await?;
-        if is_replicated {
-            check_alike(&found, change)?;
-        }
         let physical = match change.needs_first_match() {
             true => self.physical_plan(&first_match(query, is_replicated)?, context).await?,
-            false => found,
+            false => self.physical_plan(query, context).await?,
         };
-        let rows = finish(Arc::clone(&physical), context, &gathered)?;
-        if rows.slices.len() == 1 || change.is_routed || (change.is_returned && !is_replicated) {
-            return Ok(RowChangePlan::Here(rows));
+        let is_on_coordinator = is_on_coordinator(&physical).map_err(report)?;
+        if is_on_coordinator && is_replicated {
+            return Err(change.refused());
         }
-        if any_counts(&physical).map_err(report)? || recurs(&physical) {
-            return match is_replicated {
-                true => Err(change.refused()),
-                false => Ok(RowChangePlan::Here(rows)),
-            };
-        }
-        let plan = finish(physical, context, &|distributor, plan| change.place(distributor, plan))?;
-        Ok(RowChangePlan::Distributed(plan))
+        let is_here = Cell::new(
+            is_on_coordinator || change.is_routed || (change.is_returned && !is_replicated),
+        );
+        let plan = finish(physical, context, &|distributor, plan| {
+            let rows = change.found(distributor, plan)?;
+            if is_here.get() || rows.is_local() {
+                is_here.set(true);
+                return Ok(rows.gather_at_root());
+            }
+            change.place(distributor, rows)
+        })?;
+        Ok(match is_here.get() {
+            true => RowChangePlan::Here(plan),
+            false => RowChangePlan::Distributed(plan),
+        })
     }
 
     /// Plans for the coordinator the rows that [`Self::plan_row_change`] changes, of which one copy may
@@ -124,19 +125,18 @@ impl RowChange<'_> {
         self.table.distribution == Distribution::Replicated
     }
 
-    fn place(&self, distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
+    /// The rows, placed: those of a replicated table wherever it is.
+    fn found(&self, distributor: &Distributor, plan: &Arc<dyn ExecutionPlan>) -> Result<Placed> {
+        let everywhere = self.is_replicated();
+        Distributor { everywhere, ..distributor.clone() }.place(plan).map_err(report)
+    }
+
+    /// What changes them, over them.
+    fn place(&self, distributor: &Distributor, rows: Placed) -> Result<Placed> {
         let rows = match (self.is_replicated(), self.kind) {
-            (true, _) => {
-                let everywhere = Distributor { everywhere: true, ..distributor.clone() };
-                let rows = everywhere.place(plan).map_err(report)?;
-                if rows.locus != Locus::Replicated {
-                    return Err(self.refused());
-                }
-                rows
-            }
-            (false, RowChangeKind::Delete) => distributor.place(plan).map_err(report)?,
+            (true, _) if rows.locus != Locus::Replicated => return Err(self.refused()),
+            (true, _) | (false, RowChangeKind::Delete) => rows,
             (false, RowChangeKind::Update) => {
-                let rows = distributor.place(plan).map_err(report)?;
                 to_table(distributor, rows, self.table, Address::ALL.len())?
             }
         };
@@ -176,30 +176,4 @@ fn first_match(query: &LogicalPlan, alike: bool) -> Result<LogicalPlan> {
         .distinct_on(address, columns, order)
         .and_then(LogicalPlanBuilder::build)
         .map_err(report)
-}
-
-/// Aggregates that do not care for the order of their rows; sums of floating point numbers do. In
-/// small letters: `sum` has a capital one.
-const ORDERLESS: &[&str] = &[
-    "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "count", "grouping", "max",
-    "min", "sum",
-];
-
-/// All datanodes must find the same, each by itself. What is wrong besides aggregates shows in its
-/// locus: it is computed in one place.
-fn check_alike(plan: &Arc<dyn ExecutionPlan>, change: &RowChange<'_>) -> Result<()> {
-    // Init plans run once.
-    if let Some(with_subqueries) = plan.downcast_ref::<ScalarSubqueryExec>() {
-        return check_alike(with_subqueries.input(), change);
-    }
-    if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
-        let is_same = aggregate.aggr_expr().iter().all(|expr| {
-            let name = expr.fun().name().to_ascii_lowercase();
-            ORDERLESS.contains(&name.as_str()) && !expr.field().data_type().is_floating()
-        });
-        if !is_same {
-            return Err(change.refused());
-        }
-    }
-    plan.children().into_iter().try_for_each(|child| check_alike(child, change))
 }

@@ -29,7 +29,7 @@ use datafusion::{
     },
 };
 
-use super::{Distributor, Placed};
+use super::{Distributor, Placed, reproducible::is_reproducible};
 use crate::{cardinality::Groups, locus::Locus};
 
 impl Distributor {
@@ -180,6 +180,7 @@ fn aggregated(
             exprs.iter().enumerate().filter(|(_, e)| holds(e)).map(|(at, _)| at).collect()
         })
     };
+    let locus = if is_reproducible(aggregate)? { locus } else { locus.once() };
     let are_keys = !gives_states(aggregate) && !aggregate.group_expr().has_grouping_set();
     let schema = plan.schema();
     let estimate = groups.estimate(&exprs, &input.estimate, rows, &schema, are_keys);

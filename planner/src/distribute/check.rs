@@ -13,8 +13,8 @@ use datafusion::{
 };
 use kestrel_proto::ErrorReport;
 
-use super::{Placed, recurs};
-use crate::{locus::Locus, motion::Motion};
+use super::{Placed, is_on_coordinator};
+use crate::{error::report, locus::Locus, motion::Motion};
 
 /// Checks a whole plan, whose rows must be in one process.
 pub fn check(root: &Placed) -> Result<(), ErrorReport> {
@@ -36,7 +36,7 @@ fn check_node(node: &Placed) -> Result<(), ErrorReport> {
     rule_of_key_columns(node)?;
     rule_of_joins(node)?;
     rule_of_single(node)?;
-    rule_of_recursion(node)?;
+    rule_of_coordinator(node)?;
     node.children.iter().try_for_each(check_node)
 }
 
@@ -146,14 +146,18 @@ fn rule_of_single(node: &Placed) -> Result<(), ErrorReport> {
     Ok(())
 }
 
-/// A recursive query is on the coordinator, under no motion, and its terms are there.
-fn rule_of_recursion(node: &Placed) -> Result<(), ErrorReport> {
-    if node.motion().is_some() && node.children.iter().any(|child| recurs(&child.plan)) {
-        return Err(failed(node, "a recursive query that moves"));
+/// A recursive query, what calls the functions of sequences, and all above them are on the
+/// coordinator, under no motion, and their inputs are there.
+fn rule_of_coordinator(node: &Placed) -> Result<(), ErrorReport> {
+    if !is_on_coordinator(&node.plan).map_err(report)? {
+        return Ok(());
+    }
+    if node.motion().is_some() {
+        return Err(failed(node, "what only the coordinator can run moves"));
     }
     let elsewhere = |child: &Placed| child.locus.is_partitioned() || child.needs_datanode();
-    if recurs(&node.plan) && node.children.iter().any(elsewhere) {
-        return Err(failed(node, "a recursive query over rows that are not gathered"));
+    if node.children.iter().any(elsewhere) {
+        return Err(failed(node, "what only the coordinator can run has inputs elsewhere"));
     }
     Ok(())
 }

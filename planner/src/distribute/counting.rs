@@ -1,5 +1,5 @@
 //! Operators that call the functions of sequences: the coordinator alone has those, so that no value
-//! is given twice. Their input comes there.
+//! is given twice. Their input comes there, and what is above them stays there.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::locus::Locus;
 const FUNCTIONS: [&str; 4] = ["nextval", "currval", "lastval", "setval"];
 
 /// Does this operator call one of them?
-pub(super) fn counts(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+fn counts(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     let mut found = false;
     plan.apply_expressions(&mut |expr| {
         found |= calls(expr);
@@ -27,7 +27,7 @@ pub(super) fn counts(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
 }
 
 /// Does an operator of the plan call one of them?
-pub(crate) fn any_counts(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+pub(super) fn any_counts(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     if counts(plan)? {
         return Ok(true);
     }

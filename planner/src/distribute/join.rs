@@ -21,6 +21,7 @@ use super::{
     join_motions,
     pipeline::{downcast, positions_of},
     placed,
+    reproducible::draws,
 };
 use crate::{
     cardinality::{self, Estimate, JoinSides, On},
@@ -74,6 +75,7 @@ impl Distributor {
             datanodes: self.datanodes,
         };
         let (left, right, locus) = self.bring_together((left, right), &shape, join.on(), motions);
+        let locus = once_if_drawn(join, locus)?;
         let locus = match join.projection.as_deref() {
             Some(kept) => locus.project(|column| positions_of(kept, column)),
             None => locus,
@@ -110,6 +112,7 @@ impl Distributor {
             datanodes: self.datanodes,
         };
         let (left, right, locus) = self.bring_together((left, right), &shape, &[], motions);
+        let locus = once_if_drawn(plan.as_ref(), locus)?;
         let filter = plan.downcast_ref::<NestedLoopJoinExec>().and_then(|join| join.filter());
         let pairs = cardinality::pairs(JoinSides {
             left: &left.estimate,
@@ -259,6 +262,11 @@ impl Distributor {
             .collect();
         if keys.is_empty() { rows.to_single() } else { self.redistribute(rows, keys) }
     }
+}
+
+/// A pair that matches in one copy must not be none in another.
+fn once_if_drawn(join: &dyn ExecutionPlan, locus: Locus) -> Result<Locus> {
+    Ok(if draws(join)? { locus.once() } else { locus })
 }
 
 fn two(mut children: Vec<Placed>) -> Result<(Placed, Placed)> {

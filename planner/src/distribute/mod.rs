@@ -14,12 +14,12 @@ mod leaf;
 mod pipeline;
 mod placed;
 mod recursion;
+mod reproducible;
 mod single;
 mod union;
 mod window;
 
 pub use check::check;
-pub(crate) use counting::any_counts;
 pub(crate) use join::is_join;
 pub(crate) use join_key::{join_key, without_casts};
 pub(crate) use join_locus::{joined_locus, moved_locus};
@@ -29,7 +29,7 @@ pub use join_motions::{
 };
 pub(crate) use pipeline::{projection, row_change};
 pub use placed::Placed;
-pub(crate) use recursion::recurs;
+pub(crate) use recursion::is_on_coordinator;
 
 use std::sync::Arc;
 
@@ -94,10 +94,7 @@ impl Distributor {
             return Ok(leaf::constant(plan));
         }
         let children = || plan.children().into_iter().map(|c| self.place(c));
-        if counting::counts(plan)? {
-            return counting::on_coordinator(plan, children().collect::<Result<_>>()?);
-        }
-        if recurs(plan) {
+        if is_on_coordinator(plan)? {
             return recursion::on_coordinator(plan, children().collect::<Result<_>>()?);
         }
         if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {

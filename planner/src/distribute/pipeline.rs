@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::{
     error::{DataFusionError, Result},
     physical_expr::expressions::Column,
@@ -11,7 +10,7 @@ use datafusion::{
     },
 };
 
-use super::{Placed, join_key::without_casts};
+use super::{Placed, join_key::without_casts, reproducible::draws, single::once};
 use crate::locus::Locus;
 
 /// A projection keeps the key columns it passes on, under casts that keep their hash, too.
@@ -27,8 +26,7 @@ pub(crate) fn projection(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result
     let locus = child.locus.project(|c| positions.get(&c).cloned().unwrap_or_default());
     let exprs = projection.expr().iter().map(|output| &output.expr);
     let estimate = child.estimate.projected(exprs, &plan.schema());
-    let volatile = projection.expr().iter().any(|output| is_volatile(&output.expr));
-    Ok(once_if(volatile, Placed::new(plan, vec![child], locus, estimate)?))
+    once_if_drawn(Placed::new(plan, vec![child], locus, estimate)?)
 }
 
 /// A filter leaves rows where they are.
@@ -44,8 +42,7 @@ pub(super) fn filter(plan: &Arc<dyn ExecutionPlan>, child: Placed) -> Result<Pla
         None => passing,
         Some(kept) => passing.kept(kept),
     };
-    let volatile = is_volatile(&predicate);
-    Ok(once_if(volatile, Placed::new(plan, vec![child], locus, estimate)?))
+    once_if_drawn(Placed::new(plan, vec![child], locus, estimate)?)
 }
 
 /// A guess at how many elements an array has.
@@ -91,11 +88,8 @@ pub(super) fn positions_of(kept: &[usize], column: usize) -> Vec<usize> {
 }
 
 /// random() must not differ between copies of the same rows: compute them once.
-fn once_if(volatile: bool, mut placed: Placed) -> Placed {
-    if volatile && !placed.locus.is_partitioned() {
-        placed.locus = Locus::Single;
-    }
-    placed
+fn once_if_drawn(placed: Placed) -> Result<Placed> {
+    Ok(if draws(placed.plan.as_ref())? { once(placed) } else { placed })
 }
 
 pub(super) fn downcast<T: ExecutionPlan>(plan: &Arc<dyn ExecutionPlan>) -> Result<&T> {

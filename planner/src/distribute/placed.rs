@@ -90,6 +90,14 @@ impl Placed {
             || (self.motion().is_none() && self.children.iter().any(Self::needs_datanode))
     }
 
+    /// Does no datanode have a part in it?
+    pub fn is_local(&self) -> bool {
+        !self.locus.is_partitioned()
+            && self.motion().is_none()
+            && !self.needs_datanode()
+            && self.children.iter().all(Self::is_local)
+    }
+
     /// Does this slice work on parts of the data, one on each datanode?
     pub fn is_parallel(&self) -> bool {
         self.locus.is_partitioned()

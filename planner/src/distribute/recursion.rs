@@ -16,8 +16,13 @@ use crate::{cardinality::Estimate, locus::Locus};
 /// How many rounds a recursive query takes, as PostgreSQL guesses (`cost_recursive_union`).
 const ROUNDS: f64 = 10.0;
 
+/// Must this operator be on the coordinator, as all above it?
+pub(crate) fn is_on_coordinator(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+    Ok(recurs(plan) || counting::any_counts(plan)?)
+}
+
 /// Is this a part of a recursive query, or above one?
-pub(crate) fn recurs(plan: &Arc<dyn ExecutionPlan>) -> bool {
+fn recurs(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.is::<RecursiveQueryExec>()
         || plan.is::<WorkTableExec>()
         || plan.children().into_iter().any(recurs)

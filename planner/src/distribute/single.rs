@@ -76,8 +76,6 @@ pub(super) fn anything(plan: &Arc<dyn ExecutionPlan>, children: Vec<Placed>) -> 
 
 /// Rows that are not the same in every copy are made once.
 pub(super) fn once(mut child: Placed) -> Placed {
-    if !child.locus.is_partitioned() {
-        child.locus = Locus::Single;
-    }
+    child.locus = child.locus.once();
     child
 }

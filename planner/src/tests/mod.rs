@@ -30,6 +30,7 @@ use crate::{
 };
 
 mod advice;
+mod drawn;
 mod estimates;
 mod execution;
 mod init_values;
