@@ -21,6 +21,7 @@ use datafusion::{
     physical_expr::{conjunction, expressions::Column},
     physical_plan::{
         ExecutionPlan, collect, displayable,
+        execution_plan::reset_plan_states,
         filter::FilterExec,
         projection::{ProjectionExec, ProjectionExpr},
     },
@@ -116,7 +117,8 @@ fn count(plan: &PlanRef, sign: &str) -> usize {
 /// What a plan gives over tables with random rows, sorted.
 fn rows(golden: &Golden<'_>, plan: &PlanRef, seed: u64) -> Vec<String> {
     let mut tables = BTreeMap::new();
-    let plan = Arc::clone(plan).transform_up(|node| {
+    // Joins share what they have built with the plans that are made of theirs.
+    let plan = reset_plan_states(Arc::clone(plan)).unwrap().transform_up(|node| {
         let Some(scan) = node.downcast_ref::<ShardScanExec>() else {
             return Ok(Transformed::no(node));
         };
