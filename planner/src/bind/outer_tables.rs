@@ -130,20 +130,23 @@ impl References {
     /// The table with its schema; `None`: it is one of the same SELECT.
     fn path(&self, table: &Ident) -> Option<Vec<Ident>> {
         let name = fold_ident(table);
-        let find = |scope: &'_ Scope| {
-            let visible = scope.relations.iter().take(scope.visible);
-            visible.into_iter().find(|(known, _)| *known == name).map(|(_, path)| path.clone())
+        let find = |scope: &Scope| {
+            let mut visible = scope.relations.iter().take(scope.visible);
+            visible.find(|(known, _)| *known == name).map(|(_, path)| path.clone())
         };
         let (outer, own) = self.scopes.split_at(self.around());
         if own.iter().any(|scope| find(scope).is_some()) {
             return None;
         }
-        let schema = |name: &str| Ident { value: name.into(), quote_style: Some('"'), span: table.span };
+        let schema =
+            |name: &str| Ident { value: name.into(), quote_style: Some('"'), span: table.span };
         let Some(path) = outer.iter().rev().find_map(find) else {
             return Some(vec![schema(NO_TABLE), table.clone()]);
         };
+        // With a database's name it is complete.
+        let unlike_a_column = (path.0.len() < 3).then(|| schema(OUTER_TABLE));
         let place = |ident: &Ident| Ident { span: table.span, ..ident.clone() };
         let path = path.0.iter().filter_map(|part| part.as_ident()).map(place);
-        Some(std::iter::once(schema(OUTER_TABLE)).chain(path).collect())
+        Some(unlike_a_column.into_iter().chain(path).collect())
     }
 }
