@@ -12,6 +12,7 @@ mod lateral;
 mod locate;
 mod long_series;
 mod origin;
+mod outer_tables;
 mod parameters;
 mod provider;
 mod read_columns;
@@ -156,6 +157,7 @@ fn bind_names(
     set_returning::set_returning_functions(&mut query)?;
     using::merged_columns(&mut query, names)?;
     functions::postgresql_syntax(&mut query, &|name| names.context.wants_typed_literals(name));
+    outer_tables::outer_tables(&mut query);
     let provider = Provider::new(names, &OPTIONS);
     let plan = {
         let planner = SqlToRel::new_with_options(&provider, parser_options());

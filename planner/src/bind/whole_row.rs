@@ -70,7 +70,13 @@ impl VisitorMut for Rows {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         let mut scope = Vec::new();
-        select.from.iter().for_each(|from| add_relations(from, &mut scope));
+        for from in &select.from {
+            for_each_relation(from, &mut |factor, name, path| {
+                if has_rows(factor) {
+                    scope.push((name, path));
+                }
+            });
+        }
         self.scopes.push(scope);
         ControlFlow::Continue(())
     }
@@ -143,28 +149,39 @@ impl Rows {
     }
 }
 
-fn add_relations(from: &TableWithJoins, scope: &mut Vec<(String, ObjectName)>) {
+/// Shows the relations that FROM names: what each is called there, and in full.
+pub(super) fn for_each_relation(
+    from: &TableWithJoins,
+    visit: &mut dyn FnMut(&TableFactor, String, ObjectName),
+) {
     for factor in std::iter::once(&from.relation).chain(from.joins.iter().map(|j| &j.relation)) {
         match factor {
             TableFactor::NestedJoin { table_with_joins, alias: None } => {
-                add_relations(table_with_joins, scope);
+                for_each_relation(table_with_joins, visit);
             }
-            TableFactor::Table { name, args: Some(_), with_ordinality: false, .. }
-            | TableFactor::Function { name, with_ordinality: false, .. }
-                if !is_of_rows(name) => {}
             TableFactor::Table { alias: Some(alias), .. }
             | TableFactor::Derived { alias: Some(alias), .. }
             | TableFactor::Function { alias: Some(alias), .. } => {
-                scope.push((fold_ident(&alias.name), ObjectName::from(vec![alias.name.clone()])));
+                let path = ObjectName::from(vec![alias.name.clone()]);
+                visit(factor, fold_ident(&alias.name), path);
             }
             TableFactor::Table { name, alias: None, .. }
             | TableFactor::Function { name, alias: None, .. } => {
                 if let Some(last) = name.0.last().and_then(|part| part.as_ident()) {
-                    scope.push((fold_ident(last), name.clone()));
+                    visit(factor, fold_ident(last), name.clone());
                 }
             }
             _ => {}
         }
+    }
+}
+
+/// Whether what FROM names here is a relation, and no function whose values are no rows.
+fn has_rows(factor: &TableFactor) -> bool {
+    match factor {
+        TableFactor::Table { name, args: Some(_), with_ordinality: false, .. }
+        | TableFactor::Function { name, with_ordinality: false, .. } => is_of_rows(name),
+        _ => true,
     }
 }
 

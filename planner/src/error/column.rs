@@ -6,6 +6,9 @@ use kestrel_proto::{ErrorReport, SqlState};
 /// No name farther away than this is suggested (`MAX_FUZZY_DISTANCE`).
 const MAX_DISTANCE: usize = 3;
 
+/// The schema of a table of an outer query that the binder has found; in no name that a user writes.
+pub(crate) const OUTER_TABLE: &str = "outer\u{1f}";
+
 /// The error for `field`, which is none of `valid`.
 pub(super) fn missing(field: &Column, valid: &[Column]) -> ErrorReport {
     let name = &field.name;
@@ -17,6 +20,14 @@ pub(super) fn missing(field: &Column, valid: &[Column]) -> ErrorReport {
         return with_hint(report, name, valid.iter());
     };
     let table = relation.table();
+    let undefined = || {
+        let message = format!("column {table}.{name} does not exist");
+        ErrorReport::new(SqlState::UNDEFINED_COLUMN, message)
+    };
+    // Its columns are none of the valid ones, which are the inner query's.
+    if [relation.catalog(), relation.schema()].contains(&Some(OUTER_TABLE)) {
+        return undefined();
+    }
     let of_table = |c: &&Column| c.relation.as_ref().is_some_and(|r| r.table() == table);
     if !valid.iter().any(|c| of_table(&c)) {
         return ErrorReport::new(
@@ -24,11 +35,7 @@ pub(super) fn missing(field: &Column, valid: &[Column]) -> ErrorReport {
             format!("missing FROM-clause entry for table \"{table}\""),
         );
     }
-    let report = ErrorReport::new(
-        SqlState::UNDEFINED_COLUMN,
-        format!("column {table}.{name} does not exist"),
-    );
-    with_hint(report, name, valid.iter().filter(of_table))
+    with_hint(undefined(), name, valid.iter().filter(of_table))
 }
 
 /// Names the one nearest column, unless the nearest are several or far away.

@@ -11,6 +11,8 @@ mod plan;
 mod position;
 mod syntax;
 
+pub(crate) use column::OUTER_TABLE;
+
 use std::error::Error;
 
 use datafusion::{common::SchemaError, error::DataFusionError};

@@ -148,6 +148,8 @@ fn columns() {
         (no_table.sqlstate.as_str(), no_table.message.as_str()),
         ("42P01", "missing FROM-clause entry for table \"v\"")
     );
+    let outer = Column::new(Some(TableReference::partial(OUTER_TABLE, "v")), "id");
+    assert_eq!(missing(outer, &valid).message, "column v.id does not exist");
 }
 
 #[test]

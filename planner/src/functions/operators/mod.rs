@@ -21,7 +21,7 @@ mod values_syntax;
 mod within_group;
 
 use datafusion::{
-    common::{DFSchema, Result},
+    common::{Column, DFSchema, Result, TableReference},
     logical_expr::{
         Expr, ExprSchemable, GetFieldAccess,
         expr::{Cast, Placeholder, ScalarFunction},
@@ -146,6 +146,26 @@ impl ExprPlanner for PostgresqlOperators {
             GetFieldAccess::NamedStructField { .. } => None,
         };
         Ok(planned.map_or(PlannerResult::Original(original), PlannerResult::Planned))
+    }
+
+    /// A column is no row and has no fields: `x.y` is a column of a table that is not there, or that
+    /// has none of this name. DataFusion says so of an unknown column.
+    fn plan_compound_identifier(
+        &self,
+        column: &Field,
+        _: Option<&TableReference>,
+        fields: &[String],
+    ) -> Result<PlannerResult<Vec<Expr>>> {
+        if matches!(column.data_type(), DataType::Struct(_) | DataType::Map(..)) {
+            return Ok(PlannerResult::Original(vec![]));
+        }
+        let (table, name) = match fields {
+            [name] => (column.name(), name),
+            [.., table, name] => (table, name),
+            [] => return Ok(PlannerResult::Original(vec![])),
+        };
+        let table = TableReference::bare(table.as_str());
+        Ok(PlannerResult::Planned(Expr::Column(Column::new(Some(table), name))))
     }
 
     fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
