@@ -23,7 +23,7 @@ pub struct TableState {
     pub bytes: u64,
     /// Rows on each datanode, in the order of their ids.
     pub shards: Vec<u64>,
-    /// Rows that have come and gone since it was analyzed; of one that never was: all.
+    /// Rows that have come, gone or changed since it was analyzed; of one that never was: all.
     pub changed: u64,
     /// Where rows would be by another key.
     pub bucket_map: Arc<BucketMap>,

@@ -19,6 +19,8 @@ pub(in super::super) struct Candidate {
     pub(in super::super) columns: Vec<u32>,
     /// The idle fraction that is to be expected.
     pub(in super::super) idle: f64,
+    /// Of several columns nobody has counted the values together.
+    pub(in super::super) is_guess: bool,
 }
 
 /// All columns that may be a key and were analyzed, and pairs of the best of them, the most even first.
@@ -61,8 +63,8 @@ pub(in super::super) fn best<'a>(state: &'a TableState, uses: &KeyUses) -> Optio
 }
 
 fn candidate(state: &TableState, columns: Vec<u32>) -> Option<Candidate> {
-    let idle = Spread::of(state, &columns)?.idle(state.shards.len());
-    Some(Candidate { columns, idle })
+    let spread = Spread::of(state, &columns)?;
+    Some(Candidate { columns, idle: spread.idle(state.shards.len()), is_guess: !spread.is_counted })
 }
 
 /// The columns that all unique keys have in common, among which a key must be; `None`: any.
