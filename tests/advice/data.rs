@@ -34,8 +34,11 @@ struct Column {
 /// The values of a key of so many rows, column by column.
 type Keys = Vec<Vec<Option<i64>>>;
 
-/// What a table's key may be like, and how its type is.
-const KINDS: &[(&str, SqlType, fn(&mut Rng, usize) -> Keys)] = &[
+/// What makes so many of them.
+type Make = fn(&mut Rng, usize) -> Keys;
+
+/// What a table's key may be like, of which type.
+const KINDS: &[(&str, SqlType, Make)] = &[
     ("uniform", SqlType::BigInt, uniform),
     ("Zipf 0.5", SqlType::BigInt, |rng, rows| zipf(rng, rows, 0.5)),
     ("Zipf 1.0", SqlType::BigInt, |rng, rows| zipf(rng, rows, 1.0)),

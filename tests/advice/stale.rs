@@ -10,7 +10,6 @@ use crate::{
 const CHANGES: u64 = 6;
 /// A table has as many rows, or more, when it is analyzed.
 const ROWS: i64 = 100_000;
-/// From here on it is not filled up.
 const QUERY: &str = "SELECT count(v) FROM t WHERE v >= 0";
 
 /// A table of all numbers from the one to the other.
