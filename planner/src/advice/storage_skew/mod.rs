@@ -6,7 +6,7 @@ mod spread;
 
 use kestrel_proto::DatanodeId;
 
-use self::cause::Cause;
+pub(super) use self::cause::Cause;
 pub(super) use self::keys::{Candidate, best, candidates};
 use super::{
     Delivery, Finding, Object, TableState, Thresholds, Usage,
@@ -24,7 +24,6 @@ pub(super) fn decide(state: &TableState, usage: Usage<'_>, t: &Thresholds) -> Op
     if is_replicated || state.shards.len() < 2 || is_small || idle < t.skew_idle_notice {
         return None;
     }
-    let cause = Cause::of(state);
     let (most_at, most) = largest(&state.shards)?;
     let part = percent(most as f64 / state.rows.max(1) as f64);
     let (name, datanode) = (&table.name, DatanodeId(most_at).name());
@@ -34,7 +33,7 @@ pub(super) fn decide(state: &TableState, usage: Usage<'_>, t: &Thresholds) -> Op
         "Idle fraction {idle:.2}, coefficient of variation {:.2}; rows on each datanode: {}. {}",
         variation(&state.shards),
         shards(&state.shards),
-        cause.sentence(state)
+        state.cause().sentence(state)
     );
     let hint = match (key, &state.statistics) {
         (Some(key), _) => {
