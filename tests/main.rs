@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod advice;
+#[cfg(test)]
 mod backup;
 #[cfg(test)]
 mod check;

@@ -35,7 +35,11 @@ impl TableStates {
         if kept.len() >= KEPT {
             kept.clear();
         }
-        let state = Arc::new(TableState::of(catalog, table));
+        let state = TableState::of(catalog, table);
+        let state = Arc::new(match kept.get(&table.id) {
+            Some((_, before)) => state.knowing(before),
+            None => state,
+        });
         kept.insert(table.id, (catalog.version, Arc::clone(&state)));
         state
     }

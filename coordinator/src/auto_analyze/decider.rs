@@ -26,7 +26,7 @@ pub struct Candidate {
     pub table: u64,
     /// Rows when it was analyzed; 0: it never was.
     pub analyzed_rows: u64,
-    /// Rows that have come and gone since.
+    /// Rows that have come, gone or changed since.
     pub changed_rows: u64,
 }
 

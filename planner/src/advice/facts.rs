@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use kestrel_proto::{BucketMap, DatanodeId};
 
-use super::storage_skew::Candidate;
+use super::storage_skew::{Candidate, Cause};
 use crate::{
     catalog::{Catalog, ColumnDef, Distribution, TableDef},
     statistics::{ColumnStatistics, TableStatistics},
@@ -23,12 +23,14 @@ pub struct TableState {
     pub bytes: u64,
     /// Rows on each datanode, in the order of their ids.
     pub shards: Vec<u64>,
-    /// Rows that have come and gone since it was analyzed; of one that never was: all.
+    /// Rows that have come, gone or changed since it was analyzed; of one that never was: all.
     pub changed: u64,
     /// Where rows would be by another key.
     pub bucket_map: Arc<BucketMap>,
     /// The keys that it could have; computed when somebody first asks.
-    candidates: OnceLock<Vec<Candidate>>,
+    candidates: OnceLock<Arc<[Candidate]>>,
+    /// Why its rows lie as they do; likewise.
+    cause: OnceLock<Cause>,
 }
 
 impl TableState {
@@ -52,7 +54,29 @@ impl TableState {
             bucket_map: Arc::clone(&catalog.bucket_map),
             table: Arc::clone(table),
             candidates: OnceLock::new(),
+            cause: OnceLock::new(),
         }
+    }
+
+    /// Takes over what was computed of the table as of another version, if only rows have come and gone
+    /// since: that rests on statistics, and takes a millisecond.
+    pub fn knowing(self, before: &Self) -> Self {
+        let is_same = match (&self.statistics, &before.statistics) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let (now, then) = (&self.table, &before.table);
+        let is_same = is_same
+            && Arc::ptr_eq(&self.bucket_map, &before.bucket_map)
+            && self.shards.len() == before.shards.len()
+            && now.distribution == then.distribution
+            && now.columns == then.columns
+            && now.unique_sets().eq(then.unique_sets());
+        if !is_same {
+            return self;
+        }
+        Self { candidates: before.candidates.clone(), cause: before.cause.clone(), ..self }
     }
 
     /// What ANALYZE has found out about a column.
@@ -76,7 +100,12 @@ impl TableState {
 
     /// The keys that it could have, with how evenly its rows would lie.
     pub(super) fn candidates(&self) -> &[Candidate] {
-        self.candidates.get_or_init(|| super::storage_skew::candidates(self))
+        self.candidates.get_or_init(|| super::storage_skew::candidates(self).into())
+    }
+
+    /// Why its rows lie unevenly, if they do.
+    pub(super) fn cause(&self) -> &Cause {
+        self.cause.get_or_init(|| Cause::of(self))
     }
 }
 

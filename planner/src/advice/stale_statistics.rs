@@ -35,8 +35,8 @@ fn of_table(
     }
     let (name, health) = (&state.table.name, TableStatistics::health(changed, state.rows));
     let detail = format!(
-        "It had {} rows when it was analyzed and has {} now; {changed} have come or gone since: health \
-         {health} of 100.",
+        "It had {} rows when it was analyzed and has {} now; {changed} have come, gone or changed since: \
+         health {health} of 100.",
         known.rows, state.rows
     );
     Some((format!("statistics of table \"{name}\" are stale"), detail))
@@ -60,6 +60,10 @@ fn of_shards(
     let best = healths.iter().map(|shard| shard.3).fold(0.0, f64::max);
     let worst = healths.iter().min_by(|a, b| a.3.total_cmp(&b.3))?;
     let (then, now, changed, health) = *worst;
+    // By another distribution, rows are elsewhere and the same.
+    if changed > state.changed {
+        return None;
+    }
     if 100.0 * (best - health) <= DISAGREEMENT || (changed as f64) < t.stale_min_rows {
         return None;
     }

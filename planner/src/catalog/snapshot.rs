@@ -151,6 +151,7 @@ impl Catalog {
         for change in changes {
             next.apply_one(change)?;
         }
+        next.count_updated(self, changes);
         next.version = self.version + 1;
         Ok(next)
     }

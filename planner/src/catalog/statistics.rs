@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Catalog, Distribution, ReplacedVector, Segment, TableDef};
+use super::{Catalog, CatalogChange, Distribution, ReplacedVector, Segment, TableDef};
 use crate::statistics::TableStatistics;
 
 impl Catalog {
@@ -38,7 +38,36 @@ impl Catalog {
         }
     }
 
-    /// How many rows have come and gone since the table was analyzed; of one that never was: the rows
+    /// Rows that a transaction has deleted and written anew, as UPDATE does, are changed once (as in
+    /// PostgreSQL's `n_mod_since_analyze`): what has come and gone with these changes was counted as both.
+    pub(super) fn count_updated(&mut self, before: &Self, changes: &[CatalogChange]) {
+        let worn = changes.iter().filter_map(|change| match change {
+            CatalogChange::ReplaceVectors { table, .. } => Some(*table),
+            _ => None,
+        });
+        for table in worn.collect::<HashSet<_>>() {
+            let added = changes.iter().filter_map(|change| match change {
+                CatalogChange::AddSegments { table: of, segments } if *of == table => {
+                    Some(segments)
+                }
+                _ => None,
+            });
+            let added: Vec<_> = added.flatten().collect();
+            let Some(known) = self.table_by_id(table).filter(|_| !added.is_empty()) else {
+                continue;
+            };
+            let counted = before.table_by_id(table).map_or(0, |table| table.changed_rows);
+            let come = known.counted_rows(added);
+            let gone = known.changed_rows.saturating_sub(counted).saturating_sub(come);
+            let Ok(key) = self.table_key(table) else { continue };
+            if let Some(table) = self.tables.get_mut(&key) {
+                let table = Arc::make_mut(table);
+                table.changed_rows = table.changed_rows.saturating_sub(come.min(gone));
+            }
+        }
+    }
+
+    /// How many rows have come, gone or changed since the table was analyzed; of one that never was: the rows
     /// it has.
     pub fn changed_since_analyzed(&self, table: &TableDef) -> u64 {
         match self.statistics_of(table.id) {
@@ -109,9 +138,13 @@ impl Catalog {
 impl TableDef {
     /// Segments come.
     pub(super) fn count_added(&mut self, segments: &[Segment]) {
-        let counted = segments.iter().filter(|segment| self.counts(segment.datanode));
-        let rows = counted.fold(0u64, |sum, segment| sum.saturating_add(segment.live_rows()));
+        let rows = self.counted_rows(segments);
         self.changed_rows = self.changed_rows.saturating_add(rows);
+    }
+
+    fn counted_rows<'a>(&self, segments: impl IntoIterator<Item = &'a Segment>) -> u64 {
+        let counted = segments.into_iter().filter(|segment| self.counts(segment.datanode));
+        counted.fold(0u64, |sum, segment| sum.saturating_add(segment.live_rows()))
     }
 
     /// Rows go: before the vectors are replaced.
@@ -154,7 +187,7 @@ fn add((rows, bytes): (u64, u64), (more_rows, more_bytes): (u64, u64)) -> (u64, 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{CatalogChange, DatanodeDef, DeleteVector},
+        super::{DatanodeDef, DeleteVector},
         *,
     };
     use crate::{
@@ -250,6 +283,13 @@ mod tests {
         let catalog = catalog.apply(&deletes).unwrap();
         assert_eq!(catalog.changed_since_analyzed(table(&catalog, "t")), 4);
         assert_eq!(catalog.live_rows(table(&catalog, "t")), 11);
+        // An UPDATE of two rows that inserts one more.
+        let segments = vec![segment(1, 3, 3)];
+        let update =
+            [delete(vector(Some(4), 6)), CatalogChange::AddSegments { table: id, segments }];
+        let catalog = catalog.apply(&update).unwrap();
+        assert_eq!(catalog.changed_since_analyzed(table(&catalog, "t")), 7);
+        assert_eq!(catalog.live_rows(table(&catalog, "t")), 12);
         let catalog = after(&catalog, "TRUNCATE t");
         assert!(catalog.statistics_of(id).is_none());
         assert_eq!(catalog.changed_since_analyzed(table(&catalog, "t")), 0);

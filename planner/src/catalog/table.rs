@@ -68,8 +68,8 @@ pub struct TableDef {
     /// CREATE STATISTICS
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended_statistics: Vec<ExtendedStatistics>,
-    /// Rows that have come and gone since the table was made; an update is both. Of a partitioned
-    /// table only those of partitions that are gone.
+    /// Rows that have come, gone or changed since the table was made: those that one transaction deletes
+    /// and writes anew count once. Of a partitioned table only those of partitions that are gone.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub changed_rows: u64,
     /// By column id, names in the databases of columns that go by another name here: in a view,

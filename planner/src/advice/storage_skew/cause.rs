@@ -11,7 +11,7 @@ const FEW_VALUES: f64 = 8.0;
 
 /// The cause.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Cause {
+pub(in super::super) enum Cause {
     /// Rows whose key is NULL are all in one bucket.
     Nulls { part: f64 },
     /// So are those of the key's most frequent value.
@@ -27,7 +27,7 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    pub(super) fn of(state: &TableState) -> Self {
+    pub(in super::super) fn of(state: &TableState) -> Self {
         if state.table.distribution == Distribution::Random {
             return Self::Writers;
         }

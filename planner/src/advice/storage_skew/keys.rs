@@ -19,15 +19,22 @@ pub(in super::super) struct Candidate {
     pub(in super::super) columns: Vec<u32>,
     /// The idle fraction that is to be expected.
     pub(in super::super) idle: f64,
+    /// Of several columns nobody has counted the values together.
+    pub(in super::super) is_guess: bool,
 }
 
-/// All columns that may be a key and were analyzed, and pairs of the best of them, the most even first.
+/// All columns that may be a key and were analyzed, the most even first; if none is even, also pairs of the
+/// best of them.
 pub(in super::super) fn candidates(state: &TableState) -> Vec<Candidate> {
     let may = allowed(state);
     let is_allowed = |id: &u32| may.as_ref().is_none_or(|may| may.contains(id));
     let columns = state.table.columns.iter().map(|column| column.id).filter(is_allowed);
     let mut candidates: Vec<_> = columns.filter_map(|id| candidate(state, vec![id])).collect();
     candidates.sort_by(|a, b| a.idle.total_cmp(&b.idle));
+    // A pair serves no join that one of its columns does not serve.
+    if candidates.first().is_some_and(|best| best.idle <= EQUALLY_GOOD) {
+        return candidates;
+    }
     let best: Vec<u32> = candidates.iter().take(PAIRED).map(|c| c.columns[0]).collect();
     let pairs = best.iter().enumerate().flat_map(|(at, one)| {
         let others = best[at + 1..].iter();
@@ -61,8 +68,8 @@ pub(in super::super) fn best<'a>(state: &'a TableState, uses: &KeyUses) -> Optio
 }
 
 fn candidate(state: &TableState, columns: Vec<u32>) -> Option<Candidate> {
-    let idle = Spread::of(state, &columns)?.idle(state.shards.len());
-    Some(Candidate { columns, idle })
+    let spread = Spread::of(state, &columns)?;
+    Some(Candidate { columns, idle: spread.idle(state.shards.len()), is_guess: !spread.is_counted })
 }
 
 /// The columns that all unique keys have in common, among which a key must be; `None`: any.

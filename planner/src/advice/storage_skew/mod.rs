@@ -6,7 +6,7 @@ mod spread;
 
 use kestrel_proto::DatanodeId;
 
-use self::cause::Cause;
+pub(super) use self::cause::Cause;
 pub(super) use self::keys::{Candidate, best, candidates};
 use super::{
     Delivery, Finding, Object, TableState, Thresholds, Usage,
@@ -15,9 +15,6 @@ use super::{
 };
 use crate::catalog::Distribution;
 
-/// What a shard's fullness owes to chance: so many standard deviations of it are no skew.
-const NOISE: f64 = 3.0;
-
 pub(super) fn decide(state: &TableState, usage: Usage<'_>, t: &Thresholds) -> Option<Finding> {
     let table = &state.table;
     let is_replicated = table.distribution == Distribution::Replicated;
@@ -25,10 +22,6 @@ pub(super) fn decide(state: &TableState, usage: Usage<'_>, t: &Thresholds) -> Op
         (state.rows as f64) < t.skew_min_rows && (state.bytes as f64) < t.skew_min_size * 1024.0;
     let idle = state.idle();
     if is_replicated || state.shards.len() < 2 || is_small || idle < t.skew_idle_notice {
-        return None;
-    }
-    let cause = Cause::of(state);
-    if is_chance(state, &cause) {
         return None;
     }
     let (most_at, most) = largest(&state.shards)?;
@@ -40,14 +33,15 @@ pub(super) fn decide(state: &TableState, usage: Usage<'_>, t: &Thresholds) -> Op
         "Idle fraction {idle:.2}, coefficient of variation {:.2}; rows on each datanode: {}. {}",
         variation(&state.shards),
         shards(&state.shards),
-        cause.sentence(state)
+        state.cause().sentence(state)
     );
     let hint = match (key, &state.statistics) {
         (Some(key), _) => {
             let columns = column_names(table, key.columns.iter().copied());
             detail.push_str(&format!(
-                " Distributed by {columns} the idle fraction would be {:.2}.",
-                key.idle
+                " Distributed by {columns} the idle fraction would be {:.2}{}.",
+                key.idle,
+                if key.is_guess { ", if they do not depend on one another" } else { "" }
             ));
             let served = usage.uses.served_by(table.id, &key.columns);
             if served > 0 {
@@ -68,22 +62,6 @@ pub(super) fn decide(state: &TableState, usage: Usage<'_>, t: &Thresholds) -> Op
         false => Delivery::Notice,
     };
     Some(Finding { object: Object::table(table), at_most, message, detail, hint })
-}
-
-/// Of `K` values on `n` datanodes a coefficient of variation of `√((n − 1) / K)` is to be expected. Where
-/// single values, or few of them, are what is uneven, it is no chance.
-fn is_chance(state: &TableState, cause: &Cause) -> bool {
-    match cause {
-        Cause::Unlucky { distinct } => {
-            let expected = ((state.shards.len() - 1) as f64 / distinct.max(1.0)).sqrt();
-            variation(&state.shards) <= NOISE * expected
-        }
-        Cause::Nulls { .. }
-        | Cause::HotValue { .. }
-        | Cause::FewValues { .. }
-        | Cause::Writers
-        | Cause::Unknown => false,
-    }
 }
 
 /// No key is even, and none is asked for: a table with a unique key must be distributed by columns of it.
