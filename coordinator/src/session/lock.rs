@@ -101,7 +101,8 @@ impl ClientSession {
     /// DDL that has it may change the table. A name of nothing else is the statement's own error.
     ///
     /// # Errors
-    /// Those of a wait for a lock.
+    /// Those of a wait for a lock; 40001: a block's snapshot is older than a SET DISTRIBUTED of a table in
+    /// databases.
     pub(super) async fn lock_target(&mut self, name: &QualifiedName) -> Result<()> {
         let limits = self.wait_limits();
         loop {
@@ -112,6 +113,9 @@ impl ClientSession {
             };
             let (tag, scope) = (LockTag::Table(table.id), LockScope::Transaction);
             if self.locks.try_lock(tag, LockMode::RowExclusive, scope) {
+                if table.is_on_shards() && !self.find_rows(table.id, &view).await? {
+                    continue;
+                }
                 return Ok(());
             }
             self.locks.lock(tag, LockMode::RowExclusive, scope, &limits).await?;

@@ -1,10 +1,10 @@
 //! Statements in the transaction's shard transactions: DDL, changes of rows, savepoints.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use futures::future::try_join_all;
 use kestrel_planner::{
-    catalog::{CatalogChange, Segment, TableDef},
+    catalog::{Catalog, CatalogChange, Segment, TableDef},
     shard_sql,
 };
 use kestrel_proto::{
@@ -15,7 +15,7 @@ use super::ClientSession;
 use crate::{
     query::{canceled, open_block_snapshot, until},
     server::Session,
-    shards::savepoint_statement,
+    shards::{check_unmoved, savepoint_statement},
 };
 
 impl ClientSession {
@@ -55,19 +55,8 @@ impl ClientSession {
 
     /// The transaction is about to write on these datanodes.
     pub(super) async fn open_on_shards(&mut self, datanodes: &[DatanodeId]) -> Result<()> {
-        let cancel = self.cancel.clone();
         let deadline = self.deadline();
-        if self.is_in_block() {
-            let block = self.transaction.block_snapshot(&self.engine);
-            let transaction = self.transaction.id(&self.engine);
-            let opened = open_block_snapshot(&self.engine.cluster, &block, transaction);
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Err(canceled("user request")),
-                () = until(deadline) => return Err(canceled("statement timeout")),
-                opened = opened => opened?,
-            }
-        }
+        self.open_block().await?;
         let opened = self.transaction.opened_on();
         let new: Vec<_> = datanodes.iter().copied().filter(|id| !opened.contains(id)).collect();
         if new.is_empty() {
@@ -82,6 +71,46 @@ impl ClientSession {
             self.send_to_shards(&new, statements, deadline).await?;
         }
         Ok(())
+    }
+
+    /// In a block: what was in the catalog when the snapshot was opened that it reads, which is now, if
+    /// nothing has opened it before.
+    async fn open_block(&mut self) -> Result<Option<Arc<Catalog>>> {
+        if !self.is_in_block() {
+            return Ok(None);
+        }
+        let (cancel, deadline) = (self.cancel.clone(), self.deadline());
+        let block = self.transaction.block_snapshot(&self.engine);
+        let transaction = self.transaction.id(&self.engine);
+        let opened = open_block_snapshot(&self.engine, &block, transaction);
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(canceled("user request")),
+            () = until(deadline) => Err(canceled("statement timeout")),
+            opened = opened => opened.map(Some),
+        }
+    }
+
+    /// Whether statements on a table in databases, which is locked, find its rows where `view` says.
+    /// Outside of a block it sees the newest catalog then.
+    ///
+    /// # Errors
+    /// 40001: they do not, and the transaction has begun with that.
+    pub(super) async fn find_rows(&mut self, table: u64, view: &Arc<Catalog>) -> Result<bool> {
+        let base = self.transaction.planned_over(view);
+        let tables = [table].into();
+        let found = check_unmoved(&tables, &base, &self.engine.catalog.snapshot());
+        if let Err(error) = found {
+            if self.is_in_block() || self.transaction.has_written_something() {
+                return Err(error);
+            }
+            self.transaction.has_locked(&self.engine);
+            return Ok(false);
+        }
+        if let Some(there) = self.open_block().await? {
+            check_unmoved(&tables, &base, &there)?;
+        }
+        Ok(true)
     }
 
     /// Runs statements on each of these datanodes, in the transaction's shard transactions.

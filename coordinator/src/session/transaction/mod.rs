@@ -115,6 +115,12 @@ impl Transaction {
         self.work.as_ref().is_some_and(|work| !work.changes.is_empty())
     }
 
+    /// Whether there is something to commit or to undo.
+    pub(super) fn has_written_something(&self) -> bool {
+        let work = self.work.as_ref();
+        work.is_some_and(|work| !work.changes.is_empty() || !work.shards.wrote_on.is_empty())
+    }
+
     /// Files that were written for it, and that nothing it changes has need of.
     pub(super) fn note_superseded(
         &mut self,
