@@ -310,6 +310,24 @@ async fn blocks_see_it_and_undo_it() {
     cluster.stop().await;
 }
 
+/// Each row is alone in its segment, and the first there.
+#[tokio::test(flavor = "multi_thread")]
+async fn small_segments_are_spread() {
+    if databases_hold_rows() {
+        return;
+    }
+    let cluster = TestCluster::start_with_vacuum(3, OFF).await;
+    let session = cluster.session().await;
+    session.run_all(["CREATE TABLE t (a int) DISTRIBUTED BY (a)"]).await;
+    session.run_all((1..=90).map(|a| format!("INSERT INTO t VALUES ({a})"))).await;
+    set(&session, "WITH (REORGANIZE = true) DISTRIBUTED RANDOMLY").await;
+    let spread = "SELECT count(*), min(rows) > 9, sum(rows) FROM kestrel.table_placement WHERE \
+                  table_name = 't'";
+    assert_eq!(session.rows(spread).await[0], texts(&["3", "t", "90"]));
+    assert_eq!(session.rows("SELECT count(*), sum(a) FROM t").await[0], texts(&["90", "4095"]));
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn statistics_and_privileges_stay() {
     if databases_hold_rows() {
