@@ -310,6 +310,63 @@ async fn blocks_see_it_and_undo_it() {
     cluster.stop().await;
 }
 
+/// What a block has removed itself nobody else has added; what others have added before it had the lock
+/// it sees, or says so at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_change_it_after_other_changes() {
+    if databases_hold_rows() {
+        return;
+    }
+    let cluster = TestCluster::start_with_vacuum(2, OFF).await;
+    let (session, other) = (cluster.session().await, cluster.session().await);
+    let fill = "INSERT INTO t SELECT i, i % 5 FROM generate_series(1, 100) AS i";
+    let by_b = "ALTER TABLE t SET DISTRIBUTED BY (b)";
+    for (changes, expected) in [
+        (vec!["TRUNCATE t", "INSERT INTO t VALUES (7, 3)", by_b], ["1", "7"]),
+        (vec!["UPDATE t SET b = 3", by_b], ["100", "5050"]),
+        (vec!["DELETE FROM t WHERE b <> 3", by_b, "DELETE FROM t WHERE a = 3"], ["19", "1007"]),
+        (vec!["ALTER TABLE t SET DISTRIBUTED REPLICATED", by_b], ["20", "1010"]),
+        (vec![by_b, "ALTER TABLE t ADD PRIMARY KEY (b, a)"], ["20", "1010"]),
+        (vec![by_b, "CREATE UNIQUE INDEX ON t (b, a)", by_b], ["20", "1010"]),
+    ] {
+        session
+            .run_all(["DROP TABLE IF EXISTS t", "CREATE TABLE t (a int, b int) DISTRIBUTED BY (a)"])
+            .await;
+        session.run_all([fill, "BEGIN"]).await;
+        session.run_all(&changes).await;
+        session.run_all(["COMMIT"]).await;
+        let found = other.rows("SELECT count(*), sum(a) FROM t WHERE b = 3").await;
+        assert_eq!(found[0], texts(&expected), "{changes:?}");
+    }
+    // Rows that come while it waits for the lock are there when it has it.
+    let count = "SELECT count(*) FROM t WHERE b = 4";
+    for (first, sqlstate) in [(None, None), (Some("SELECT count(*) FROM t"), Some("40001"))] {
+        session
+            .run_all(["DROP TABLE t", "CREATE TABLE t (a int, b int) DISTRIBUTED BY (a)", fill])
+            .await;
+        other.run_all(["BEGIN", "INSERT INTO t VALUES (104, 4)"]).await;
+        let mover = cluster.session().await;
+        mover.run_all(["BEGIN"]).await;
+        mover.run_all(first).await;
+        let moving = tokio::spawn(async move {
+            let answer = mover.run(by_b).await;
+            let ended = mover.run("COMMIT").await;
+            (answer.sqlstate().map(String::from), ended.sqlstate().map(String::from))
+        });
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+        while session.value(waits).await == "0" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        other.run_all(["COMMIT"]).await;
+        // A block that has failed is rolled back by COMMIT.
+        assert_eq!(moving.await.unwrap(), (sqlstate.map(String::from), None), "{first:?}");
+        assert_eq!(session.value(count).await, "21");
+        let key = "SELECT key_columns FROM kestrel.table_distributions WHERE table_name = 't'";
+        assert_eq!(session.value(key).await, if sqlstate.is_none() { "b" } else { "a" });
+    }
+    cluster.stop().await;
+}
+
 /// Each row is alone in its segment, and the first there.
 #[tokio::test(flavor = "multi_thread")]
 async fn small_segments_are_spread() {

@@ -80,6 +80,7 @@ impl ClientSession {
         planned: impl Fn(&Self, &Catalog) -> Result<DdlPlan>,
     ) -> Result<DdlPlan> {
         let limits = self.wait_limits();
+        let is_first = !self.transaction.has_run();
         loop {
             let had_lock = self.transaction.has_ddl_lock();
             self.transaction.lock_ddl(&self.engine, &self.locks, &limits).await?;
@@ -94,6 +95,10 @@ impl ClientSession {
                 self.transaction.unlock_ddl(&self.locks);
             }
             self.locks.lock(tag, mode, scope, &limits).await?;
+            if is_first {
+                // Also in a block: nothing has been read that would have to stay.
+                self.transaction.begin_anew(&self.engine);
+            }
         }
     }
 

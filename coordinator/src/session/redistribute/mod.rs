@@ -168,13 +168,15 @@ impl ClientSession {
             None => self.begin_moving(&plan)?,
         };
         moving.progress.is(RedistributionPhase::Switching);
+        // A block may see less than is there: nothing that it copies could take the place of that.
+        let tables: Vec<_> = moving.tables.iter().map(|table| table.before.id).collect();
+        self.transaction.check_same_rows(&self.engine, tables)?;
         self.move_round(&mut moving).await?;
         let view = self.transaction.view(&self.engine);
         let mut changes = plan.changes;
         for table in &moving.tables {
             changes.push(table.replaced(&view)?);
             if let Some(now) = view.table_by_id(table.before.id) {
-                // In a block's snapshot there may be less than is there.
                 self.transaction.note_checked(&self.engine, Arc::clone(now));
             }
         }

@@ -16,6 +16,7 @@ use kestrel_planner::{
 };
 use kestrel_proto::{DatanodeId, ErrorReport, Result, SqlState, TransactionId};
 
+use super::commit::check_same_rows;
 use crate::{
     engine::{Engine, LockMode, LockOwner, LockScope, LockTag, Pin, WaitLimits},
     server::TransactionStatus,
@@ -296,9 +297,16 @@ impl Transaction {
     /// The transaction has waited for a lock: what others have committed meanwhile it is to see, if
     /// it has done nothing yet and is no block.
     pub(super) fn has_locked(&mut self, engine: &Engine) {
-        let implicit = self.status == Status::Implicit;
+        if self.status == Status::Implicit {
+            self.begin_anew(engine);
+        }
+    }
+
+    /// It sees what others have committed, if it has changed nothing. Who asks for that knows that it has
+    /// read nothing either, or may see other rows now.
+    pub(super) fn begin_anew(&mut self, engine: &Engine) {
         let work = self.work(engine);
-        if implicit && work.changes.is_empty() {
+        if work.changes.is_empty() {
             let (base, pin) = engine.pinned_snapshot();
             work._pin = pin;
             work.view = Arc::clone(&base);
@@ -320,6 +328,19 @@ impl Transaction {
         view.version = work.base.version;
         work.superseded.extend(merged.into_iter().flat_map(|merged| merged.written));
         Ok(Arc::new(view))
+    }
+
+    /// Whether others have left the rows of these tables as they were when the transaction began.
+    ///
+    /// # Errors
+    /// 40001: they have not.
+    pub(super) fn check_same_rows(
+        &self,
+        engine: &Engine,
+        tables: impl IntoIterator<Item = u64>,
+    ) -> Result<()> {
+        let Some(work) = &self.work else { return Ok(()) };
+        check_same_rows(tables, &work.base, &engine.catalog.snapshot())
     }
 
     /// The rows of a table obey a rule that the transaction declares: no others may come before it
