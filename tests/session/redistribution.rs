@@ -367,6 +367,59 @@ async fn blocks_change_it_after_other_changes() {
     cluster.stop().await;
 }
 
+async fn wait_for_writers(session: &Session) {
+    let waits = "SELECT count(*) FROM kestrel.redistribution_progress WHERE phase = 'waiting for \
+                 writers'";
+    while session.value(waits).await == "0" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// It has copied everything, and waits for a lock: nobody who has that fails, nor does it itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_locks_has_none() {
+    if databases_hold_rows() {
+        return;
+    }
+    let cluster = TestCluster::start_with_vacuum(2, OFF).await;
+    let (session, other) = (cluster.session().await, cluster.session().await);
+    let key = "SELECT key_columns FROM kestrel.table_distributions WHERE table_name = 't'";
+    let count = "SELECT count(*), sum(a) FROM t WHERE b = 3";
+    for (locks, wants, expected) in [
+        // The lock of DDL, and then the table, which is another one then.
+        ("CREATE TABLE mine (a int)", "ALTER TABLE t ADD COLUMN c int DEFAULT 7", ["20", "1010"]),
+        ("CREATE VIEW seen AS SELECT 1", "DELETE FROM t WHERE a = 3", ["19", "1007"]),
+        // The table, and then more of it.
+        ("INSERT INTO t VALUES (103, 3)", "TRUNCATE t", ["0", "NULL"]),
+        // More than is copied while others wait.
+        (
+            "INSERT INTO t SELECT 1, 3 FROM generate_series(1, 300000)",
+            "INSERT INTO t VALUES (103, 3)",
+            ["300021", "301113"],
+        ),
+    ] {
+        session
+            .run_all([
+                "DROP TABLE IF EXISTS t",
+                "CREATE TABLE t (a int, b int) DISTRIBUTED BY (a)",
+                "INSERT INTO t SELECT i, i % 5 FROM generate_series(1, 100) AS i",
+            ])
+            .await;
+        other.run_all(["BEGIN", locks]).await;
+        let moving = session.run_all(["ALTER TABLE t SET DISTRIBUTED BY (b)"]);
+        let goes_on = async {
+            wait_for_writers(&other).await;
+            other.run_all([wants, "COMMIT"]).await;
+        };
+        tokio::join!(moving, goes_on);
+        assert_eq!(session.value(key).await, "b", "{wants}");
+        let found = session.rows(count).await;
+        let found: Vec<_> = found[0].iter().map(|v| v.as_deref().unwrap_or("NULL")).collect();
+        assert_eq!(found, expected, "{wants}");
+    }
+    cluster.stop().await;
+}
+
 /// Each row is alone in its segment, and the first there.
 #[tokio::test(flavor = "multi_thread")]
 async fn small_segments_are_spread() {

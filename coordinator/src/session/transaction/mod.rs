@@ -116,12 +116,6 @@ impl Transaction {
         self.work.as_ref().is_some_and(|work| !work.changes.is_empty())
     }
 
-    /// Whether there is something to commit or to undo.
-    pub(super) fn has_written_something(&self) -> bool {
-        let work = self.work.as_ref();
-        work.is_some_and(|work| !work.changes.is_empty() || !work.shards.wrote_on.is_empty())
-    }
-
     /// Files that were written for it, and that nothing it changes has need of.
     pub(super) fn note_superseded(
         &mut self,
@@ -240,11 +234,27 @@ impl Transaction {
         }
         let scope = LockScope::Transaction;
         locks.lock(LockTag::Ddl, LockMode::Exclusive, scope, limits).await?;
+        self.has_locked_ddl(engine);
+        Ok(())
+    }
+
+    /// The same without waiting: whether it has the lock.
+    pub(super) fn try_lock_ddl(&mut self, engine: &Engine, locks: &LockOwner) -> bool {
+        if self.has_ddl_lock() {
+            return true;
+        }
+        let has_it = locks.try_lock(LockTag::Ddl, LockMode::Exclusive, LockScope::Transaction);
+        if has_it {
+            self.has_locked_ddl(engine);
+        }
+        has_it
+    }
+
+    fn has_locked_ddl(&mut self, engine: &Engine) {
         self.has_locked(engine);
         let work = self.work(engine);
         work.has_ddl_lock = true;
         work.take_new_oids(engine);
-        Ok(())
     }
 
     pub(super) fn has_ddl_lock(&self) -> bool {
@@ -291,6 +301,8 @@ impl Transaction {
             work.take_new_oids(engine);
         }
         engine.garbage.note_undone(&undone);
+        // Nobody needs it: neither what was undone nor what is left.
+        engine.garbage.note_files(std::mem::take(&mut work.superseded), 0);
         engine.collect_garbage().await;
     }
 

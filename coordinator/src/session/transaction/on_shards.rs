@@ -49,6 +49,12 @@ impl Transaction {
         }
     }
 
+    /// Whether there is something to commit or to undo.
+    pub(in super::super) fn has_written_something(&self) -> bool {
+        let work = self.work.as_ref();
+        work.is_some_and(|work| !work.changes.is_empty() || !work.shards.wrote_on.is_empty())
+    }
+
     /// Where a plan over `view` looks for rows, but for those that the transaction has moved itself.
     pub(in super::super) fn planned_over(&self, view: &Arc<Catalog>) -> Arc<Catalog> {
         // Before it has changed something, others' commits may have come into it since.
