@@ -35,20 +35,22 @@ impl ClientSession {
         notices: &NoticeSender,
         cancel: CancellationToken,
     ) -> Result<Outcome> {
-        for _ in 1..PLANS_MAX {
+        let mut plans = 1;
+        loop {
             match self.run(statement, parameters, notices, cancel.clone()).await {
                 Err(error)
                     if is_moved(&error)
+                        && plans < PLANS_MAX
                         && !self.is_in_block()
                         && !self.transaction.has_written_something() =>
                 {
                     tracing::info!(%error, "planned again");
+                    plans += 1;
                     self.transaction.has_locked(&self.engine);
                 }
                 outcome => return outcome,
             }
         }
-        self.run(statement, parameters, notices, cancel).await
     }
 
     /// Runs one statement.
