@@ -55,8 +55,19 @@ impl ClientSession {
 
     /// The transaction is about to write on these datanodes.
     pub(super) async fn open_on_shards(&mut self, datanodes: &[DatanodeId]) -> Result<()> {
+        let cancel = self.cancel.clone();
         let deadline = self.deadline();
-        self.open_block().await?;
+        if self.is_in_block() {
+            let block = self.transaction.block_snapshot(&self.engine);
+            let transaction = self.transaction.id(&self.engine);
+            let opened = open_block_snapshot(&self.engine, &block, transaction);
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(canceled("user request")),
+                () = until(deadline) => return Err(canceled("statement timeout")),
+                opened = opened => opened?,
+            };
+        }
         let opened = self.transaction.opened_on();
         let new: Vec<_> = datanodes.iter().copied().filter(|id| !opened.contains(id)).collect();
         if new.is_empty() {
@@ -71,24 +82,6 @@ impl ClientSession {
             self.send_to_shards(&new, statements, deadline).await?;
         }
         Ok(())
-    }
-
-    /// In a block: what was in the catalog when the snapshot was opened that it reads, which is now, if
-    /// nothing has opened it before.
-    async fn open_block(&mut self) -> Result<Option<Arc<Catalog>>> {
-        if !self.is_in_block() {
-            return Ok(None);
-        }
-        let (cancel, deadline) = (self.cancel.clone(), self.deadline());
-        let block = self.transaction.block_snapshot(&self.engine);
-        let transaction = self.transaction.id(&self.engine);
-        let opened = open_block_snapshot(&self.engine, &block, transaction);
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(canceled("user request")),
-            () = until(deadline) => Err(canceled("statement timeout")),
-            opened = opened => opened.map(Some),
-        }
     }
 
     /// Whether statements on a table in databases, which is locked, find its rows where `view` says.
@@ -107,7 +100,8 @@ impl ClientSession {
             self.transaction.has_locked(&self.engine);
             return Ok(false);
         }
-        if let Some(there) = self.open_block().await? {
+        // One that is opened from now on has them there: the table is locked.
+        if let Some(there) = self.transaction.block_snapshot(&self.engine).opened().await {
             check_unmoved(&tables, &base, &there)?;
         }
         Ok(true)

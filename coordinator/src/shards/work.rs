@@ -53,6 +53,11 @@ impl BlockSnapshot {
         Ok(catalog)
     }
 
+    /// What was in the catalog when it was opened; `None`: it is not.
+    pub async fn opened(&self) -> Option<Arc<Catalog>> {
+        self.opened.lock().await.clone()
+    }
+
     /// Whether some datanode may hold it.
     pub fn must_be_closed(&self) -> bool {
         self.was_asked_for.load(Ordering::Relaxed)
