@@ -60,11 +60,7 @@ impl MovedTable {
 
     /// What was written, and nobody else sees.
     pub(super) fn files(&self) -> Vec<(DatanodeId, String)> {
-        let file = |segment: &Arc<Segment>| {
-            let datanode = DatanodeId(segment.datanode);
-            segment.files().map(|file| (datanode, file.name.to_string())).collect::<Vec<_>>()
-        };
-        self.target.segments.iter().flat_map(file).collect()
+        self.target.segments.iter().flat_map(|segment| files_of(segment)).collect()
     }
 
     /// The change that puts the new segments in the place of those that are there.
@@ -81,6 +77,12 @@ impl MovedTable {
             segments: self.target.segments.iter().map(|s| s.as_ref().clone()).collect(),
         })
     }
+}
+
+/// A segment's files, where they are.
+pub(super) fn files_of(segment: &Segment) -> Vec<(DatanodeId, String)> {
+    let datanode = DatanodeId(segment.datanode);
+    segment.files().map(|file| (datanode, file.name.to_string())).collect()
 }
 
 /// Whether segments of a table have so many rows that are not deleted; of a replicated one on each
