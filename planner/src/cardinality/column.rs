@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
 
-use super::{TableFacts, distinct_left, pool::Pool, selectivity::Test};
+use super::{TableFacts, distinct_left, selectivity::Test, value_set::ValueSet};
 use crate::statistics::{ColumnStatistics, CommonValue, Value};
 
 /// Bytes assumed for a string, with its view.
@@ -42,7 +42,7 @@ pub struct ColumnFacts {
     /// The columns of that class, also of those that are not here any more; empty: its own.
     pub equal: Arc<[Origin]>,
     /// What the values were found among.
-    pub pools: Arc<[Pool]>,
+    pub sets: Arc<[ValueSet]>,
 }
 
 /// A column of one scan.
@@ -206,6 +206,6 @@ impl ColumnFacts {
 
     /// Values that were made of a column's are not the column's.
     pub(super) fn without_origin(self) -> Self {
-        Self { origin: None, class: None, equal: Arc::default(), pools: Arc::default(), ..self }
+        Self { origin: None, class: None, equal: Arc::default(), sets: Arc::default(), ..self }
     }
 }

@@ -9,8 +9,8 @@ use super::{
     ColumnFacts,
     column::type_width,
     expression::facts_of,
-    pool::Scans,
     selectivity::{Conditions, Selectivity},
+    value_set::Scans,
 };
 
 /// The size of an operator's output over all datanodes; of one copy, where there are several.

@@ -24,11 +24,11 @@ mod estimate;
 mod expression;
 mod groups;
 mod join;
-mod pool;
 mod results;
 mod selectivity;
 mod skew;
 mod table;
+mod value_set;
 
 pub use column::{ColumnFacts, Origin};
 pub use estimate::{Estimate, row_width};

@@ -7,7 +7,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use kestrel_proto::message::{ColumnSummary, ZoneSummary};
 use prost::Message;
 
-use super::{ColumnFacts, Estimate, Origin, pool::Scans};
+use super::{ColumnFacts, Estimate, Origin, value_set::Scans};
 use crate::{
     catalog::{ColumnDef, Distribution, SqlType, TableDef},
     statistics::{TableStatistics, Value},

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    super::{ColumnFacts, Origin, expression::facts_of, pool::shared},
+    super::{ColumnFacts, Origin, expression::facts_of, value_set::shared},
     JoinSides, extreme,
 };
 use crate::statistics::{ColumnStatistics, Value};
@@ -332,7 +332,7 @@ pub(super) struct Other {
 /// The part of one side's rows that finds its like on the other, by all keys. `None`: unknown.
 pub(super) fn matched_part_of_all(keys: &[Key], side: Side, other: Other) -> Option<f64> {
     // A row that is its own like may fail what else must hold: then its like's likes count.
-    let by_pools = other.is_unique || !other.is_filtered;
+    let by_sets = other.is_unique || !other.is_filtered;
     let is_extreme =
         |key: &&Key| key.of_group.is_some() && side(key).1.among.is_some() && other.is_unique;
     let (extremes, keys): (Vec<&Key>, Vec<&Key>) = keys.iter().partition(is_extreme);
@@ -343,7 +343,7 @@ pub(super) fn matched_part_of_all(keys: &[Key], side: Side, other: Other) -> Opt
         None => {
             let parts = keys.iter().filter_map(|key| {
                 let (one, like) = side(key);
-                matched_part(one, like, other.rows, key.shared.filter(|_| by_pools))
+                matched_part(one, like, other.rows, key.shared.filter(|_| by_sets))
             });
             let mut parts: Vec<f64> = parts.collect();
             (!parts.is_empty()).then(|| damped(&mut parts))

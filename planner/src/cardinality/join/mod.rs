@@ -16,8 +16,8 @@ use keys::{Key, Other, Side, all_equal, keys_of, keys_selectivity, matched_part_
 use super::{
     ColumnFacts, Estimate, Origin,
     expression::facts_of,
-    pool::{Scans, found_in, of_both},
     selectivity::Test,
+    value_set::{Scans, found_in, of_both},
 };
 
 /// The part of the rows that finds its like, where nothing is known.
@@ -128,7 +128,7 @@ fn matched(sides: &JoinSides<'_>, keys: &[Key], of_left: bool, is_anti: bool) ->
         let is_key = |key: &&Key| side(key).0.class.is_some() && side(key).0.class == column.class;
         let Some(key) = keys.iter().find(is_key) else { return column };
         let other_key = side(key).1;
-        column.pools = found_in(&column, (other_key, &other.scans));
+        column.sets = found_in(&column, (other_key, &other.scans));
         if let Some(present) = other_key.distinct {
             let part = key.domain().map_or(1.0, |domain| (present / domain.max(1.0)).min(1.0));
             let kept = before.distinct.map_or(present, |before| (before * part).max(1.0));
@@ -234,12 +234,12 @@ fn beside(sides: &JoinSides<'_>, keys: &[Key], rows: f64) -> Estimate {
         let domain = smaller(key.left.domain, key.right.domain);
         let distinct = smaller(key.left.distinct, key.right.distinct);
         let equal: Arc<[Origin]> = all_equal(&[&key.left, &key.right]).into();
-        let pools = of_both(&key.left, &key.right);
+        let sets = of_both(&key.left, &key.right);
         for column in &mut columns {
             if column.class.as_ref().is_some_and(|class| class == a || class == b) {
                 column.class = Some(a.clone());
                 column.equal = Arc::clone(&equal);
-                column.pools = Arc::clone(&pools);
+                column.sets = Arc::clone(&sets);
                 column.domain = domain;
                 column.distinct = smaller(column.distinct, distinct);
                 if !sides.nulls_equal {

@@ -21,7 +21,7 @@ pub struct Scans {
 
 /// The values of a column of joined scans.
 #[derive(Clone, Debug)]
-pub struct Pool {
+pub struct ValueSet {
     /// The column.
     origin: Origin,
     /// Joined with each other.
@@ -66,15 +66,15 @@ impl Estimate {
             return self;
         }
         let columns = self.columns.iter().map(|column| {
-            let pools = own((column, &self.scans)).into_iter().collect();
-            ColumnFacts { pools, ..column.clone() }
+            let sets = own((column, &self.scans)).into_iter().collect();
+            ColumnFacts { sets, ..column.clone() }
         });
         let columns = columns.collect();
         self.of_columns(columns)
     }
 }
 
-impl Pool {
+impl ValueSet {
     /// Has it all values of a column?
     fn has(&self, (column, scans): Found<'_>) -> bool {
         origins(column).any(|origin| origin.is_like(&self.origin)) && scans.include(&self.scans)
@@ -87,33 +87,36 @@ impl Pool {
 
 /// The columns of scans among whose values those of a column are.
 fn origins(column: &ColumnFacts) -> impl Iterator<Item = &Origin> {
-    let pools = column.pools.iter().map(|pool| &pool.origin);
-    column.origin.iter().chain(&column.class).chain(column.equal.iter()).chain(pools)
+    let sets = column.sets.iter().map(|set| &set.origin);
+    column.origin.iter().chain(&column.class).chain(column.equal.iter()).chain(sets)
 }
 
 /// A column's values themselves; `None`: what they were chosen by is not known.
-fn own((column, scans): Found<'_>) -> Option<Pool> {
+fn own((column, scans): Found<'_>) -> Option<ValueSet> {
     let origin = column.class.clone().filter(|_| scans.is_all)?;
     let scans = Arc::clone(&scans.joined);
-    Some(Pool { origin, scans, distinct: column.distinct? })
+    Some(ValueSet { origin, scans, distinct: column.distinct? })
 }
 
 /// What the values of a column are among that equals another, in the same row or in one of `other`'s.
-pub(super) fn found_in(column: &ColumnFacts, other: Found<'_>) -> Arc<[Pool]> {
-    with(&column.pools, other.0.pools.iter().chain(own(other).iter()))
+pub(super) fn found_in(column: &ColumnFacts, other: Found<'_>) -> Arc<[ValueSet]> {
+    with(&column.sets, other.0.sets.iter().chain(own(other).iter()))
 }
 
 /// What the values of two columns are among that are equal in each row.
-pub(super) fn of_both(one: &ColumnFacts, other: &ColumnFacts) -> Arc<[Pool]> {
-    with(&one.pools, other.pools.iter())
+pub(super) fn of_both(one: &ColumnFacts, other: &ColumnFacts) -> Arc<[ValueSet]> {
+    with(&one.sets, other.sets.iter())
 }
 
-fn with<'a>(pools: &Arc<[Pool]>, more: impl Iterator<Item = &'a Pool>) -> Arc<[Pool]> {
-    let is_new = |pool: &&Pool| !pools.iter().any(|known| known.is(pool));
+fn with<'a>(
+    sets: &'a Arc<[ValueSet]>,
+    more: impl Iterator<Item = &'a ValueSet>,
+) -> Arc<[ValueSet]> {
+    let is_new = |set: &&ValueSet| !sets.iter().any(|known| known.is(set));
     let mut more = more.filter(is_new).peekable();
     match more.peek() {
-        Some(_) => pools.iter().chain(more).cloned().collect(),
-        None => Arc::clone(pools),
+        Some(_) => sets.iter().chain(more).cloned().collect(),
+        None => Arc::clone(sets),
     }
 }
 
@@ -125,9 +128,9 @@ pub(super) fn shared(left: Found<'_>, right: Found<'_>) -> Option<f64> {
         return None;
     }
     let own = [own(left), own(right)];
-    let pools = left.0.pools.iter().chain(right.0.pools.iter()).chain(own.iter().flatten());
-    let common = pools.filter(|pool| pool.has(left) && pool.has(right));
-    let least = common.map(|pool| pool.distinct).reduce(f64::min)?;
+    let sets = left.0.sets.iter().chain(right.0.sets.iter()).chain(own.iter().flatten());
+    let common = sets.filter(|set| set.has(left) && set.has(right));
+    let least = common.map(|set| set.distinct).reduce(f64::min)?;
     let present = |column: &ColumnFacts| column.distinct.unwrap_or(1.0);
     Some(least.max(present(left.0)).max(present(right.0)).max(1.0))
 }
