@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
 
-use super::{TableFacts, distinct_left, selectivity::Test};
+use super::{TableFacts, distinct_left, selectivity::Test, value_set::ValueSet};
 use crate::statistics::{ColumnStatistics, CommonValue, Value};
 
 /// Bytes assumed for a string, with its view.
@@ -41,6 +41,8 @@ pub struct ColumnFacts {
     pub class: Option<Origin>,
     /// The columns of that class, also of those that are not here any more; empty: its own.
     pub equal: Arc<[Origin]>,
+    /// What the values were found among.
+    pub sets: Arc<[ValueSet]>,
 }
 
 /// A column of one scan.
@@ -63,6 +65,22 @@ impl Origin {
     /// Are both columns of one scan?
     pub fn is_beside(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.table, &other.table)
+    }
+
+    /// Have both the same values?
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.column == other.column && self.table.is_like(&other.table)
+    }
+
+    /// Are both the same column, of whichever rows?
+    pub(super) fn is_of_same_column(&self, other: &Self) -> bool {
+        self.column == other.column && self.table.table.id == other.table.table.id
+    }
+
+    /// How many values the column has in all rows of its table, if ANALYZE has found out.
+    pub(super) fn distinct_in_table(&self) -> Option<f64> {
+        let statistics = self.table.statistics.as_ref()?.columns.get(&self.column)?;
+        Some(statistics.distinct_of(self.table.rows)).filter(|distinct| *distinct >= 1.0)
     }
 }
 
@@ -188,6 +206,6 @@ impl ColumnFacts {
 
     /// Values that were made of a column's are not the column's.
     pub(super) fn without_origin(self) -> Self {
-        Self { origin: None, class: None, equal: Arc::default(), ..self }
+        Self { origin: None, class: None, equal: Arc::default(), sets: Arc::default(), ..self }
     }
 }

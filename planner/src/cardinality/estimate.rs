@@ -10,6 +10,7 @@ use super::{
     column::type_width,
     expression::facts_of,
     selectivity::{Conditions, Selectivity},
+    value_set::Scans,
 };
 
 /// The size of an operator's output over all datanodes; of one copy, where there are several.
@@ -34,6 +35,8 @@ pub struct Estimate {
     pub columns: Arc<[ColumnFacts]>,
     /// Sets of columns in which no two rows have the same values, NULLs aside.
     pub keys: Arc<[BTreeSet<usize>]>,
+    /// Where its rows come from.
+    pub scans: Scans,
 }
 
 /// Bytes of a row in memory, where nothing is known of its values.
@@ -56,6 +59,7 @@ impl Estimate {
             skew: 1.0,
             columns: Arc::new([]),
             keys: Arc::new([]),
+            scans: Scans::default(),
         };
         estimate.of_columns(facts.collect())
     }
@@ -92,7 +96,8 @@ impl Estimate {
     pub fn limited(&self, rows: f64) -> Self {
         let kept = self.sampled(self.rows.min(rows));
         let (lower, upper) = (self.lower.min(rows), self.upper.min(rows));
-        Self { rows: kept.rows.max(1.0), lower, upper, ..kept }
+        let scans = self.scans.restricted();
+        Self { rows: kept.rows.max(1.0), lower, upper, scans, ..kept }
     }
 
     /// With other rows, to which the columns' distinct values are fitted.
@@ -137,7 +142,8 @@ impl Estimate {
         });
         let columns = columns.collect::<Vec<_>>();
         let is_guess = self.is_guess || (is_guess && !is_one_row);
-        Self { rows, lower: 0.0, upper, is_guess, ..self.clone() }.of_columns(columns)
+        let scans = self.scans.restricted();
+        Self { rows, lower: 0.0, upper, is_guess, scans, ..self.clone() }.of_columns(columns)
     }
 
     /// The same rows as a projection makes them.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use arrow::datatypes::Schema;
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::{ColumnFacts, Estimate, Origin, expression::facts_of};
+use super::{ColumnFacts, Estimate, Origin, distinct_taken, expression::facts_of};
 
 /// Of this many rows one group remains, when nothing is known of the values.
 const ROWS_PER_GROUP: f64 = 4.0;
@@ -68,16 +68,14 @@ impl Groups {
         Self { count: all.iter().map(|groups| groups.count).sum(), is_guess: false }
     }
 
-    /// How many rows all datanodes have that each group the rows they happen to have: of `n` rows with
-    /// `d` values, `d · (1 - (1 - 1/d)^n)` (the coupon collector's).
+    /// How many rows all datanodes have that each group the rows they happen to have.
     pub fn partial(self, rows: f64, datanodes: usize) -> f64 {
         if self.is_guess {
             return self.count;
         }
         let datanodes = datanodes.max(1) as f64;
-        let (distinct, here) = (self.count.max(1.0), rows / datanodes);
-        let missed = if distinct <= 1.0 { 0.0 } else { (1.0 - 1.0 / distinct).powf(here) };
-        (datanodes * distinct * (1.0 - missed)).max(self.count).min(rows.max(1.0))
+        let here = distinct_taken(self.count.max(1.0), rows / datanodes);
+        (datanodes * here).max(self.count).min(rows.max(1.0))
     }
 
     /// The aggregate's output: so many rows, whose first columns are the groups'. `are_keys`: no group

@@ -12,6 +12,8 @@
 //! | LIKE | common values and bounds of the histogram, tried; its fixed characters | `patternsel` |
 //! | AND | exponential back-off, dependencies | SQL Server 2014; `dependencies.c` |
 //! | joins | per equivalence class, common values of both sides, several keys damped | `eqjoinsel`, Trino |
+//! | joins of what one condition has chosen | the values that both sides were found among | |
+//! | `x = min(x)` of the row's group | one of the group's values | the coupon collector |
 //! | groups | product that saturates at the rows; CREATE STATISTICS | Axiom; `estimate_num_groups` |
 //! | sums, counts, averages of groups | normal, by the spread of what is summed | the law of total variance |
 //! | `<` of one side and the other | each of one side's values, in the other's histogram | |
@@ -26,6 +28,7 @@ mod results;
 mod selectivity;
 mod skew;
 mod table;
+mod value_set;
 
 pub use column::{ColumnFacts, Origin};
 pub use estimate::{Estimate, row_width};
@@ -35,6 +38,12 @@ pub use selectivity::Selectivity;
 pub use skew::redistribution;
 pub(crate) use skew::scalar;
 pub use table::TableFacts;
+
+/// How many of `distinct` values so many rows have that take any of them (the coupon collector's
+/// `d · (1 - (1 - 1/d)^n)`).
+pub(crate) fn distinct_taken(distinct: f64, rows: f64) -> f64 {
+    if distinct <= 1.0 { 1.0 } else { distinct * (1.0 - (1.0 - 1.0 / distinct).powf(rows)) }
+}
 
 /// How many of `distinct` values are left when `kept` of `rows` rows are, chosen without regard to
 /// them (Yao 1977, as in PostgreSQL's `estimate_num_groups`, selfuncs.c).

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc};
 
 use arrow::datatypes::Schema;
+use datafusion::physical_expr::PhysicalExpr;
 use kestrel_proto::message::{ColumnSummary, ZoneSummary};
 use prost::Message;
 
-use super::{ColumnFacts, Estimate, Origin};
+use super::{ColumnFacts, Estimate, Origin, value_set::Scans};
 use crate::{
     catalog::{ColumnDef, Distribution, SqlType, TableDef},
     statistics::{TableStatistics, Value},
@@ -24,9 +25,27 @@ pub struct TableFacts {
     pub statistics: Option<Arc<TableStatistics>>,
     /// How many rows there are, of which the statistics are; of a replicated table those of a copy.
     pub rows: f64,
+    /// The conjuncts that the scan's rows must pass. `None`: another time it might be other rows.
+    pub filters: Option<Vec<Arc<dyn PhysicalExpr>>>,
 }
 
 impl TableFacts {
+    /// Do both scans give the same rows?
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        if std::ptr::eq(self, other) {
+            return true;
+        }
+        let (Some(here), Some(there)) = (&self.filters, &other.filters) else { return false };
+        self.table.id == other.table.id
+            && here.len() == there.len()
+            && here.iter().all(|filter| there.contains(filter))
+    }
+
+    /// Does the scan leave rows out?
+    pub(super) fn is_filtered(&self) -> bool {
+        self.filters.as_ref().is_some_and(|filters| !filters.is_empty())
+    }
+
     /// How many of the rows are counted, of a copy where there are several.
     pub fn counted(table: &TableDef, datanodes: usize) -> f64 {
         let rows = table.size().0 as f64;
@@ -59,6 +78,7 @@ impl TableFacts {
         let is_useful = |key: &BTreeSet<usize>| !key.is_empty();
         estimate.keys = keys.flatten().filter(is_useful).collect::<Vec<_>>().into();
         estimate.skew = self.skew(datanodes);
+        estimate.scans = Scans::of(self);
         estimate.is_guess = self.statistics.is_none();
         estimate
     }

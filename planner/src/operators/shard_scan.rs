@@ -13,6 +13,7 @@ use datafusion::{
     error::{DataFusionError, Result},
     execution::TaskContext,
     physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, utils::collect_columns},
+    physical_expr_common::physical_expr::is_volatile,
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
         execution_plan::{Boundedness, EmissionType},
@@ -198,7 +199,10 @@ impl ShardScanExec {
             None => TableFacts::counted(&self.table, datanodes),
         };
         let statistics = self.known.as_ref().map(|known| Arc::clone(&known.statistics));
-        let facts = Arc::new(TableFacts { table: Arc::clone(&self.table), statistics, rows });
+        let is_drawn = self.is_limited() || self.filters.iter().any(is_volatile);
+        let filters = (!is_drawn).then(|| self.filters.clone());
+        let table = Arc::clone(&self.table);
+        let facts = Arc::new(TableFacts { table, statistics, rows, filters });
         facts.estimate(&addressed(&self.table.arrow_schema()), datanodes)
     }
 
@@ -211,7 +215,7 @@ impl ShardScanExec {
             true => filtered.limited(TableFacts::counted(&self.table, datanodes)),
             false => filtered,
         };
-        read.kept(&self.projection)
+        read.kept(&self.projection).scanned()
     }
 
     /// How many of so many of the rows that are read pass the filters, and their bytes.

@@ -138,6 +138,81 @@ fn joins() {
     ]);
 }
 
+/// Each group has one row with the least or greatest value, or as many as share it.
+#[test]
+fn extremes_of_groups() {
+    check(&[
+        // Of 100 rows a fifth has none; of ten values one is the least.
+        (
+            "SELECT 1 FROM t JOIN (SELECT k, min(n) AS least FROM t GROUP BY k) AS s
+                 ON t.k = s.k AND t.n = s.least",
+            800.0,
+        ),
+        (
+            "SELECT t.id, s.least FROM t JOIN (SELECT k, min(n) AS least FROM t GROUP BY k) AS s
+                 ON t.k = s.k AND t.n = s.least",
+            800.0,
+        ),
+        ("SELECT t.id FROM t WHERE n = (SELECT max(i.n) FROM t AS i WHERE i.k = t.k)", 800.0),
+        (
+            "SELECT t.n, s.last FROM t JOIN (SELECT k, max(id) AS last FROM t GROUP BY k) AS s
+                 ON t.k = s.k AND t.id = s.last",
+            100.0,
+        ),
+        // Groups of 20 rows, which have 18.2 of 100 values.
+        (
+            "SELECT l.b, s.most FROM l JOIN (SELECT a, max(b) AS most FROM l GROUP BY a) AS s
+                 ON l.a = s.a AND l.b = s.most",
+            1_098.3,
+        ),
+        // Of any group's: ten values again.
+        ("SELECT 1 FROM t WHERE n IN (SELECT min(n) FROM t GROUP BY k)", 8_000.0),
+    ]);
+}
+
+/// What has chosen rows already leaves them all.
+#[test]
+fn joins_of_what_was_chosen_before() {
+    check(&[
+        // 20 rows of u, of which all are wanted; the groups are kept to them by a rule, or by the query.
+        (
+            "SELECT u.id, q.n FROM u JOIN (SELECT a, count(*) AS n FROM l GROUP BY a) AS q
+                 ON u.id = q.a WHERE u.k = 7",
+            20.0,
+        ),
+        (
+            "SELECT u.id, q.n FROM u LEFT JOIN (SELECT a, count(*) AS n FROM l GROUP BY a) AS q
+                 ON u.id = q.a WHERE u.k = 7",
+            20.0,
+        ),
+        (
+            "SELECT u.id, q.n FROM u JOIN (SELECT a, count(*) AS n FROM l
+                     WHERE a IN (SELECT id FROM u WHERE k = 7) GROUP BY a) AS q
+                 ON u.id = q.a WHERE u.k = 7",
+            20.0,
+        ),
+        // Another condition counts besides: 1 of 10.
+        (
+            "SELECT u.id, q.n FROM u JOIN t ON t.id = u.id
+                 JOIN (SELECT a, count(*) AS n FROM l
+                     WHERE a IN (SELECT id FROM u WHERE k = 7) GROUP BY a) AS q
+                 ON u.id = q.a WHERE u.k = 7 AND NOT t.b",
+            2.0,
+        ),
+        // Other rows of u: one of 50.
+        (
+            "SELECT l.b, u.id FROM l JOIN u ON u.id = l.a
+                 WHERE l.a IN (SELECT id FROM u WHERE k = 7) AND u.k = 8",
+            8.0,
+        ),
+        ("SELECT x.n, y.n FROM t AS x JOIN t AS y ON x.id = y.id WHERE x.k = 9 AND y.k = 9", 40.8),
+        ("SELECT x.n, y.n FROM t AS x JOIN t AS y ON x.id = y.id WHERE x.k = 9 AND y.n = 3", 3.265),
+        // Both columns of c's key, with two of the first one's values.
+        ("SELECT l.a, c.b FROM l JOIN c ON l.a = c.a AND l.b = c.b WHERE l.a IN (1, 2)", 40.0),
+        ("SELECT l.a FROM l JOIN c ON l.a = c.a AND l.b = c.b WHERE l.a IN (1, 2)", 40.0),
+    ]);
+}
+
 #[test]
 fn groups() {
     check(&[

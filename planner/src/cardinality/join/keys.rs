@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    super::{ColumnFacts, Origin, expression::facts_of},
-    JoinSides,
+    super::{ColumnFacts, Origin, expression::facts_of, value_set::shared},
+    JoinSides, extreme,
 };
 use crate::statistics::{ColumnStatistics, Value};
 
@@ -19,6 +19,11 @@ pub(super) struct Key {
     /// The columns of tables that have the same value as `left`.
     left_origins: Vec<Origin>,
     right_origins: Vec<Origin>,
+    /// How many values both sides were found among, if fewer than their tables have.
+    shared: Option<f64>,
+    /// One side is the least or the greatest value of the other's row's group: the part of a group's
+    /// rows that has it.
+    pub(super) of_group: Option<f64>,
 }
 
 /// A key's column on one side, and that on the other.
@@ -38,7 +43,8 @@ pub(super) fn keys_of(sides: &JoinSides<'_>) -> Vec<Key> {
             left_origins = all_equal(&[&left]);
             right_origins = all_equal(&[&right]);
         }
-        let key = Key { left, right, left_origins, right_origins };
+        let shared = shared((&left, &sides.left.scans), (&right, &sides.right.scans));
+        let key = Key { left, right, left_origins, right_origins, shared, of_group: None };
         if let (Some(a), Some(b)) = (&key.left.class, &key.right.class) {
             let find =
                 |classes: &[Vec<Origin>], one| classes.iter().position(|class| class.contains(one));
@@ -56,6 +62,7 @@ pub(super) fn keys_of(sides: &JoinSides<'_>) -> Vec<Key> {
         }
         keys.push(key);
     }
+    extreme::find(sides, &mut keys);
     keys
 }
 
@@ -65,7 +72,7 @@ pub(super) fn keys_selectivity(sides: &JoinSides<'_>, keys: &[Key]) -> Option<f6
     let mut groups: Vec<Vec<&Key>> = Vec::new();
     let mut of_groups = None;
     for key in keys {
-        if let Some(part) = key.one_of_group() {
+        if let Some(part) = key.of_group {
             of_groups = Some(of_groups.unwrap_or(1.0) * part);
             continue;
         }
@@ -87,35 +94,17 @@ pub(super) fn keys_selectivity(sides: &JoinSides<'_>, keys: &[Key]) -> Option<f6
 }
 
 impl Key {
-    /// A column compared with the least or greatest value that it has in the row's group: one of the
-    /// group's rows has that, or as many as share a value.
-    fn one_of_group(&self) -> Option<f64> {
-        let of = |of_group: &ColumnFacts, column: &ColumnFacts| {
-            let (one, other) = (of_group.origin.as_ref()?, column.origin.as_ref()?);
-            let is_same = one.table.table.id == other.table.table.id && one.column == other.column;
-            let rows = of_group.among.filter(|_| is_same && column.among.is_none())?;
-            let values = column.domain.map_or(rows, |values| values.min(rows));
-            Some(column.values_fraction() / values.max(1.0))
-        };
-        of(&self.left, &self.right).or_else(|| of(&self.right, &self.left))
+    /// How many values both sides are among; `None`: unknown.
+    pub(super) fn domain(&self) -> Option<f64> {
+        let of_both = self.left.domain.zip(self.right.domain).map(|(left, right)| left.max(right));
+        of_both.map(|domain| self.shared.map_or(domain, |shared| domain.min(shared)))
     }
 }
 
 /// Of keys of the same two tables.
 fn together(sides: &JoinSides<'_>, keys: &[&Key]) -> Option<f64> {
-    if keys.len() > 1 {
-        let left = composite(keys.iter().map(|key| key.left_origins.as_slice()));
-        let right = composite(keys.iter().map(|key| key.right_origins.as_slice()));
-        let distinct = match (left, right) {
-            (Some((a, _)), Some((b, _))) => Some(a.max(b)),
-            (Some((one, true)), None) | (None, Some((one, true))) => Some(one),
-            _ => None,
-        };
-        if let Some(distinct) = distinct {
-            let values = |key: &&Key| key.left.values_fraction() * key.right.values_fraction();
-            let values = keys.iter().map(values).fold(1.0, f64::min);
-            return Some(values / distinct.max(1.0));
-        }
+    if let Some(distinct) = combined(keys) {
+        return Some(values_of_all(keys) / distinct);
     }
     let known = keys.iter().filter_map(|key| key_selectivity(key, sides.nulls_equal));
     let mut known: Vec<f64> = known.collect();
@@ -126,6 +115,26 @@ fn together(sides: &JoinSides<'_>, keys: &[&Key]) -> Option<f64> {
     // There are no more combinations of several keys than rows.
     let least = 1.0 / sides.left.base_rows.max(sides.right.base_rows).max(1.0);
     Some(if known.len() > 1 { damped.max(least) } else { damped })
+}
+
+/// Among how many combinations both sides of several keys are, if one table has all of them.
+fn combined(keys: &[&Key]) -> Option<f64> {
+    if keys.len() < 2 {
+        return None;
+    }
+    let (left, right) =
+        (composite(keys, |key| &key.left_origins), composite(keys, |key| &key.right_origins));
+    match (left, right) {
+        (Some((a, _)), Some((b, _))) => Some(a.max(b)),
+        (Some((one, true)), None) | (None, Some((one, true))) => Some(one),
+        _ => None,
+    }
+}
+
+/// The part of the pairs without NULLs.
+fn values_of_all(keys: &[&Key]) -> f64 {
+    let values = |key: &&Key| key.left.values_fraction() * key.right.values_fraction();
+    keys.iter().map(values).fold(1.0, f64::min)
 }
 
 fn damped(known: &mut [f64]) -> f64 {
@@ -162,12 +171,21 @@ fn of_one_table<'a>(keys: &[&'a [Origin]]) -> Option<Vec<&'a Origin>> {
     })
 }
 
-/// How many combinations the columns of one table have, if its keys or CREATE STATISTICS tell; and
-/// whether it takes all of them to tell: else some follow from others, which says nothing of what
-/// they are compared with.
-fn composite<'a>(columns: impl Iterator<Item = &'a [Origin]>) -> Option<(f64, bool)> {
-    let columns: Vec<_> = columns.collect();
+/// How many combinations the columns of one table have, with those of their values that both sides are
+/// among, if the table's keys or CREATE STATISTICS tell; and whether it takes all of them to tell: else
+/// some follow from others, which says nothing of what they are compared with.
+fn composite<'a>(keys: &[&'a Key], of: fn(&Key) -> &Vec<Origin>) -> Option<(f64, bool)> {
+    let columns: Vec<&'a [Origin]> = keys.iter().map(|key| of(key).as_slice()).collect();
     let origins = of_one_table(&columns)?;
+    let (distinct, by_all) = combinations(&origins)?;
+    let kept = keys.iter().zip(&origins).map(|(key, origin)| {
+        let of_table = origin.distinct_in_table();
+        key.domain().zip(of_table).map_or(1.0, |(domain, all)| (domain / all).min(1.0))
+    });
+    Some(((distinct * kept.product::<f64>()).max(1.0), by_all))
+}
+
+fn combinations(origins: &[&Origin]) -> Option<(f64, bool)> {
     let first = origins.first()?;
     let ids: BTreeSet<u32> = origins.iter().map(|origin| origin.column).collect();
     let table = &first.table;
@@ -192,10 +210,13 @@ fn key_selectivity(key: &Key, nulls_equal: bool) -> Option<f64> {
         (Some(one), None) | (None, Some(one)) if one > 1.0 => (one, one),
         _ => return None,
     };
-    let equal = match Matches::of(left, right) {
+    let values = left.values_fraction() * right.values_fraction();
+    let among_all = match Matches::of(left, right) {
         Some(matches) => matches.selectivity(a, b),
-        None => left.values_fraction() * right.values_fraction() / a.max(b),
+        None => values / a.max(b),
     };
+    let shared = key.shared.filter(|shared| *shared < a.max(b));
+    let equal = shared.map_or(among_all, |shared| among_all.max(values / shared));
     let nulls = (1.0 - left.values_fraction()) * (1.0 - right.values_fraction());
     Some(if nulls_equal { equal + nulls } else { equal }.clamp(0.0, 1.0))
 }
@@ -269,7 +290,12 @@ impl Matches {
 
 /// The part of one side's rows that finds its like on the other (PostgreSQL's `eqjoinsel_semi`).
 /// `None`: unknown.
-fn matched_part(one: &ColumnFacts, other: &ColumnFacts, other_rows: f64) -> Option<f64> {
+fn matched_part(
+    one: &ColumnFacts,
+    other: &ColumnFacts,
+    other_rows: f64,
+    shared: Option<f64>,
+) -> Option<f64> {
     let present = match (other.distinct, one.domain) {
         (Some(present), _) => present,
         (None, Some(domain)) if other_rows < domain => other_rows,
@@ -287,14 +313,41 @@ fn matched_part(one: &ColumnFacts, other: &ColumnFacts, other_rows: f64) -> Opti
         None => (0.0, 0.0),
     };
     let perhaps = ((present - count).max(0.0) / (domain - count).max(1.0)).min(1.0);
-    Some((surely + (values - surely).max(0.0) * perhaps).clamp(0.0, 1.0))
+    let among_all = surely + (values - surely).max(0.0) * perhaps;
+    let among_shared =
+        shared.filter(|shared| *shared < domain).map(|shared| values * present / shared);
+    Some(among_shared.map_or(among_all, |part| among_all.max(part)).clamp(0.0, values))
 }
 
-pub(super) fn matched_part_of_all(keys: &[Key], side: Side, other_rows: f64) -> Option<f64> {
-    let parts = keys.iter().filter_map(|key| {
-        let (one, other) = side(key);
-        matched_part(one, other, other_rows)
-    });
-    let mut parts: Vec<f64> = parts.collect();
-    (!parts.is_empty()).then(|| damped(&mut parts))
+/// What `matched_part_of_all` knows of the side in which the rows find their like.
+#[derive(Clone, Copy)]
+pub(super) struct Other {
+    pub(super) rows: f64,
+    /// The keys are a key of it.
+    pub(super) is_unique: bool,
+    /// Something else must hold, too.
+    pub(super) is_filtered: bool,
+}
+
+/// The part of one side's rows that finds its like on the other, by all keys. `None`: unknown.
+pub(super) fn matched_part_of_all(keys: &[Key], side: Side, other: Other) -> Option<f64> {
+    // A row that is its own like may fail what else must hold: then its like's likes count.
+    let by_sets = other.is_unique || !other.is_filtered;
+    let is_extreme =
+        |key: &&Key| key.of_group.is_some() && side(key).1.among.is_some() && other.is_unique;
+    let (extremes, keys): (Vec<&Key>, Vec<&Key>) = keys.iter().partition(is_extreme);
+    let of_groups = extremes.iter().filter_map(|key| key.of_group);
+    let combinations = combined(&keys).filter(|_| other.is_unique);
+    let known = match combinations {
+        Some(combinations) => Some(values_of_all(&keys) * (other.rows / combinations).min(1.0)),
+        None => {
+            let parts = keys.iter().filter_map(|key| {
+                let (one, like) = side(key);
+                matched_part(one, like, other.rows, key.shared.filter(|_| by_sets))
+            });
+            let mut parts: Vec<f64> = parts.collect();
+            (!parts.is_empty()).then(|| damped(&mut parts))
+        }
+    };
+    known.into_iter().chain(of_groups).reduce(|product, part| product * part)
 }

@@ -1,6 +1,7 @@
 //! Joins.
 
 mod condition;
+mod extreme;
 mod keys;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -10,9 +11,14 @@ use condition::filter_part;
 use datafusion::{
     common::JoinType, physical_expr::PhysicalExpr, physical_plan::joins::utils::JoinFilter,
 };
-use keys::{Key, Side, all_equal, keys_of, keys_selectivity, matched_part_of_all};
+use keys::{Key, Other, Side, all_equal, keys_of, keys_selectivity, matched_part_of_all};
 
-use super::{ColumnFacts, Estimate, Origin, expression::facts_of, selectivity::Test};
+use super::{
+    ColumnFacts, Estimate, Origin,
+    expression::facts_of,
+    selectivity::Test,
+    value_set::{Scans, found_in, of_both},
+};
 
 /// The part of the rows that finds its like, where nothing is known.
 const MATCHED: f64 = 0.5;
@@ -43,14 +49,13 @@ pub fn join(sides: JoinSides<'_>) -> Estimate {
     let keys = keys_of(&sides);
     let inner = inner(&sides, &keys);
     let (l, r) = (sides.left, sides.right);
-    let part = || filter_part(&sides).0;
     match sides.join_type {
         JoinType::Inner => inner,
         JoinType::Left | JoinType::Right | JoinType::Full => outer(&sides, &keys, inner),
-        JoinType::LeftSemi => matched(l, r, &keys, |key| (&key.left, &key.right), part(), false),
-        JoinType::LeftAnti => matched(l, r, &keys, |key| (&key.left, &key.right), part(), true),
-        JoinType::RightSemi => matched(r, l, &keys, |key| (&key.right, &key.left), part(), false),
-        JoinType::RightAnti => matched(r, l, &keys, |key| (&key.right, &key.left), part(), true),
+        JoinType::LeftSemi => matched(&sides, &keys, true, false),
+        JoinType::LeftAnti => matched(&sides, &keys, true, true),
+        JoinType::RightSemi => matched(&sides, &keys, false, false),
+        JoinType::RightAnti => matched(&sides, &keys, false, true),
         JoinType::LeftMark => marked(l),
         JoinType::RightMark => marked(r),
     }
@@ -96,17 +101,16 @@ fn inner(sides: &JoinSides<'_>, keys: &[Key]) -> Estimate {
     joined.bounded()
 }
 
-/// Rows of `one` that find their like in `other`, or that do not; `passing`: the part of the pairs with
-/// equal keys that passes what else must hold.
-fn matched(
-    one: &Estimate,
-    other: &Estimate,
-    keys: &[Key],
-    side: Side,
-    passing: f64,
-    is_anti: bool,
-) -> Estimate {
-    let known = matched_part_of_all(keys, side, other.rows);
+/// Rows of one side, the left one or the right one, that find their like on the other, or that do not.
+fn matched(sides: &JoinSides<'_>, keys: &[Key], of_left: bool, is_anti: bool) -> Estimate {
+    let (left_unique, right_unique) = unique_sides(sides);
+    let (one, other, side, is_unique): (_, _, Side, _) = match of_left {
+        true => (sides.left, sides.right, |key| (&key.left, &key.right), right_unique),
+        false => (sides.right, sides.left, |key| (&key.right, &key.left), left_unique),
+    };
+    let is_filtered = sides.filter.is_some();
+    let known = matched_part_of_all(keys, side, Other { rows: other.rows, is_unique, is_filtered });
+    let passing = filter_part(sides).0;
     // One of the rows with its keys must pass.
     let distinct = keys.iter().filter_map(|key| side(key).1.distinct).fold(1.0, f64::max);
     let candidates = (other.rows / distinct).max(1.0);
@@ -115,14 +119,20 @@ fn matched(
     let mut left = Estimate { lower: 0.0, ..one.sampled(rows) };
     left.is_guess |= other.is_guess || known.is_none();
     if is_anti {
+        left.scans = one.scans.restricted();
         return left;
     }
-    let columns = left.columns.iter().map(|column| {
+    left.scans = joined_scans(sides);
+    let columns = left.columns.iter().zip(one.columns.iter()).map(|(column, before)| {
         let mut column = column.clone();
         let is_key = |key: &&Key| side(key).0.class.is_some() && side(key).0.class == column.class;
-        let present = keys.iter().find(is_key).and_then(|key| side(key).1.distinct);
-        if let Some(present) = present {
-            column.distinct = column.distinct.map(|distinct| distinct.min(present));
+        let Some(key) = keys.iter().find(is_key) else { return column };
+        let other_key = side(key).1;
+        column.sets = found_in(&column, (other_key, &other.scans));
+        if let Some(present) = other_key.distinct {
+            let part = key.domain().map_or(1.0, |domain| (present / domain.max(1.0)).min(1.0));
+            let kept = before.distinct.map_or(present, |before| (before * part).max(1.0));
+            column.distinct = column.distinct.map(|distinct| distinct.min(present).min(kept));
             column.domain = column.domain.map(|domain| domain.min(present));
         }
         column
@@ -148,8 +158,13 @@ fn outer(sides: &JoinSides<'_>, keys: &[Key], inner: Estimate) -> Estimate {
     let (l, r) = (sides.left, sides.right);
     let keeps_left = matches!(sides.join_type, JoinType::Left | JoinType::Full);
     let keeps_right = matches!(sides.join_type, JoinType::Right | JoinType::Full);
-    let of_left = matched_part_of_all(keys, |key| (&key.left, &key.right), r.rows);
-    let of_right = matched_part_of_all(keys, |key| (&key.right, &key.left), l.rows);
+    let (left_unique, right_unique) = unique_sides(sides);
+    let is_filtered = sides.filter.is_some();
+    let like = |rows, is_unique| Other { rows, is_unique, is_filtered };
+    let of_left =
+        matched_part_of_all(keys, |key| (&key.left, &key.right), like(r.rows, right_unique));
+    let of_right =
+        matched_part_of_all(keys, |key| (&key.right, &key.left), like(l.rows, left_unique));
     let alone = |keeps: bool, side: &Estimate, part: Option<f64>| match (keeps, part) {
         (true, Some(part)) => side.rows * (1.0 - part),
         _ => 0.0,
@@ -167,7 +182,6 @@ fn outer(sides: &JoinSides<'_>, keys: &[Key], inner: Estimate) -> Estimate {
         upper += r.upper;
     }
     // With a unique other side each kept row comes once, joined or alone.
-    let (left_unique, right_unique) = unique_sides(sides);
     match (keeps_left, keeps_right) {
         (true, false) if right_unique => (rows, upper) = (rows.min(l.rows), upper.min(l.upper)),
         (false, true) if left_unique => (rows, upper) = (rows.min(r.rows), upper.min(r.upper)),
@@ -185,7 +199,19 @@ fn outer(sides: &JoinSides<'_>, keys: &[Key], inner: Estimate) -> Estimate {
         if is_nulled { column.nulled(nulls) } else { column }
     });
     let columns = columns.collect();
-    Estimate { rows, lower, upper, ..inner }.of_columns(columns).bounded()
+    // The columns of the side that is not kept have other values than this says.
+    let scans = match (keeps_left, keeps_right) {
+        (true, false) => l.scans.restricted(),
+        (false, true) => r.scans.restricted(),
+        _ => Scans::default(),
+    };
+    Estimate { rows, lower, upper, scans, ..inner }.of_columns(columns).bounded()
+}
+
+/// Where the rows come from that have found their like.
+fn joined_scans(sides: &JoinSides<'_>) -> Scans {
+    let scans = sides.left.scans.and(&sides.right.scans);
+    if sides.filter.is_some() { scans.restricted() } else { scans }
 }
 
 /// Both sides' columns side by side, of inner pairs.
@@ -208,10 +234,12 @@ fn beside(sides: &JoinSides<'_>, keys: &[Key], rows: f64) -> Estimate {
         let domain = smaller(key.left.domain, key.right.domain);
         let distinct = smaller(key.left.distinct, key.right.distinct);
         let equal: Arc<[Origin]> = all_equal(&[&key.left, &key.right]).into();
+        let sets = of_both(&key.left, &key.right);
         for column in &mut columns {
             if column.class.as_ref().is_some_and(|class| class == a || class == b) {
                 column.class = Some(a.clone());
                 column.equal = Arc::clone(&equal);
+                column.sets = Arc::clone(&sets);
                 column.domain = domain;
                 column.distinct = smaller(column.distinct, distinct);
                 if !sides.nulls_equal {
@@ -235,6 +263,7 @@ fn beside(sides: &JoinSides<'_>, keys: &[Key], rows: f64) -> Estimate {
         is_guess: l.is_guess || r.is_guess,
         skew: l.skew.max(r.skew),
         keys: unique.into(),
+        scans: joined_scans(sides),
         ..l.clone()
     };
     estimate.of_columns(columns)
