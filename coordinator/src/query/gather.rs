@@ -51,7 +51,7 @@ pub struct QuerySummary {
     /// The same by the kind of motion, with what came to the coordinator.
     pub motions: MotionTotals,
     /// Slice, datanode and report of every fragment of the main plan, and, where the query collects
-    /// metrics, of slice 0.
+    /// metrics or counts rows, of slice 0.
     pub fragments: Vec<(u32, DatanodeId, FragmentReport)>,
     /// What the init plans did, where the query collects metrics.
     pub init: Vec<QuerySummary>,
@@ -255,7 +255,7 @@ impl Driver {
 
     async fn rows_and_fragments(
         &mut self,
-        SliceZero { mut rows, measured }: SliceZero,
+        SliceZero { mut rows, observed }: SliceZero,
         summary: &Mutex<QuerySummary>,
     ) -> Result<()> {
         let mut fragments_left = true;
@@ -282,8 +282,8 @@ impl Driver {
         }
         // What slice 0 no longer reads, its senders no longer send.
         drop(rows);
-        if let Some(measured) = measured {
-            summary.lock().fragments.push((0, COORDINATOR, measured.report()));
+        if let Some(observed) = observed {
+            summary.lock().fragments.push((0, COORDINATOR, observed.report()));
         }
         while let Some(ended) = self.fragments.running.join_next().await {
             note(ended, &self.kinds, summary)?;

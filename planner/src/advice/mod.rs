@@ -23,6 +23,7 @@ mod missing_statistics;
 mod not_pushed_down;
 mod plan_facts;
 mod processing_skew;
+mod ran;
 mod replication;
 mod stale_statistics;
 mod storage_skew;
