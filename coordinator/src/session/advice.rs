@@ -193,8 +193,8 @@ impl Watch {
     pub(super) fn look_back(&self, summary: &QuerySummary) -> Vec<Given> {
         let traffic = summary.fragments.iter().flat_map(|(_, _, report)| &report.traffic);
         let reports = summary.fragments.iter().map(|(slice, id, report)| (*slice, *id, report));
-        let run = RunFacts::of(traffic, self.stale.clone()).with_operators(reports);
-        let run = RunFacts { skewed: self.skewed.clone(), ..run };
+        let mut run = RunFacts::of(traffic, self.stale.clone()).with_operators(reports);
+        run.skewed.clone_from(&self.skewed);
         self.noted(self.engine.advice.of_run(&self.facts, &run, &self.settings.thresholds))
     }
 

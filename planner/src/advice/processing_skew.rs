@@ -125,7 +125,9 @@ fn of_operator(ran: &Ran<'_>, at: usize, run: &RunFacts, t: &Thresholds) -> Opti
     }
     let given = parts(ran, &[at]);
     let got = parts(ran, &ran.inputs_where(at, &|input| is_known(ran, input)));
-    let of = |parts: &[(u32, u64, f64)]| Uneven::of(parts, parts.len(), t);
+    // Those that have run it.
+    let nodes = given.len().max(got.len());
+    let of = |parts: &[(u32, u64, f64)]| Uneven::of(parts, nodes, t);
     let (uneven, does) = match (of(&got), of(&given)) {
         (Some(got), _) => (got, "gets"),
         (None, Some(given)) => (given, "gives"),
