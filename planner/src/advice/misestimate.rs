@@ -34,7 +34,7 @@ const RIGHT: f64 = 2.0;
 
 pub(super) fn decide(facts: &PlanFacts, run: &RunFacts, t: &Thresholds) -> Vec<Finding> {
     let ran = Ran::of(facts, run);
-    let judged = ran.nodes().iter().map(|node| Judged::of(node, facts.datanodes));
+    let judged = ran.nodes().iter().map(|node| Judged::of(node));
     let judged: Vec<_> = judged.collect();
     let is_off = |at: &usize| judged.get(*at).and_then(Option::as_ref).is_some_and(|j| j.is_off(t));
     let off: Vec<usize> = (0..judged.len()).filter(is_off).collect();
@@ -58,7 +58,7 @@ struct Judged {
 
 impl Judged {
     /// `None`: it is not known what came, or that tells nothing.
-    fn of(node: &Node<'_>, datanodes: usize) -> Option<Self> {
+    fn of(node: &Node<'_>) -> Option<Self> {
         let plan = node.placed.plan.as_ref();
         let producer = producer(node.placed);
         let is_silent = plan.is::<ProjectionExec>() || plan.is::<SortExec>();
@@ -69,7 +69,7 @@ impl Judged {
         if is_bounded(node.placed) || is_bounded(producer) {
             return None;
         }
-        let (actual, estimated) = (node.actual(datanodes)?, node.placed.estimate.rows);
+        let (actual, estimated) = (node.actual()?, node.placed.estimate.rows);
         Some(Self { estimated, actual, may_be_cut: node.may_be_cut })
     }
 

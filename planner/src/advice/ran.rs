@@ -74,16 +74,14 @@ impl<'a> Ran<'a> {
 
 impl Node<'_> {
     /// The rows that it gave, each once: those of copies are the same.
-    pub(super) fn actual(&self, datanodes: usize) -> Option<f64> {
+    pub(super) fn actual(&self) -> Option<f64> {
         let rows = self.rows.as_ref()?.iter().map(|(_, rows)| *rows);
-        Some(match self.placed.motion() {
-            Some(Motion::Broadcast) => rows.sum::<u64>() as f64 / datanodes.max(1) as f64,
-            Some(Motion::Gather { .. } | Motion::Redistribute { .. } | Motion::Spread) => {
-                rows.sum::<u64>() as f64
-            }
-            None if self.placed.locus.is_partitioned() => rows.sum::<u64>() as f64,
-            None => rows.max().unwrap_or_default() as f64,
-        })
+        let are_parts = match self.placed.motion() {
+            Some(Motion::Gather { .. } | Motion::Redistribute { .. } | Motion::Spread) => true,
+            Some(Motion::Broadcast) => false,
+            None => self.placed.locus.is_partitioned(),
+        };
+        Some(if are_parts { rows.sum::<u64>() } else { rows.max().unwrap_or_default() } as f64)
     }
 }
 
