@@ -25,7 +25,7 @@ use crate::{
     distribute::Placed,
     explain::{condition, title},
     motion::Motion,
-    operators::ShardScanExec,
+    operators::{RowChangeExec, SegmentWriteExec, ShardScanExec},
     parse::quote,
 };
 
@@ -65,8 +65,8 @@ impl Judged {
         if is_silent || node.is_repeated || is_partial(producer) {
             return None;
         }
-        // What a limit lets pass was not estimated.
-        if is_bounded(node.placed) || is_bounded(producer) {
+        // What a limit lets pass was not estimated, and what writes gives no rows.
+        if is_bounded(node.placed) || is_bounded(producer) || is_write(producer) {
             return None;
         }
         let (actual, estimated) = (node.actual()?, node.placed.estimate.rows);
@@ -94,6 +94,10 @@ impl Judged {
 fn is_bounded(placed: &Placed) -> bool {
     let is_motion = matches!(placed.motion(), Some(Motion::Gather { fetch: Some(_), .. }));
     is_motion || placed.plan.fetch().is_some()
+}
+
+fn is_write(placed: &Placed) -> bool {
+    placed.plan.is::<SegmentWriteExec>() || placed.plan.is::<RowChangeExec>()
 }
 
 /// Were the nearest inputs of which something is known as they were thought? Too few of those that were
