@@ -88,7 +88,7 @@ async fn a_join_is_uneven_though_its_tables_are_not() {
                 FROM generate_series(1, 20000) AS i";
     session
         .run_all([
-            "ALTER DATABASE kestrel SET kestrel.processing_skew_min_size = '100kB'".to_string(),
+            "ALTER DATABASE kestrel SET kestrel.processing_skew_min_size = 100".to_string(),
             "CREATE TABLE l (k int, v int) DISTRIBUTED BY (k)".to_string(),
             "CREATE TABLE r (k int, v int) DISTRIBUTED BY (k)".to_string(),
             format!("INSERT INTO l {rows}"),

@@ -137,7 +137,8 @@ mod tests {
     #[tokio::test]
     async fn what_an_input_has_filtered_is_the_filters() {
         let union = || UnionExec::try_new(vec![numbers(2), numbers(1)]).unwrap();
-        let (planned, ran) = (limited(less_than(3, union())), limited(union()));
+        let planned = limited(less_than(3, union()));
+        let ran = limited(Arc::new(CoalescePartitionsExec::new(union())));
         collect(Arc::clone(&ran), Arc::default()).await.unwrap();
         assert_eq!(operator_rows(&planned, &ran).rows, [4, 4, 0, 0, 0]);
     }
