@@ -59,7 +59,7 @@ pub struct Plan {
     /// Where the main plan looks for the value of each init plan, by its position.
     pub init_values: ScalarSubqueryResults,
     /// The whole tree, motions and all.
-    pub root: Placed,
+    pub root: Arc<Placed>,
     /// The tree cut at its motions; slice 0 first.
     pub slices: Vec<Slice>,
     /// The schema of the result.
@@ -279,5 +279,5 @@ pub(crate) fn finish(
     check(&root)?;
     let slices = slice(&root, &datanodes, &context.catalog.bucket_map).map_err(report)?;
     let schema = root.plan.schema();
-    Ok(Plan { init, init_values, root, slices, schema })
+    Ok(Plan { init, init_values, root: Arc::new(root), slices, schema })
 }

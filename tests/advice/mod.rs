@@ -3,6 +3,7 @@
 
 mod cost;
 mod data;
+mod operators;
 mod psql;
 mod skew;
 mod stale;

@@ -108,6 +108,8 @@ pub struct QueryEnvironment {
     pub cancel: CancellationToken,
     /// Report rows and time per operator.
     pub collect_metrics: bool,
+    /// Report the rows of each planned operator: a few bytes, and no work while it runs.
+    pub count_rows: bool,
     /// Bytes that it may hold in each process; 0: whatever there is.
     pub memory_limit_bytes: u64,
     /// What scans of databases read; settled when the query runs. `None`: no two scans read.
@@ -143,6 +145,7 @@ impl QueryEnvironment {
             milliseconds_left: self.milliseconds_left(),
             plan,
             collect_metrics: self.collect_metrics,
+            count_rows: self.count_rows,
             peers: cluster.peers(),
             memory_quota_bytes: self.memory_limit_bytes,
             options: self.options.clone(),

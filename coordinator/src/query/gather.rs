@@ -196,7 +196,7 @@ impl Driver {
 
     async fn rows_and_fragments(
         &mut self,
-        SliceZero { mut rows, measured }: SliceZero,
+        SliceZero { mut rows, observed }: SliceZero,
         summary: &Mutex<QuerySummary>,
     ) -> Result<()> {
         let mut fragments_left = true;
@@ -223,8 +223,8 @@ impl Driver {
         }
         // What slice 0 no longer reads, its senders no longer send.
         drop(rows);
-        if let Some(measured) = measured {
-            summary.lock().fragments.push((0, COORDINATOR, measured.report()));
+        if let Some(observed) = observed {
+            summary.lock().fragments.push((0, COORDINATOR, observed.report()));
         }
         while let Some(ended) = self.fragments.running.join_next().await {
             note(ended, &self.kinds, summary)?;

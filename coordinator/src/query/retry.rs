@@ -89,6 +89,7 @@ mod tests {
             deadline: None,
             cancel: CancellationToken::new(),
             collect_metrics: false,
+            count_rows: false,
             memory_limit_bytes: 0,
             snapshot: None,
             block: None,

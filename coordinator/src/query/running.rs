@@ -35,7 +35,7 @@ pub struct QuerySummary {
     /// The same by the kind of motion, with what came to the coordinator.
     pub motions: MotionTotals,
     /// Slice, datanode and report of every fragment of the main plan, and, where the query collects
-    /// metrics, of slice 0.
+    /// metrics or counts rows, of slice 0.
     pub fragments: Vec<(u32, DatanodeId, FragmentReport)>,
     /// What the init plans did, where the query collects metrics.
     pub init: Vec<QuerySummary>,

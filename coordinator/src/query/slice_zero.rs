@@ -7,11 +7,12 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::{
     execution::{TaskContext, memory_pool::MemoryPool, runtime_env::RuntimeEnv},
-    physical_plan::{SendableRecordBatchStream, execute_stream},
+    physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream},
     physical_planner::DefaultPhysicalPlanner,
 };
 use kestrel_planner::{
     error::report,
+    explain::{OperatorRows, operator_rows},
     memory::PeakPool,
     operators::{Exchange, Hands, Measurement, measured, optimized},
     plan::Plan,
@@ -30,20 +31,26 @@ const CREDIT_BYTES: u64 = 4 << 20;
 pub(super) struct SliceZero {
     /// Those of the query's result.
     pub(super) rows: SendableRecordBatchStream,
-    /// What it does, where the query collects metrics.
-    pub(super) measured: Option<MeasuredSlice>,
+    /// What it does, where the query collects metrics or counts rows.
+    pub(super) observed: Option<ObservedSlice>,
 }
 
 /// What slice 0 does.
-pub(super) struct MeasuredSlice {
-    measurement: Measurement,
-    memory: Arc<dyn MemoryPool>,
+pub(super) struct ObservedSlice {
+    /// Where the query collects metrics.
+    measured: Option<(Measurement, Arc<dyn MemoryPool>)>,
+    /// As it was planned, and as it runs.
+    planned: Arc<dyn ExecutionPlan>,
+    runs: Arc<dyn ExecutionPlan>,
 }
 
-impl MeasuredSlice {
+impl ObservedSlice {
     /// When it has ended.
     pub(super) fn report(&self) -> FragmentReport {
-        self.measurement.report(&self.memory)
+        let measured = self.measured.as_ref();
+        let measured = measured.map(|(measurement, memory)| measurement.report(memory));
+        let OperatorRows { rows, turned } = operator_rows(&self.planned, &self.runs);
+        FragmentReport { operator_rows: rows, turned_joins: turned, ..measured.unwrap_or_default() }
     }
 }
 
@@ -81,15 +88,18 @@ pub(super) fn start(
         let state = cluster.state.as_ref();
         DefaultPhysicalPlanner::default().optimize_physical_plan(plan, state, |_, _| {})
     };
-    let plan = optimized(Arc::clone(&plan.slices[0].plan), optimize).map_err(report)?;
-    let (plan, measured) = if environment.collect_metrics {
-        let (plan, measurement) = measured(plan).map_err(report)?;
-        (plan, Some(MeasuredSlice { measurement, memory }))
+    let planned = Arc::clone(&plan.slices[0].plan);
+    let runs = optimized(Arc::clone(&planned), optimize).map_err(report)?;
+    let (runs, measured) = if environment.collect_metrics {
+        let (runs, measurement) = measured(runs).map_err(report)?;
+        (runs, Some((measurement, memory)))
     } else {
-        (plan, None)
+        (runs, None)
     };
-    let rows = execute_stream(plan, context).map_err(report)?;
-    Ok(SliceZero { rows, measured })
+    let rows = execute_stream(Arc::clone(&runs), context).map_err(report)?;
+    let is_observed = environment.collect_metrics || environment.count_rows;
+    let observed = is_observed.then_some(ObservedSlice { measured, planned, runs });
+    Ok(SliceZero { rows, observed })
 }
 
 /// The coordinator only receives.

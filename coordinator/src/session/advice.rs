@@ -101,6 +101,8 @@ pub(super) struct Watch {
     facts: PlanFacts,
     /// Tables whose statistics are missing or stale.
     stale: BTreeSet<u64>,
+    /// Tables that lie unevenly.
+    skewed: BTreeSet<u64>,
     view: Arc<Catalog>,
     role: u64,
     engine: Arc<Engine>,
@@ -140,13 +142,10 @@ impl ClientSession {
         }
         let facts = PlanFacts::of(plan, view.datanodes.len());
         let found = self.engine.advice.of_plan(&facts, view, &settings.thresholds);
-        let of_statistics = found.iter().filter(|advice| {
-            let state = advice.kind.sqlstate;
-            [SqlState::MISSING_STATISTICS, SqlState::STALE_STATISTICS].contains(&state)
-        });
-        let stale = of_statistics.flat_map(|advice| advice.finding.object.tables.iter().copied());
+        let stale = [SqlState::MISSING_STATISTICS, SqlState::STALE_STATISTICS];
         let watch = Watch {
-            stale: stale.collect(),
+            stale: tables_of(&found, &stale),
+            skewed: tables_of(&found, &[SqlState::STORAGE_SKEW]),
             facts,
             view: Arc::clone(view),
             role: self.identity(view).current,
@@ -172,7 +171,18 @@ impl ClientSession {
     }
 }
 
+/// The tables of which something of these kinds was found.
+fn tables_of(found: &[Advice], kinds: &[SqlState]) -> BTreeSet<u64> {
+    let found = found.iter().filter(|advice| kinds.contains(&advice.kind.sqlstate));
+    found.flat_map(|advice| advice.finding.object.tables.iter().copied()).collect()
+}
+
 impl Watch {
+    /// Whether it wants to see what operators gave.
+    pub(super) fn counts_rows(&self) -> bool {
+        self.facts.is_counted
+    }
+
     /// Tells the client what there is to say of a plan that has run to its end.
     pub(super) fn ended(&self, summary: &QuerySummary) {
         let given = self.look_back(summary);
@@ -182,7 +192,9 @@ impl Watch {
     /// The same, told to nobody but who looks into `kestrel.advice`.
     pub(super) fn look_back(&self, summary: &QuerySummary) -> Vec<Given> {
         let traffic = summary.fragments.iter().flat_map(|(_, _, report)| &report.traffic);
-        let run = RunFacts::of(traffic, self.stale.clone());
+        let reports = summary.fragments.iter().map(|(slice, id, report)| (*slice, *id, report));
+        let mut run = RunFacts::of(traffic, self.stale.clone()).with_operators(reports);
+        run.skewed.clone_from(&self.skewed);
         self.noted(self.engine.advice.of_run(&self.facts, &run, &self.settings.thresholds))
     }
 

@@ -104,7 +104,8 @@ impl ClientSession {
             self.planned(query, statement, parameters).await?;
         self.print_dispatch(&plan);
         let watch = self.advise(&plan, &view, "SELECT");
-        let environment = self.environment(&view, cancel);
+        let mut environment = self.environment(&view, cancel);
+        environment.count_rows |= watch.as_ref().is_some_and(Watch::counts_rows);
         let pin = self.engine.pins.pin(view.version);
         let again = Again { engine: Arc::clone(&self.engine), plan: bound, view, environment };
         let asker = self.asker();
@@ -158,6 +159,7 @@ impl ClientSession {
         view: &Arc<Catalog>,
         cancel: CancellationToken,
     ) -> QueryEnvironment {
+        let is_analyzed = self.analysis.as_ref().is_some_and(Analysis::is_awaited);
         QueryEnvironment {
             id: QueryId::random(),
             catalog_version: view.version,
@@ -166,7 +168,8 @@ impl ClientSession {
             transaction: self.transaction.id(&self.engine),
             deadline: self.deadline(),
             cancel,
-            collect_metrics: self.analysis.as_ref().is_some_and(Analysis::is_awaited),
+            collect_metrics: is_analyzed,
+            count_rows: is_analyzed,
             memory_limit_bytes: self.settings.query_memory_bytes(),
             snapshot: None,
             block: self.is_in_block().then(|| self.transaction.block_snapshot(&self.engine)),

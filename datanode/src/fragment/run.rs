@@ -19,6 +19,7 @@ use datafusion::{
 };
 use futures::{FutureExt, StreamExt};
 use kestrel_planner::{
+    explain::operator_rows,
     memory::{PeakPool, QueryMemory},
     operators::{Hands, ShardStore, measured, optimized, physical_rules},
 };
@@ -168,6 +169,7 @@ impl FragmentRunner {
         let context = Arc::new(self.context(fragment, running, id)?);
         let plan = self.decoder.decode(fragment, &self.store, &context)?;
         let scans = if fragment.collect_metrics { database_scans(&plan) } else { Vec::new() };
+        let planned = fragment.count_rows.then(|| Arc::clone(&plan));
         let plan = optimize(plan, context.session_config().options())?;
         let plan = with_stops(plan, &running.registered.stop).map_err(report_of)?;
         let plan = with_turns(plan).map_err(report_of)?;
@@ -185,7 +187,17 @@ impl FragmentRunner {
         let (rejected_rows, rejected) = rejected.unwrap_or_default();
         let traffic = running.sender.traffic();
         let measured = measured.unwrap_or_default();
-        Ok(FragmentReport { traffic, scans, rejected_rows, rejected, ..measured })
+        let counted = planned.map(|planned| operator_rows(&planned, &plan)).unwrap_or_default();
+        let (operator_rows, turned_joins) = (counted.rows, counted.turned);
+        Ok(FragmentReport {
+            traffic,
+            scans,
+            rejected_rows,
+            rejected,
+            operator_rows,
+            turned_joins,
+            ..measured
+        })
     }
 
     fn context(

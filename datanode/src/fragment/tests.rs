@@ -308,7 +308,8 @@ async fn rows_go_from_datanode_to_datanode_to_the_coordinator() {
     let cluster = Cluster::new(plans);
     let query = QueryId::random();
     let rows = gather(&cluster.datanodes[0], query, 1);
-    let pass = Fragment { collect_metrics: true, ..fragment(query, 1, 0, "pass") };
+    let pass = fragment(query, 1, 0, "pass");
+    let pass = Fragment { collect_metrics: true, count_rows: true, ..pass };
     let (pass, values, rows) = tokio::join!(
         cluster.datanodes[0].run(pass.encode_to_vec().into()),
         cluster.datanodes[1].run(fragment(query, 2, 1, "values").encode_to_vec().into()),
@@ -330,6 +331,8 @@ async fn rows_go_from_datanode_to_datanode_to_the_coordinator() {
     assert_eq!(operators[0], (0, "Send", "Send"));
     assert_eq!(operators.last().unwrap().1, "Receive");
     assert!(values.operators.is_empty());
+    // These operators count nothing; both are there.
+    assert_eq!((pass.operator_rows, values.operator_rows), (vec![0, 0], vec![]));
     for datanode in &cluster.datanodes {
         datanode.end_query(query).await;
     }

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`Decider::Table`] | a [`TableState`]: counts, statistics, where rows are | a plan scans it |
 //! | [`Decider::Plan`] | the operators of a [`PlanFacts`] | it was planned |
-//! | [`Decider::Run`] | the same with what its motions carried | it has run to its end |
+//! | [`Decider::Run`] | the same with what its motions carried and its operators gave | it has run to its end |
 //!
 //! Who is told, how often, and what is remembered is the coordinator's affair.
 
@@ -23,6 +23,7 @@ mod missing_statistics;
 mod not_pushed_down;
 mod plan_facts;
 mod processing_skew;
+mod ran;
 mod replication;
 mod stale_statistics;
 mod storage_skew;

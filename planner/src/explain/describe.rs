@@ -198,6 +198,18 @@ pub(super) fn properties(placed: &Placed) -> Vec<(&'static str, String)> {
     lines
 }
 
+/// The first of its conditions or keys, as people read it: `Filter (k = 9)`. Of a long one the start.
+pub(crate) fn condition(placed: &Placed) -> Option<String> {
+    const LENGTH: usize = 120;
+    let told = ["Filter", "Hash Cond", "Join Filter", "Group Key"];
+    let mut all = properties(placed).into_iter();
+    let (label, text) = all.find(|(label, _)| told.contains(label))?;
+    Some(match text.char_indices().nth(LENGTH) {
+        Some((end, _)) => format!("{label} {}…", &text[..end]),
+        None => format!("{label} {text}"),
+    })
+}
+
 /// What databases are sent for a scan, in one piece and as far as every server can do it.
 pub(super) fn presumed_sql(scan: &ShardScanExec) -> Option<String> {
     let datanode = scan.table().first_datanode().unwrap_or(DatanodeId(0));

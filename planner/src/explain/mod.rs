@@ -28,9 +28,9 @@ use crate::{
 };
 
 use actual::Actuals;
-pub use actual::{Actual, Execution, slice_lines, slice_values};
+pub use actual::{Actual, Execution, OperatorRows, operator_rows, slice_lines, slice_values};
 pub use cost::Cost;
-pub(crate) use describe::title;
+pub(crate) use describe::{condition, title};
 pub use dispatched::dispatched;
 pub use json::json;
 pub use render::text;

@@ -39,7 +39,7 @@ use kestrel_proto::{
 use crate::memory::PeakPool;
 
 /// These only hand rows on: they are not worth a line of their own.
-const UNMEASURED: &[&str] =
+pub(crate) const UNMEASURED: &[&str] =
     &["PassThroughExec", "YieldExec", "CooperativeExec", "UnionInputExec", "OpeningExec"];
 
 /// What the operators of a plan do, from its start on.

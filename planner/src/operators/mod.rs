@@ -27,6 +27,7 @@ pub use address::{Address, addressed};
 pub use conform::conform;
 pub use file_scan::FileScanExec;
 pub use hands::{Exchange, FileReader, Hands, ScanPartition, SegmentTarget, ShardScan, ShardStore};
+pub(crate) use measured::UNMEASURED;
 pub use measured::{Measurement, measured};
 pub use motion::MotionExec;
 pub use motion_receive::MotionReceiveExec;

@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use kestrel_proto::message::MotionTraffic;
+use kestrel_proto::{
+    DatanodeId,
+    message::{FragmentReport, MotionTraffic},
+};
 
 use super::{Golden, known, with_datanodes};
 use crate::{
@@ -13,6 +16,8 @@ use crate::{
         Advice, KeyUses, MotionFacts, PlanFacts, RunFacts, TableState, Thresholds, Usage, of_plan,
         of_run, of_table,
     },
+    distribute::Placed,
+    explain::title,
     functions::FunctionRegistry,
     motion::MotionKind,
     plan::Planner,
@@ -59,7 +64,8 @@ struct Run<'a> {
     expected: &'a [(&'a str, &'a str, Option<&'a str>)],
 }
 
-fn check(cases: &[Run<'_>]) {
+/// With `t`, and with `u` of 30,000 rows, of which half have a `k` of 7.
+fn with_tables(check: impl FnOnce(&Golden<'_>)) {
     let functions = FunctionRegistry::new();
     let planner = Planner::new(&functions);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -70,6 +76,19 @@ fn check(cases: &[Run<'_>]) {
     let text = "id distinct=300000 histogram=1,300000\nk distinct=1000 histogram=1,1000\n\
                 n distinct=1000 histogram=1,1000";
     golden.catalog = Arc::new(known::statistics(&golden.catalog, "t", text));
+    golden.ddl("CREATE TABLE u (id int, k int) DISTRIBUTED BY (id)");
+    golden.fill("u", 30_000);
+    let text = "id distinct=30000 histogram=1,30000\n\
+                k distinct=1000 common=7:0.5 histogram=1,1000";
+    golden.catalog = Arc::new(known::statistics(&golden.catalog, "u", text));
+    check(&golden);
+}
+
+fn check(cases: &[Run<'_>]) {
+    with_tables(|golden| check_in(golden, cases));
+}
+
+fn check_in(golden: &Golden<'_>, cases: &[Run<'_>]) {
     for case in cases {
         let facts = golden.facts(case.sql);
         let is_it = |motion: &&MotionFacts| motion.kind == case.motion;
@@ -85,19 +104,87 @@ fn check(cases: &[Run<'_>]) {
         let tables = facts.scans.iter().map(|scan| scan.table.id);
         let stale: BTreeSet<u64> = tables.filter(|_| case.stale).collect();
         let run = RunFacts::of(traffic.iter(), stale);
-        let found = of_run(&facts, &run, &Thresholds::default());
-        let told = found.iter().map(|advice| {
-            let finding = &advice.finding;
-            let text = format!("{} {}", finding.message, finding.detail);
-            (advice.kind.name, (text, finding.hint.clone()))
-        });
-        let mut told: BTreeMap<_, _> = told.collect();
-        assert_eq!(told.len(), case.expected.len(), "{}: {told:?}", case.sql);
-        for (kind, part, hint) in case.expected {
-            let (text, found) = told.remove(kind).unwrap_or_default();
-            assert!(text.contains(part), "{}: {text}", case.sql);
-            assert_eq!(found.as_deref(), *hint, "{}", case.sql);
+        check_told(case.sql, &of_run(&facts, &run, &Thresholds::default()), case.expected);
+    }
+}
+
+fn check_told(sql: &str, found: &[Advice], expected: &[(&str, &str, Option<&str>)]) {
+    let told = found.iter().map(|advice| {
+        let finding = &advice.finding;
+        let text = format!("{} {}", finding.message, finding.detail);
+        (advice.kind.name, (text, finding.hint.clone()))
+    });
+    let mut told: BTreeMap<_, _> = told.collect();
+    assert_eq!(told.len(), expected.len(), "{sql}: {told:?}");
+    for (kind, part, hint) in expected {
+        let (text, found) = told.remove(kind).unwrap_or_default();
+        assert!(text.contains(part), "{sql}: {text}");
+        assert_eq!(found.as_deref(), *hint, "{sql}");
+    }
+}
+
+/// What operators of a query gave on each datanode, by their titles, of a phase of an aggregate without
+/// its word; the others do not tell.
+struct Gave<'a> {
+    sql: &'a str,
+    rows: &'a [(&'a str, [u64; 3])],
+    stale: bool,
+    expected: &'a [(&'a str, &'a str, Option<&'a str>)],
+}
+
+fn check_operators(cases: &[Gave<'_>]) {
+    with_tables(|golden| {
+        for case in cases {
+            let facts = golden.facts(case.sql);
+            let mut reports =
+                Reports { next: 0, slices: BTreeMap::new(), gave: case.rows.to_vec() };
+            reports.add(facts.root.as_ref().unwrap(), 0);
+            assert!(reports.gave.is_empty(), "{}: {:?} are not there", case.sql, reports.gave);
+            let reports = reports.fragments();
+            let tables = facts.scans.iter().map(|scan| scan.table.id);
+            let stale: BTreeSet<u64> = tables.filter(|_| case.stale).collect();
+            let fragments = reports.iter().map(|(slice, id, report)| (*slice, *id, report));
+            let run = RunFacts::of([].iter(), stale).with_operators(fragments);
+            check_told(case.sql, &of_run(&facts, &run, &Thresholds::default()), case.expected);
         }
+    });
+}
+
+/// Reports of the fragments of a plan.
+struct Reports<'a> {
+    next: u32,
+    /// Of each operator, 1 more than what it gave on each datanode; 0: it does not tell.
+    slices: BTreeMap<u32, Vec<[u64; 3]>>,
+    gave: Vec<(&'a str, [u64; 3])>,
+}
+
+impl Reports<'_> {
+    fn add(&mut self, placed: &Placed, slice: u32) {
+        let title = title(placed);
+        let is_it = |(name, _): &(&str, _)| title.trim_start_matches("Finalize ") == *name;
+        let known = self.gave.iter().position(is_it).map(|at| self.gave.remove(at).1);
+        let rows = known.map_or([0; 3], |rows| rows.map(|rows| rows + 1));
+        // The first is the send.
+        let sent = if slice > 0 { vec![[0; 3]] } else { Vec::new() };
+        self.slices.entry(slice).or_insert(sent).push(rows);
+        let mut inner = slice;
+        if placed.motion().is_some() {
+            self.next += 1;
+            inner = self.next;
+        }
+        placed.children.iter().for_each(|child| self.add(child, inner));
+    }
+
+    fn fragments(self) -> Vec<(u32, DatanodeId, FragmentReport)> {
+        let of_slice = |(slice, rows): (u32, Vec<[u64; 3]>)| {
+            let here = if slice > 0 { vec![0, 1, 2] } else { vec![0] };
+            here.into_iter().map(move |at: u32| {
+                let operator_rows = rows.iter().map(|rows| rows[at as usize]).collect();
+                let id = if slice > 0 { DatanodeId(at) } else { kestrel_proto::COORDINATOR };
+                (slice, id, FragmentReport { operator_rows, ..FragmentReport::default() })
+            })
+        };
+        self.slices.into_iter().flat_map(of_slice).collect()
     }
 }
 
@@ -162,5 +249,91 @@ fn wrong_estimates_are_told_of_the_lowest_motion() {
             &[("misestimate", "are to blame", Some("ANALYZE public.t;"))],
         ),
         run("SELECT id FROM t WHERE k = 9", &[(COORDINATOR, 301, 8)], false, &[]),
+    ]);
+}
+
+#[test]
+fn wrong_estimates_are_told_of_the_lowest_operator() {
+    let gave = |sql, rows, expected| Gave { sql, rows, stale: false, expected };
+    let filtered = "SELECT count(*) FROM t WHERE k = 9 AND n = 3";
+    let joined = "SELECT t.id, u.id FROM t JOIN u ON t.k = u.k";
+    let (all_t, all_u) = ([100_000; 3], [10_000; 3]);
+    check_operators(&[
+        gave(
+            filtered,
+            &[("Seq Scan on t", [4_000; 3])],
+            &[(
+                "misestimate",
+                "of a Seq Scan on t, Filter (k = 9 AND n = 3), were",
+                Some("CREATE STATISTICS t_k_n ON k, n FROM public.t; ANALYZE public.t;"),
+            )],
+        ),
+        Gave {
+            sql: filtered,
+            rows: &[("Seq Scan on t", [4_000; 3])],
+            stale: true,
+            expected: &[("misestimate", "are to blame", Some("ANALYZE public.t;"))],
+        },
+        // What a limit has not asked for is not missing.
+        gave("SELECT id FROM t LIMIT 250000", &[("Seq Scan on t", [3_000; 3])], &[]),
+        gave(
+            joined,
+            &[("Hash Join", [100; 3]), ("Seq Scan on t", all_t), ("Seq Scan on u", all_u)],
+            &[("misestimate", "of a Hash Join, Hash Cond", None)],
+        ),
+        // The keys of one side have filtered the other: whose fault it is nobody knows.
+        gave(
+            joined,
+            &[("Hash Join", [100; 3]), ("Seq Scan on t", [90; 3]), ("Seq Scan on u", all_u)],
+            &[],
+        ),
+        // The lower one is told.
+        gave(
+            joined,
+            &[("Hash Join", [100; 3]), ("Seq Scan on t", [2_000_000; 3]), ("Seq Scan on u", all_u)],
+            &[("misestimate", "of a Seq Scan on t were misestimated", None)],
+        ),
+        gave(
+            "SELECT k, n, count(*) FROM t GROUP BY k, n",
+            &[("HashAggregate", [300; 3]), ("Seq Scan on t", all_t)],
+            &[(
+                "misestimate",
+                "Groups by \"k\", \"n\" of table \"t\" may depend",
+                Some("CREATE STATISTICS t_k_n ON k, n FROM public.t; ANALYZE public.t;"),
+            )],
+        ),
+    ]);
+}
+
+#[test]
+fn uneven_operators_are_told() {
+    let joined = "SELECT t.id, u.id FROM t JOIN u ON t.k = u.k";
+    let (all_t, all_u) = ([100_000; 3], [10_000; 3]);
+    let gave = |given, expected| Gave { sql: joined, rows: given, stale: false, expected };
+    check_operators(&[
+        gave(
+            &[
+                ("Hash Join", [60_000_000, 300_000, 300_000]),
+                ("Seq Scan on t", all_t),
+                ("Seq Scan on u", all_u),
+            ],
+            &[("processing_skew", "a Hash Join is skewed: dn1 gives 99 % of its rows", None)],
+        ),
+        gave(
+            &[
+                ("Hash Join", [60_000_000, 300_000, 300_000]),
+                ("Seq Scan on t", all_t),
+                ("Seq Scan on u", all_u),
+            ],
+            &[("processing_skew", "is 7 in about 50 % of the rows of its table.", None)],
+        ),
+        gave(
+            &[
+                ("Hash Join", [30_000_000, 12_000_000, 12_000_000]),
+                ("Seq Scan on t", all_t),
+                ("Seq Scan on u", all_u),
+            ],
+            &[],
+        ),
     ]);
 }

@@ -10,7 +10,7 @@ use crate::{cardinality::Groups, functions::FunctionRegistry, plan::Planner};
 fn check(cases: &[(&str, f64)]) {
     with_tables(|golden| {
         for (sql, expected) in cases {
-            let estimate = golden.plan_of(sql).root.estimate;
+            let estimate = golden.plan_of(sql).root.estimate.clone();
             let off = (estimate.rows - expected).abs() / expected;
             assert!(off < 0.01, "{sql}: {} rows, expected {expected}", estimate.rows);
             assert!(estimate.lower <= estimate.rows, "{sql}: at least {}", estimate.lower);
@@ -249,7 +249,7 @@ fn datanodes_group_what_they_have() {
 #[test]
 fn bounds_are_those_of_keys() {
     with_tables(|golden| {
-        let of = |sql: &str| golden.plan_of(sql).root.estimate;
+        let of = |sql: &str| golden.plan_of(sql).root.estimate.clone();
         assert_eq!(of("SELECT 1 FROM t JOIN u ON t.id = u.id").upper, 1_000.0);
         assert_eq!(of("SELECT 1 FROM t LEFT JOIN u ON t.k = u.id").upper, 10_000.0);
         assert_eq!(of("SELECT 1 FROM t LEFT JOIN u ON t.k = u.id").lower, 10_000.0);
@@ -264,7 +264,7 @@ fn bounds_are_those_of_keys() {
 fn skew_is_that_of_common_values() {
     with_tables(|golden| {
         let root = golden.plan_of("SELECT k, sum(n) OVER (PARTITION BY k) FROM t").root;
-        let mut node = &root;
+        let mut node = root.as_ref();
         while !matches!(node.motion(), Some(crate::motion::Motion::Redistribute { .. })) {
             node = &node.children[0];
         }

@@ -15,6 +15,7 @@ use kestrel_planner::{
     bind::{bind_query, locate, stated_parameter_types},
     catalog::{Found, Identity, SqlType, TableDef, find_relation, resolve_table},
     parse::WithQueries,
+    plan::RowChangePlan,
 };
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
@@ -104,6 +105,8 @@ impl ClientSession {
         let values = assigned.as_deref().map_or(NewValues::All, NewValues::Of);
         self.lock_for_changing(&table, values.may_double_in(&table)).await?;
         let planned = self.plan_row_change(&mut change, statement, parameters).await?;
+        let (RowChangePlan::Distributed(plan) | RowChangePlan::Here(plan)) = &planned.plan;
+        self.advise(plan, &planned.view, change.word());
         self.change_segments(planned, statement, parameters).await
     }
 

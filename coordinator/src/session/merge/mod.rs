@@ -192,6 +192,7 @@ impl ClientSession {
         (table, view, text): (&Arc<TableDef>, &Arc<Catalog>, &str),
     ) -> Result<usize> {
         let plan = self.plan(&merged.rows_of(&Kind::ALL, true)?, view).await?;
+        self.advise(&plan, view, "MERGE");
         self.transaction.will_write(&self.engine);
         let environment = self.environment(view, self.cancel.clone());
         let (running, mut noted) = self.start(&plan, &environment, text).await?;
@@ -250,6 +251,7 @@ impl ClientSession {
             }
         }
         let plan = self.plan(&merged.rows_of(&Kind::ALL, true)?, view).await?;
+        self.advise(&plan, view, "MERGE");
         let environment = self.environment(view, self.cancel.clone());
         let (running, mut noted) = self.start(&plan, &environment, text).await?;
         let (batches, _) = noted.part(running.collect().await)?;

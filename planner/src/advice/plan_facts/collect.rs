@@ -11,11 +11,10 @@ use datafusion::{
     physical_plan::{
         aggregates::{AggregateExec, AggregateMode},
         joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec},
-        limit::{GlobalLimitExec, LocalLimitExec},
-        sorts::sort::SortExec,
     },
 };
 
+use super::super::ran::shown;
 use super::{JoinFacts, MotionFacts, MotionKey, PlanFacts, ScanFacts, SideFacts};
 use crate::{
     cardinality::{ColumnFacts, Origin},
@@ -31,9 +30,12 @@ use crate::{
 impl PlanFacts {
     /// What there is to see of a plan.
     pub fn of(plan: &Plan, datanodes: usize) -> Self {
-        let mut facts = Self { datanodes, ..Self::default() };
+        let mut dispatched = plan.slices.iter().filter(|slice| slice.id.0 != 0);
+        let is_counted = dispatched.any(|slice| !slice.is_direct);
+        let root = Some(Arc::clone(&plan.root));
+        let mut facts = Self { datanodes, root, is_counted, ..Self::default() };
         let mut numbers = Numbers { next: 1, is_main: true };
-        facts.walk(&plan.root, &Above::default(), &mut numbers);
+        facts.walk(&plan.root, None, &mut numbers);
         numbers.is_main = false;
         facts.of_init(plan, &mut numbers);
         for (table, columns) in &facts.keys {
@@ -45,38 +47,22 @@ impl PlanFacts {
 
     fn of_init(&mut self, plan: &Plan, numbers: &mut Numbers) {
         for init in &plan.init {
-            self.walk(&init.root, &Above::default(), numbers);
+            self.walk(&init.root, None, numbers);
             self.of_init(init, numbers);
         }
     }
 
-    /// In the order in which slicing numbers motions; those that it has come by.
-    fn walk<'a>(
-        &mut self,
-        placed: &'a Placed,
-        above: &Above<'a>,
-        numbers: &mut Numbers,
-    ) -> Vec<u32> {
-        let mut number = None;
+    /// In the order in which slicing numbers motions. `consumer`: whoever gets its rows; `None`: the
+    /// client.
+    fn walk(&mut self, placed: &Placed, consumer: Option<&Placed>, numbers: &mut Numbers) {
         if placed.motion().is_some() && numbers.is_main {
-            number = Some(numbers.next);
-            self.motions.extend(motion_facts(placed, above, numbers.next));
+            self.motions.extend(motion_facts(placed, consumer, numbers.next));
             numbers.next += 1;
         }
         self.scans.extend(placed.plan.downcast_ref::<ShardScanExec>().map(scan_facts));
         self.note_keys(placed);
         self.joins.extend(join_facts(placed, self.datanodes));
-        let mut below = Vec::new();
-        for (at, child) in placed.children.iter().enumerate() {
-            below.extend(self.walk(child, &above.below(placed, at), numbers));
-        }
-        if let Some(number) = number {
-            if let Some(motion) = self.motions.iter_mut().find(|motion| motion.number == number) {
-                motion.below.clone_from(&below);
-            }
-            below.push(number);
-        }
-        below
+        placed.children.iter().for_each(|child| self.walk(child, Some(placed), numbers));
     }
 
     /// The columns of tables that an operator joins or groups by.
@@ -111,32 +97,6 @@ struct Numbers {
     is_main: bool,
 }
 
-/// What is above an operator.
-#[derive(Clone, Debug, Default)]
-struct Above<'a> {
-    /// Whoever gets its rows; `None`: the client.
-    consumer: Option<&'a Placed>,
-    may_be_cut: bool,
-}
-
-impl<'a> Above<'a> {
-    /// Above the input of this number of an operator.
-    fn below(&self, placed: &'a Placed, input: usize) -> Self {
-        let plan = placed.plan.as_ref();
-        let is_limit = plan.is::<GlobalLimitExec>()
-            || plan.is::<LocalLimitExec>()
-            || plan.downcast_ref::<SortExec>().is_some_and(|sort| sort.fetch().is_some())
-            || matches!(placed.motion(), Some(Motion::Gather { fetch: Some(_), .. }));
-        let is_probed = is_join(placed) && input == 1;
-        Self { consumer: Some(placed), may_be_cut: self.may_be_cut || is_limit || is_probed }
-    }
-}
-
-fn is_join(placed: &Placed) -> bool {
-    let plan = placed.plan.as_ref();
-    plan.is::<HashJoinExec>() || plan.is::<NestedLoopJoinExec>() || plan.is::<CrossJoinExec>()
-}
-
 fn scan_facts(scan: &ShardScanExec) -> ScanFacts {
     let table = scan.table();
     let obstacles = scan.filters().iter().filter(|_| table.is_on_shards());
@@ -152,7 +112,7 @@ fn scan_facts(scan: &ShardScanExec) -> ScanFacts {
 }
 
 /// The columns that a scan's own conditions name.
-fn filtered(scan: &ShardScanExec) -> BTreeSet<u32> {
+pub(in crate::advice) fn filtered(scan: &ShardScanExec) -> BTreeSet<u32> {
     let columns = &scan.table().columns;
     let column = |column: Column| columns.get(column.index()).map(|column| column.id);
     scan.filters().iter().flat_map(collect_columns).filter_map(column).collect()
@@ -211,7 +171,7 @@ fn stored_key(side: &Placed, on: &[&Arc<dyn PhysicalExpr>]) -> Option<(Arc<Table
     is_one.then(|| (Arc::clone(&first.table.table), columns))
 }
 
-fn motion_facts(placed: &Placed, above: &Above<'_>, number: u32) -> Option<MotionFacts> {
+fn motion_facts(placed: &Placed, consumer: Option<&Placed>, number: u32) -> Option<MotionFacts> {
     let (motion, below) = (placed.motion()?, placed.children.first()?);
     let (own, all) = (scans_below(below, false), scans_below(below, true));
     let keys: &[HashKey] = match motion {
@@ -223,29 +183,15 @@ fn motion_facts(placed: &Placed, above: &Above<'_>, number: u32) -> Option<Motio
         Motion::Gather { .. } => false,
     };
     let is_stored = own.len() == 1 && all.len() == 1 && is_pipeline(below);
-    let several = own.iter().map(|scan| (Arc::clone(scan.table()), filtered(scan)));
     Some(MotionFacts {
         number,
         kind: motion.kind(),
-        consumer: above.consumer.map_or_else(|| "the client".into(), shown_title),
-        producer: shown_title(below),
+        consumer: consumer.map_or_else(|| "the client".into(), |above| title(shown(above))),
         keys: keys.iter().map(|key| motion_key(&key.expr, placed)).collect(),
-        rows: placed.estimate.rows,
         is_between_datanodes,
         only_table: is_stored.then(|| own[0].table().id),
-        below: Vec::new(),
-        may_be_cut: above.may_be_cut,
         tables: all.iter().map(|scan| Arc::clone(scan.table())).collect(),
-        several_conditions: several.filter(|(_, columns)| columns.len() > 1).collect(),
     })
-}
-
-/// The title of an operator, or of what is below it if EXPLAIN leaves it out.
-fn shown_title(placed: &Placed) -> String {
-    match (placed.plan.name(), placed.children.as_slice()) {
-        ("ProjectionExec", [below]) => shown_title(below),
-        _ => title(placed),
-    }
 }
 
 /// Does it give rows of its one scan, each at most once?
@@ -257,7 +203,7 @@ fn is_pipeline(placed: &Placed) -> bool {
     }
 }
 
-fn motion_key(expr: &Arc<dyn PhysicalExpr>, placed: &Placed) -> MotionKey {
+pub(in crate::advice) fn motion_key(expr: &Arc<dyn PhysicalExpr>, placed: &Placed) -> MotionKey {
     let facts = facts_of(expr, placed);
     MotionKey {
         text: fmt_sql(expr.as_ref()).to_string(),
@@ -267,7 +213,7 @@ fn motion_key(expr: &Arc<dyn PhysicalExpr>, placed: &Placed) -> MotionKey {
 }
 
 /// The column of a table that an expression over an operator's output is, but for casts.
-fn origin(expr: &Arc<dyn PhysicalExpr>, placed: &Placed) -> Option<Origin> {
+pub(in crate::advice) fn origin(expr: &Arc<dyn PhysicalExpr>, placed: &Placed) -> Option<Origin> {
     facts_of(expr, placed)?.origin.clone()
 }
 
@@ -278,7 +224,10 @@ fn facts_of<'a>(expr: &Arc<dyn PhysicalExpr>, placed: &'a Placed) -> Option<&'a 
 }
 
 /// The scans below an operator, and those below other motions, if they are wanted.
-fn scans_below(placed: &Placed, through_motions: bool) -> Vec<&ShardScanExec> {
+pub(in crate::advice) fn scans_below(
+    placed: &Placed,
+    through_motions: bool,
+) -> Vec<&ShardScanExec> {
     if let Some(scan) = placed.plan.downcast_ref::<ShardScanExec>() {
         return vec![scan];
     }

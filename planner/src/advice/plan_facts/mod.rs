@@ -7,10 +7,16 @@ use std::{
     sync::Arc,
 };
 
-use kestrel_proto::message::MotionTraffic;
+use kestrel_proto::{
+    DatanodeId,
+    message::{FragmentReport, MotionTraffic},
+};
+
+pub(super) use collect::{filtered, motion_key, origin, scans_below};
 
 use crate::{
-    cardinality::Origin, catalog::TableDef, motion::MotionKind, statistics::ColumnStatistics,
+    cardinality::Origin, catalog::TableDef, distribute::Placed, motion::MotionKind,
+    statistics::ColumnStatistics,
 };
 
 /// A plan, its init plans' operators among the others.
@@ -26,6 +32,10 @@ pub struct PlanFacts {
     pub joins: Vec<JoinFacts>,
     /// The motions of the main plan, the first one's number is 1.
     pub motions: Vec<MotionFacts>,
+    /// The main plan's operators: they are looked at when they have run.
+    pub root: Option<Arc<Placed>>,
+    /// It is more than a look at one datanode for some keys: what its operators give is worth counting.
+    pub is_counted: bool,
 }
 
 /// The scan of a table.
@@ -82,25 +92,14 @@ pub struct MotionFacts {
     pub kind: MotionKind,
     /// As EXPLAIN calls the operator that gets the rows.
     pub consumer: String,
-    /// As EXPLAIN calls the operator that gives them.
-    pub producer: String,
     /// What rows are redistributed by.
     pub keys: Vec<MotionKey>,
-    /// Rows that it is thought to carry, each counted once.
-    pub rows: f64,
     /// Several datanodes get rows from it.
     pub is_between_datanodes: bool,
     /// It carries rows of this table as they are stored, and of no other.
     pub only_table: Option<u64>,
-    /// The motions below it.
-    pub below: Vec<u32>,
-    /// Fewer rows may come than there are: under a limit, or on the probed side of a join, whose keys
-    /// filter scans.
-    pub may_be_cut: bool,
     /// The tables whose rows it carries, those that other motions bring first, too.
     pub tables: Vec<Arc<TableDef>>,
-    /// Those of its own slice's scans that have conditions on several columns: which.
-    pub several_conditions: Vec<(Arc<TableDef>, BTreeSet<u32>)>,
 }
 
 /// A key of a motion.
@@ -114,12 +113,25 @@ pub struct MotionKey {
     pub statistics: Option<Arc<ColumnStatistics>>,
 }
 
-/// What a plan's motions have carried.
+/// What a plan's motions have carried, and what its operators gave.
 #[derive(Debug, Default)]
 pub struct RunFacts {
     motions: BTreeMap<u32, Carried>,
+    /// By slice: the fragments that tell of their operators.
+    fragments: BTreeMap<u32, Vec<Counted>>,
     /// Tables whose statistics are missing or stale.
     pub stale: BTreeSet<u64>,
+    /// Tables that lie unevenly.
+    pub skewed: BTreeSet<u64>,
+}
+
+/// What a fragment tells of its operators, in pre-order.
+#[derive(Debug)]
+struct Counted {
+    datanode: u32,
+    /// 1 more than there were; 0: it is not known.
+    rows: Vec<u64>,
+    turned: Vec<u32>,
 }
 
 /// What a motion has carried to each receiver: rows and bytes.
@@ -146,7 +158,40 @@ impl RunFacts {
             let to = motions.entry(sent.motion).or_default().0.entry(sent.receiver).or_default();
             *to = (to.0.saturating_add(sent.rows), to.1.saturating_add(sent.bytes));
         }
-        Self { motions, stale }
+        Self { motions, stale, ..Self::default() }
+    }
+
+    /// With what fragments tell of their operators, by slice and datanode.
+    pub fn with_operators<'a>(
+        mut self,
+        reports: impl Iterator<Item = (u32, DatanodeId, &'a FragmentReport)>,
+    ) -> Self {
+        for (slice, datanode, report) in reports {
+            self.fragments.entry(slice).or_default().push(Counted {
+                datanode: datanode.0,
+                rows: report.operator_rows.clone(),
+                turned: report.turned_joins.clone(),
+            });
+        }
+        self
+    }
+
+    /// What the operator at a position of a slice of so many operators gave on each datanode. `None`:
+    /// one of these does not tell.
+    pub(super) fn rows(&self, slice: u32, position: usize, size: usize) -> Option<Vec<(u32, u64)>> {
+        let counted = self.fragments.get(&slice)?.iter().map(|fragment| {
+            let rows = fragment.rows.get(position).filter(|_| fragment.rows.len() == size)?;
+            Some((fragment.datanode, rows.checked_sub(1)?))
+        });
+        counted.collect()
+    }
+
+    /// How many datanodes have turned a join round, of how many.
+    pub(super) fn turned(&self, slice: u32, position: usize) -> (usize, usize) {
+        let fragments = self.fragments.get(&slice).map_or(&[][..], Vec::as_slice);
+        let is_turned =
+            |fragment: &&Counted| fragment.turned.iter().any(|at| *at as usize == position);
+        (fragments.iter().filter(is_turned).count(), fragments.len())
     }
 
     /// What a motion has carried.

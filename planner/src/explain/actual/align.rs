@@ -17,6 +17,9 @@
 //! sequence by kind is found, where an equal variant (the phase of an aggregate) counts more; the
 //! joins and unions below them belong together, and their inputs are told apart by what they read.
 
+use std::fmt::{self, Write};
+
+use datafusion::physical_plan::{ExecutionPlan, displayable};
 use kestrel_proto::message::OperatorReport;
 
 /// A planned operator, or one that ran, as far as it can be told from others.
@@ -51,8 +54,7 @@ pub(super) enum Place {
 
 /// Of an operator by DataFusion's name, and the line that it describes itself with.
 pub(super) fn operator(name: &str, detail: &str) -> Operator {
-    let kind =
-        KINDS.iter().find(|(_, names)| names.contains(&name)).map_or(name, |(kind, _)| *kind);
+    let kind = kind_of_name(name);
     let rest = detail.split_once(": ").map_or("", |(_, rest)| rest);
     let variant = match kind {
         "aggregate" => phase(name, detail),
@@ -61,6 +63,38 @@ pub(super) fn operator(name: &str, detail: &str) -> Operator {
         _ => "",
     };
     Operator { kind: kind.into(), variant: variant.into() }
+}
+
+/// Of an operator. What is long in its line, and of no use here, is not printed.
+pub(super) fn operator_of(plan: &dyn ExecutionPlan) -> Operator {
+    let detail = match kind_of_name(plan.name()) {
+        "aggregate" => displayable(plan).one_line().to_string(),
+        "receive" | "scan" => {
+            let mut start = Start(String::new());
+            // It ends where enough is printed.
+            let _ = write!(start, "{}", displayable(plan).one_line());
+            start.0
+        }
+        _ => String::new(),
+    };
+    operator(plan.name(), detail.trim_end())
+}
+
+/// The first bytes of what is printed.
+struct Start(String);
+
+/// So many: table, columns, and some of the filters.
+const START_BYTES: usize = 256;
+
+impl Write for Start {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.push_str(text);
+        if self.0.len() < START_BYTES { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+fn kind_of_name(name: &str) -> &str {
+    KINDS.iter().find(|(_, names)| names.contains(&name)).map_or(name, |(kind, _)| *kind)
 }
 
 /// Operators that can stand for one another. Any other is only for its own name.
@@ -124,6 +158,19 @@ impl Tree {
     /// How many there are.
     pub(super) fn size(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// The kind of one of them.
+    pub(super) fn kind(&self, at: usize) -> &str {
+        kind_of(self, at).unwrap_or_default()
+    }
+
+    /// The only input of an operator.
+    pub(super) fn only_input(&self, at: usize) -> Option<usize> {
+        match self.children(at) {
+            [only] => Some(*only),
+            _ => None,
+        }
     }
 
     fn children(&self, at: usize) -> &[usize] {

@@ -5,6 +5,7 @@
 
 mod align;
 mod describe;
+mod rows;
 mod show;
 mod slices;
 #[cfg(test)]
@@ -19,7 +20,10 @@ use kestrel_proto::{
 };
 
 use self::align::{Operator, Place, Tree, align, operator};
-pub use self::slices::{slice_lines, slice_values};
+pub use self::{
+    rows::{OperatorRows, operator_rows},
+    slices::{slice_lines, slice_values},
+};
 use crate::{distribute::Placed, operators::ShardScanExec};
 
 /// What ran of a plan.
