@@ -3,11 +3,12 @@
 //!
 //! Directives: `datanodes count=5`; `ddl`; `rows t=1000 u=20`, so many rows of 100 bytes in each
 //! table; `statistics of=t`, what ANALYZE has found out ([`known`]); `plan [verbose] [rows]`; `tpch
-//! query=1`; `insert into=t`, the plan of INSERT … SELECT; `analyze [timing=off]`, a query that has
+//! scale=1`, TPC-H's tables, analyzed ([`tpch`]); `tpch query=1 [moved]`, the plan of its query, with what
+//! motions move ([`moved`]); `insert into=t`, the plan of INSERT … SELECT; `analyze [timing=off]`, a query that has
 //! run ([`execution`]); `advice`, what there is to say of the plan and its tables. `rows t=(3,2,1)`: so
 //! many on each datanode.
 
-use std::{fmt::Write, fs, sync::Arc};
+use std::{fmt::Write, sync::Arc};
 
 use arrow::array::RecordBatch;
 use chrono::DateTime;
@@ -35,8 +36,10 @@ mod init_values;
 mod join_order;
 mod kept_plans;
 mod known;
+mod moved;
 mod redistribution;
 mod rewrite;
+mod tpch;
 
 #[test]
 fn golden() {
@@ -119,11 +122,15 @@ impl Golden<'_> {
                 let timing = argument("timing").is_none_or(|timing| timing != "off");
                 self.print_run(sql, &execution::parse(ran), timing)
             }
-            "tpch" => {
-                let number: u32 = argument("query").unwrap().parse().unwrap();
-                let file = format!("../bench-data/tpch/queries/q{number:02}.sql");
-                self.print(&fs::read_to_string(file).unwrap(), false, None)
-            }
+            "tpch" => match argument("query").map(|number| tpch::query(number)) {
+                Some(sql) if case.args.contains_key("moved") => moved::printed(&self.plan_of(&sql)),
+                Some(sql) => self.print(&sql, false, None),
+                None => {
+                    assert_eq!(argument("scale").map(String::as_str), Some("1"));
+                    tpch::analyzed_at_scale_1(self);
+                    String::new()
+                }
+            },
             "insert" => self.print(&case.input, false, argument("into").map(String::as_str)),
             "advice" => self.advice(&case.input),
             other => panic!("unknown directive: {other}"),

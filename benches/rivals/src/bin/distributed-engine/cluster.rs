@@ -7,23 +7,35 @@ use datafusion::{
     execution::{SessionStateBuilder, runtime_env::RuntimeEnv},
     prelude::{SessionConfig, SessionContext},
 };
-use datafusion_distributed::{DistributedExt, SessionStateBuilderExt, Worker, WorkerResolver};
+use datafusion_distributed::{
+    ChannelResolver, DistributedExt, SessionStateBuilderExt, Worker, WorkerQueryContext,
+    WorkerResolver,
+};
 use rivals::Error;
 use tokio::net::TcpListener;
 use tonic::transport::{Server, server::TcpIncoming};
 use url::Url;
 
+use super::traffic::{CountedChannels, Traffic};
+
 /// Serves workers on free ports of this machine, for as long as the process lives. They and the
-/// coordinator share one pool of memory, as the datanodes of a process of Kestrel do.
+/// coordinator share one pool of memory, as the datanodes of a process of Kestrel do. `traffic`
+/// counts what they get from each other.
 pub(crate) async fn start_workers(
     count: usize,
     runtime: &Arc<RuntimeEnv>,
+    traffic: Option<&Traffic>,
 ) -> Result<Vec<Url>, Error> {
+    let channels = traffic.map(|traffic| Arc::new(CountedChannels::new(traffic.clone())));
     let mut urls = vec![];
     for _ in 0..count {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         urls.push(Url::parse(&format!("http://{}", listener.local_addr()?))?);
-        let worker = Worker::default().with_runtime_env(Arc::clone(runtime));
+        let worker = match &channels {
+            Some(channels) => counting_worker(channels),
+            None => Worker::default(),
+        };
+        let worker = worker.with_runtime_env(Arc::clone(runtime));
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let server = Server::builder().add_service(worker.into_worker_server());
         tokio::spawn(server.serve_with_incoming(incoming));
@@ -31,21 +43,36 @@ pub(crate) async fn start_workers(
     Ok(urls)
 }
 
-/// A session that distributes its queries. It has no `LocalWorkerContext`: rows always take the
-/// network, as they do between machines.
+fn counting_worker(channels: &Arc<CountedChannels>) -> Worker {
+    let channels: Arc<dyn ChannelResolver + Send + Sync> = Arc::<CountedChannels>::clone(channels);
+    Worker::from_session_builder(move |context: WorkerQueryContext| {
+        let channels = Arc::clone(&channels);
+        async move { Ok(context.builder.with_distributed_channel_resolver(channels).build()) }
+    })
+}
+
+/// A session that distributes its queries. It has no `LocalWorkerContext`: its rows always take the
+/// network, as they do between machines. `traffic` counts them; then they are not compressed, which
+/// they are otherwise (LZ4), nor are those between workers.
 pub(crate) fn coordinator(
     config: SessionConfig,
     runtime: Arc<RuntimeEnv>,
     workers: Vec<Url>,
-) -> SessionContext {
-    let state = SessionStateBuilder::new()
+    traffic: Option<&Traffic>,
+) -> Result<SessionContext> {
+    let mut builder = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
         .with_distributed_planner()
-        .with_distributed_worker_resolver(Workers(workers))
-        .build();
-    SessionContext::from(state)
+        .with_distributed_worker_resolver(Workers(workers));
+    if let Some(traffic) = traffic {
+        let channels = CountedChannels::new(traffic.clone());
+        builder = builder
+            .with_distributed_channel_resolver(channels)
+            .with_distributed_compression(None)?;
+    }
+    Ok(SessionContext::from(builder.build()))
 }
 
 struct Workers(Vec<Url>);
