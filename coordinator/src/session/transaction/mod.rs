@@ -221,7 +221,7 @@ impl Transaction {
     pub(super) fn counted_on(&self, table: u64, on: DatanodeId) -> (i64, i64) {
         let changes = self.work.iter().flat_map(|work| &work.changes);
         changes.fold((0, 0), |(sum, size), change| match change {
-            CatalogChange::CountShardRows { table: of, datanode, rows, bytes }
+            CatalogChange::CountShardRows { table: of, datanode, rows, bytes, .. }
                 if (*of, *datanode) == (table, on.0) =>
             {
                 (sum.saturating_add(*rows), size.saturating_add(*bytes))
