@@ -157,6 +157,10 @@ impl ClientSession {
         let mut changes = Vec::new();
         for (id, answer) in self.ask_shards(&maintenance::size(table)?).await? {
             let [rows, bytes] = maintenance::numbers(&answer.rows)?;
+            // It has no idea: the table is another's, and was not analyzed.
+            if rows < 0 {
+                continue;
+            }
             let (own_rows, own_bytes) = self.transaction.counted_on(table.id, id);
             let together =
                 |there: i64, own: i64| there.max(0).saturating_add(own).max(0).cast_unsigned();

@@ -6,9 +6,18 @@ use std::collections::BTreeMap;
 use kestrel_planner::catalog::{Catalog, CatalogChange};
 use parking_lot::Mutex;
 
-/// More or fewer rows and bytes, and rows that were updated, by table and datanode.
+/// By table and datanode.
 #[derive(Debug, Default)]
-pub struct Counts(Mutex<BTreeMap<(u64, u32), (i64, i64, u64)>>);
+pub struct Counts(Mutex<BTreeMap<(u64, u32), Count>>);
+
+/// What one database got and lost of one table.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    rows: i64,
+    bytes: i64,
+    /// Rows that have other values.
+    updated: u64,
+}
 
 impl Counts {
     /// Adds what these changes count; whether they are the first, whose adder sees to it that they
@@ -20,9 +29,9 @@ impl Counts {
             if let CatalogChange::CountShardRows { table, datanode, rows, bytes, updated } = change
             {
                 let count = counts.entry((*table, *datanode)).or_default();
-                count.0 = count.0.saturating_add(*rows);
-                count.1 = count.1.saturating_add(*bytes);
-                count.2 = count.2.saturating_add(*updated);
+                count.rows = count.rows.saturating_add(*rows);
+                count.bytes = count.bytes.saturating_add(*bytes);
+                count.updated = count.updated.saturating_add(*updated);
             }
         }
         were_none && !counts.is_empty()
@@ -33,12 +42,9 @@ impl Counts {
         let counts = std::mem::take(&mut *self.0.lock());
         let counts = counts.into_iter();
         let known = counts.filter(|((table, _), _)| catalog.table_by_id(*table).is_some());
-        let change = |((table, datanode), (rows, bytes, updated))| CatalogChange::CountShardRows {
-            table,
-            datanode,
-            rows,
-            bytes,
-            updated,
+        let change = |((table, datanode), count): ((u64, u32), Count)| {
+            let Count { rows, bytes, updated } = count;
+            CatalogChange::CountShardRows { table, datanode, rows, bytes, updated }
         };
         known.map(change).collect()
     }
