@@ -1,8 +1,8 @@
 //! How long TPC-H's 22 queries take from their text to their slices, at the sizes of scale 1 on
-//! three datanodes, beside DataFusion's own way from text to its optimized physical plan; and queries
-//! of a table with 1,000 partitions: `cargo bench --bench planning`.
+//! three datanodes, beside DataFusion's own way from text to its optimized physical plan; the same with
+//! plans that were kept; and queries of a table with 1,000 partitions: `cargo bench --bench planning`.
 
-use std::{hint::black_box, sync::Arc};
+use std::{collections::HashMap, hint::black_box, sync::Arc};
 
 use arrow::array::RecordBatch;
 use chrono::DateTime;
@@ -12,12 +12,12 @@ use criterion::{
 use datafusion::{datasource::MemTable, prelude::SessionContext};
 use kestrel::tpch::{Layout, QUERIES, create_statements};
 use kestrel_planner::{
-    bind::{BindContext, NoSessionFunctions, Source, SystemRelations, bind_query},
+    bind::{BindContext, BoundQuery, NoSessionFunctions, Source, SystemRelations, bind_query},
     catalog::{Catalog, CatalogChange, DatanodeDef, Segment, SequenceDef},
     ddl,
     functions::{FunctionRegistry, SessionFormats},
     parse::{StatementKind, parse},
-    plan::{Plan, PlanContext, Planner},
+    plan::{GenericPlan, Plan, PlanContext, Planner},
 };
 use kestrel_proto::{ErrorReport, Result};
 use tokio::runtime::Runtime;
@@ -59,12 +59,33 @@ fn planning(criterion: &mut Criterion) {
     each(criterion.benchmark_group("planning"), |sql| {
         black_box(plan_of(sql));
     });
+    kept(criterion, &context, &planner, &runtime);
     partitioned(criterion, &context, &planner, &runtime);
     let alone = datafusion_alone(&catalog).unwrap_or_else(|e| fail("DataFusion's tables", e));
     each(criterion.benchmark_group("planning by DataFusion alone"), |sql| {
         let frame = runtime.block_on(alone.sql(sql));
         let plan = frame.and_then(|frame| runtime.block_on(frame.create_physical_plan()));
         black_box(plan.unwrap_or_else(|e| panic!("{sql}: {e}")));
+    });
+}
+
+/// Queries that come again: their plans were kept.
+fn kept(criterion: &mut Criterion, context: &BindContext, planner: &Planner, runtime: &Runtime) {
+    let fail = |what: &str, error: ErrorReport| -> ! { panic!("{what}: {error}") };
+    let plan_context = plan_context(context);
+    let kept: HashMap<&str, GenericPlan> = QUERIES
+        .iter()
+        .filter_map(|query| {
+            let generic = bound(query.sql, context)
+                .and_then(|bound| planner.generic(&bound, query.sql, &plan_context));
+            Some((query.sql, generic.unwrap_or_else(|e| fail(query.sql, e))?))
+        })
+        .collect();
+    each(criterion.benchmark_group("planning of kept plans"), |sql| {
+        if let Some(generic) = kept.get(sql) {
+            let planned = runtime.block_on(planner.plan_generic(generic, None, &plan_context));
+            black_box(planned.unwrap_or_else(|e| fail(sql, e)));
+        }
     });
 }
 
@@ -147,24 +168,25 @@ fn datafusion_alone(catalog: &Catalog) -> Result<SessionContext> {
 }
 
 async fn plan(sql: &str, context: &BindContext, planner: &Planner) -> Result<Plan> {
+    planner.plan(&bound(sql, context)?.plan, &plan_context(context)).await
+}
+
+fn bound(sql: &str, context: &BindContext) -> Result<BoundQuery> {
     let statement = parse(sql)?.remove(0);
     let StatementKind::Query(query) = &statement.kind else {
         return Err(ErrorReport::internal("no query"));
     };
-    let bound = bind_query(query, context, &[])?;
-    let now = DateTime::UNIX_EPOCH;
-    planner
-        .plan(
-            &bound.plan,
-            &PlanContext {
-                catalog: Arc::clone(&context.catalog),
-                now,
-                formats: SessionFormats::default(),
-                rules: Default::default(),
-                join_order: Default::default(),
-            },
-        )
-        .await
+    bind_query(query, context, &[])
+}
+
+fn plan_context(context: &BindContext) -> PlanContext {
+    PlanContext {
+        catalog: Arc::clone(&context.catalog),
+        now: DateTime::UNIX_EPOCH,
+        formats: SessionFormats::default(),
+        rules: Default::default(),
+        join_order: Default::default(),
+    }
 }
 
 /// TPC-H's tables with the usual keys.

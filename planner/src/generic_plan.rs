@@ -3,7 +3,8 @@
 //! What is left to do each time is cheap and looks at what is there now: values take the places of
 //! the parameters, scans get the present snapshot's tables and statistics, and the physical plan, the
 //! motions and where slices run follow from both. So no value and no row that a plan was made with
-//! stays in it.
+//! stays in it. Where no row has come or gone since, and there are no parameters, even that is left
+//! out ([`FinishedPlan`]).
 //!
 //! A query is kept only if nothing but its text, its parameters' types, the session's formats and its
 //! tables' definitions can have had a part in its plan:
@@ -31,6 +32,7 @@ use crate::{
     bind::{BoundQuery, ShardTable},
     catalog::{Catalog, NamedRelation, TableDef, schemas_of},
     error::report,
+    finished_plan::FinishedPlan,
     plan::{Plan, PlanContext, Planner, finish, gathered},
     statistics::TableStatistics,
 };
@@ -46,6 +48,8 @@ pub struct GenericPlan {
     optimized: LogicalPlan,
     /// What it reads, as it was.
     tables: Vec<KnownTable>,
+    /// What these tables' rows and statistics have led to.
+    finished: Arc<FinishedPlan>,
 }
 
 /// A table that a kept plan reads.
@@ -103,7 +107,7 @@ impl GenericPlan {
         let optimized = over_tables(self.optimized.clone(), catalog)?;
         let tables = self.tables.iter().filter_map(|known| present(&known.table, catalog));
         let tables = tables.map(|table| KnownTable::of(table, catalog)).collect();
-        Ok(Self { bound, optimized, tables })
+        Ok(Self { bound, optimized, tables, finished: Arc::default() })
     }
 }
 
@@ -128,7 +132,8 @@ impl Planner {
             return Ok(None);
         };
         let optimized = self.optimized(&bound.plan, &self.state_for(context))?;
-        Ok(Some(GenericPlan { bound: bound.clone(), optimized, tables }))
+        let bound = bound.clone();
+        Ok(Some(GenericPlan { bound, optimized, tables, finished: Arc::default() }))
     }
 
     /// Plans what was kept, with the values of its parameters.
@@ -141,15 +146,29 @@ impl Planner {
         values: Option<ParamValues>,
         context: &PlanContext,
     ) -> Result<Plan> {
-        let state = self.state_for(context);
-        let plan = match values {
-            None => generic.optimized.clone(),
-            Some(values) => {
-                with_constants(generic.optimized.clone(), values, &state).map_err(report)?
+        let Some(values) = values else {
+            if let Some(plan) = generic.finished.get(context) {
+                return Ok(plan);
             }
+            let state = self.state_for(context);
+            let plan = self.plan_optimized(&generic.optimized, &state, context).await?;
+            generic.finished.keep(&plan, context);
+            return Ok(plan);
         };
+        let state = self.state_for(context);
+        let optimized = generic.optimized.clone();
+        let optimized = with_constants(optimized, values, &state).map_err(report)?;
+        self.plan_optimized(&optimized, &state, context).await
+    }
+
+    async fn plan_optimized(
+        &self,
+        optimized: &LogicalPlan,
+        state: &SessionState,
+        context: &PlanContext,
+    ) -> Result<Plan> {
         let planner = Arc::clone(state.query_planner());
-        let physical = planner.create_physical_plan(&plan, &state).await.map_err(report)?;
+        let physical = planner.create_physical_plan(optimized, state).await.map_err(report)?;
         finish(physical, context, &gathered)
     }
 }

@@ -36,6 +36,7 @@ mod drawn_conditions;
 mod equality;
 pub mod error;
 pub mod explain;
+mod finished_plan;
 pub mod functions;
 mod generic_plan;
 mod group_keys;

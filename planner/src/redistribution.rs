@@ -47,8 +47,9 @@ pub fn target(after: &TableDef) -> TableDef {
     let parts = Address::ALL.into_iter().zip(FIRST_ORIGIN_ID..);
     table.columns.extend(parts.map(|(part, id)| origin_column(part, id)));
     if table.distribution == Distribution::Random {
-        // Evenly, whatever the values are.
-        table.distribution = Distribution::Hash(vec![origin_id(Address::Row)]);
+        // Evenly, whatever the values are, and whether there are many segments or many rows in each.
+        let by = [Address::Segment, Address::Row].map(origin_id);
+        table.distribution = Distribution::Hash(by.into());
     }
     table
 }
@@ -292,7 +293,10 @@ mod tests {
         for (distribution, expected) in [
             (Distribution::Hash(vec![2]), Distribution::Hash(vec![2])),
             (Distribution::Replicated, Distribution::Replicated),
-            (Distribution::Random, Distribution::Hash(vec![FIRST_ORIGIN_ID + 2])),
+            (
+                Distribution::Random,
+                Distribution::Hash(vec![FIRST_ORIGIN_ID + 1, FIRST_ORIGIN_ID + 2]),
+            ),
         ] {
             let target = Arc::new(target(&table(distribution)));
             assert_eq!(target.distribution, expected);

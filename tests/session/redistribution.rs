@@ -310,6 +310,134 @@ async fn blocks_see_it_and_undo_it() {
     cluster.stop().await;
 }
 
+/// What a block has removed itself nobody else has added; what others have added before it had the lock
+/// it sees, or says so at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_change_it_after_other_changes() {
+    if databases_hold_rows() {
+        return;
+    }
+    let cluster = TestCluster::start_with_vacuum(2, OFF).await;
+    let (session, other) = (cluster.session().await, cluster.session().await);
+    let fill = "INSERT INTO t SELECT i, i % 5 FROM generate_series(1, 100) AS i";
+    let by_b = "ALTER TABLE t SET DISTRIBUTED BY (b)";
+    for (changes, expected) in [
+        (vec!["TRUNCATE t", "INSERT INTO t VALUES (7, 3)", by_b], ["1", "7"]),
+        (vec!["UPDATE t SET b = 3", by_b], ["100", "5050"]),
+        (vec!["DELETE FROM t WHERE b <> 3", by_b, "DELETE FROM t WHERE a = 3"], ["19", "1007"]),
+        (vec!["ALTER TABLE t SET DISTRIBUTED REPLICATED", by_b], ["20", "1010"]),
+        (vec![by_b, "ALTER TABLE t ADD PRIMARY KEY (b, a)"], ["20", "1010"]),
+        (vec![by_b, "CREATE UNIQUE INDEX ON t (b, a)", by_b], ["20", "1010"]),
+    ] {
+        session
+            .run_all(["DROP TABLE IF EXISTS t", "CREATE TABLE t (a int, b int) DISTRIBUTED BY (a)"])
+            .await;
+        session.run_all([fill, "BEGIN"]).await;
+        session.run_all(&changes).await;
+        session.run_all(["COMMIT"]).await;
+        let found = other.rows("SELECT count(*), sum(a) FROM t WHERE b = 3").await;
+        assert_eq!(found[0], texts(&expected), "{changes:?}");
+    }
+    // Rows that come while it waits for the lock are there when it has it.
+    let count = "SELECT count(*) FROM t WHERE b = 4";
+    for (first, sqlstate) in [(None, None), (Some("SELECT count(*) FROM t"), Some("40001"))] {
+        session
+            .run_all(["DROP TABLE t", "CREATE TABLE t (a int, b int) DISTRIBUTED BY (a)", fill])
+            .await;
+        other.run_all(["BEGIN", "INSERT INTO t VALUES (104, 4)"]).await;
+        let mover = cluster.session().await;
+        mover.run_all(["BEGIN"]).await;
+        mover.run_all(first).await;
+        let moving = tokio::spawn(async move {
+            let answer = mover.run(by_b).await;
+            let ended = mover.run("COMMIT").await;
+            (answer.sqlstate().map(String::from), ended.sqlstate().map(String::from))
+        });
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+        while session.value(waits).await == "0" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        other.run_all(["COMMIT"]).await;
+        // A block that has failed is rolled back by COMMIT.
+        assert_eq!(moving.await.unwrap(), (sqlstate.map(String::from), None), "{first:?}");
+        assert_eq!(session.value(count).await, "21");
+        let key = "SELECT key_columns FROM kestrel.table_distributions WHERE table_name = 't'";
+        assert_eq!(session.value(key).await, if sqlstate.is_none() { "b" } else { "a" });
+    }
+    cluster.stop().await;
+}
+
+async fn wait_for_writers(session: &Session) {
+    let waits = "SELECT count(*) FROM kestrel.redistribution_progress WHERE phase = 'waiting for \
+                 writers'";
+    while session.value(waits).await == "0" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// It has copied everything, and waits for a lock: nobody who has that fails, nor does it itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_locks_has_none() {
+    if databases_hold_rows() {
+        return;
+    }
+    let cluster = TestCluster::start_with_vacuum(2, OFF).await;
+    let (session, other) = (cluster.session().await, cluster.session().await);
+    let key = "SELECT key_columns FROM kestrel.table_distributions WHERE table_name = 't'";
+    let count = "SELECT count(*), sum(a) FROM t WHERE b = 3";
+    for (locks, wants, expected) in [
+        // The lock of DDL, and then the table, which is another one then.
+        ("CREATE TABLE mine (a int)", "ALTER TABLE t ADD COLUMN c int DEFAULT 7", ["20", "1010"]),
+        ("CREATE VIEW seen AS SELECT 1", "DELETE FROM t WHERE a = 3", ["19", "1007"]),
+        // The table, and then more of it.
+        ("INSERT INTO t VALUES (103, 3)", "TRUNCATE t", ["0", "NULL"]),
+        // More than is copied while others wait.
+        (
+            "INSERT INTO t SELECT 1, 3 FROM generate_series(1, 300000)",
+            "INSERT INTO t VALUES (103, 3)",
+            ["300021", "301113"],
+        ),
+    ] {
+        session
+            .run_all([
+                "DROP TABLE IF EXISTS t",
+                "CREATE TABLE t (a int, b int) DISTRIBUTED BY (a)",
+                "INSERT INTO t SELECT i, i % 5 FROM generate_series(1, 100) AS i",
+            ])
+            .await;
+        other.run_all(["BEGIN", locks]).await;
+        let moving = session.run_all(["ALTER TABLE t SET DISTRIBUTED BY (b)"]);
+        let goes_on = async {
+            wait_for_writers(&other).await;
+            other.run_all([wants, "COMMIT"]).await;
+        };
+        tokio::join!(moving, goes_on);
+        assert_eq!(session.value(key).await, "b", "{wants}");
+        let found = session.rows(count).await;
+        let found: Vec<_> = found[0].iter().map(|v| v.as_deref().unwrap_or("NULL")).collect();
+        assert_eq!(found, expected, "{wants}");
+    }
+    cluster.stop().await;
+}
+
+/// Each row is alone in its segment, and the first there.
+#[tokio::test(flavor = "multi_thread")]
+async fn small_segments_are_spread() {
+    if databases_hold_rows() {
+        return;
+    }
+    let cluster = TestCluster::start_with_vacuum(3, OFF).await;
+    let session = cluster.session().await;
+    session.run_all(["CREATE TABLE t (a int) DISTRIBUTED BY (a)"]).await;
+    session.run_all((1..=90).map(|a| format!("INSERT INTO t VALUES ({a})"))).await;
+    set(&session, "WITH (REORGANIZE = true) DISTRIBUTED RANDOMLY").await;
+    let spread = "SELECT count(*), min(rows) > 9, sum(rows) FROM kestrel.table_placement WHERE \
+                  table_name = 't'";
+    assert_eq!(session.rows(spread).await[0], texts(&["3", "t", "90"]));
+    assert_eq!(session.rows("SELECT count(*), sum(a) FROM t").await[0], texts(&["90", "4095"]));
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn statistics_and_privileges_stay() {
     if databases_hold_rows() {

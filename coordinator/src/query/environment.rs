@@ -8,6 +8,7 @@ use std::{
 
 use datafusion::execution::SessionState;
 use kestrel_planner::{
+    catalog::Catalog,
     functions::{FunctionRegistry, SessionFormats},
     join_order::JoinOrderSettings,
     memory::QueryMemory,
@@ -95,6 +96,8 @@ pub struct QueryEnvironment {
     pub id: QueryId,
     /// The catalog version it reads.
     pub catalog_version: u64,
+    /// What was committed when it was planned: where it looks for rows that others may take elsewhere.
+    pub base: Arc<Catalog>,
     /// The bucket map it moves rows by.
     pub bucket_map_version: u64,
     /// The transaction it belongs to.

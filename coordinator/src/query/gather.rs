@@ -15,8 +15,7 @@ use futures::{
 };
 use kestrel_planner::{error::report, plan::Plan};
 use kestrel_proto::{
-    COORDINATOR, DatanodeId, ErrorReport, QueryId, Result, SqlState,
-    message::{FragmentReport, MotionTraffic},
+    COORDINATOR, DatanodeId, ErrorReport, QueryId, Result, SqlState, message::FragmentReport,
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -25,85 +24,26 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     Cluster, QueryEnvironment,
     dispatch::{Fragments, dispatch},
-    motions::{MotionKinds, MotionTotals, motion_kinds},
+    motions::{MotionKinds, motion_kinds},
+    running::{QuerySummary, RunningQuery},
     slice_zero::{self, SliceZero},
     snapshot::{self, OpenSnapshots},
 };
+use crate::engine::Engine;
 
 /// Batches between slice 0 and the client.
 const ROWS_IN_FLIGHT: usize = 2;
 
-/// A query whose rows are coming.
-pub struct RunningQuery {
-    rows: mpsc::Receiver<Result<RecordBatch>>,
-    summary: Arc<Mutex<QuerySummary>>,
-}
-
-/// What a query did; complete when its rows have ended.
-#[derive(Clone, Debug, Default)]
-pub struct QuerySummary {
-    /// Everything has ended, well or not, and the client was told.
-    complete: bool,
-    /// Rows of the result.
-    pub rows: u64,
-    /// What moved, per motion, sender and receiver; the init plans' too.
-    pub traffic: Vec<MotionTraffic>,
-    /// The same by the kind of motion, with what came to the coordinator.
-    pub motions: MotionTotals,
-    /// Slice, datanode and report of every fragment of the main plan, and, where the query collects
-    /// metrics, of slice 0.
-    pub fragments: Vec<(u32, DatanodeId, FragmentReport)>,
-    /// What the init plans did, where the query collects metrics.
-    pub init: Vec<QuerySummary>,
-    /// Milliseconds from the start until all fragments had been handed over.
-    pub dispatch_ms: f64,
-}
-
-impl QuerySummary {
-    /// Rows and bytes that went from one datanode to another.
-    pub fn moved(&self) -> (u64, u64) {
-        let between =
-            self.traffic.iter().filter(|t| t.receiver != COORDINATOR.0 && t.receiver != t.sender);
-        between.fold((0, 0), |(rows, bytes), t| (rows + t.rows, bytes + t.bytes))
-    }
-}
-
-impl RunningQuery {
-    /// The next rows; `None`: all were read and every fragment has ended well.
-    pub async fn next(&mut self) -> Option<Result<RecordBatch>> {
-        let batch = self.rows.recv().await;
-        if batch.is_none() && !std::mem::replace(&mut self.summary.lock().complete, true) {
-            // The driver's task is gone without a word: rows may be missing.
-            return Some(Err(ErrorReport::internal("the query ended before its rows did")));
-        }
-        batch
-    }
-
-    /// Where the summary will be.
-    pub fn summary(&self) -> Arc<Mutex<QuerySummary>> {
-        Arc::clone(&self.summary)
-    }
-
-    /// All rows.
-    pub async fn collect(mut self) -> Result<(Vec<RecordBatch>, QuerySummary)> {
-        let mut batches = Vec::new();
-        while let Some(batch) = self.next().await {
-            batches.push(batch?);
-        }
-        let summary = self.summary.lock().clone();
-        Ok((batches, summary))
-    }
-}
-
 /// Runs a plan: its init plans to their ends, then the main plan to its first rows.
 pub fn run<'a>(
-    cluster: &'a Cluster,
+    engine: &'a Engine,
     plan: &'a Plan,
     environment: &'a QueryEnvironment,
 ) -> BoxFuture<'a, Result<RunningQuery>> {
     async move {
         let started = Instant::now();
-        let settled = snapshot::settle(cluster, plan, environment).await?;
+        let cluster = &engine.cluster;
+        let settled = snapshot::settle(engine, plan, environment).await?;
         let environment = settled.as_ref().map_or(environment, |settled| &settled.environment);
         let mut summary = QuerySummary::default();
         plan.init_values.clear();
@@ -111,7 +51,7 @@ pub fn run<'a>(
             // A query of its own: its motions are numbered like the main plan's.
             let environment =
                 QueryEnvironment { id: kestrel_proto::QueryId::random(), ..environment.clone() };
-            let running = run(cluster, init, &environment).await?;
+            let running = run(engine, init, &environment).await?;
             let (value, of_init) = scalar_value(init, running).await?;
             plan.init_values.set(SubqueryIndex::new(at), value).map_err(report)?;
             summary.traffic.extend(of_init.traffic.iter().cloned());
@@ -157,7 +97,8 @@ pub fn run<'a>(
             None => work.boxed(),
         };
         cluster.runtime.spawn(work);
-        Ok(RunningQuery { rows, summary })
+        let watch = settled.and_then(|settled| settled.watch);
+        Ok(RunningQuery { rows, summary, watch, first: None })
     }
     .boxed()
 }

@@ -54,7 +54,7 @@ impl Again {
         };
         let plan = self.engine.planner.plan(&self.plan, &context).await?;
         let environment = QueryEnvironment { id: QueryId::random(), ..self.environment };
-        run(cluster, &plan, &environment).await
+        run(&self.engine, &plan, &environment).await
     }
 }
 
@@ -83,6 +83,7 @@ mod tests {
         let waits = QueryEnvironment {
             id: QueryId::random(),
             catalog_version: 1,
+            base: Arc::new(Catalog::empty()),
             bucket_map_version: 1,
             transaction: TransactionId(1),
             deadline: None,

@@ -4,7 +4,11 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::{join_all, try_join_all};
-use kestrel_planner::{operators::database_scans, plan::Plan};
+use kestrel_planner::{
+    catalog::Catalog,
+    operators::{database_scans, database_tables, is_all_one_scan},
+    plan::Plan,
+};
 use kestrel_proto::{DatanodeId, ErrorReport, Result, SnapshotScope, SqlState, TransactionId};
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -13,7 +17,10 @@ use super::{
     Cluster, QueryEnvironment,
     gather::{canceled, until},
 };
-use crate::shards::BlockSnapshot;
+use crate::{
+    engine::Engine,
+    shards::{BlockSnapshot, SwitchWatch, check_unmoved},
+};
 
 /// What a query that reads databases runs with.
 pub(super) struct Settled {
@@ -21,15 +28,22 @@ pub(super) struct Settled {
     pub(super) environment: QueryEnvironment,
     /// What was opened for this query; to be kept as long as it runs.
     pub(super) opened: Option<Arc<OpenSnapshots>>,
+    /// Tables whose rows are to stay where the plan looks for them, though no snapshot keeps them.
+    pub(super) watch: Option<SwitchWatch>,
 }
 
-/// Settles what a query reads; `None`: it is settled, it reads no database, or it has one scan on one
-/// datanode, which reads what is there when it begins.
+/// Settles what a query reads; `None`: it is settled, or it reads no database. One that is a scan on one
+/// datanode, and no more, reads what is there when it begins.
+///
+/// # Errors
+/// 40001: rows have been taken to other datanodes since it was planned ([`crate::shards`]); those of
+/// datanodes; 55P03; 57014.
 pub(super) async fn settle(
-    cluster: &Cluster,
+    engine: &Engine,
     plan: &Plan,
     environment: &QueryEnvironment,
 ) -> Result<Option<Settled>> {
+    let cluster = &engine.cluster;
     if environment.snapshot.is_some() {
         return Ok(None);
     }
@@ -37,41 +51,50 @@ pub(super) async fn settle(
     if datanodes.is_empty() {
         return Ok(None);
     }
-    let settled = |scope, opened| {
-        let environment = QueryEnvironment { snapshot: Some(scope), ..environment.clone() };
-        Ok(Some(Settled { environment, opened }))
+    let tables = tables(plan);
+    let settled = |snapshot, opened, watch| {
+        let environment = QueryEnvironment { snapshot, ..environment.clone() };
+        Ok(Some(Settled { environment, opened, watch }))
     };
     cluster.check_usable(&datanodes.iter().copied().collect::<Vec<_>>())?;
     if let Some(block) = &environment.block {
         let transaction = environment.transaction;
-        let opened = open_block_snapshot(cluster, block, transaction);
-        unless_interrupted(environment, opened).await?;
-        return settled(SnapshotScope::Transaction(transaction), None);
+        let opened = open_block_snapshot(engine, block, transaction);
+        let there = unless_interrupted(environment, opened).await?;
+        check_unmoved(&tables, &environment.base, &there)?;
+        return settled(Some(SnapshotScope::Transaction(transaction)), None, None);
     }
     let scope = SnapshotScope::Query(environment.id);
     let wait = cluster.shards.settings.latch_wait;
     // What waits for no commit there would miss one whose client has been told already.
     let pass = cluster.shards.latch.snapshot(&datanodes, wait);
     let pass = unless_interrupted(environment, pass).await?;
-    if datanodes.len() == 1 && plan.init.is_empty() {
-        // Whichever scan comes first opens it.
-        return if scans(plan) == 1 { Ok(None) } else { settled(scope, None) };
+    check_unmoved(&tables, &environment.base, &engine.catalog.snapshot())?;
+    let watch = |until_end| SwitchWatch::begin(&cluster.shards, tables.clone(), until_end);
+    let slices = plan.slices.iter().map(|slice| &slice.plan);
+    if datanodes.len() == 1 && plan.init.is_empty() && is_all_one_scan(slices) {
+        return settled(None, None, Some(watch(false)));
     }
+    // Where it has written, the transaction reads what is there, not the snapshot.
+    let reads_own = !environment.wrote_on.is_disjoint(&datanodes);
+    let watch = reads_own.then(|| watch(true));
     let open_on = Mutex::new(datanodes.clone());
     let opened = OpenSnapshots { cluster: cluster.clone(), scope, open_on };
     let hold = cluster.shards.settings.latch_hold_max;
     let open = async { Ok(open_within(cluster, scope, &datanodes, hold).await?) };
     unless_interrupted(environment, open).await?;
     drop(pass);
-    settled(scope, Some(Arc::new(opened)))
+    settled(Some(scope), Some(Arc::new(opened)), watch)
 }
 
-/// The snapshot of a block, on all datanodes: nobody knows what its next statements read.
+/// The snapshot of a block, on all datanodes: nobody knows what its next statements read. What was in
+/// the catalog when it was opened.
 pub(crate) async fn open_block_snapshot(
-    cluster: &Cluster,
+    engine: &Engine,
     block: &BlockSnapshot,
     transaction: TransactionId,
-) -> Result<()> {
+) -> Result<Arc<Catalog>> {
+    let cluster = &engine.cluster;
     let scope = SnapshotScope::Transaction(transaction);
     let datanodes: BTreeSet<_> = cluster.datanodes.iter().map(|d| d.id()).collect();
     let settings = &cluster.shards.settings;
@@ -80,7 +103,8 @@ pub(crate) async fn open_block_snapshot(
         let close = async { Ok(close_everywhere(cluster, scope, &datanodes).await?) };
         let open = async {
             let _pass = cluster.shards.latch.snapshot(&datanodes, settings.latch_wait).await?;
-            open_within(cluster, scope, &datanodes, hold).await
+            open_within(cluster, scope, &datanodes, hold).await?;
+            Ok(engine.catalog.snapshot())
         };
         match block.open_once(close, open).await {
             Err(Unopened::Late) if hold < settings.latch_hold_max => hold *= 2,
@@ -175,9 +199,10 @@ async fn unless_interrupted<T>(
     }
 }
 
-/// How many scans of databases the plan has, but for its init plans.
-fn scans(plan: &Plan) -> usize {
-    plan.slices.iter().map(|slice| database_scans(&slice.plan)).sum()
+/// The tables that the plan, with its init plans, reads in databases.
+fn tables(plan: &Plan) -> BTreeSet<u64> {
+    let here = plan.slices.iter().flat_map(|slice| database_tables(&slice.plan));
+    here.chain(plan.init.iter().flat_map(tables)).collect()
 }
 
 /// Where the plan, with its init plans, reads databases.

@@ -14,7 +14,8 @@ use crate::engine::Moves;
 /// - rows were written under rules at least as strict as the table's are now (`base`: the
 ///   snapshot the transaction began with);
 /// - tables whose rows were `checked` for a new rule have got no other rows; those that have only been
-///   written anew, as `moves` tells, are no others;
+///   written anew, as `moves` tells, are no others, nor are those that the transaction saw when it began,
+///   and has since removed itself;
 /// - roles, their settings and default privileges that are changed are as they were in `base`: the
 ///   changes have all of them in them, and would undo what others have done meanwhile.
 pub(super) fn check_still_so(
@@ -39,11 +40,37 @@ pub(super) fn check_still_so(
         }
     }
     for table in checked {
-        let known: BTreeSet<_> = table.segments.iter().map(|s| (s.datanode, s.id)).collect();
+        let then = base.table_by_id(table.id).into_iter().flat_map(|then| &then.segments);
+        let known = table.segments.iter().chain(then);
+        let known: BTreeSet<_> = known.map(|s| (s.datanode, s.id)).collect();
         let Some(now) = newest.table_by_id(table.id) else { continue };
         let present = now.segments.iter().map(|s| (s.datanode, s.id));
         let new: Vec<_> = present.filter(|key| !known.contains(key)).collect();
         if !moves.come_from(&new, &known) {
+            return Err(conflict(now, "written"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether these tables have in `newest`, what others have committed, the segments and delete vectors of
+/// `base`: who puts others in the place of all of them cannot commit otherwise.
+///
+/// # Errors
+/// 40001
+pub(super) fn check_same_rows(
+    tables: impl IntoIterator<Item = u64>,
+    base: &Catalog,
+    newest: &Catalog,
+) -> Result<()> {
+    let rows = |table: &TableDef| -> BTreeSet<_> {
+        table.segments.iter().map(|s| (s.datanode, s.id, s.vector_id())).collect()
+    };
+    for id in tables {
+        if let (Some(then), Some(now)) = (base.table_by_id(id), newest.table_by_id(id))
+            && !Arc::ptr_eq(then, now)
+            && rows(then) != rows(now)
+        {
             return Err(conflict(now, "written"));
         }
     }
@@ -120,7 +147,7 @@ fn concurrent_update(detail: String) -> ErrorReport {
 #[cfg(test)]
 mod tests {
     use kestrel_planner::{
-        catalog::{Catalog, CatalogChange, Membership, RoleDef},
+        catalog::{Catalog, CatalogChange, DeleteVector, Membership, RoleDef, Segment},
         ddl,
         parse::{StatementKind, parse},
     };
@@ -151,6 +178,52 @@ mod tests {
         assert!(
             check_still_so(&changes, &Catalog::empty(), &[], &newest, &Moves::default()).is_ok()
         );
+    }
+
+    fn segment(id: u64, vector_id: Option<u64>) -> Segment {
+        let vector =
+            |id| DeleteVector { id, file: format!("v{id}"), length: 1, rows: 1, checksum: 0 };
+        Segment {
+            datanode: 0,
+            id,
+            kind: 0,
+            file: format!("f{id}"),
+            offset: 0,
+            length: 1,
+            rows: 9,
+            bytes: 9,
+            zone_summary: Vec::new(),
+            deletes: vector_id.map(vector),
+            checksum: 0,
+        }
+    }
+
+    #[test]
+    fn rows_that_the_transaction_has_removed_are_no_others() {
+        let created = after(&Catalog::empty(), "CREATE TABLE t (a int) DISTRIBUTED BY (a)");
+        let id = created.table("public", "t").unwrap().id;
+        let with = |catalog: &Catalog, segments: Vec<Segment>| {
+            catalog.apply(&[CatalogChange::AddSegments { table: id, segments }]).unwrap()
+        };
+        let table = |catalog: &Catalog| Arc::clone(catalog.table_by_id(id).unwrap());
+        let base = with(&created, vec![segment(1, None), segment(2, None)]);
+        let worn = with(&created, vec![segment(1, None), segment(2, Some(5))]);
+        let written = with(&base, vec![segment(3, None)]);
+        // It has emptied the table; moved its rows; and seen them as they were.
+        let moved = table(&with(&created, vec![segment(8, None)]));
+        for checked in [table(&created), moved, table(&base)] {
+            for (newest, fits) in [(&base, true), (&worn, true), (&written, false)] {
+                let checked = [Arc::clone(&checked)];
+                let found = check_still_so(&[], &base, &checked, newest, &Moves::default());
+                assert_eq!(found.is_ok(), fits, "{checked:?}");
+            }
+        }
+        for (newest, same) in [(&base, true), (&worn, false), (&written, false)] {
+            assert_eq!(check_same_rows([id, 7], &base, newest).is_ok(), same);
+        }
+        let renamed = after(&base, "ALTER TABLE t RENAME TO u");
+        assert_eq!(check_same_rows([id], &base, &renamed), Ok(()));
+        assert_eq!(check_same_rows([id], &Catalog::empty(), &written), Ok(()));
     }
 
     #[test]

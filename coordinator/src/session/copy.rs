@@ -201,7 +201,7 @@ impl ClientSession {
         let bound = bind_query(&own_query(sql)?, &self.bind_context(view, None), &[])?;
         let plan = self.plan(&bound.plan, view).await?;
         let environment = self.environment(view, self.cancel.clone());
-        let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
+        let running = crate::query::run(&self.engine, &plan, &environment).await?;
         let (batches, _) = running.collect().await?;
         let batch = batches.iter().find(|b| b.num_rows() > 0);
         let batch = batch.ok_or_else(|| ErrorReport::internal("a default has no value"))?;

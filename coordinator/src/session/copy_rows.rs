@@ -86,7 +86,7 @@ impl CopyRowsQuery {
         };
         let plan = self.engine.planner.plan(&bound.plan, &plan_context).await?;
         let environment = QueryEnvironment { id: QueryId::random(), ..self.environment.clone() };
-        let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
+        let running = crate::query::run(&self.engine, &plan, &environment).await?;
         let (batches, _) = running.collect().await?;
         let schema: SchemaRef =
             batches.first().map_or_else(|| Arc::clone(&plan.schema), RecordBatch::schema);

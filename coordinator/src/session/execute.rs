@@ -17,9 +17,42 @@ use super::{
     ClientSession, NoticeSender, Outcome, Statement, insert::all_columns, select::with_values,
     serial::null_defaults, settings::check_may_set, shard_functions::ShardFunction,
 };
-use crate::server::{Parameter, PreparedStatements, Session};
+use crate::{
+    server::{Parameter, PreparedStatements, Session},
+    shards::is_moved,
+};
+
+/// How often a statement is planned whose tables' rows are taken to other datanodes before it reads them.
+const PLANS_MAX: usize = 5;
 
 impl ClientSession {
+    /// Runs one statement. Outside of a block it is planned again if rows were taken to other datanodes
+    /// between its plan and its snapshot, and it has done nothing yet.
+    pub(super) async fn run_where_rows_are(
+        &mut self,
+        statement: &Statement,
+        parameters: &[Parameter],
+        notices: &NoticeSender,
+        cancel: CancellationToken,
+    ) -> Result<Outcome> {
+        let mut plans = 1;
+        loop {
+            match self.run(statement, parameters, notices, cancel.clone()).await {
+                Err(error)
+                    if is_moved(&error)
+                        && plans < PLANS_MAX
+                        && !self.is_in_block()
+                        && !self.transaction.has_written_something() =>
+                {
+                    tracing::info!(%error, "planned again");
+                    plans += 1;
+                    self.transaction.has_locked(&self.engine);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Runs one statement.
     pub(super) async fn run(
         &mut self,

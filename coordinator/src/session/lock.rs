@@ -14,6 +14,9 @@ use crate::{
     server::Session,
 };
 
+/// How often DDL gives tables back, before it waits for other DDL with them locked.
+const GIVEN_BACK_MAX: usize = 5;
+
 impl ClientSession {
     /// LOCK TABLE.
     ///
@@ -80,20 +83,48 @@ impl ClientSession {
         planned: impl Fn(&Self, &Catalog) -> Result<DdlPlan>,
     ) -> Result<DdlPlan> {
         let limits = self.wait_limits();
+        let is_first = !self.transaction.has_run();
+        let scope = LockScope::Transaction;
+        // What this statement has locked.
+        let mut locked: Vec<(LockTag, LockMode)> = Vec::new();
+        let mut given_back = 0;
         loop {
             let had_lock = self.transaction.has_ddl_lock();
+            if !locked.is_empty()
+                && given_back < GIVEN_BACK_MAX
+                && !self.transaction.try_lock_ddl(&self.engine, &self.locks)
+            {
+                // Who has the lock of DDL may want these tables: it is not to wait for who waits for it.
+                given_back += 1;
+                for (tag, mode) in locked.drain(..) {
+                    self.locks.unlock(tag, mode, scope);
+                }
+            }
             self.transaction.lock_ddl(&self.engine, &self.locks, &limits).await?;
             let view = self.transaction.view(&self.engine);
             let plan = planned(self, &view)?;
-            let scope = LockScope::Transaction;
-            let mut locks = locked_by(&plan.changes, &view).into_iter();
-            let taken = locks.find(|(tag, mode)| !self.locks.try_lock(*tag, *mode, scope));
+            let mut taken = None;
+            for (tag, mode) in locked_by(&plan.changes, &view) {
+                let had_it = self.locks.holds(tag, mode);
+                if !self.locks.try_lock(tag, mode, scope) {
+                    taken = Some((tag, mode));
+                    break;
+                }
+                if !had_it {
+                    locked.push((tag, mode));
+                }
+            }
             let Some((tag, mode)) = taken else { return Ok(plan) };
             // Others' DDL is not to wait for whatever this statement waits for.
             if !had_lock {
                 self.transaction.unlock_ddl(&self.locks);
             }
             self.locks.lock(tag, mode, scope, &limits).await?;
+            locked.push((tag, mode));
+            if is_first {
+                // Also in a block: nothing has been read that would have to stay.
+                self.transaction.begin_anew(&self.engine);
+            }
         }
     }
 
@@ -101,7 +132,8 @@ impl ClientSession {
     /// DDL that has it may change the table. A name of nothing else is the statement's own error.
     ///
     /// # Errors
-    /// Those of a wait for a lock.
+    /// Those of a wait for a lock; 40001: a block's snapshot is older than a SET DISTRIBUTED of a table in
+    /// databases.
     pub(super) async fn lock_target(&mut self, name: &QualifiedName) -> Result<()> {
         let limits = self.wait_limits();
         loop {
@@ -112,6 +144,9 @@ impl ClientSession {
             };
             let (tag, scope) = (LockTag::Table(table.id), LockScope::Transaction);
             if self.locks.try_lock(tag, LockMode::RowExclusive, scope) {
+                if table.is_on_shards() && !self.find_rows(table.id, &view).await? {
+                    continue;
+                }
                 return Ok(());
             }
             self.locks.lock(tag, LockMode::RowExclusive, scope, &limits).await?;

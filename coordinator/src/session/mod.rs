@@ -264,7 +264,7 @@ impl Session for ClientSession {
         cancel: CancellationToken,
     ) -> Result<Outcome> {
         let notices = self.begin_statement(statement, notices, cancel.clone());
-        let outcome = self.run(statement, parameters, &notices, cancel).await;
+        let outcome = self.run_where_rows_are(statement, parameters, &notices, cancel).await;
         outcome.map_err(|error| locate(error, statement))
     }
 

@@ -91,7 +91,7 @@ impl ClientSession {
         let bound = bind_query(&own_query(&sql)?, &self.bind_context(view, None), &[])?;
         let plan = self.plan(&bound.plan, view).await?;
         let environment = self.environment(view, self.cancel.clone());
-        let mut rows = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
+        let mut rows = crate::query::run(&self.engine, &plan, &environment).await?;
         while let Some(batch) = rows.next().await {
             if !router.takes_all(batch?.columns())? {
                 return Ok(false);

@@ -182,7 +182,7 @@ impl ClientSession {
             .map_err(report)?;
         let plan = self.plan(&plan, &view).await?;
         let environment = self.environment(&view, cancel);
-        let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
+        let running = crate::query::run(&self.engine, &plan, &environment).await?;
         let (batches, _) = running.collect().await?;
         let batch = batches.iter().find(|batch| batch.num_rows() > 0);
         let batch = batch.ok_or_else(|| ErrorReport::internal("arguments without values"))?;

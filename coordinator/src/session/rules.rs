@@ -216,7 +216,7 @@ impl ClientSession {
 
     async fn first_row_of(&mut self, plan: &Plan, view: &Arc<Catalog>) -> Result<Option<String>> {
         let environment = self.environment(view, self.cancel.clone());
-        let running = crate::query::run(&self.engine.cluster, plan, &environment).await?;
+        let running = crate::query::run(&self.engine, plan, &environment).await?;
         let (batches, _) = running.collect().await?;
         let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(None) };
         let texts = batch.columns().iter().map(|column| {

@@ -122,11 +122,12 @@ impl ClientSession {
         let (engine, asker) = (&self.engine, self.asker());
         let planning = self.analysis.as_ref().map(Analysis::elapsed);
         let mut noted = NotedQuery::start(engine, plan, environment, &asker, text).await?;
-        let running = noted.part(run(&engine.cluster, plan, environment).await)?;
+        let mut running = noted.part(run(engine, plan, environment).await)?;
         noted.runs(&running);
         if let (Some(analysis), Some(planning)) = (&self.analysis, planning) {
             analysis.note(plan, &running, planning);
         }
+        noted.part(running.begun().await)?;
         Ok((running, noted))
     }
 
@@ -160,6 +161,7 @@ impl ClientSession {
         QueryEnvironment {
             id: QueryId::random(),
             catalog_version: view.version,
+            base: self.transaction.planned_over(view),
             bucket_map_version: view.bucket_map.version(),
             transaction: self.transaction.id(&self.engine),
             deadline: self.deadline(),
@@ -278,7 +280,7 @@ impl Start {
         let engine = Arc::clone(&again.engine);
         let environment = again.environment.clone();
         let mut noted = NotedQuery::start(&engine, &plan, &environment, &asker, &text).await?;
-        let (running, again) = match run(&engine.cluster, &plan, &environment).await {
+        let (mut running, again) = match run(&engine, &plan, &environment).await {
             Ok(running) => (running, Some(again)),
             Err(error) => {
                 // It is planned anew.
@@ -287,6 +289,7 @@ impl Start {
             }
         };
         noted.runs(&running);
+        noted.part(running.begun().await)?;
         Ok(Watched { running, noted, again, watch, _pin: pin })
     }
 

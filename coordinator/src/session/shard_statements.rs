@@ -1,10 +1,10 @@
 //! Statements in the transaction's shard transactions: DDL, changes of rows, savepoints.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use futures::future::try_join_all;
 use kestrel_planner::{
-    catalog::{CatalogChange, Segment, TableDef},
+    catalog::{Catalog, CatalogChange, Segment, TableDef},
     shard_sql,
 };
 use kestrel_proto::{
@@ -15,7 +15,7 @@ use super::ClientSession;
 use crate::{
     query::{canceled, open_block_snapshot, until},
     server::Session,
-    shards::savepoint_statement,
+    shards::{check_unmoved, savepoint_statement},
 };
 
 impl ClientSession {
@@ -61,13 +61,13 @@ impl ClientSession {
         if self.is_in_block() {
             let block = self.transaction.block_snapshot(&self.engine);
             let transaction = self.transaction.id(&self.engine);
-            let opened = open_block_snapshot(&self.engine.cluster, &block, transaction);
+            let opened = open_block_snapshot(&self.engine, &block, transaction);
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Err(canceled("user request")),
                 () = until(deadline) => return Err(canceled("statement timeout")),
                 opened = opened => opened?,
-            }
+            };
         }
         let opened = self.transaction.opened_on();
         let new: Vec<_> = datanodes.iter().copied().filter(|id| !opened.contains(id)).collect();
@@ -83,6 +83,29 @@ impl ClientSession {
             self.send_to_shards(&new, statements, deadline).await?;
         }
         Ok(())
+    }
+
+    /// Whether statements on a table in databases, which is locked, find its rows where `view` says.
+    /// Outside of a block it sees the newest catalog then.
+    ///
+    /// # Errors
+    /// 40001: they do not, and the transaction has begun with that.
+    pub(super) async fn find_rows(&mut self, table: u64, view: &Arc<Catalog>) -> Result<bool> {
+        let base = self.transaction.planned_over(view);
+        let tables = [table].into();
+        let found = check_unmoved(&tables, &base, &self.engine.catalog.snapshot());
+        if let Err(error) = found {
+            if self.is_in_block() || self.transaction.has_written_something() {
+                return Err(error);
+            }
+            self.transaction.has_locked(&self.engine);
+            return Ok(false);
+        }
+        // One that is opened from now on has them there: the table is locked.
+        if let Some(there) = self.transaction.block_snapshot(&self.engine).opened().await {
+            check_unmoved(&tables, &base, &there)?;
+        }
+        Ok(true)
     }
 
     /// Runs statements on each of these datanodes, in the transaction's shard transactions.

@@ -7,11 +7,13 @@
 //! 3. Meanwhile the [`latch`](CommitLatch) holds off snapshots of those datanodes, so that no query
 //!    sees half of it.
 //! 4. [`recovery`] ends what a crash has left prepared, at start and every ten seconds.
+//! 5. [`switches`] tell queries whose tables' rows were taken to other datanodes meanwhile.
 
 mod commit;
 mod counts;
 mod latch;
 mod recovery;
+mod switches;
 mod work;
 
 #[cfg(test)]
@@ -22,6 +24,7 @@ pub use commit::{Commit, Phases, phases};
 pub use counts::Counts;
 pub use latch::{CommitLatch, CommitPass, SnapshotPass};
 pub use recovery::{InDoubt, recover, watch};
+pub use switches::{SwitchWatch, Switches, check_unmoved, is_moved};
 pub(crate) use work::savepoint_statement;
 pub use work::{BlockSnapshot, ShardWork};
 
@@ -84,6 +87,8 @@ pub struct Shards {
     pub settings: ShardSettings,
     /// Between commits and snapshots.
     pub latch: CommitLatch,
+    /// Where tables' rows went.
+    pub switches: Switches,
     /// Transactions of this start that may be preparing: recovery leaves them alone.
     active: Mutex<BTreeSet<TransactionId>>,
     /// Decided and committed everywhere: the catalog may forget them.

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use kestrel_planner::catalog::Catalog;
 use kestrel_proto::{DatanodeId, TransactionId};
 
 /// Where a transaction has a shard transaction, and where it has written there.
@@ -21,32 +22,40 @@ pub struct ShardWork {
     pub snapshot: BlockSnapshot,
 }
 
-/// Whether the snapshot that a block's statements read is open on all datanodes. Cloning shares it.
+/// The snapshot that a block's statements read, once it is open on all datanodes. Cloning shares it.
 #[derive(Clone, Debug, Default)]
 pub struct BlockSnapshot {
-    is_open: Arc<tokio::sync::Mutex<bool>>,
+    /// What was in the catalog when it was opened.
+    opened: Arc<tokio::sync::Mutex<Option<Arc<Catalog>>>>,
     was_asked_for: Arc<AtomicBool>,
 }
 
 impl BlockSnapshot {
-    /// Opens it once. Two statements of a block (a cursor's among them) may ask at the same time.
+    /// Opens it once: what was in the catalog then. Two statements of a block (a cursor's among them)
+    /// may ask at the same time.
     ///
     /// One who has failed or was interrupted may have opened it on some datanodes. What others open
     /// later shows commits that those do not: `close` closes them first.
     pub async fn open_once<E>(
         &self,
         close: impl Future<Output = Result<(), E>>,
-        open: impl Future<Output = Result<(), E>>,
-    ) -> Result<(), E> {
-        let mut is_open = self.is_open.lock().await;
-        if !*is_open {
-            if self.was_asked_for.swap(true, Ordering::Relaxed) {
-                close.await?;
-            }
-            open.await?;
-            *is_open = true;
+        open: impl Future<Output = Result<Arc<Catalog>, E>>,
+    ) -> Result<Arc<Catalog>, E> {
+        let mut opened = self.opened.lock().await;
+        if let Some(catalog) = opened.as_ref() {
+            return Ok(Arc::clone(catalog));
         }
-        Ok(())
+        if self.was_asked_for.swap(true, Ordering::Relaxed) {
+            close.await?;
+        }
+        let catalog = open.await?;
+        *opened = Some(Arc::clone(&catalog));
+        Ok(catalog)
+    }
+
+    /// What was in the catalog when it was opened; `None`: it is not.
+    pub async fn opened(&self) -> Option<Arc<Catalog>> {
+        self.opened.lock().await.clone()
     }
 
     /// Whether some datanode may hold it.

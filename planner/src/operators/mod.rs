@@ -37,7 +37,7 @@ pub use row_change::{
     ChangedRows, RowChangeExec, RowChangeKind, RowChanges, row_change_schema, row_changes,
 };
 pub use segment_write::{SegmentWriteExec, WrittenSegment, segment_write_schema, written_segments};
-pub use shard_scan::{KnownRows, ShardScanExec, database_scans};
+pub use shard_scan::{KnownRows, ShardScanExec, database_scans, database_tables, is_all_one_scan};
 pub use union_input::is_union_input;
 pub use yielding::JoinPace;
 

@@ -2,7 +2,7 @@
 //! one datanode's segments; decoding it there asks the shard store for the operator that reads.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fmt,
     sync::{Arc, OnceLock},
 };
@@ -21,7 +21,7 @@ use datafusion::{
 };
 use kestrel_proto::DatanodeId;
 
-use super::{PartitionsOfScan, ShardScan, addressed};
+use super::{MotionReceiveExec, PartitionsOfScan, SegmentWriteExec, ShardScan, addressed};
 use crate::{
     cardinality::{Estimate, TableFacts},
     catalog::TableDef,
@@ -64,6 +64,33 @@ pub fn database_scans(plan: &Arc<dyn ExecutionPlan>) -> usize {
     let scan = plan.downcast_ref::<ShardScanExec>();
     let here = scan.is_some_and(|scan| scan.table().is_on_shards());
     usize::from(here) + plan.children().into_iter().map(database_scans).sum::<usize>()
+}
+
+/// The ids of the tables that a plan's operators read in databases.
+pub fn database_tables(plan: &Arc<dyn ExecutionPlan>) -> BTreeSet<u64> {
+    let scan = plan.downcast_ref::<ShardScanExec>().map(ShardScanExec::table);
+    let here = scan.filter(|table| table.is_on_shards()).map(|table| table.id);
+    here.into_iter().chain(plan.children().into_iter().flat_map(database_tables)).collect()
+}
+
+/// Do all rows of these plans, the slices of a query, come from one scan of a database, and are none
+/// written? So there is no row before the scan has begun.
+pub fn is_all_one_scan<'a>(slices: impl IntoIterator<Item = &'a Arc<dyn ExecutionPlan>>) -> bool {
+    /// How many scans of databases there are; `None`: something else gives or writes rows.
+    fn scans(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
+        if plan.downcast_ref::<SegmentWriteExec>().is_some() {
+            return None;
+        }
+        if plan.downcast_ref::<MotionReceiveExec>().is_some() {
+            return Some(0);
+        }
+        let children = plan.children();
+        match children.is_empty() {
+            true => (database_scans(plan) == 1).then_some(1),
+            false => children.into_iter().map(scans).sum(),
+        }
+    }
+    slices.into_iter().map(scans).sum::<Option<usize>>() == Some(1)
 }
 
 impl ShardScanExec {

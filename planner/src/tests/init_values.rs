@@ -7,6 +7,7 @@ use datafusion::{
     execution::TaskContext,
     logical_expr::physical_planning_context::SubqueryIndex,
     physical_plan::{ExecutionPlan, SendableRecordBatchStream, empty::EmptyExec},
+    scalar::ScalarValue,
 };
 use kestrel_proto::{DatanodeId, message::SegmentRef};
 use parking_lot::Mutex;

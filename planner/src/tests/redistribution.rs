@@ -1,12 +1,13 @@
 //! Moving rows to another distribution: datanodes do all of it, whatever the two distributions are.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Golden, with_datanodes};
 use crate::{
-    catalog::{Distribution, TableDef},
+    catalog::{CatalogChange, DatanodeDef, Distribution, KES, TableDef},
     functions::FunctionRegistry,
-    operators::RowChangeKind,
+    operators::{RowChangeKind, database_tables, is_all_one_scan},
+    parse::parse,
     plan::{InsertPlan, Planner, RowChange, RowChangePlan},
     redistribution::{copied_rows, lost_rows, source, target},
 };
@@ -53,5 +54,37 @@ fn datanodes_move_rows() {
             let delete = runtime.block_on(delete).unwrap();
             assert!(matches!(delete, RowChangePlan::Distributed(_)), "{from:?} {to:?}");
         }
+    }
+}
+
+/// Of such plans the first row tells that their scan has begun.
+#[test]
+fn plans_that_are_one_scan_of_a_database() {
+    let functions = FunctionRegistry::new();
+    let planner = Planner::new(&functions);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let catalog = with_datanodes(3);
+    let datanodes = catalog.datanodes.iter().cloned();
+    let datanodes = datanodes.map(|datanode| DatanodeDef { shard_kind: KES.into(), ..datanode });
+    let datanodes = datanodes.collect();
+    let change = CatalogChange::SetDatanodes { datanodes, bucket_map_version: 1 };
+    let catalog = Arc::new(catalog.apply(&[change]).unwrap());
+    let mut golden = Golden { catalog, functions, planner: &planner, runtime: &runtime };
+    golden.ddl("CREATE TABLE t (a int, b int) DISTRIBUTED BY (a)");
+    golden.ddl("CREATE TABLE u (a int, b int) DISTRIBUTED BY (a)");
+    for (sql, into, tables, expected) in [
+        ("SELECT b FROM t WHERE a = 1", None, 1, true),
+        ("SELECT count(*) FROM t", None, 1, true),
+        ("SELECT b FROM t WHERE a = 1 UNION ALL SELECT 1", None, 1, false),
+        ("SELECT t.b FROM t JOIN u ON t.a = u.a WHERE t.a = 1", None, 2, false),
+        ("SELECT b FROM t WHERE a = 1 UNION ALL SELECT b FROM t WHERE a = 2", None, 1, false),
+        ("SELECT b, a FROM t", Some("u"), 1, false),
+        ("SELECT 1", None, 0, false),
+    ] {
+        let plan = golden.plan(&parse(sql).unwrap().remove(0), into).unwrap();
+        let slices = || plan.slices.iter().map(|slice| &slice.plan);
+        assert_eq!(is_all_one_scan(slices()), expected, "{sql}");
+        let found: BTreeSet<_> = slices().flat_map(database_tables).collect();
+        assert_eq!(found.len(), tables, "{sql}");
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   rounds: what is new is copied, what has gone is deleted in the copies    others read and write
 //!   the lock of ALTER TABLE, and one round more                             writers wait
+//!     if that would be long, it is given back first, for more rounds        they go on
 //!   one commit: the new definition, the new segments for the old            readers keep their snapshots
 //! ```
 //!
@@ -28,13 +29,19 @@ use kestrel_planner::{
 use kestrel_proto::{ErrorReport, Result, SqlState};
 
 use super::{ClientSession, NoticeSender, Outcome, rules::qualified};
-use crate::engine::{Redistribution, RedistributionFacts, RedistributionPhase};
+use crate::engine::{
+    LockMode, LockScope, LockTag, Redistribution, RedistributionFacts, RedistributionPhase,
+};
 use table::MovedTable;
 
 /// A round that takes no longer is the last before writers have to wait.
 const SHORT_ROUND: Duration = Duration::from_millis(300);
 /// Rounds beside others, who may be as fast.
 const ROUNDS_MAX: usize = 12;
+/// Who has waited for writers with more rows left than these lets others go on, and does a round more.
+const LAST_ROUND_ROWS: u64 = 200_000;
+/// How often the lock is waited for.
+const TURNS_MAX: usize = 3;
 
 /// Is it ALTER TABLE … SET DISTRIBUTED?
 pub(super) fn sets_distribution(statement: &DdlStatement) -> bool {
@@ -85,19 +92,29 @@ impl ClientSession {
         statement: &DdlStatement,
         notices: &NoticeSender,
     ) -> Result<Outcome> {
-        let begun = match self.is_in_block() || self.transaction.has_changed() {
-            true => None,
-            false => self.move_beside_others(statement).await?,
-        };
-        if let Some(moving) = &begun {
-            moving.progress.is(RedistributionPhase::Locking);
-        }
+        let is_beside = !self.is_in_block() && !self.transaction.has_changed();
         let planned = |session: &Self, view: &Catalog| session.plan_ddl(statement, view);
-        let plan = self.plan_under_locks(planned).await?;
-        if plan.moves_rows {
-            // Who has had the lock has perhaps committed since the snapshot was taken.
-            self.transaction.has_locked(&self.engine);
-        }
+        let mut begun = None;
+        let mut turn = 1;
+        let plan = loop {
+            if is_beside {
+                begun = self.move_beside_others(statement, begun).await?;
+            }
+            if let Some(moving) = &begun {
+                moving.progress.is(RedistributionPhase::Locking);
+            }
+            let plan = self.plan_under_locks(planned).await?;
+            if plan.moves_rows {
+                // Who has had the lock has perhaps committed since the snapshot was taken.
+                self.transaction.has_locked(&self.engine);
+            }
+            if turn == TURNS_MAX || begun.as_ref().is_none_or(|moving| self.is_short(moving, &plan))
+            {
+                break plan;
+            }
+            turn += 1;
+            self.let_others_go_on(&plan);
+        };
         plan.notices.iter().for_each(|notice| notices.send(notice.clone()));
         let tag = plan.tag.clone();
         if plan.moves_rows && altered(&plan).any(|(before, _)| before.is_on_shards()) {
@@ -105,28 +122,49 @@ impl ClientSession {
         } else if plan.moves_rows {
             self.switch(begun, plan).await?;
         } else {
+            self.give_up(begun);
             self.change(plan.changes).await?;
         }
         Ok(Outcome::Done(tag))
     }
 
-    /// Moves rows while others read and write. `None`: there is nothing to move, or not like this.
-    async fn move_beside_others(&mut self, statement: &DdlStatement) -> Result<Option<Moving>> {
+    /// Moves rows while others read and write, on from what has `begun`. `None`: there is nothing to
+    /// move, or not like this. The tables are locked only until it is done.
+    async fn move_beside_others(
+        &mut self,
+        statement: &DdlStatement,
+        begun: Option<Moving>,
+    ) -> Result<Option<Moving>> {
         let view = self.transaction.view(&self.engine);
         let plan = self.plan_ddl(statement, &view)?;
         if !plan.moves_rows || altered(&plan).any(|(before, _)| before.is_on_shards()) {
+            self.give_up(begun);
             return Ok(None);
         }
+        let locked: Vec<_> = altered(&plan).map(|(before, _)| before.id).collect();
         for (before, _) in altered(&plan) {
             self.lock_for_maintenance(before).await?;
         }
         self.transaction.has_locked(&self.engine);
         let view = self.transaction.view(&self.engine);
         let plan = self.plan_ddl(statement, &view)?;
-        if !plan.moves_rows {
-            return Ok(None);
-        }
-        let mut moving = self.begin_moving(&plan)?;
+        let moving = match begun {
+            Some(moving) if moving.is_of(&plan) => Some(moving),
+            begun => {
+                self.give_up(begun);
+                plan.moves_rows.then(|| self.begin_moving(&plan)).transpose()?
+            }
+        };
+        let moving = match moving {
+            Some(moving) => Some(self.move_rounds(moving).await?),
+            None => None,
+        };
+        // Others may have the lock of DDL and wait for the table, while this waits for that.
+        self.unlock_tables(locked, LockMode::ShareUpdateExclusive);
+        Ok(moving)
+    }
+
+    async fn move_rounds(&mut self, mut moving: Moving) -> Result<Moving> {
         for _ in 0..ROUNDS_MAX {
             let began = Instant::now();
             self.move_round(&mut moving).await?;
@@ -137,7 +175,34 @@ impl ClientSession {
                 break;
             }
         }
-        Ok(Some(moving))
+        Ok(moving)
+    }
+
+    /// Is what is left to do little, and what was done of use?
+    fn is_short(&mut self, moving: &Moving, plan: &DdlPlan) -> bool {
+        let view = self.transaction.view(&self.engine);
+        let left = moving.tables.iter().map(|table| table.rows_left(&view)).sum::<u64>();
+        moving.is_of(plan) && left <= LAST_ROUND_ROWS
+    }
+
+    /// Gives back what was locked to make this plan.
+    fn let_others_go_on(&mut self, plan: &DdlPlan) {
+        let locked: Vec<_> = altered(plan).map(|(before, _)| before.id).collect();
+        self.unlock_tables(locked, LockMode::AccessExclusive);
+        self.transaction.unlock_ddl(&self.locks);
+    }
+
+    fn unlock_tables(&self, tables: Vec<u64>, mode: LockMode) {
+        for id in tables {
+            self.locks.unlock(LockTag::Table(id), mode, LockScope::Transaction);
+        }
+    }
+
+    /// Nobody wants what was written for this.
+    fn give_up(&mut self, moving: Option<Moving>) {
+        let tables = moving.into_iter().flat_map(|moving| moving.tables);
+        let files: Vec<_> = tables.flat_map(|table| table.files()).collect();
+        self.transaction.note_superseded(&self.engine, files);
     }
 
     fn begin_moving(&self, plan: &DdlPlan) -> Result<Moving> {
@@ -167,14 +232,25 @@ impl ClientSession {
             Some(_) => return Err(altered_meanwhile(&plan)),
             None => self.begin_moving(&plan)?,
         };
+        let switched = self.switch_to(&mut moving, plan).await;
+        if switched.is_err() {
+            // A block may go on behind a savepoint.
+            self.give_up(Some(moving));
+        }
+        switched
+    }
+
+    async fn switch_to(&mut self, moving: &mut Moving, plan: DdlPlan) -> Result<()> {
         moving.progress.is(RedistributionPhase::Switching);
-        self.move_round(&mut moving).await?;
+        // A block may see less than is there: nothing that it copies could take the place of that.
+        let tables: Vec<_> = moving.tables.iter().map(|table| table.before.id).collect();
+        self.transaction.check_same_rows(&self.engine, tables)?;
+        self.move_round(moving).await?;
         let view = self.transaction.view(&self.engine);
         let mut changes = plan.changes;
         for table in &moving.tables {
             changes.push(table.replaced(&view)?);
             if let Some(now) = view.table_by_id(table.before.id) {
-                // In a block's snapshot there may be less than is there.
                 self.transaction.note_checked(&self.engine, Arc::clone(now));
             }
         }

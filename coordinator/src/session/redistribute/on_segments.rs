@@ -14,7 +14,7 @@ use kestrel_proto::{DatanodeId, ErrorReport, Result, message::deleted_rows::Rows
 
 use super::{
     Moving,
-    table::{MovedTable, check_rows},
+    table::{MovedTable, check_rows, files_of},
 };
 use crate::{
     query::{canceled, until, write_vectors},
@@ -75,10 +75,10 @@ impl ClientSession {
         };
         let written = self.written(&plan, view, text).await?;
         let new: Vec<_> = written.into_iter().filter(|s| s.rows > 0).map(Arc::new).collect();
-        check_rows(&table.after, &new, rows, view)?;
+        let checked = check_rows(&table.after, &new, rows, view);
         Arc::make_mut(&mut table.target).segments.extend(new);
         table.copied.extend(copied);
-        Ok(rows)
+        checked.map(|()| rows)
     }
 
     /// Runs a query that writes.
@@ -89,10 +89,19 @@ impl ClientSession {
         text: &str,
     ) -> Result<Vec<Segment>> {
         let environment = self.environment(view, self.cancel.clone());
-        let (running, mut noted) = self.start(plan, &environment, text).await?;
-        let (batches, _) = noted.part(running.collect().await)?;
-        let written = batches.iter().map(written_segments).collect::<Result<Vec<_>>>();
-        let written = noted.part(written)?.concat();
+        let (mut running, mut noted) = self.start(plan, &environment, text).await?;
+        let mut written = Vec::new();
+        while let Some(batch) = running.next().await {
+            match noted.part(batch.and_then(|batch| written_segments(&batch))) {
+                Ok(segments) => written.extend(segments),
+                Err(error) => {
+                    // Other datanodes have written their part.
+                    let files = written.iter().flat_map(files_of);
+                    self.transaction.note_superseded(&self.engine, files);
+                    return Err(error);
+                }
+            }
+        }
         noted.finish();
         Ok(written)
     }
@@ -198,10 +207,7 @@ impl MovedTable {
         }
         let (live, dead): (Vec<_>, Vec<_>) =
             std::mem::take(&mut target.segments).into_iter().partition(|s| s.live_rows() > 0);
-        for segment in dead {
-            let files = segment.files().map(|file| file.name.to_string()).collect::<Vec<_>>();
-            unused.extend(files.into_iter().map(|file| (DatanodeId(segment.datanode), file)));
-        }
+        unused.extend(dead.iter().flat_map(|segment| files_of(segment)));
         target.segments = live;
         unused
     }

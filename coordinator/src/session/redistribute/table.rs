@@ -1,12 +1,18 @@
 //! One table, or partition, whose rows are on their way: what is copied, and what takes its place.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kestrel_planner::{
     catalog::{Catalog, CatalogChange, Distribution, Segment, TableDef},
-    redistribution::{SegmentKey, target},
+    redistribution::{SegmentKey, round, target},
 };
-use kestrel_proto::{ErrorReport, Result};
+use kestrel_proto::{DatanodeId, ErrorReport, Result};
+
+/// So many rows' addresses are compared while one row is copied, or more.
+const ADDRESSES_PER_ROW: u64 = 8;
 
 /// Both definitions, and how far it is.
 pub(super) struct MovedTable {
@@ -39,6 +45,24 @@ impl MovedTable {
         now.segments.iter().filter(is_read).cloned().collect()
     }
 
+    /// How many rows a round over what is there now would look at, about: those to copy, and those that
+    /// are compared with their copies, of which only the addresses are read.
+    pub(super) fn rows_left(&self, view: &Catalog) -> u64 {
+        let there = self.readable(view);
+        let round = round(&self.copied, &there);
+        let rows = |keys: &[SegmentKey]| -> u64 {
+            let keys: BTreeSet<_> = keys.iter().collect();
+            let among = there.iter().filter(|s| keys.contains(&(s.datanode, s.id)));
+            among.map(|segment| segment.live_rows()).sum()
+        };
+        rows(&round.new) + rows(&round.worn) / ADDRESSES_PER_ROW
+    }
+
+    /// What was written, and nobody else sees.
+    pub(super) fn files(&self) -> Vec<(DatanodeId, String)> {
+        self.target.segments.iter().flat_map(|segment| files_of(segment)).collect()
+    }
+
     /// The change that puts the new segments in the place of those that are there.
     ///
     /// # Errors
@@ -53,6 +77,12 @@ impl MovedTable {
             segments: self.target.segments.iter().map(|s| s.as_ref().clone()).collect(),
         })
     }
+}
+
+/// A segment's files, where they are.
+pub(super) fn files_of(segment: &Segment) -> Vec<(DatanodeId, String)> {
+    let datanode = DatanodeId(segment.datanode);
+    segment.files().map(|file| (datanode, file.name.to_string())).collect()
 }
 
 /// Whether segments of a table have so many rows that are not deleted; of a replicated one on each
@@ -80,5 +110,52 @@ pub(super) fn check_rows(
             "{found} rows of table \"{}\" were moved, and {expected} are there",
             table.name
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kestrel_planner::catalog::DeleteVector;
+
+    use super::*;
+
+    fn segment(id: u64, rows: u64, deleted: Option<u64>) -> Segment {
+        let vector =
+            |rows| DeleteVector { id, file: format!("v{id}"), length: 1, rows, checksum: 0 };
+        Segment {
+            datanode: 1,
+            id,
+            kind: 0,
+            file: format!("f{id}"),
+            offset: 0,
+            length: 1,
+            rows,
+            bytes: 1,
+            zone_summary: Vec::new(),
+            deletes: deleted.map(vector),
+            checksum: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_what_came_and_went() {
+        let before = TableDef::new(20_000, ("public", "t"), vec![], Distribution::Random);
+        let after = TableDef { distribution: Distribution::Replicated, ..before.clone() };
+        let mut moved = MovedTable::new(&before, &after);
+        let segments =
+            vec![segment(1, 100, None), segment(2, 120, Some(40)), segment(3, 50, Some(5))];
+        let created =
+            Catalog::empty().apply(&[CatalogChange::CreateTable(before.clone())]).unwrap();
+        let add = CatalogChange::AddSegments { table: before.id, segments };
+        let view = created.apply(&[add]).unwrap();
+        assert_eq!(moved.rows_left(&view), 225);
+        // One as it is now, one before rows of it were deleted, and one that is there no longer.
+        moved.copied = [((1, 1), None), ((1, 2), None), ((1, 4), None)].into();
+        assert_eq!(moved.rows_left(&view), 45 + 80 / ADDRESSES_PER_ROW);
+        assert_eq!(moved.rows_left(&created), 0);
+        assert_eq!(moved.files(), []);
+        Arc::make_mut(&mut moved.target).segments.push(Arc::new(segment(7, 9, Some(1))));
+        let files = ["f7", "v7"].map(|file| (DatanodeId(1), file.to_string()));
+        assert_eq!(moved.files(), files);
     }
 }

@@ -147,7 +147,7 @@ impl ClientSession {
             }
         }
         let environment = self.environment(view, self.cancel.clone());
-        let running = crate::query::run(&self.engine.cluster, &plan, &environment).await?;
+        let running = crate::query::run(&self.engine, &plan, &environment).await?;
         let (batches, _) = running.collect().await?;
         let rows = Box::pin(stream::iter(batches.into_iter().map(Ok)));
         Ok(Outcome::Rows { fields, rows, tag: RowsTag::Changed(tag) })

@@ -2,6 +2,7 @@
 //! rows.
 
 mod explain;
+mod switches;
 
 use std::{
     collections::BTreeMap,

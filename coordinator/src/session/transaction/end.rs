@@ -218,6 +218,8 @@ async fn commit(
     checked: &[Arc<TableDef>],
 ) -> Result<Committed> {
     let (mut last, mut superseded) = (None, Vec::new());
+    // Before anybody can see it.
+    engine.cluster.shards.switches.note(changes);
     for _ in 0..COMMIT_TRIES {
         let _together = engine.commits.read().await;
         let newest = engine.catalog.snapshot();

@@ -16,6 +16,7 @@ use kestrel_planner::{
 };
 use kestrel_proto::{DatanodeId, ErrorReport, Result, SqlState, TransactionId};
 
+use super::commit::check_same_rows;
 use crate::{
     engine::{Engine, LockMode, LockOwner, LockScope, LockTag, Pin, WaitLimits},
     server::TransactionStatus,
@@ -246,11 +247,27 @@ impl Transaction {
         }
         let scope = LockScope::Transaction;
         locks.lock(LockTag::Ddl, LockMode::Exclusive, scope, limits).await?;
+        self.has_locked_ddl(engine);
+        Ok(())
+    }
+
+    /// The same without waiting: whether it has the lock.
+    pub(super) fn try_lock_ddl(&mut self, engine: &Engine, locks: &LockOwner) -> bool {
+        if self.has_ddl_lock() {
+            return true;
+        }
+        let has_it = locks.try_lock(LockTag::Ddl, LockMode::Exclusive, LockScope::Transaction);
+        if has_it {
+            self.has_locked_ddl(engine);
+        }
+        has_it
+    }
+
+    fn has_locked_ddl(&mut self, engine: &Engine) {
         self.has_locked(engine);
         let work = self.work(engine);
         work.has_ddl_lock = true;
         work.take_new_oids(engine);
-        Ok(())
     }
 
     pub(super) fn has_ddl_lock(&self) -> bool {
@@ -297,15 +314,24 @@ impl Transaction {
             work.take_new_oids(engine);
         }
         engine.garbage.note_undone(&undone);
+        // Nobody needs it: neither what was undone nor what is left.
+        engine.garbage.note_files(std::mem::take(&mut work.superseded), 0);
         engine.collect_garbage().await;
     }
 
     /// The transaction has waited for a lock: what others have committed meanwhile it is to see, if
     /// it has done nothing yet and is no block.
     pub(super) fn has_locked(&mut self, engine: &Engine) {
-        let implicit = self.status == Status::Implicit;
+        if self.status == Status::Implicit {
+            self.begin_anew(engine);
+        }
+    }
+
+    /// It sees what others have committed, if it has changed nothing. Who asks for that knows that it has
+    /// read nothing either, or may see other rows now.
+    pub(super) fn begin_anew(&mut self, engine: &Engine) {
         let work = self.work(engine);
-        if implicit && work.changes.is_empty() {
+        if work.changes.is_empty() {
             let (base, pin) = engine.pinned_snapshot();
             work._pin = pin;
             work.view = Arc::clone(&base);
@@ -327,6 +353,19 @@ impl Transaction {
         view.version = work.base.version;
         work.superseded.extend(merged.into_iter().flat_map(|merged| merged.written));
         Ok(Arc::new(view))
+    }
+
+    /// Whether others have left the rows of these tables as they were when the transaction began.
+    ///
+    /// # Errors
+    /// 40001: they have not.
+    pub(super) fn check_same_rows(
+        &self,
+        engine: &Engine,
+        tables: impl IntoIterator<Item = u64>,
+    ) -> Result<()> {
+        let Some(work) = &self.work else { return Ok(()) };
+        check_same_rows(tables, &work.base, &engine.catalog.snapshot())
     }
 
     /// The rows of a table obey a rule that the transaction declares: no others may come before it

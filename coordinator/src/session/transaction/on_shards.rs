@@ -1,7 +1,8 @@
 //! What a transaction has done in the databases beside the datanodes.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
+use kestrel_planner::catalog::Catalog;
 use kestrel_proto::DatanodeId;
 
 use super::Transaction;
@@ -46,6 +47,19 @@ impl Transaction {
             let commit = work.commit_of(engine);
             tokio::spawn(async move { commit.roll_back(&opened).await });
         }
+    }
+
+    /// Whether there is something to commit or to undo.
+    pub(in super::super) fn has_written_something(&self) -> bool {
+        let work = self.work.as_ref();
+        work.is_some_and(|work| !work.changes.is_empty() || !work.shards.wrote_on.is_empty())
+    }
+
+    /// Where a plan over `view` looks for rows, but for those that the transaction has moved itself.
+    pub(in super::super) fn planned_over(&self, view: &Arc<Catalog>) -> Arc<Catalog> {
+        // Before it has changed something, others' commits may have come into it since.
+        let work = self.work.as_ref().filter(|work| !work.changes.is_empty());
+        Arc::clone(work.map_or(view, |work| &work.base))
     }
 
     /// What the statements of a block read.
