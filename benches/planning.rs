@@ -50,6 +50,7 @@ fn planning(criterion: &mut Criterion) {
         system_relations: Arc::new(NoSystemRelations),
         changed: None,
         given: Vec::new(),
+        sample: None,
     };
     let plan_of = |sql: &str| {
         let planned = runtime.block_on(plan(sql, &context, &planner));

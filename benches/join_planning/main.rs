@@ -100,6 +100,7 @@ async fn print(flags: &Flags) -> Result<()> {
         system_relations: Arc::new(NoSystemRelations),
         changed: None,
         given: Vec::new(),
+        sample: None,
     };
     let usual = JoinOrderSettings::default();
     let mut budgets = flags.budgets.clone();

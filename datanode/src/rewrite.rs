@@ -157,6 +157,7 @@ fn decoded(order: RewriteSegmentsRequest) -> Result<(ShardScan, SegmentTarget)> 
         fetch: None,
         partitions: Vec::new(),
         partitions_left_out: 0,
+        sample: None,
     };
     Ok((scan, target))
 }

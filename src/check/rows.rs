@@ -183,6 +183,7 @@ impl<'a> Rules<'a> {
             relation: None,
             partitions: Vec::new(),
             partitions_left_out: 0,
+            sample: None,
             estimated_rows: segments.iter().map(|segment| segment.live_rows()).sum(),
             estimated_bytes: segments.iter().map(|segment| segment.bytes).sum(),
             fetch: None,

@@ -19,7 +19,7 @@ const STALE_STATISTICS: &str = "01K02";
 const RECALL: f64 = 0.95;
 const FALSE_ALARMS: f64 = 0.02;
 
-/// Databases analyze their tables themselves.
+/// What is proved here is of counts and sketches of all rows; of databases there are samples.
 fn databases_hold_rows() -> bool {
     SuiteShards::from_env() != SuiteShards::Columnar
 }

@@ -5,6 +5,7 @@ use kestrel_datanode::shard::kes::{
     sql::{Piece, Relation, ScanSql},
 };
 use kestrel_planner::operators::ShardScan;
+use kestrel_proto::message::RowSample;
 
 use super::planned::Planned;
 
@@ -126,6 +127,29 @@ async fn scans() {
         "SELECT \"i\", \"t\" FROM \"public\".\"t\" WHERE (\"s\" = '1'::pg_catalog.int2)"
     );
     assert_eq!((left.columns.as_slice(), left.remaining.len()), ([1, 6].as_slice(), 1));
+}
+
+#[tokio::test]
+async fn a_sample_is_taken_where_the_rows_are() {
+    let planned = Planned::new(TABLE);
+    let plain = scan(&planned, "SELECT i, v FROM t").await;
+    for (blocks, rows, expected) in [
+        (1.0, 1.0, ""),
+        (1.0, 0.25, " WHERE (pg_catalog.random() < [float8 0.25])"),
+        (0.125, 1.0, " TABLESAMPLE SYSTEM (12.5)"),
+        (0.125, 0.25, " TABLESAMPLE SYSTEM (12.5) WHERE (pg_catalog.random() < [float8 0.25])"),
+    ] {
+        let scan = ShardScan { sample: Some(RowSample { blocks, rows }), ..plain.clone() };
+        let sql = text(&scan, Capabilities::POSTGRESQL_15);
+        assert_eq!(
+            shortened(&sql.copy(&Piece::WHOLE)),
+            format!(
+                "COPY (SELECT \"i\", \"v\" FROM \"public\".\"t\"{expected}) \
+                 TO STDOUT (FORMAT BINARY)"
+            )
+        );
+        assert!(sql.remaining.is_empty());
+    }
 }
 
 #[tokio::test]

@@ -72,6 +72,7 @@ impl Planned {
             system_relations: Arc::new(NoSystemRelations),
             changed: None,
             given: Vec::new(),
+            sample: None,
         };
         let bound = bind_query(query, &context, &[])?.plan;
         let context = PlanContext {

@@ -1,5 +1,5 @@
 //! Shards in databases: the local servers of `kestrel up`, one kind in a cluster, crashes of all that
-//! takes part in a commit, transfers under many eyes, EXPLAIN, databases that stop or are full, and
+//! takes part in a commit, transfers under many eyes, EXPLAIN, ANALYZE, databases that stop or are full, and
 //! the servers and disguises that other tests stand on.
 
 mod bank;
@@ -11,3 +11,4 @@ mod kinds;
 mod local_servers;
 mod outage;
 mod rows;
+mod statistics;

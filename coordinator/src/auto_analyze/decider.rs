@@ -86,10 +86,10 @@ impl Decider {
     }
 }
 
-/// The tables that may be analyzed automatically: those whose rows are in segments and that are not
-/// a session's own.
+/// The tables that may be analyzed automatically: those that are not a session's own. Of those in databases
+/// changes count that Kestrel has made.
 pub fn candidates(catalog: &Catalog) -> Vec<Candidate> {
-    let is_one = |table: &&TableDef| !table.is_on_shards() && !table.is_temporary();
+    let is_one = |table: &&TableDef| !table.is_temporary();
     let tables = catalog.tables.values().map(|table| &**table).filter(is_one);
     let candidate = |table: &TableDef| Candidate {
         table: table.id,

@@ -21,6 +21,8 @@ use crate::{
 
 /// How often it looks for tables.
 const INTERVAL: Duration = Duration::from_secs(60);
+/// How long it waits for the lock of a table in databases.
+const LOCK_TIMEOUT: &str = "10s";
 
 /// Analyzes tables until `shutdown`.
 pub async fn analyze_automatically(engine: Arc<Engine>, shutdown: CancellationToken) {
@@ -100,14 +102,16 @@ async fn session(engine: &Arc<Engine>, catalog: &Catalog) -> Option<ClientSessio
 }
 
 impl ClientSession {
-    /// Takes no lock: whoever changes the table does not wait, and what is found out of a table that
-    /// is emptied or dropped meanwhile is left.
+    /// Takes no lock of a table in segments: whoever changes it does not wait, and what is found out of a
+    /// table that is emptied or dropped meanwhile is left.
     async fn analyze_unasked(&mut self, table: u64, cancel: CancellationToken) -> Result<()> {
         // It may wait and run for longer than what the role's users ask for.
         for (name, value) in [
             ("kestrel.query_priority", "low"),
             ("kestrel.queue_timeout", "0"),
             ("statement_timeout", "0"),
+            // Others would not be analyzed meanwhile.
+            ("lock_timeout", LOCK_TIMEOUT),
         ] {
             self.settings.set(name, &[value.to_string()])?;
         }
@@ -121,6 +125,7 @@ impl ClientSession {
     }
 
     async fn analyze_and_commit(&mut self, id: u64) -> Result<()> {
+        let mut changes = self.analyze_where_it_is(id).await?;
         let view = self.transaction.view(&self.engine);
         let Some(table) = view.table_by_id(id).cloned() else { return Ok(()) };
         let statistics = self.statistics_of(&table, &[], &view, Occasion::Automatic).await?;
@@ -129,8 +134,28 @@ impl ClientSession {
             return Ok(());
         }
         // Whatever is committed from here on: statistics of a table that is gone change nothing.
-        let changes = vec![CatalogChange::SetStatistics(Box::new(statistics))];
+        changes.push(CatalogChange::SetStatistics(Box::new(statistics)));
         self.engine.catalog.commit(None, changes, Utc::now()).await.map(|_| ())
+    }
+}
+
+impl ClientSession {
+    /// A table in databases is locked as ANALYZE does: they would have whoever alters it wait for its readers,
+    /// each database for itself. Then they analyze it; how large it is they think.
+    async fn analyze_where_it_is(&mut self, id: u64) -> Result<Vec<CatalogChange>> {
+        let view = self.transaction.view(&self.engine);
+        let Some(table) = view.table_by_id(id).filter(|table| table.is_on_shards()) else {
+            return Ok(Vec::new());
+        };
+        self.lock_for_maintenance(table).await?;
+        // It may have been altered before, and what was counted is among what the databases have.
+        self.engine.note_shard_rows().await;
+        self.transaction.has_locked(&self.engine);
+        let view = self.transaction.view(&self.engine);
+        let Some(table) = view.table_by_id(id) else { return Ok(Vec::new()) };
+        let sizes = self.analyze_in_databases(table, &[]).await?;
+        self.transaction.follow(&self.engine, sizes.clone())?;
+        Ok(sizes)
     }
 }
 

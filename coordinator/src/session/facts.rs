@@ -99,6 +99,7 @@ impl ClientSession {
             system_relations: Arc::new(Views { context, role }),
             changed: None,
             given: Vec::new(),
+            sample: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! ANALYZE. Of tables whose rows databases hold the databases do it.
+//! ANALYZE. Databases analyze their tables, too, for their own planners.
 
 use std::sync::Arc;
 
@@ -30,14 +30,23 @@ impl ClientSession {
         let info = command.verbose.then_some(notices);
         for (table, columns) in self.maintained("ANALYZE", command, notices)? {
             self.lock_for_maintenance(&table).await?;
-            if !table.is_on_shards() {
-                self.analyze_segments(&table, &columns, info).await?;
-                continue;
+            if table.is_on_shards() {
+                let sizes = self.analyze_in_databases(&table, &columns).await?;
+                self.transaction.follow(&self.engine, sizes)?;
             }
-            self.ask_shards(&maintenance::analyze(&table, &columns)?).await?;
-            self.learn_sizes(&table).await?;
+            self.analyze_table(&table, &columns, info).await?;
         }
         Ok(Outcome::Done("ANALYZE".into()))
+    }
+
+    /// The databases analyze their parts of a table; what the catalog is to learn of how large these are.
+    pub(super) async fn analyze_in_databases(
+        &mut self,
+        table: &TableDef,
+        columns: &[String],
+    ) -> Result<Vec<CatalogChange>> {
+        self.ask_shards(&maintenance::analyze(table, columns)?).await?;
+        self.shard_sizes(table).await
     }
 
     /// One question to all databases; their answers by datanode.
@@ -136,14 +145,33 @@ impl ClientSession {
 
     /// The catalog learns how many rows the databases think they hold.
     pub(super) async fn learn_sizes(&mut self, table: &TableDef) -> Result<()> {
+        let sizes = self.shard_sizes(table).await?;
+        self.transaction.follow(&self.engine, sizes)
+    }
+
+    /// How many rows the databases think they hold, and those that the transaction has written there, which
+    /// nobody else sees.
+    async fn shard_sizes(&mut self, table: &TableDef) -> Result<Vec<CatalogChange>> {
+        // What was counted is among them: it must not be added later.
+        self.engine.note_shard_rows().await;
         let mut changes = Vec::new();
         for (id, answer) in self.ask_shards(&maintenance::size(table)?).await? {
             let [rows, bytes] = maintenance::numbers(&answer.rows)?;
-            let (rows, bytes) = (rows.max(0).cast_unsigned(), bytes.max(0).cast_unsigned());
-            let shard_rows = ShardRows { datanode: id.0, rows, bytes };
+            // It has no idea: the table is another's, and was not analyzed.
+            if rows < 0 {
+                continue;
+            }
+            let (own_rows, own_bytes) = self.transaction.counted_on(table.id, id);
+            let together =
+                |there: i64, own: i64| there.max(0).saturating_add(own).max(0).cast_unsigned();
+            let shard_rows = ShardRows {
+                datanode: id.0,
+                rows: together(rows, own_rows),
+                bytes: together(bytes, own_bytes),
+            };
             changes.push(CatalogChange::SetShardRows { table: table.id, shard_rows });
         }
-        self.transaction.follow(&self.engine, changes)
+        Ok(changes)
     }
 }
 

@@ -47,6 +47,7 @@ impl ClientSession {
             datanode: segment.datanode,
             rows: segment.rows.try_into().unwrap_or(i64::MAX),
             bytes: segment.bytes.try_into().unwrap_or(i64::MAX),
+            updated: 0,
         };
         let changes = written.into_iter().map(count).collect();
         self.transaction.change(&self.engine, changes)?;

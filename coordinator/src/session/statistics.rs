@@ -1,15 +1,16 @@
-//! ANALYZE of tables whose rows are in segments: an ordinary query computes their statistics on the
-//! datanodes, and the catalog gets them.
+//! ANALYZE: an ordinary query computes a table's statistics on the datanodes, and the catalog gets them. It
+//! reads all rows of tables in segments, and a sample of those that databases hold.
 
 use std::sync::Arc;
 
 use arrow::array::AsArray;
 use chrono::Utc;
 use kestrel_planner::{
-    bind::bind_query,
+    bind::{BindContext, bind_query},
     catalog::{
         Catalog, CatalogChange, ColumnDef, Distribution, ExtendedStatistics, SqlType, TableDef,
     },
+    shard_sql::SampleSize,
     statistics::{
         COLUMN_FUNCTION, ColumnGroup, ColumnStatistics, GROUP_FUNCTION, ShardStatistics,
         TableStatistics,
@@ -45,7 +46,7 @@ pub(super) enum Occasion {
 impl ClientSession {
     /// Analyzes a table, of which a lock is held: these columns, or all. The transaction has its
     /// statistics then.
-    pub(super) async fn analyze_segments(
+    pub(super) async fn analyze_table(
         &mut self,
         table: &TableDef,
         columns: &[String],
@@ -131,9 +132,14 @@ impl ClientSession {
         view: &Arc<Catalog>,
     ) -> Result<Vec<ColumnStatistics>> {
         let settings = self.sample_rows() << 16 | self.settings.statistics_target();
-        let calls = columns.iter();
-        let calls = calls.map(|c| format!("{COLUMN_FUNCTION}({}, {settings})", quoted(&c.name)));
-        let described = self.described(table, &calls.collect::<Vec<_>>(), view).await?;
+        let sample = self.sample_size(table, view);
+        let of_rows = sample.map_or_else(String::new, |_| format!(", {}", view.live_rows(table)));
+        let calls = columns.iter().map(|column| {
+            let name = quoted(&column.name);
+            format!("{COLUMN_FUNCTION}({name}, {settings}{of_rows})")
+        });
+        let calls: Vec<_> = calls.collect();
+        let described = self.described(table, &calls, (view, sample)).await?;
         if described.len() != columns.len() {
             return Err(ErrorReport::internal("statistics of a column are missing"));
         }
@@ -150,7 +156,7 @@ impl ClientSession {
         let columns = group.columns.iter().filter_map(|id| table.column_by_id(*id));
         let names: Vec<_> = columns.map(|column| quoted(&column.name)).collect();
         let call = format!("{GROUP_FUNCTION}({}, {})", self.sample_rows(), names.join(", "));
-        let described: Vec<ColumnGroup> = self.described(table, &[call], view).await?;
+        let described: Vec<ColumnGroup> = self.described(table, &[call], (view, None)).await?;
         let missing = || ErrorReport::internal("statistics of columns together are missing");
         let mut described = described.into_iter().next().ok_or_else(missing)?;
         let id = |position: &mut u32| {
@@ -169,16 +175,17 @@ impl ClientSession {
         Ok(described)
     }
 
-    /// What these calls of aggregate functions give over a table.
+    /// What these calls of aggregate functions give over a table, or over some of its rows.
     async fn described<T: DeserializeOwned>(
         &mut self,
         table: &TableDef,
         calls: &[String],
-        view: &Arc<Catalog>,
+        (view, sample): (&Arc<Catalog>, Option<SampleSize>),
     ) -> Result<Vec<T>> {
         let from = qualified(table);
         let query = own_query(&format!("SELECT {} FROM {from}", calls.join(", ")))?;
-        let bound = bind_query(&query, &self.bind_context(view, None), &[])?;
+        let context = BindContext { sample, ..self.bind_context(view, None) };
+        let bound = bind_query(&query, &context, &[])?;
         let plan = self.plan(&bound.plan, view).await?;
         let environment = self.environment(view, self.cancel.clone());
         let text = format!("ANALYZE {from}");
@@ -192,6 +199,12 @@ impl ClientSession {
             .map(|text| serde_json::from_str(text.value(0)))
             .collect::<Result<_, _>>()
             .map_err(|error| ErrorReport::internal(format!("statistics are damaged: {error}")))
+    }
+
+    /// Reading all rows would take a database long. `None`: all are read.
+    fn sample_size(&self, table: &TableDef, view: &Catalog) -> Option<SampleSize> {
+        let is_sampled = table.is_on_shards();
+        is_sampled.then(|| SampleSize::of(view.live_rows(table), self.sample_rows())).flatten()
     }
 
     fn sample_rows(&self) -> u64 {

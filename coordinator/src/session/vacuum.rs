@@ -244,7 +244,7 @@ impl ClientSession {
         }
     }
 
-    /// ANALYZE of what was vacuumed; databases have done both.
+    /// ANALYZE of what was vacuumed.
     async fn analyze_vacuumed(
         &mut self,
         command: &Maintenance,
@@ -257,12 +257,11 @@ impl ClientSession {
                 name: table.name.clone(),
                 position: None,
             };
-            let columns = named.clone()?;
-            (!table.is_on_shards()).then_some(MaintenanceTarget { name, columns })
+            Some(MaintenanceTarget { name, columns: named.clone()? })
         };
         let tables: Vec<_> = vacuumed.iter().filter_map(target).collect();
-        let is_of_segments = vacuumed.iter().any(|vacuumed| !vacuumed.table.is_on_shards());
-        if tables.is_empty() && !(command.tables.is_empty() && is_of_segments) {
+        // Without names ANALYZE, too, is of all of the role's tables.
+        if tables.is_empty() && (!command.tables.is_empty() || vacuumed.is_empty()) {
             return Ok(());
         }
         let command = Maintenance { full: false, tables, ..command.clone() };

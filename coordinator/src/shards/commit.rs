@@ -289,7 +289,8 @@ mod tests {
     #[test]
     fn how_a_transaction_commits() {
         let on = |ids: &[u32]| ids.iter().map(|id| DatanodeId(*id)).collect::<BTreeSet<_>>();
-        let counts = CatalogChange::CountShardRows { table: 1, datanode: 0, rows: 1, bytes: 9 };
+        let counts =
+            CatalogChange::CountShardRows { table: 1, datanode: 0, rows: 1, bytes: 9, updated: 0 };
         let ddl = CatalogChange::DropTable(1);
         for (wrote_on, changes, expected) in [
             (on(&[]), vec![], Phases::Catalog),

@@ -374,6 +374,7 @@ async fn ingested_rows_are_scanned_until_they_are_dropped() {
             fetch: None,
             partitions: Vec::new(),
             partitions_left_out: 0,
+            sample: None,
             relation: None,
         };
         let scan = Arc::new(CoalescePartitionsExec::new(store.scan(&scan)?));

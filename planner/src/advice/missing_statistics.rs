@@ -8,8 +8,7 @@ use super::{
 
 pub(super) fn decide(state: &TableState, usage: Usage<'_>, t: &Thresholds) -> Option<Finding> {
     let table = &state.table;
-    // The statistics of databases are theirs.
-    if table.is_on_shards() || (state.rows as f64) < t.statistics_min_rows {
+    if (state.rows as f64) < t.statistics_min_rows {
         return None;
     }
     let (name, rows) = (&table.name, state.rows);

@@ -15,7 +15,7 @@ pub(super) fn decide(state: &TableState, _: Usage<'_>, t: &Thresholds) -> Option
     // Only some columns were analyzed: what has changed since is not known.
     let is_small = (state.rows.max(known.rows) as f64) < t.statistics_min_rows;
     let is_of_some_columns = known.changed_rows == 0 && known.rows > 0;
-    if state.table.is_on_shards() || is_small || is_of_some_columns {
+    if is_small || is_of_some_columns {
         return None;
     }
     let (message, detail) = of_table(state, known, t).or_else(|| of_shards(state, known, t))?;

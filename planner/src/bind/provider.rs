@@ -31,6 +31,7 @@ use crate::{
     },
     error::{report, report_at, to_datafusion},
     functions::{FunctionRegistry, is_row_function},
+    shard_sql::SampleSize,
 };
 
 /// What names mean for one statement.
@@ -52,6 +53,8 @@ pub struct BindContext {
     pub changed: Option<Arc<TableDef>>,
     /// Rows that have names in our own queries.
     pub given: Vec<GivenRows>,
+    /// How much is enough of tables that databases hold; `None`: they are read as they are.
+    pub sample: Option<SampleSize>,
 }
 
 /// A statement's text and where it is.
@@ -315,7 +318,10 @@ impl ContextProvider for Provider<'_> {
                         Arc::clone(changed),
                         &self.context.catalog,
                     )),
-                    None => Arc::new(ShardTable::new(table, &self.context.catalog)),
+                    None => {
+                        let table = ShardTable::new(table, &self.context.catalog);
+                        Arc::new(table.with_sample(self.context.sample))
+                    }
                 }
             }
             Relation::View(view) => {

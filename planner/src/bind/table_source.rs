@@ -17,6 +17,7 @@ use crate::{
     catalog::{Catalog, Distribution, PartitionTree, TableDef},
     error::to_datafusion,
     operators::{KnownRows, PartitionsOfScan, ShardScanExec, addressed},
+    shard_sql::SampleSize,
     statistics::TableStatistics,
 };
 
@@ -29,6 +30,8 @@ pub struct ShardTable {
     statistics: Option<Arc<TableStatistics>>,
     /// Of the partition, if a scan reads just one.
     of_partitions: BTreeMap<u64, Arc<TableStatistics>>,
+    /// How much of what databases hold is enough; `None`: all is read.
+    sample: Option<SampleSize>,
     schema: SchemaRef,
 }
 
@@ -47,7 +50,12 @@ impl ShardTable {
         });
         let of_partitions = of_partitions.collect();
         let schema = table.arrow_schema();
-        Self { table, partitions, statistics, of_partitions, schema }
+        Self { table, partitions, statistics, of_partitions, sample: None, schema }
+    }
+
+    /// The same, of which a part is enough if databases hold its rows.
+    pub fn with_sample(self, sample: Option<SampleSize>) -> Self {
+        Self { sample, ..self }
     }
 
     /// The same with its rows' addresses.
@@ -139,7 +147,8 @@ impl TableProvider for ShardTable {
             projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let (table, partitions, known) = self.read(&filters)?;
         let scan = ShardScanExec::try_new(table, projection, filters, limit)?;
-        Ok(Arc::new(scan.with_partitions(partitions).with_statistics(known)))
+        let scan = scan.with_partitions(partitions).with_sample(self.sample);
+        Ok(Arc::new(scan.with_statistics(known)))
     }
 }
 

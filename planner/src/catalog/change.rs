@@ -84,6 +84,9 @@ pub enum CatalogChange {
         rows: i64,
         /// More or fewer bytes.
         bytes: i64,
+        /// Rows that have other values.
+        #[serde(default)]
+        updated: u64,
     },
     /// ANALYZE: what a datanode's database holds
     SetShardRows {

@@ -179,8 +179,8 @@ impl Catalog {
                 self.replace_segments(*table, rewritten, segments)?;
             }
             CatalogChange::RemoveAllSegments { table } => self.remove_all_segments(*table)?,
-            CatalogChange::CountShardRows { table, datanode, rows, bytes } => {
-                self.edit(*table, |t| t.count_shard_rows(*datanode, *rows, *bytes))?;
+            CatalogChange::CountShardRows { table, datanode, rows, bytes, updated } => {
+                self.edit(*table, |t| t.count_shard_rows(*datanode, (*rows, *bytes), *updated))?;
             }
             CatalogChange::SetShardRows { table, shard_rows } => {
                 self.edit(*table, |t| t.set_shard_rows(*shard_rows))?;

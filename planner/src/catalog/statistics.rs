@@ -164,10 +164,10 @@ impl TableDef {
         self.changed_rows = self.changed_rows.saturating_add(rows);
     }
 
-    /// A datanode's database has so many more or fewer.
-    pub(super) fn count_changed(&mut self, datanode: u32, rows: i64) {
+    /// So many have come, gone or changed in a datanode's database.
+    pub(super) fn count_changed(&mut self, datanode: u32, rows: u64) {
         if self.counts(datanode) {
-            self.changed_rows = self.changed_rows.saturating_add(rows.unsigned_abs());
+            self.changed_rows = self.changed_rows.saturating_add(rows);
         }
     }
 
@@ -301,6 +301,22 @@ mod tests {
         let catalog = with_rows(&catalog, "r", vec![segment(0, 1, 10), segment(1, 2, 10)]);
         assert_eq!(catalog.changed_rows(table(&catalog, "r")), 10);
         assert_eq!(catalog.live_size(table(&catalog, "r")), (10, 10));
+    }
+
+    #[test]
+    fn what_databases_get_is_counted() {
+        let catalog = cluster("CREATE TABLE t (a int) DISTRIBUTED BY (a)");
+        let id = table(&catalog, "t").id;
+        let count = |rows, updated| CatalogChange::CountShardRows {
+            table: id,
+            datanode: 1,
+            rows,
+            bytes: 8 * rows,
+            updated,
+        };
+        let catalog = catalog.apply(&[count(10, 0), count(-2, 0), count(0, 3)]).unwrap();
+        assert_eq!(catalog.changed_rows(table(&catalog, "t")), 15);
+        assert_eq!(catalog.live_size(table(&catalog, "t")), (8, 64));
     }
 
     #[test]

@@ -366,9 +366,14 @@ impl TableDef {
         segments.chain(self.shard_rows.iter().map(|s| (s.datanode, s.rows, s.bytes)))
     }
 
-    /// Adds to what a datanode's database is known to hold.
-    pub(super) fn count_shard_rows(&mut self, datanode: u32, rows: i64, bytes: i64) {
-        self.count_changed(datanode, rows);
+    /// Adds to what a datanode's database is known to hold; others are `updated`.
+    pub(super) fn count_shard_rows(
+        &mut self,
+        datanode: u32,
+        (rows, bytes): (i64, i64),
+        updated: u64,
+    ) {
+        self.count_changed(datanode, rows.unsigned_abs().saturating_add(updated));
         let known = self.shard_rows_on(datanode);
         known.rows = known.rows.saturating_add_signed(rows);
         known.bytes = known.bytes.saturating_add_signed(bytes);

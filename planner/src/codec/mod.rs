@@ -241,6 +241,7 @@ impl Codec {
                 .map(scan_partition::encode)
                 .collect::<Result<_>>()?,
             partitions_left_out: scan.partitions_left_out as u64,
+            sample: scan.sample,
         })
     }
 
@@ -269,6 +270,7 @@ impl Codec {
                 .map(scan_partition::decode)
                 .collect::<Result<_>>()?,
             partitions_left_out: scan.partitions_left_out as usize,
+            sample: scan.sample,
         };
         let store = self.store.as_ref().ok_or_else(|| internal("a scan where no shard is"))?;
         store.scan(&scan).map_err(to_datafusion)

@@ -13,7 +13,7 @@ use datafusion::{
 use kestrel_proto::{
     BatchStream, DatanodeId, ErrorReport, MotionId, QueryId, Result, ShardRelation, SnapshotScope,
     TableId, TransactionId,
-    message::{RejectedRow, SegmentRef},
+    message::{RejectedRow, RowSample, SegmentRef},
 };
 
 use crate::{copy::FileScan, functions::SessionFormats};
@@ -93,6 +93,8 @@ pub struct ShardScan {
     pub partitions: Vec<ScanPartition>,
     /// How many others with segments on this datanode were left out after the query was planned.
     pub partitions_left_out: usize,
+    /// Which of the rows that a database holds are enough; `None`: all are read.
+    pub sample: Option<RowSample>,
     /// Rows after the filters, on this datanode, as the planner thinks.
     pub estimated_rows: u64,
     /// Bytes of the projected columns of those rows.

@@ -28,6 +28,7 @@ use crate::{
     catalog::TableDef,
     equality::leaves_one_row,
     error::to_datafusion,
+    shard_sql::SampleSize,
     statistics::TableStatistics,
 };
 
@@ -43,6 +44,8 @@ pub struct ShardScanExec {
     /// Those that were to be read, until [`Self::narrowed`].
     left_out: Vec<Arc<TableDef>>,
     known: Option<KnownRows>,
+    /// How much of what databases hold is enough; `None`: all is read.
+    sample: Option<SampleSize>,
     /// The part of the rows that passes the filters, and the bytes of one.
     passing: OnceLock<(f64, u64)>,
     properties: Arc<PlanProperties>,
@@ -111,7 +114,7 @@ impl ShardScanExec {
         );
         let properties = Arc::new(properties);
         let (partitions, left_out) = (None, Vec::new());
-        let (known, passing) = (None, OnceLock::new());
+        let (known, sample, passing) = (None, None, OnceLock::new());
         Ok(Self {
             table,
             projection,
@@ -120,6 +123,7 @@ impl ShardScanExec {
             partitions,
             left_out,
             known,
+            sample,
             passing,
             properties,
         })
@@ -153,7 +157,13 @@ impl ShardScanExec {
             partitions = Some(narrowed);
         }
         let scan = Self::try_new(table, projection, filters, self.fetch)?;
-        Ok(Self { partitions, left_out, known: self.known.clone(), ..scan })
+        Ok(Self { partitions, left_out, known: self.known.clone(), sample: self.sample, ..scan })
+    }
+
+    /// The same, of a part of the rows that databases hold.
+    pub fn with_sample(self, sample: Option<SampleSize>) -> Self {
+        let sample = sample.filter(|_| self.table.is_on_shards());
+        Self { sample, ..self }
     }
 
     /// The same, of a table that was analyzed.
@@ -166,7 +176,8 @@ impl ShardScanExec {
         let kept = kept.iter().filter_map(|at| self.projection.get(*at).copied()).collect();
         let (table, filters) = (Arc::clone(&self.table), self.filters.clone());
         let scan = Self::try_new(table, kept, filters, self.fetch)?;
-        Ok(scan.with_partitions(self.partitions.clone()).with_statistics(self.known.clone()))
+        let scan = scan.with_partitions(self.partitions.clone()).with_sample(self.sample);
+        Ok(scan.with_statistics(self.known.clone()))
     }
 
     /// Does it end after a number of rows?
@@ -261,8 +272,9 @@ impl ShardScanExec {
 
     /// What one datanode is to read.
     pub fn on(&self, datanode: DatanodeId) -> ShardScan {
-        let (rows, _) = self.table.size_on(datanode);
-        let (rows, bytes) = self.passing(rows);
+        let (rows, bytes_there) = self.table.size_on(datanode);
+        let read = self.sample.map_or(rows, |sample| sample.rows_of(rows));
+        let (rows, bytes) = self.passing(read);
         let partitions = self.partitions.as_ref();
         let is_here = |part: &&Arc<TableDef>| part.segments_on(datanode).next().is_some();
         ShardScan {
@@ -276,6 +288,7 @@ impl ShardScanExec {
             relation: self.table.shard_relation(),
             partitions: partitions.map_or_else(Vec::new, |parts| parts.on(datanode)),
             partitions_left_out: self.left_out.iter().filter(is_here).count(),
+            sample: self.sample.map(|sample| sample.on(bytes_there)),
             estimated_rows: rows,
             estimated_bytes: bytes,
             fetch: self.fetch,

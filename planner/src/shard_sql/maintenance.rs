@@ -21,17 +21,15 @@ pub fn analyze(table: &TableDef, columns: &[String]) -> Result<String> {
     Ok(format!("ANALYZE {name} ({})", columns.collect::<Result<Vec<_>>>()?.join(", ")))
 }
 
-/// `VACUUM (FULL, ANALYZE) "s"."t"`
+/// `VACUUM (FULL) "s"."t"`: ANALYZE comes after it, by itself.
 ///
 /// # Errors
 /// Those of [`identifier`].
 pub fn vacuum(table: &TableDef, command: &Maintenance) -> Result<String> {
     let name = Relation::of(table).quoted()?;
-    let options = [(command.full, "FULL"), (command.analyze, "ANALYZE")];
-    let options: Vec<_> = options.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
-    Ok(match options.is_empty() {
-        true => format!("VACUUM {name}"),
-        false => format!("VACUUM ({}) {name}", options.join(", ")),
+    Ok(match command.full {
+        false => format!("VACUUM {name}"),
+        true => format!("VACUUM (FULL) {name}"),
     })
 }
 

@@ -21,6 +21,7 @@ mod quote;
 mod ranges;
 pub mod redistribution;
 mod relation;
+mod sample;
 mod scan;
 mod types;
 
@@ -30,5 +31,6 @@ pub use literal::literal;
 pub use quote::{identifier, string};
 pub use ranges::{HashKey, Piece, pieces};
 pub use relation::Relation;
+pub use sample::SampleSize;
 pub use scan::ScanSql;
 pub use types::type_name;

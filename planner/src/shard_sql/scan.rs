@@ -13,7 +13,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::physical_expr::{PhysicalExpr, utils::collect_columns};
 use kestrel_proto::{ErrorReport, Result};
 
-use super::{Capabilities, Piece, Relation, expr::pushed, quote::identifiers};
+use super::{Capabilities, Piece, Relation, expr::pushed, quote::identifiers, sample};
 
 /// A query that wants no columns gets this one from the database, for there to be a row to count:
 /// its value is nothing, and not every server has a SELECT without columns.
@@ -42,7 +42,8 @@ impl ScanSql {
     /// Those of [`identifier`](super::identifier); XX000 when `scan` contradicts itself.
     pub fn of(relation: &Relation, scan: &ShardScan, capabilities: Capabilities) -> Result<Self> {
         let schema = &named_there(scan);
-        let mut conditions = Vec::new();
+        let sampled = scan.sample.as_ref();
+        let mut conditions: Vec<_> = sampled.and_then(sample::condition).into_iter().collect();
         let mut remaining = Vec::new();
         for filter in &scan.filters {
             match pushed(filter, schema, capabilities) {
@@ -55,7 +56,7 @@ impl ScanSql {
         let limit = if remaining.is_empty() { scan.fetch } else { None };
         Ok(Self {
             select_list: select_list(&scan.table, schema, &columns)?,
-            from: relation.quoted()?,
+            from: relation.quoted()? + &sampled.map_or_else(String::new, sample::clause),
             conditions,
             limit,
             columns,

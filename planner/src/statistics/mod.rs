@@ -12,7 +12,8 @@ mod text;
 mod value;
 
 /// The aggregate function that describes a column: `f(column, sample_rows << 16 | target)` is the
-/// JSON of its [`ColumnStatistics`].
+/// JSON of its [`ColumnStatistics`], `f(column, sample_rows << 16 | target, rows)` that of a table of so many
+/// rows, of which those that come are a sample.
 pub const COLUMN_FUNCTION: &str = "kestrel_column_statistics";
 
 /// The aggregate function that describes columns together: `f(sample_rows, column, …)` is the JSON of

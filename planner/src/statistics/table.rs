@@ -15,7 +15,8 @@ pub struct TableStatistics {
     /// Rows when all its columns were analyzed, or first some; of a replicated table those of one
     /// copy.
     pub rows: u64,
-    /// Their bytes in memory, as Arrow; of a replicated table those of one copy.
+    /// Their bytes in memory, as Arrow, or in a database's files; of a replicated table those of one
+    /// copy.
     pub bytes: u64,
     /// In the order of the datanodes. Of a replicated table each has all rows.
     pub shards: Vec<ShardStatistics>,
@@ -43,7 +44,7 @@ pub struct ShardStatistics {
     pub datanode: u32,
     /// Rows.
     pub rows: u64,
-    /// Their bytes in memory, as Arrow.
+    /// Their bytes in memory, as Arrow, or in its database's files.
     pub bytes: u64,
 }
 

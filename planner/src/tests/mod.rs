@@ -231,6 +231,7 @@ impl Golden<'_> {
             system_relations: Arc::new(NoSystemRelations),
             changed: None,
             given: Vec::new(),
+            sample: None,
         };
         bind_query(query, &context, types)
     }

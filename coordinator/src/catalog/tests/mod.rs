@@ -139,9 +139,9 @@ fn life() -> Vec<Vec<CatalogChange>> {
         })],
         vec![DropRole(16398)],
         vec![
-            CountShardRows { table: 16395, datanode: 2, rows: 7, bytes: 70 },
-            CountShardRows { table: 16395, datanode: 0, rows: 3, bytes: 30 },
-            CountShardRows { table: 16395, datanode: 2, rows: -9, bytes: -20 },
+            CountShardRows { table: 16395, datanode: 2, rows: 7, bytes: 70, updated: 1 },
+            CountShardRows { table: 16395, datanode: 0, rows: 3, bytes: 30, updated: 1 },
+            CountShardRows { table: 16395, datanode: 2, rows: -9, bytes: -20, updated: 1 },
             Decide(DecisionDef { transaction: 1 << 63, epoch: 2, datanodes: vec![0, 2] }),
             Decide(DecisionDef { transaction: 6, epoch: 1, datanodes: vec![1] }),
         ],

@@ -218,6 +218,19 @@ impl Transaction {
         Ok(())
     }
 
+    /// About how many rows and bytes more or fewer a datanode's database has of a table when it commits.
+    pub(super) fn counted_on(&self, table: u64, on: DatanodeId) -> (i64, i64) {
+        let changes = self.work.iter().flat_map(|work| &work.changes);
+        changes.fold((0, 0), |(sum, size), change| match change {
+            CatalogChange::CountShardRows { table: of, datanode, rows, bytes, .. }
+                if (*of, *datanode) == (table, on.0) =>
+            {
+                (sum.saturating_add(*rows), size.saturating_add(*bytes))
+            }
+            _ => (sum, size),
+        })
+    }
+
     /// One transaction with DDL at a time. One that has done nothing yet then sees the newest
     /// catalog.
     ///

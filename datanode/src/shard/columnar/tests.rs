@@ -127,6 +127,7 @@ pub(super) fn scan(schema: &SchemaRef, segments: &[SegmentRef]) -> ShardScan {
         fetch: None,
         partitions: Vec::new(),
         partitions_left_out: 0,
+        sample: None,
         relation: None,
     }
 }

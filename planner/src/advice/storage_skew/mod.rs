@@ -50,12 +50,12 @@ pub(super) fn decide(state: &TableState, usage: Usage<'_>, t: &Thresholds) -> Op
             Some(distribute_by(table, &key.columns))
         }
         // Only what is known can be predicted.
-        (None, None) if !table.is_on_shards() => Some(super::finding::analyze(table)),
+        (None, None) => Some(super::finding::analyze(table)),
         (None, Some(_)) if may_be_random(state) => {
             detail.push_str(" No column has values that lie evenly.");
             Some(format!("ALTER TABLE {} SET DISTRIBUTED RANDOMLY;", qualified(table)))
         }
-        (None, _) => None,
+        (None, Some(_)) => None,
     };
     let at_most = match idle >= t.skew_idle_warning {
         true => Delivery::Warning,

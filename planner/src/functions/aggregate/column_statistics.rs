@@ -1,5 +1,6 @@
 //! `kestrel_column_statistics(column, sample_rows << 16 | target)`: what ANALYZE asks of a column, as
-//! the JSON of [`ColumnStatistics`](crate::statistics::ColumnStatistics). Not for users.
+//! the JSON of [`ColumnStatistics`](crate::statistics::ColumnStatistics). With a third argument the
+//! rows that come are a sample of so many. Not for users.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use arrow::{
 use datafusion::{
     common::{DataFusionError, Result, ScalarValue},
     logical_expr::{
-        Accumulator, AggregateUDFImpl, Signature, Volatility,
+        Accumulator, AggregateUDFImpl, Signature, TypeSignature, Volatility,
         function::{AccumulatorArgs, StateFieldsArgs},
         utils::format_state_name,
     },
@@ -31,7 +32,8 @@ pub(super) struct ColumnStatisticsOf {
 
 impl ColumnStatisticsOf {
     pub(super) fn new() -> Self {
-        Self { signature: Signature::any(2, Volatility::Immutable) }
+        let either = vec![TypeSignature::Any(2), TypeSignature::Any(3)];
+        Self { signature: Signature::one_of(either, Volatility::Immutable) }
     }
 }
 
@@ -65,14 +67,16 @@ impl AggregateUDFImpl for ColumnStatisticsOf {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let settings = args.exprs.get(1).and_then(|expr| expr.downcast_ref::<Literal>());
-        let settings = settings.and_then(|literal| integer(literal.value()));
-        let settings = settings
+        let number = |at: usize| {
+            let literal = args.exprs.get(at).and_then(|expr| expr.downcast_ref::<Literal>());
+            literal.and_then(|literal| integer(literal.value()))
+        };
+        let settings = number(1)
             .ok_or_else(|| DataFusionError::Plan(format!("{NAME} wants a number to begin with")))?;
         let (sample_rows, target) = ((settings >> 16) as usize, (settings & 0xffff) as usize);
         let input = args.expr_fields[0].data_type().clone();
         let collector = ColumnCollector::new(&input, sample_rows)?;
-        Ok(Box::new(Collecting { input, target, collector }))
+        Ok(Box::new(Collecting { input, target, of_rows: number(2), collector }))
     }
 }
 
@@ -91,6 +95,7 @@ pub(super) fn list(item: DataType) -> DataType {
 struct Collecting {
     input: DataType,
     target: usize,
+    of_rows: Option<u64>,
     collector: ColumnCollector,
 }
 
@@ -145,7 +150,7 @@ impl Accumulator for Collecting {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let statistics = self.collector.describe(&self.input, self.target)?;
+        let statistics = self.collector.describe(&self.input, self.target, self.of_rows)?;
         let json = serde_json::to_string(&statistics)
             .map_err(|error| DataFusionError::External(error.into()))?;
         Ok(ScalarValue::Utf8View(Some(json)))

@@ -21,8 +21,8 @@ pub(super) fn is_known(plan: &Arc<dyn ExecutionPlan>, datanodes: usize) -> bool 
         && plan.children().into_iter().all(|input| is_known(input, datanodes))
 }
 
-/// Of an operator itself. Nobody has counted a file's rows or a recursion's, and what databases know
-/// of their tables is not known here, whoever analyzes them.
+/// Of an operator itself. Nobody has counted a file's rows or a recursion's, nor those that databases got from
+/// others.
 fn is_enough_known(plan: &Arc<dyn ExecutionPlan>, datanodes: usize) -> bool {
     let is_uncounted =
         plan.is::<FileScanExec>() || plan.is::<WorkTableExec>() || plan.is::<RecursiveQueryExec>();

@@ -16,7 +16,9 @@ use datafusion::{
     logical_expr::Accumulator,
 };
 
-use super::{super::ColumnStatistics, Sample, describe, distinct::Distinct, wide, width};
+use super::{
+    super::ColumnStatistics, Sample, describe, distinct::Distinct, sampled::Sampled, wide, width,
+};
 
 /// Without a duplicate in the sample, and this near to as many as there are rows: all are distinct.
 const ALL_DISTINCT: f64 = 0.95;
@@ -157,22 +159,30 @@ impl ColumnCollector {
         }
     }
 
-    /// What there is to say of all of it, with at most `target` common values and buckets.
+    /// What there is to say of all of it, with at most `target` common values and buckets. `of_rows`: what has
+    /// come are some rows of so many, each as likely as any other.
     pub(crate) fn describe(
         &mut self,
         data_type: &DataType,
         target: usize,
+        of_rows: Option<u64>,
     ) -> Result<ColumnStatistics> {
         let bounds = self.found_bounds(data_type)?;
         let values = self.sample.columns()?.swap_remove(0);
         let runs = describe::Runs::of(&values)?;
-        let distinct = match self.sample.is_everything() && self.wide.rows == 0 {
-            true => runs.len() as f64,
-            false => self.estimated_distinct(&runs),
+        let null_fraction = self.nulls as f64 / self.rows.max(1) as f64;
+        let of_rows = of_rows.filter(|rows| *rows > self.rows);
+        let distinct = match of_rows {
+            Some(rows) => {
+                let present = rows as f64 * (1.0 - null_fraction);
+                self.sampled(&runs, values.len()).distinct_of(present)
+            }
+            None if self.sample.is_everything() && self.wide.rows == 0 => runs.len() as f64,
+            None => self.estimated_distinct(&runs),
         };
         let facts = describe::Facts {
-            rows: self.rows,
-            null_fraction: self.nulls as f64 / self.rows.max(1) as f64,
+            rows: of_rows.unwrap_or(self.rows),
+            null_fraction,
             average_width: self.average_width(&values),
             distinct,
             bounds,
@@ -189,6 +199,17 @@ impl ColumnCollector {
         let present = self.rows - self.nulls;
         let all_narrow = narrow * present.saturating_sub(self.wide.rows) as f64;
         (all_narrow + self.wide.bytes as f64) / present.max(1) as f64
+    }
+
+    /// Of the values in `rows` sampled rows. The wide ones, which nobody compares, are thought to be different.
+    fn sampled(&self, runs: &describe::Runs, rows: usize) -> Sampled {
+        let part = rows as f64 / self.rows.max(1) as f64;
+        let wide = self.wide.rows as f64 * part;
+        Sampled {
+            values: runs.values() as f64 + wide,
+            distinct: runs.len() as f64 + wide,
+            once: runs.once() as f64 + wide,
+        }
     }
 
     fn estimated_distinct(&self, runs: &describe::Runs) -> f64 {

@@ -50,6 +50,16 @@ impl Runs {
         self.runs.len()
     }
 
+    /// Values, each as often as it is there.
+    pub(super) fn values(&self) -> usize {
+        self.sorted.len()
+    }
+
+    /// How many values are there once.
+    pub(super) fn once(&self) -> usize {
+        self.runs.iter().filter(|(_, count)| *count == 1).count()
+    }
+
     pub(super) fn has_duplicates(&self) -> bool {
         self.runs.len() < self.sorted.len()
     }
@@ -181,7 +191,7 @@ mod tests {
             collector.update(&slice).unwrap();
             whole.merge(collector.state(&data_type).unwrap()).unwrap();
         }
-        whole.describe(&data_type, target).unwrap()
+        whole.describe(&data_type, target, None).unwrap()
     }
 
     fn integers(values: impl IntoIterator<Item = Option<i32>>) -> ArrayRef {
@@ -203,6 +213,25 @@ mod tests {
             (column.minimum, column.maximum),
             (Some(Value::Integer(1)), Some(Value::Integer(3)))
         );
+    }
+
+    #[test]
+    fn a_sample_is_described_as_the_rows_it_is_of() {
+        let of_sample = |values: ArrayRef| {
+            let data_type = values.data_type().clone();
+            let mut collector = ColumnCollector::new(&data_type, 30_000).unwrap();
+            collector.update(&values).unwrap();
+            collector.describe(&data_type, 100, Some(100_000)).unwrap()
+        };
+        let few = of_sample(integers((0..10_000).map(|i| (i % 4 > 0).then_some(i % 4))));
+        assert_eq!((few.rows, few.distinct, few.null_fraction), (100_000, 3.0, 0.25));
+        assert!(few.common_are_all());
+        let key = of_sample(integers((0..10_000).map(Some)));
+        assert_eq!((key.rows, key.distinct, key.n_distinct()), (100_000, 100_000.0, -1.0));
+        assert!(key.common.is_empty());
+        // Half of the values are there twice.
+        let some = of_sample(integers((0..10_000).map(|i| Some(i % 6667))));
+        assert!((10_000.0..20_000.0).contains(&some.distinct), "{}", some.distinct);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod distinct;
 mod group;
 mod random;
 mod sample;
+mod sampled;
 mod wide;
 mod width;
 

@@ -111,7 +111,11 @@ fn without_missing_values(schema: &SchemaRef) -> SchemaRef {
 /// there may be fewer pieces.
 fn partitions(most: usize, probed: &Probed, scan: &ShardScan, sql: &ScanSql) -> usize {
     let names = &probed.names;
-    if sql.pushes_fetch || names.export_snapshot.is_none() || names.relation_size.is_none() {
+    // A sample is small, and each session would read all of its blocks.
+    if sql.pushes_fetch || scan.sample.is_some() {
+        return 1;
+    }
+    if names.export_snapshot.is_none() || names.relation_size.is_none() {
         return 1;
     }
     let useful = usize::try_from(scan.estimated_rows / PIECE_ROWS_MIN).unwrap_or(usize::MAX);

@@ -133,6 +133,7 @@ fn scan(schema: &str, columns: &SchemaRef) -> ShardScan {
         fetch: None,
         partitions: Vec::new(),
         partitions_left_out: 0,
+        sample: None,
     }
 }
 

@@ -100,6 +100,7 @@ impl Table {
             fetch: None,
             partitions: Vec::new(),
             partitions_left_out: 0,
+            sample: None,
             relation: None,
         }
     }
