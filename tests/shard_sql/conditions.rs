@@ -4,7 +4,7 @@ use kestrel_datanode::shard::kes::{
     Capabilities,
     sql::{Piece, Relation, ScanSql},
 };
-use kestrel_planner::operators::ShardScan;
+use kestrel_planner::{operators::ShardScan, shard_sql::SampleSize};
 use kestrel_proto::message::RowSample;
 
 use super::planned::Planned;
@@ -150,6 +150,11 @@ async fn a_sample_is_taken_where_the_rows_are() {
         );
         assert!(sql.remaining.is_empty());
     }
+    assert_eq!(plain.sample, None);
+    // How large the table is nobody has told: all blocks are read.
+    let size = SampleSize::of(1_000_000, 250_000);
+    let counted = planned.sampled("SELECT count(v) FROM t", size).await.unwrap().unwrap();
+    assert_eq!(counted.sample, Some(RowSample { blocks: 1.0, rows: 0.25 }));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use kestrel_planner::{
     operators::{ShardScan, ShardScanExec},
     parse::{StatementKind, parse},
     plan::{PlanContext, Planner},
+    shard_sql::SampleSize,
 };
 use kestrel_proto::{DatanodeId, ErrorReport, Result};
 
@@ -61,6 +62,15 @@ impl Planned {
 
     /// What the first scan of the query's plan reads; `None`: no row can come of it.
     pub(super) async fn scan(&self, sql: &str) -> Result<Option<ShardScan>> {
+        self.sampled(sql, None).await
+    }
+
+    /// The same, where so much of a table is enough.
+    pub(super) async fn sampled(
+        &self,
+        sql: &str,
+        sample: Option<SampleSize>,
+    ) -> Result<Option<ShardScan>> {
         let statement = parse(sql)?.remove(0);
         let StatementKind::Query(query) = &statement.kind else { panic!("no query: {sql}") };
         let context = BindContext {
@@ -72,7 +82,7 @@ impl Planned {
             system_relations: Arc::new(NoSystemRelations),
             changed: None,
             given: Vec::new(),
-            sample: None,
+            sample,
         };
         let bound = bind_query(query, &context, &[])?.plan;
         let context = PlanContext {
