@@ -27,7 +27,8 @@ const PLANS_MAX: usize = 5;
 
 impl ClientSession {
     /// Runs one statement. Outside of a block it is planned again if rows were taken to other datanodes
-    /// between its plan and its snapshot, and it has done nothing yet.
+    /// between its plan and its snapshot, and it has done nothing yet. A COMMIT is in the block that it
+    /// ends: when it has failed, there is nothing left that a second one could commit.
     pub(super) async fn run_where_rows_are(
         &mut self,
         statement: &Statement,
@@ -35,12 +36,14 @@ impl ClientSession {
         notices: &NoticeSender,
         cancel: CancellationToken,
     ) -> Result<Outcome> {
+        let was_in_block = self.is_in_block();
         let mut plans = 1;
         loop {
             match self.run(statement, parameters, notices, cancel.clone()).await {
                 Err(error)
                     if is_moved(&error)
                         && plans < PLANS_MAX
+                        && !was_in_block
                         && !self.is_in_block()
                         && !self.transaction.has_written_something() =>
                 {

@@ -101,6 +101,10 @@ impl ClientSession {
                 }
             }
             self.transaction.lock_ddl(&self.engine, &self.locks, &limits).await?;
+            if is_first && given_back > 0 {
+                // Who had the lock may have changed the tables.
+                self.transaction.begin_anew(&self.engine);
+            }
             let view = self.transaction.view(&self.engine);
             let plan = planned(self, &view)?;
             let mut taken = None;

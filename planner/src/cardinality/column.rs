@@ -120,7 +120,8 @@ impl ColumnFacts {
 
     /// The part of the rows that is not NULL.
     pub fn values_fraction(&self) -> f64 {
-        1.0 - self.null_fraction.unwrap_or(0.0)
+        // Of a union's parts the NULLs may be more than all, by an error of rounding.
+        (1.0 - self.null_fraction.unwrap_or(0.0)).clamp(0.0, 1.0)
     }
 
     /// When `kept` of `rows` rows are left, whatever their values in this column are.

@@ -122,6 +122,11 @@ impl ExecutionPlan for MotionReceiveExec {
         Ok(self)
     }
 
+    /// The next query counts its own rows.
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self { metrics: ExecutionPlanMetricsSet::new(), ..self.as_ref().clone() }))
+    }
+
     fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let hands = Hands::of(&context).map_err(to_datafusion)?;
         let streams = self.open(&hands)?;

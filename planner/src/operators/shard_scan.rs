@@ -75,11 +75,12 @@ pub fn database_tables(plan: &Arc<dyn ExecutionPlan>) -> BTreeSet<u64> {
 }
 
 /// Do all rows of these plans, the slices of a query, come from one scan of a database, and are none
-/// written? So there is no row before the scan has begun.
+/// written? So there is no row before the scan has begun. Nothing in them may do more than compute: until
+/// then the query may have to begin again.
 pub fn is_all_one_scan<'a>(slices: impl IntoIterator<Item = &'a Arc<dyn ExecutionPlan>>) -> bool {
     /// How many scans of databases there are; `None`: something else gives or writes rows.
     fn scans(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
-        if plan.downcast_ref::<SegmentWriteExec>().is_some() {
+        if plan.downcast_ref::<SegmentWriteExec>().is_some() || has_volatile(plan) {
             return None;
         }
         if plan.downcast_ref::<MotionReceiveExec>().is_some() {
@@ -92,6 +93,16 @@ pub fn is_all_one_scan<'a>(slices: impl IntoIterator<Item = &'a Arc<dyn Executio
         }
     }
     slices.into_iter().map(scans).sum::<Option<usize>>() == Some(1)
+}
+
+/// Whether an expression of this operator draws, or may do more than compute; also if it does not tell.
+fn has_volatile(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let mut is_any = false;
+    let told = plan.apply_expressions(&mut |expr| {
+        is_any |= is_volatile(expr);
+        Ok(TreeNodeRecursion::Continue)
+    });
+    is_any || told.is_err()
 }
 
 impl ShardScanExec {

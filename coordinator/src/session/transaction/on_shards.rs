@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use kestrel_planner::catalog::Catalog;
+use kestrel_planner::catalog::{Catalog, CatalogChange};
 use kestrel_proto::DatanodeId;
 
 use super::Transaction;
@@ -55,10 +55,16 @@ impl Transaction {
         work.is_some_and(|work| !work.changes.is_empty() || !work.shards.wrote_on.is_empty())
     }
 
-    /// Where a plan over `view` looks for rows, but for those that the transaction has moved itself.
+    /// Where a plan over `view` looks for rows, but for those that the transaction has moved itself, which
+    /// nobody else can.
     pub(in super::super) fn planned_over(&self, view: &Arc<Catalog>) -> Arc<Catalog> {
-        // Before it has changed something, others' commits may have come into it since.
-        let work = self.work.as_ref().filter(|work| !work.changes.is_empty());
+        let moves = |change: &CatalogChange| match change {
+            CatalogChange::AlterTable { before, after } => {
+                before.distribution != after.distribution
+            }
+            _ => false,
+        };
+        let work = self.work.as_ref().filter(|work| work.changes.iter().any(moves));
         Arc::clone(work.map_or(view, |work| &work.base))
     }
 
