@@ -63,3 +63,17 @@ async fn blocks_do_not_read_where_rows_were() {
         assert_eq!(fixture.run("ROLLBACK").await, on_all(2, &end), "{statement}");
     }
 }
+
+/// A COMMIT that fails has undone its block; a second one would find nothing, and say that all is well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_reads_where_rows_were_fails() {
+    let mut fixture = Fixture::new(2).await;
+    fixture.run(CREATE).await;
+    fixture.run("BEGIN").await;
+    fixture.run("DECLARE c CURSOR WITH HOLD FOR SELECT b FROM t").await;
+    switch(&fixture.engine).await;
+    fixture.run("CREATE VIEW v AS SELECT 1 AS a").await;
+    let answers = fixture.run("COMMIT").await;
+    assert!(answers.contains(&"40001".to_string()), "{answers:?}");
+    assert!(fixture.engine.catalog.snapshot().view("public", "v").is_none());
+}
