@@ -4,7 +4,7 @@
 //! the parameters, scans get the present snapshot's tables and statistics, and the physical plan, the
 //! motions and where slices run follow from both. So no value and no row that a plan was made with
 //! stays in it. Where no row has come or gone since, and there are no parameters, even that is left
-//! out ([`FinishedPlan`]).
+//! out ([`FinishedPlan`]), but for partitioned tables.
 //!
 //! A query is kept only if nothing but its text, its parameters' types, the session's formats and its
 //! tables' definitions can have had a part in its plan:
