@@ -4,7 +4,7 @@
 //! the parameters, scans get the present snapshot's tables and statistics, and the physical plan, the
 //! motions and where slices run follow from both. So no value and no row that a plan was made with
 //! stays in it. Where no row has come or gone since, and there are no parameters, even that is left
-//! out ([`FinishedPlan`]).
+//! out ([`FinishedPlan`]), but for partitioned tables.
 //!
 //! A query is kept only if nothing but its text, its parameters' types, the session's formats and its
 //! tables' definitions can have had a part in its plan:
@@ -66,6 +66,11 @@ impl KnownTable {
         Self { table: Arc::clone(table), statistics }
     }
 
+    /// Which partitions it has, and what is in them, the table does not tell.
+    fn is_partitioned(&self) -> bool {
+        self.table.partitioned_by.is_some()
+    }
+
     /// Are its definition, rows and statistics the very same?
     fn is_the_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.table, &other.table)
@@ -92,8 +97,7 @@ impl GenericPlan {
             if !Arc::ptr_eq(&old.table, &new.table) && !is_defined_alike(&old.table, &new.table) {
                 return None;
             }
-            // Which partitions it has, and what is in them, the table does not tell.
-            is_as_it_was &= old.is_the_same(&new) && new.table.partitioned_by.is_none();
+            is_as_it_was &= old.is_the_same(&new) && !new.is_partitioned();
         }
         match is_as_it_was {
             true => Some(Arc::clone(self)),
@@ -152,7 +156,9 @@ impl Planner {
             }
             let state = self.state_for(context);
             let plan = self.plan_optimized(&generic.optimized, &state, context).await?;
-            generic.finished.keep(&plan, context);
+            if !generic.tables.iter().any(KnownTable::is_partitioned) {
+                generic.finished.keep(&plan, context);
+            }
             return Ok(plan);
         };
         let state = self.state_for(context);

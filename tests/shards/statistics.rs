@@ -101,6 +101,21 @@ async fn small_tables_are_described_by_all_rows() {
     assert_eq!(rows_of(&session, "t").await, 200.0);
     assert_eq!(known(&session, "t", "g").await.n_distinct, 4.0);
 
+    // What is updated counts when it is committed; ANALYZE has all counts noted first.
+    session
+        .run_all([
+            "BEGIN",
+            "UPDATE t SET e = 7 WHERE k <= 30",
+            "SAVEPOINT a",
+            "UPDATE t SET e = 8",
+            "ROLLBACK TO a",
+            "COMMIT",
+            "ANALYZE everywhere",
+        ])
+        .await;
+    let sql = "SELECT changed_rows FROM kestrel.table_statistics WHERE table_name = 't'";
+    assert_eq!(session.value(sql).await, "30");
+
     // VACUUM that analyzes does the same, and of some columns only.
     session.run_all(["UPDATE t SET g = 'one', e = 7", "VACUUM (ANALYZE) t (g)"]).await;
     assert_eq!(known(&session, "t", "g").await.common, "{one}");

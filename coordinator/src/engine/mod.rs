@@ -46,6 +46,7 @@ use crate::{
     metrics::{self, Metrics},
     query::{Admission, Cluster, QueryLimits, QueryRegistry},
     server::Clients,
+    shards::Due,
 };
 
 /// How long a statement waits for another's uncommitted rows in a table with a unique key.
@@ -53,6 +54,8 @@ pub const UNIQUE_LOCK_WAIT: Duration = Duration::from_secs(60);
 
 /// How long counts of rows are gathered before the catalog gets them.
 const COUNTS_WAIT: Duration = Duration::from_millis(500);
+/// The same, where the databases have as many rows as before.
+const UPDATES_WAIT: Duration = Duration::from_secs(10);
 
 /// The coordinator's engine.
 pub struct Engine {
@@ -149,16 +152,24 @@ impl Engine {
         }
     }
 
-    /// The catalog is to learn how many rows databases hold now: soon, and for many commits at once.
-    pub fn count_shard_rows(self: &Arc<Self>, changes: &[CatalogChange]) {
-        if !self.cluster.shards.counts.add(changes) {
-            return;
-        }
+    /// The catalog is to learn how many rows databases hold and have changed now: soon, and for many
+    /// commits at once.
+    pub fn count_shard_rows<'a>(
+        self: &Arc<Self>,
+        changes: impl IntoIterator<Item = &'a CatalogChange>,
+    ) {
+        let Some((due, taken)) = self.cluster.shards.counts.add(changes) else { return };
+        let wait = match due {
+            Due::Soon => COUNTS_WAIT,
+            Due::Later => UPDATES_WAIT,
+        };
         // Who stops meanwhile notes them, and must not be held up.
         let engine = Arc::downgrade(self);
         tokio::spawn(async move {
-            tokio::time::sleep(COUNTS_WAIT).await;
-            if let Some(engine) = engine.upgrade() {
+            tokio::time::sleep(wait).await;
+            if let Some(engine) = engine.upgrade()
+                && engine.cluster.shards.counts.taken() == taken
+            {
                 engine.note_shard_rows().await;
             }
         });

@@ -18,8 +18,8 @@ use crate::engine::Moves;
 ///   and has since removed itself;
 /// - roles, their settings and default privileges that are changed are as they were in `base`: the
 ///   changes have all of them in them, and would undo what others have done meanwhile.
-pub(super) fn check_still_so(
-    changes: &[CatalogChange],
+pub(super) fn check_still_so<'a>(
+    changes: impl IntoIterator<Item = &'a CatalogChange>,
     base: &Catalog,
     checked: &[Arc<TableDef>],
     newest: &Catalog,

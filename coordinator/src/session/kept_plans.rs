@@ -97,7 +97,7 @@ impl ClientSession {
     }
 
     /// A plan that was kept, over this snapshot.
-    fn kept(&self, key: &PlanKey, view: &Catalog) -> Option<Arc<GenericPlan>> {
+    fn kept(&self, key: &PlanKey, view: &Arc<Catalog>) -> Option<Arc<GenericPlan>> {
         let kept = self.engine.plans.get(key)?;
         let schemas = kept.bound.relations.iter().map(|named| named.schema.as_ref());
         let mut schemas = schemas.filter(Option::is_some);
@@ -106,7 +106,9 @@ impl ClientSession {
             return None;
         }
         let present = kept.over(view, &self.search_path(view))?;
-        if !Arc::ptr_eq(&kept, &present) {
+        // Over a block's own or older rows it is of no use to others, who would change it back.
+        let is_newest = || Arc::ptr_eq(view, &self.engine.catalog.snapshot());
+        if !Arc::ptr_eq(&kept, &present) && is_newest() {
             self.engine.plans.keep(key.clone(), Arc::clone(&present));
         }
         Some(present)

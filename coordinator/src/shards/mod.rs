@@ -21,7 +21,7 @@ mod model;
 
 pub use commit::Decided;
 pub use commit::{Commit, Phases, phases};
-pub use counts::Counts;
+pub use counts::{Counts, Due};
 pub use latch::{CommitLatch, CommitPass, SnapshotPass};
 pub use recovery::{InDoubt, recover, watch};
 pub use switches::{SwitchWatch, Switches, check_unmoved, is_moved};

@@ -1,14 +1,14 @@
 //! What one transaction has done in the databases of datanodes.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use kestrel_planner::catalog::Catalog;
+use kestrel_planner::catalog::{Catalog, CatalogChange};
 use kestrel_proto::{DatanodeId, TransactionId};
 
 /// Where a transaction has a shard transaction, and where it has written there.
@@ -18,8 +18,22 @@ pub struct ShardWork {
     pub opened_on: BTreeSet<DatanodeId>,
     /// There is one, with something in it: it takes part in the commit.
     pub wrote_on: BTreeSet<DatanodeId>,
+    /// How many rows it has given other values, by table and datanode. No plan depends on it, so that the
+    /// transaction's view of the catalog is without.
+    pub updated: BTreeMap<(u64, DatanodeId), u64>,
     /// The snapshot of a block.
     pub snapshot: BlockSnapshot,
+}
+
+impl ShardWork {
+    /// What the catalog is to learn of rows that have other values.
+    pub fn updates(&self) -> Vec<CatalogChange> {
+        let change = |((table, on), updated): (&(u64, DatanodeId), &u64)| {
+            let (table, datanode, updated) = (*table, on.0, *updated);
+            CatalogChange::CountShardRows { table, datanode, rows: 0, bytes: 0, updated }
+        };
+        self.updated.iter().map(change).collect()
+    }
 }
 
 /// The snapshot that a block's statements read, once it is open on all datanodes. Cloning shares it.

@@ -1,6 +1,10 @@
 //! What is known of a table where a plan begins.
 
-use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use arrow::datatypes::Schema;
 use datafusion::physical_expr::PhysicalExpr;
@@ -25,25 +29,31 @@ pub struct TableFacts {
     pub statistics: Option<Arc<TableStatistics>>,
     /// How many rows there are, of which the statistics are; of a replicated table those of a copy.
     pub rows: f64,
-    /// The conjuncts that the scan's rows must pass. `None`: another time it might be other rows.
-    pub filters: Option<Vec<Arc<dyn PhysicalExpr>>>,
+    /// What its table and filters are known by: scans of which it is the same give the same rows.
+    /// `None`: another time it might be other rows.
+    pub(super) fingerprint: Option<u64>,
+    /// Does the scan leave rows out?
+    pub(super) is_filtered: bool,
 }
 
 impl TableFacts {
-    /// Do both scans give the same rows?
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        if std::ptr::eq(self, other) {
-            return true;
-        }
-        let (Some(here), Some(there)) = (&self.filters, &other.filters) else { return false };
-        self.table.id == other.table.id
-            && here.len() == there.len()
-            && here.iter().all(|filter| there.contains(filter))
+    /// Of a scan that gives the rows that pass the conjuncts `filters`. `None`: another time it might be
+    /// other rows.
+    pub fn new(
+        table: Arc<TableDef>,
+        statistics: Option<Arc<TableStatistics>>,
+        rows: f64,
+        filters: Option<&[Arc<dyn PhysicalExpr>]>,
+    ) -> Self {
+        let fingerprint = filters.map(|filters| fingerprint(table.id, filters));
+        let is_filtered = filters.is_some_and(|filters| !filters.is_empty());
+        Self { table, statistics, rows, fingerprint, is_filtered }
     }
 
-    /// Does the scan leave rows out?
-    pub(super) fn is_filtered(&self) -> bool {
-        self.filters.as_ref().is_some_and(|filters| !filters.is_empty())
+    /// Do both scans give the same rows?
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let is_same = self.fingerprint.is_some() && self.fingerprint == other.fingerprint;
+        is_same || std::ptr::eq(self, other)
     }
 
     /// How many of the rows are counted, of a copy where there are several.
@@ -153,6 +163,21 @@ impl TableFacts {
         let most = parts.into_iter().fold(0.0, f64::max);
         if all > 0.0 { (most * datanodes as f64 / all).max(1.0) } else { 1.0 }
     }
+}
+
+/// Of a table and conjuncts, in whichever order. Scans are compared very often, so that nothing else is;
+/// should two others ever have the same, an estimate is wrong.
+fn fingerprint(table: u64, filters: &[Arc<dyn PhysicalExpr>]) -> u64 {
+    let of = |filter: &Arc<dyn PhysicalExpr>| {
+        let mut hasher = DefaultHasher::new();
+        filter.hash(&mut hasher);
+        hasher.finish()
+    };
+    let mut hashes: Vec<u64> = filters.iter().map(of).collect();
+    hashes.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    (table, hashes).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Of a few strings each segment has most: the largest number is taken for that of all.

@@ -222,9 +222,9 @@ impl ShardScanExec {
         };
         let statistics = self.known.as_ref().map(|known| Arc::clone(&known.statistics));
         let is_drawn = self.is_limited() || self.filters.iter().any(is_volatile);
-        let filters = (!is_drawn).then(|| self.filters.clone());
-        let table = Arc::clone(&self.table);
-        let facts = Arc::new(TableFacts { table, statistics, rows, filters });
+        let filters = (!is_drawn).then_some(self.filters.as_slice());
+        let facts = TableFacts::new(Arc::clone(&self.table), statistics, rows, filters);
+        let facts = Arc::new(facts);
         facts.estimate(&addressed(&self.table.arrow_schema()), datanodes)
     }
 

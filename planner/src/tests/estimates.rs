@@ -6,7 +6,8 @@ use super::{Golden, known, with_datanodes};
 use crate::{cardinality::Groups, functions::FunctionRegistry, plan::Planner};
 
 /// `t` of 10,000 rows, `u` of 1,000, `w` of 100, `g` of 10,000, `e` with a key and no statistics; `c` of
-/// 4,000 with a key of two columns, which rows of `l`, 20,000, refer to.
+/// 4,000 with a key of two columns, which rows of `l`, 20,000, refer to; `o` of 20,000, which refer to `t` in
+/// two ways.
 fn check(cases: &[(&str, f64)]) {
     with_tables(|golden| {
         for (sql, expected) in cases {
@@ -33,10 +34,11 @@ fn with_tables(run: impl FnOnce(&mut Golden<'_>)) {
          CREATE TABLE g (a int, b int) DISTRIBUTED BY (a);
          CREATE TABLE e (id int PRIMARY KEY, k int) DISTRIBUTED BY (id);
          CREATE TABLE c (a int, b int, PRIMARY KEY (a, b)) DISTRIBUTED BY (a);
-         CREATE TABLE l (a int, b int) DISTRIBUTED BY (a)",
+         CREATE TABLE l (a int, b int) DISTRIBUTED BY (a);
+         CREATE TABLE o (x int, y int, kind int) DISTRIBUTED BY (x)",
     );
     let first = [("t", 10_000), ("u", 1_000), ("w", 100), ("g", 10_000), ("e", 3_000)];
-    for (table, rows) in first.into_iter().chain([("c", 4_000), ("l", 20_000)]) {
+    for (table, rows) in first.into_iter().chain([("c", 4_000), ("l", 20_000), ("o", 20_000)]) {
         golden.fill_each(table, &[rows / 2, rows / 4, rows / 4]);
     }
     for (table, text) in [
@@ -55,6 +57,7 @@ fn with_tables(run: impl FnOnce(&mut Golden<'_>)) {
         ("g", "a distinct=100\nb distinct=100\n(a, b) distinct=100\na -> b 1.0"),
         ("c", "a distinct=1000\nb distinct=100"),
         ("l", "a distinct=1000\nb distinct=100"),
+        ("o", "x distinct=10000\ny distinct=10000\nkind distinct=100"),
     ] {
         golden.catalog = Arc::new(known::statistics(&golden.catalog, table, text));
     }
@@ -210,6 +213,25 @@ fn joins_of_what_was_chosen_before() {
         // Both columns of c's key, with two of the first one's values.
         ("SELECT l.a, c.b FROM l JOIN c ON l.a = c.a AND l.b = c.b WHERE l.a IN (1, 2)", 40.0),
         ("SELECT l.a FROM l JOIN c ON l.a = c.a AND l.b = c.b WHERE l.a IN (1, 2)", 40.0),
+    ]);
+}
+
+/// The same scans have other values where other columns join them.
+#[test]
+fn what_joins_scans_is_part_of_what_was_chosen() {
+    check(&[
+        // 200 rows with 199 of 10,000 values, and as many of these on the other side.
+        (
+            "SELECT o.kind FROM t JOIN o ON o.x = t.id WHERE o.kind = 7 AND NOT EXISTS (
+                 SELECT 1 FROM t AS s JOIN o AS p ON p.y = s.id WHERE p.kind = 7 AND s.id = t.id)",
+            196.0,
+        ),
+        // They are the same.
+        (
+            "SELECT o.kind FROM t JOIN o ON o.x = t.id WHERE o.kind = 7 AND NOT EXISTS (
+                 SELECT 1 FROM t AS s JOIN o AS p ON p.x = s.id WHERE p.kind = 7 AND s.id = t.id)",
+            1.0,
+        ),
     ]);
 }
 

@@ -165,3 +165,26 @@ fn finished_plans_are_kept_until_something_changes() {
     let present = generic.over(&golden.catalog, &path).unwrap();
     assert!(!is_same(&fourth, &plan(&present, &golden.context())), "more rows");
 }
+
+/// Of a partitioned table the next query's plan is another in any case.
+#[test]
+fn finished_plans_of_partitioned_tables_are_not_kept() {
+    let functions = FunctionRegistry::new();
+    let planner = Planner::new(&functions);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let catalog = Arc::new(with_datanodes(3));
+    let mut golden = Golden { catalog, functions, planner: &planner, runtime: &runtime };
+    golden.ddl(
+        "CREATE TABLE p (k int, d int) DISTRIBUTED BY (k)
+         PARTITION BY RANGE (d) (START (0) END (100) EVERY (10))",
+    );
+    golden.fill("p_1_prt_1", 3000);
+    let sql = "SELECT k FROM p";
+    let bound = golden.bind(&parse(sql).unwrap()[0], &[]).unwrap();
+    let context = golden.context();
+    let generic = planner.generic(&bound, sql, &context).unwrap().unwrap();
+    let plan = || runtime.block_on(planner.plan_generic(&generic, None, &context)).unwrap();
+    let (first, second) = (plan(), plan());
+    assert_eq!(printed(&first, true), printed(&second, true));
+    assert!(!Arc::ptr_eq(&first.slices[1].plan, &second.slices[1].plan));
+}

@@ -68,22 +68,15 @@ impl ClientSession {
         let wrote = done.iter().filter(|(_, results)| affected(results) > 0);
         let wrote: Vec<_> = wrote.map(|(id, results)| (*id, affected(results))).collect();
         self.transaction.has_written(&self.engine, wrote.iter().map(|(id, _)| *id));
-        let counts = wrote.iter().map(|(id, rows)| {
-            let (gone, updated) = match change.kind {
-                RowChangeKind::Delete => (*rows, 0),
-                RowChangeKind::Update => (0, *rows),
-            };
-            let (rows, bytes) = table.size_on(*id);
-            let gone_bytes = bytes / rows.max(1) * gone.min(rows);
-            CatalogChange::CountShardRows {
-                table: table.id,
-                datanode: id.0,
-                rows: -i64::try_from(gone).unwrap_or(i64::MAX),
-                bytes: -i64::try_from(gone_bytes).unwrap_or(i64::MAX),
-                updated,
+        match change.kind {
+            RowChangeKind::Update => {
+                self.transaction.has_updated(&self.engine, table.id, wrote.iter().copied());
             }
-        });
-        self.transaction.change(&self.engine, counts.collect())?;
+            RowChangeKind::Delete => {
+                let counts = wrote.iter().map(|(id, gone)| gone_from(table, *id, *gone));
+                self.transaction.change(&self.engine, counts.collect())?;
+            }
+        }
         let rows = wrote.iter().map(|(_, rows)| *rows);
         Ok(match table.distribution {
             Distribution::Replicated => rows.max().unwrap_or(0),
@@ -104,6 +97,19 @@ impl ClientSession {
             Ok::<_, ErrorReport>(all.unwrap_or_default())
         });
         asked.await.copied()
+    }
+}
+
+/// About so many rows and bytes fewer.
+fn gone_from(table: &TableDef, on: DatanodeId, gone: u64) -> CatalogChange {
+    let (rows, bytes) = table.size_on(on);
+    let gone_bytes = bytes / rows.max(1) * gone.min(rows);
+    CatalogChange::CountShardRows {
+        table: table.id,
+        datanode: on.0,
+        rows: -i64::try_from(gone).unwrap_or(i64::MAX),
+        bytes: -i64::try_from(gone_bytes).unwrap_or(i64::MAX),
+        updated: 0,
     }
 }
 

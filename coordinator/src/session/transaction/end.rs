@@ -111,22 +111,24 @@ impl Work {
 
     async fn commit_catalog(&self, engine: &Engine) -> Result<Committed> {
         fail_point::reached(FailPoint::CommitBegun);
-        commit(engine, self.id, &self.changes, &self.base, &self.checked).await
+        commit(engine, self.id, (&self.changes, &[]), &self.base, &self.checked).await
     }
 
     /// What the catalog learns is only how many rows there are: it does so later.
     async fn commit_in_one_phase(&self, engine: &Arc<Engine>, datanode: DatanodeId) -> Result<()> {
         let commit = self.commit_of(engine);
         let newest = engine.catalog.snapshot();
+        let updates = self.shards.updates();
+        let counts = || self.changes.iter().chain(&updates);
         let may_commit =
-            check_still_so(&self.changes, &self.base, &self.checked, &newest, &engine.moves)
+            check_still_so(counts(), &self.base, &self.checked, &newest, &engine.moves)
                 .and_then(|()| engine.cluster.check_usable(&[datanode]));
         if let Err(error) = may_commit {
             commit.roll_back(&self.shards.wrote_on).await;
             return Err(error);
         }
         to_the_end(async move { commit.in_one_phase(datanode).await }).await?;
-        engine.count_shard_rows(&self.changes);
+        engine.count_shard_rows(counts());
         Ok(())
     }
 
@@ -138,7 +140,7 @@ impl Work {
         let (commit, engine) = (self.commit_of(engine), Arc::clone(engine));
         let transaction = self.id;
         let (changes, base) = (self.changes.clone(), Arc::clone(&self.base));
-        let checked = self.checked.clone();
+        let (checked, updates) = (self.checked.clone(), self.shards.updates());
         to_the_end(async move {
             let decide = |decision| async {
                 let shards = &engine.cluster.shards;
@@ -146,9 +148,13 @@ impl Work {
                 let forget = forgotten.iter().map(|t| CatalogChange::Forget(t.0));
                 let decide = [CatalogChange::Decide(decision)].into_iter().chain(forget);
                 let changes: Vec<_> = changes.into_iter().chain(decide).collect();
-                let done = self::commit(&engine, transaction, &changes, &base, &checked).await;
+                let all = (changes.as_slice(), updates.as_slice());
+                let done = self::commit(&engine, transaction, all, &base, &checked).await;
                 let error = match done {
-                    Ok(committed) => return Decided::Done(committed),
+                    Ok(committed) => {
+                        engine.count_shard_rows(&updates);
+                        return Decided::Done(committed);
+                    }
                     Err(error) => error,
                 };
                 shards.put_back_acknowledged(forgotten);
@@ -209,11 +215,12 @@ async fn to_the_end<T: Send + 'static>(
     tokio::spawn(work).await.unwrap_or_else(lost)
 }
 
-/// Commits a transaction's changes, if what it relied on is still so in the version before.
+/// Commits a transaction's changes, if what it relied on is still so in the version before, also for
+/// `updates`, which the catalog learns later.
 async fn commit(
     engine: &Engine,
     transaction: TransactionId,
-    changes: &[CatalogChange],
+    (changes, updates): (&[CatalogChange], &[CatalogChange]),
     base: &Catalog,
     checked: &[Arc<TableDef>],
 ) -> Result<Committed> {
@@ -223,7 +230,8 @@ async fn commit(
     for _ in 0..COMMIT_TRIES {
         let _together = engine.commits.read().await;
         let newest = engine.catalog.snapshot();
-        check_still_so(changes, base, checked, &newest, &engine.moves)?;
+        let written = changes.iter().chain(updates);
+        check_still_so(written, base, checked, &newest, &engine.moves)?;
         let merged = merged(engine, transaction, changes, (base, &newest)).await?;
         let fitting = merged.as_ref().map_or(changes, |merged| &merged.changes).to_vec();
         let done = engine.catalog.commit(Some(newest.version), fitting.clone(), Utc::now()).await;

@@ -8,7 +8,7 @@ mod end;
 mod merge;
 mod on_shards;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use kestrel_planner::{
     access::{check_changes, with_owners},
@@ -40,8 +40,8 @@ pub(super) struct Progress {
     view: Option<Arc<Catalog>>,
     changes: usize,
     checked: usize,
-    /// The datanodes whose databases it had written to.
-    wrote_on: BTreeSet<DatanodeId>,
+    /// What it had done in databases.
+    shards: ShardWork,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -298,7 +298,7 @@ impl Transaction {
             view: work.map(|work| Arc::clone(&work.view)),
             changes: work.map_or(0, |work| work.changes.len()),
             checked: work.map_or(0, |work| work.checked.len()),
-            wrote_on: self.wrote_on(),
+            shards: work.map(|work| work.shards.clone()).unwrap_or_default(),
         }
     }
 
@@ -309,7 +309,8 @@ impl Transaction {
         work.view = Arc::clone(progress.view.as_ref().unwrap_or(&work.base));
         let undone = work.changes.split_off(progress.changes.min(work.changes.len()));
         work.checked.truncate(progress.checked);
-        work.shards.wrote_on.clone_from(&progress.wrote_on);
+        work.shards.wrote_on.clone_from(&progress.shards.wrote_on);
+        work.shards.updated.clone_from(&progress.shards.updated);
         if work.has_ddl_lock {
             work.take_new_oids(engine);
         }

@@ -37,12 +37,27 @@ impl Transaction {
         self.work(engine).shards.wrote_on.extend(datanodes);
     }
 
+    /// So many rows of a table have other values there.
+    pub(in super::super) fn has_updated(
+        &mut self,
+        engine: &Engine,
+        table: u64,
+        rows: impl IntoIterator<Item = (DatanodeId, u64)>,
+    ) {
+        let updated = &mut self.work(engine).shards.updated;
+        for (datanode, rows) in rows {
+            let known = updated.entry((table, datanode)).or_default();
+            *known = known.saturating_add(rows);
+        }
+    }
+
     /// The transaction can only be undone: databases give back what it has locked there, without
     /// waiting for its end.
     pub(in super::super) fn give_up_shards(&mut self, engine: &Engine) {
         let Some(work) = &mut self.work else { return };
         let opened = std::mem::take(&mut work.shards.opened_on);
         work.shards.wrote_on.clear();
+        work.shards.updated.clear();
         if !opened.is_empty() {
             let commit = work.commit_of(engine);
             tokio::spawn(async move { commit.roll_back(&opened).await });

@@ -122,7 +122,7 @@ fn matched(sides: &JoinSides<'_>, keys: &[Key], of_left: bool, is_anti: bool) ->
         left.scans = one.scans.restricted();
         return left;
     }
-    left.scans = joined_scans(sides);
+    left.scans = joined_scans(sides, keys);
     let columns = left.columns.iter().zip(one.columns.iter()).map(|(column, before)| {
         let mut column = column.clone();
         let is_key = |key: &&Key| side(key).0.class.is_some() && side(key).0.class == column.class;
@@ -209,9 +209,13 @@ fn outer(sides: &JoinSides<'_>, keys: &[Key], inner: Estimate) -> Estimate {
 }
 
 /// Where the rows come from that have found their like.
-fn joined_scans(sides: &JoinSides<'_>) -> Scans {
-    let scans = sides.left.scans.and(&sides.right.scans);
-    if sides.filter.is_some() { scans.restricted() } else { scans }
+fn joined_scans(sides: &JoinSides<'_>, keys: &[Key]) -> Scans {
+    let classes = keys.iter().map(|key| all_equal(&[&key.left, &key.right]));
+    let scans = sides.left.scans.and(&sides.right.scans, classes);
+    // What is computed has no class to be compared by.
+    let is_known = |key: &Key| key.left.class.is_some() && key.right.class.is_some();
+    let is_all = sides.filter.is_none() && keys.iter().all(is_known);
+    if is_all { scans } else { scans.restricted() }
 }
 
 /// Both sides' columns side by side, of inner pairs.
@@ -263,7 +267,7 @@ fn beside(sides: &JoinSides<'_>, keys: &[Key], rows: f64) -> Estimate {
         is_guess: l.is_guess || r.is_guess,
         skew: l.skew.max(r.skew),
         keys: unique.into(),
-        scans: joined_scans(sides),
+        scans: joined_scans(sides, keys),
         ..l.clone()
     };
     estimate.of_columns(columns)
