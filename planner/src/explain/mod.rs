@@ -13,6 +13,7 @@ mod actual;
 mod cost;
 mod describe;
 mod dispatched;
+mod expression;
 mod json;
 mod render;
 mod sent;
@@ -32,6 +33,7 @@ pub use actual::{Actual, Execution, OperatorRows, operator_rows, slice_lines, sl
 pub use cost::Cost;
 pub(crate) use describe::{condition, title};
 pub use dispatched::dispatched;
+pub(crate) use expression::{Columns, Printer};
 pub use json::json;
 pub use render::text;
 pub use sent::{NodeSql, SentSql};
