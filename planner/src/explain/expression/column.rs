@@ -10,11 +10,13 @@ use std::sync::Arc;
 use datafusion::{
     common::JoinSide,
     physical_expr::{
-        PhysicalExpr, aggregate::AggregateFunctionExpr, expressions::Column, expressions::Literal,
+        PhysicalExpr,
+        aggregate::AggregateFunctionExpr,
+        expressions::{Column, Literal},
     },
     physical_plan::{
+        WindowExpr,
         aggregates::{AggregateExec, AggregateMode},
-        filter::FilterExec,
         joins::utils::JoinFilter,
         limit::{GlobalLimitExec, LocalLimitExec},
         projection::ProjectionExec,
@@ -22,8 +24,8 @@ use datafusion::{
     },
 };
 
-use super::{Printer, call::function_name};
-use crate::distribute::Placed;
+use super::{super::describe::window_exprs, Printer, call::function_name};
+use crate::{distribute::Placed, rewrite::columns::below};
 
 /// Within so many definitions names are left as they are: a definition may name a column several times,
 /// whose definition does so, too.
@@ -73,6 +75,9 @@ impl Printer<'_> {
     }
 
     fn of_output(&self, placed: &Placed, column: usize) -> Option<String> {
+        if let Some((input, column)) = passed_on(placed, column) {
+            return self.of_output(placed.children.get(input)?, column);
+        }
         let [below] = placed.children.as_slice() else { return None };
         let plan = placed.plan.as_ref();
         if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
@@ -81,13 +86,10 @@ impl Printer<'_> {
         if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
             return self.of_aggregate(aggregate, below, column);
         }
-        if let Some(filter) = plan.downcast_ref::<FilterExec>() {
-            return match filter.projection() {
-                Some(kept) => self.of_output(below, *kept.get(column)?),
-                None => self.of_output(below, column),
-            };
+        if let Some(calls) = window_exprs(placed) {
+            return self.of_window(calls, below, column);
         }
-        passes_columns(placed).then(|| self.of_output(below, column)).flatten()
+        None
     }
 
     fn of_aggregate(
@@ -121,11 +123,8 @@ impl Printer<'_> {
         call: &AggregateFunctionExpr,
         filter: Option<&Arc<dyn PhysicalExpr>>,
     ) -> String {
-        let (name, arguments) = (function_name(call.fun().name()), call.expressions());
-        let mut text = match arguments.as_slice() {
-            [one] if name == "count" && one.is::<Literal>() => "*".to_string(),
-            arguments => self.list(arguments),
-        };
+        let name = function_name(call.fun().name());
+        let mut text = self.arguments(&name, &call.expressions());
         if call.is_distinct() {
             text.insert_str(0, "DISTINCT ");
         }
@@ -136,6 +135,42 @@ impl Printer<'_> {
         match filter {
             Some(filter) => format!("{name}({text}) FILTER (WHERE {})", self.text(filter)),
             None => format!("{name}({text})"),
+        }
+    }
+
+    fn of_window(
+        &self,
+        calls: &[Arc<dyn WindowExpr>],
+        below: &Placed,
+        column: usize,
+    ) -> Option<String> {
+        match column.checked_sub(below.plan.schema().fields().len()) {
+            Some(at) => self.inside(below).window(calls.get(at)?.as_ref()),
+            None => self.of_output(below, column),
+        }
+    }
+
+    /// `rank() OVER (PARTITION BY a ORDER BY b)`. Which function it is says only the name that it has as a
+    /// column; `None`: that has been changed.
+    fn window(&self, call: &dyn WindowExpr) -> Option<String> {
+        let name = function_name(call.name().split_once('(')?.0);
+        let mut over = Vec::new();
+        if !call.partition_by().is_empty() {
+            over.push(format!("PARTITION BY {}", self.list(call.partition_by())));
+        }
+        if !call.order_by().is_empty() {
+            let keys: Vec<_> = call.order_by().iter().map(|key| self.sort_key(key)).collect();
+            over.push(format!("ORDER BY {}", keys.join(", ")));
+        }
+        let arguments = self.arguments(&name, &call.expressions());
+        Some(format!("{name}({arguments}) OVER ({})", over.join(" ")))
+    }
+
+    /// Of an aggregate function.
+    fn arguments(&self, function: &str, arguments: &[Arc<dyn PhysicalExpr>]) -> String {
+        match arguments {
+            [one] if function == "count" && one.is::<Literal>() => "*".to_string(),
+            arguments => self.list(arguments),
         }
     }
 
@@ -153,8 +188,19 @@ impl Printer<'_> {
     }
 }
 
+/// The input, and its column, that an operator only passes on.
+fn passed_on(placed: &Placed, column: usize) -> Option<(usize, usize)> {
+    if placed.plan.is::<ProjectionExec>() || placed.plan.is::<AggregateExec>() {
+        return None;
+    }
+    match passes_all(placed) {
+        true => Some((0, column)),
+        false => below(&placed.plan, column),
+    }
+}
+
 /// Has an operator the columns of its only input, in their order?
-fn passes_columns(placed: &Placed) -> bool {
+fn passes_all(placed: &Placed) -> bool {
     let plan = placed.plan.as_ref();
     placed.motion().is_some()
         || plan.is::<SortExec>()
@@ -168,6 +214,6 @@ fn partial_below(placed: &Placed) -> Option<(&AggregateExec, &Placed)> {
     match placed.plan.downcast_ref::<AggregateExec>() {
         Some(partial) if *partial.mode() == AggregateMode::Partial => Some((partial, below)),
         Some(_) => partial_below(below),
-        None => passes_columns(placed).then(|| partial_below(below)).flatten(),
+        None => passes_all(placed).then(|| partial_below(below)).flatten(),
     }
 }

@@ -151,9 +151,7 @@ fn symbol(op: Operator) -> String {
 }
 
 /// What is compared by functions of ours: `kestrel_compare_numeric(a, b) > 0` is `a > b`.
-fn compared(
-    binary: &BinaryExpr,
-) -> Option<(&Arc<dyn PhysicalExpr>, &Arc<dyn PhysicalExpr>)> {
+fn compared(binary: &BinaryExpr) -> Option<(&Arc<dyn PhysicalExpr>, &Arc<dyn PhysicalExpr>)> {
     let left = binary.left().downcast_ref::<ScalarFunctionExpr>()?;
     match (left.name(), left.args()) {
         ("kestrel_compare_numeric" | "kestrel_array_compare", [one, other]) => {
