@@ -5,13 +5,12 @@
 //! sum(lineitem.l_quantity) > 300     the column of an aggregate: (sum(l_quantity) > 300.00)
 //! ```
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use datafusion::{
     common::JoinSide,
     physical_expr::{
         PhysicalExpr,
-        aggregate::AggregateFunctionExpr,
         expressions::{Column, Literal},
     },
     physical_plan::{
@@ -44,11 +43,7 @@ pub(crate) enum Columns<'a> {
 
 pub(super) fn column(printer: &Printer<'_>, expr: &Arc<dyn PhysicalExpr>) -> Option<String> {
     let column = expr.downcast_ref::<Column>()?;
-    let definition = match is_made_up(column.name()) && printer.depth < DEPTH_MAX {
-        true => printer.definition(column.index()),
-        false => None,
-    };
-    Some(definition.unwrap_or_else(|| column.name().to_string()))
+    Some(printer.column(column.index(), column.name()))
 }
 
 /// Who names columns does it without these; what the engine makes of `-a` or `a + 1` has them.
@@ -57,6 +52,15 @@ fn is_made_up(name: &str) -> bool {
 }
 
 impl Printer<'_> {
+    /// The column at this position, which has this name.
+    pub(crate) fn column(&self, at: usize, name: &str) -> String {
+        let definition = match is_made_up(name) && self.depth < DEPTH_MAX {
+            true => self.definition(at),
+            false => None,
+        };
+        definition.unwrap_or_else(|| name.to_string())
+    }
+
     /// The expression that a column is; `None`: nobody knows.
     fn definition(&self, column: usize) -> Option<String> {
         match self.columns {
@@ -103,26 +107,32 @@ impl Printer<'_> {
             return Some(self.computed(below, key));
         }
         let at = column.checked_sub(keys.num_group_exprs())?;
-        let (aggregate, below) = match aggregate.mode() {
-            AggregateMode::Single | AggregateMode::SinglePartitioned => (aggregate, below),
+        match aggregate.mode() {
+            AggregateMode::Single | AggregateMode::SinglePartitioned => {
+                self.inside(below).aggregate(aggregate, at)
+            }
             AggregateMode::Final | AggregateMode::FinalPartitioned => {
                 let (partial, input) = partial_below(below)?;
                 let (first, last) = (partial.aggr_expr().get(at)?, aggregate.aggr_expr().get(at)?);
-                (first.name() == last.name()).then_some((partial, input))?
+                let is_same = first.name() == last.name();
+                is_same.then(|| self.inside(input).aggregate(partial, at)).flatten()
             }
-            // Its columns are states.
-            AggregateMode::Partial | AggregateMode::PartialReduce => return None,
-        };
-        let filter = aggregate.filter_expr().get(at)?.as_ref();
-        Some(self.inside(below).aggregate(aggregate.aggr_expr().get(at)?, filter))
+            AggregateMode::Partial => {
+                let states = aggregate.aggr_expr().iter().enumerate();
+                let mut states = states.flat_map(|(at, call)| {
+                    iter::repeat_n(at, call.state_fields().map_or(0, |s| s.len()))
+                });
+                let call = self.inside(below).aggregate(aggregate, states.nth(at)?)?;
+                Some(format!("PARTIAL {call}"))
+            }
+            // Its arguments are states, too.
+            AggregateMode::PartialReduce => None,
+        }
     }
 
-    /// `count(DISTINCT a) FILTER (WHERE b)`
-    fn aggregate(
-        &self,
-        call: &AggregateFunctionExpr,
-        filter: Option<&Arc<dyn PhysicalExpr>>,
-    ) -> String {
+    /// One of an aggregate's calls: `count(DISTINCT a) FILTER (WHERE b)`.
+    fn aggregate(&self, aggregate: &AggregateExec, at: usize) -> Option<String> {
+        let call = aggregate.aggr_expr().get(at)?;
         let name = function_name(call.fun().name());
         let mut text = self.arguments(&name, &call.expressions());
         if call.is_distinct() {
@@ -132,10 +142,10 @@ impl Printer<'_> {
             let keys: Vec<_> = call.order_bys().iter().map(|key| self.sort_key(key)).collect();
             text.push_str(&format!(" ORDER BY {}", keys.join(", ")));
         }
-        match filter {
+        Some(match aggregate.filter_expr().get(at)? {
             Some(filter) => format!("{name}({text}) FILTER (WHERE {})", self.text(filter)),
             None => format!("{name}({text})"),
-        }
+        })
     }
 
     fn of_window(
