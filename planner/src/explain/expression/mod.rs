@@ -138,7 +138,7 @@ fn binary(printer: &Printer<'_>, expr: &Arc<dyn PhysicalExpr>) -> Option<String>
         let all = operands(expr, op).into_iter().map(|operand| printer.text(operand));
         return Some(joined(all.collect(), op));
     }
-    let (left, right) = compared(binary).unwrap_or((binary.left(), binary.right()));
+    let [left, right] = compared(binary).unwrap_or([binary.left(), binary.right()]);
     Some(format!("({} {} {})", printer.text(left), symbol(op), printer.text(right)))
 }
 
@@ -151,17 +151,17 @@ fn symbol(op: Operator) -> String {
 }
 
 /// What is compared by functions of ours: `kestrel_compare_numeric(a, b) > 0` is `a > b`.
-fn compared(binary: &BinaryExpr) -> Option<(&Arc<dyn PhysicalExpr>, &Arc<dyn PhysicalExpr>)> {
+fn compared(binary: &BinaryExpr) -> Option<[&Arc<dyn PhysicalExpr>; 2]> {
     let left = binary.left().downcast_ref::<ScalarFunctionExpr>()?;
     match (left.name(), left.args()) {
         ("kestrel_compare_numeric" | "kestrel_array_compare", [one, other]) => {
             let zero = binary.right().downcast_ref::<Literal>()?;
-            (*zero.value() == ScalarValue::Int32(Some(0))).then_some((one, other))
+            (*zero.value() == ScalarValue::Int32(Some(0))).then_some([one, other])
         }
         ("kestrel_interval_length", [one]) => {
             let right = binary.right().downcast_ref::<ScalarFunctionExpr>()?;
             match (right.name() == left.name(), right.args()) {
-                (true, [other]) => Some((one, other)),
+                (true, [other]) => Some([one, other]),
                 _ => None,
             }
         }
