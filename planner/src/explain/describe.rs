@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use datafusion::{
     common::JoinType,
-    physical_expr::{PhysicalExpr, PhysicalSortExpr},
-    physical_expr_common::physical_expr::fmt_sql,
+    logical_expr::Operator,
     physical_plan::{
         WindowExpr,
         aggregates::{AggregateExec, AggregateMode},
@@ -25,7 +24,10 @@ use datafusion::{
 
 use kestrel_proto::DatanodeId;
 
-use super::{Cost, ExplainNode};
+use super::{
+    Cost, ExplainNode,
+    expression::{Columns, Printer, joined},
+};
 use crate::{
     distribute::Placed,
     motion::Motion,
@@ -147,14 +149,15 @@ pub(super) fn is_silent(placed: &Placed) -> bool {
 /// The lines below the title.
 pub(super) fn properties(placed: &Placed) -> Vec<(&'static str, String)> {
     let plan = placed.plan.as_ref();
+    let print = placed.children.first().map_or_else(named, over);
     let mut lines = Vec::new();
     if let Some(motion) = placed.motion() {
         match motion {
             Motion::Redistribute { keys, .. } => {
-                lines.push(("Hash Key", list(keys.iter().map(|k| &k.expr))));
+                lines.push(("Hash Key", print.list(keys.iter().map(|k| &k.expr))));
             }
             Motion::Gather { merge: Some(keys), .. } => {
-                lines.push(("Merge Key", list(keys.iter().map(|k| &k.expr))));
+                lines.push(("Merge Key", print.list(keys.iter().map(|k| &k.expr))));
             }
             Motion::Gather { merge: None, .. } | Motion::Spread | Motion::Broadcast => {}
         }
@@ -164,34 +167,32 @@ pub(super) fn properties(placed: &Placed) -> Vec<(&'static str, String)> {
             lines.push(("Partitions", format!("{read} of {all}")));
         }
         if !scan.filters().is_empty() {
-            let all: Vec<_> = scan.filters().iter().map(sql).collect();
-            lines.push(("Filter", format!("({})", all.join(" AND "))));
+            lines.push(("Filter", print.conjunction(scan.filters())));
         }
     } else if let Some(filter) = plan.downcast_ref::<FilterExec>() {
-        lines.push(("Filter", sql(filter.predicate())));
+        lines.push(("Filter", print.text(filter.predicate())));
     } else if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
-        let on = join.on().iter().map(|(l, r)| format!("({} = {})", sql(r), sql(l)));
-        lines.push(("Hash Cond", on.collect::<Vec<_>>().join(" AND ")));
-        lines.extend(join.filter().map(join_filter));
+        lines.push(("Hash Cond", hash_condition(placed, join)));
+        lines.extend(join.filter().map(|filter| join_filter(placed, filter)));
     } else if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() {
-        lines.extend(join.filter().map(join_filter));
+        lines.extend(join.filter().map(|filter| join_filter(placed, filter)));
     } else if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
         let groups = aggregate.group_expr().input_exprs();
         if !groups.is_empty() {
-            lines.push(("Group Key", list(groups.iter())));
+            lines.push(("Group Key", print.list(groups.iter())));
         }
     } else if let Some(sort) = plan.downcast_ref::<SortExec>() {
-        let keys: Vec<_> = sort.expr().iter().map(sort_key).collect();
+        let keys: Vec<_> = sort.expr().iter().map(|key| print.sort_key(key)).collect();
         lines.push(("Sort Key", keys.join(", ")));
         lines.extend(sort.fetch().map(|rows| ("Top-N", rows.to_string())));
     } else if let Some(windows) = window_exprs(placed)
         && let Some(window) = windows.first()
     {
         if !window.partition_by().is_empty() {
-            lines.push(("Partition By", list(window.partition_by().iter())));
+            lines.push(("Partition By", print.list(window.partition_by().iter())));
         }
         if !window.order_by().is_empty() {
-            let keys: Vec<_> = window.order_by().iter().map(sort_key).collect();
+            let keys: Vec<_> = window.order_by().iter().map(|key| print.sort_key(key)).collect();
             lines.push(("Order By", keys.join(", ")));
         }
     }
@@ -250,28 +251,28 @@ pub(super) fn arrange(placed: &Placed, mut children: Vec<ExplainNode>) -> Vec<Ex
     children
 }
 
-fn sql(expr: &Arc<dyn PhysicalExpr>) -> String {
-    fmt_sql(expr.as_ref()).to_string()
+/// For expressions over the rows of this operator.
+fn over(input: &Placed) -> Printer<'_> {
+    Printer::new(Columns::Output(input))
 }
 
-fn list<'a>(exprs: impl Iterator<Item = &'a Arc<dyn PhysicalExpr>>) -> String {
-    exprs.map(sql).collect::<Vec<_>>().join(", ")
+/// For expressions over a table.
+fn named<'a>() -> Printer<'a> {
+    Printer::new(Columns::Named)
 }
 
-fn sort_key(key: &PhysicalSortExpr) -> String {
-    let mut text = sql(&key.expr);
-    if key.options.descending {
-        text.push_str(" DESC");
-    }
-    // PostgreSQL's default: NULLs are larger than all values.
-    match (key.options.descending, key.options.nulls_first) {
-        (false, true) => text.push_str(" NULLS FIRST"),
-        (true, false) => text.push_str(" NULLS LAST"),
-        (false, false) | (true, true) => {}
-    }
-    text
+/// The probed side stands first, as its input does.
+fn hash_condition(placed: &Placed, join: &HashJoinExec) -> String {
+    let [build, probe] = match placed.children.as_slice() {
+        [build, probe] => [over(build), over(probe)],
+        _ => [named(), named()],
+    };
+    let on = join.on().iter();
+    let on = on.map(|(built, probed)| format!("({} = {})", probe.text(probed), build.text(built)));
+    joined(on.collect(), Operator::And)
 }
 
-fn join_filter(filter: &JoinFilter) -> (&'static str, String) {
-    ("Join Filter", sql(filter.expression()))
+fn join_filter(placed: &Placed, filter: &JoinFilter) -> (&'static str, String) {
+    let print = Printer::new(Columns::Joined(&placed.children, filter));
+    ("Join Filter", print.text(filter.expression()))
 }

@@ -138,7 +138,7 @@ mod tests {
             cost: Cost { startup: 0.004, total: 1.256 },
             rows: 3.0,
             width: 4,
-            properties: vec![("Filter", "a > 1".into())],
+            properties: vec![("Filter", "(a > 1)".into())],
             sql: None,
             label: None,
             actual: None,
@@ -149,7 +149,7 @@ mod tests {
         let more = Map::from_iter([("Planning Time".to_string(), value!(0.5))]);
         let found: Value = serde_json::from_str(&json(&tree, options, more)).unwrap();
         let costs = r#""Startup Cost": 0.0, "Total Cost": 1.26, "Plan Rows": 3, "Plan Width": 4,
-            "Filter": "a > 1""#;
+            "Filter": "(a > 1)""#;
         let expected = format!(
             r#"[{{"Plan": {{"Node Type": "Nested Loop", "Join Type": "Inner", {costs}, "Plans": [
                 {{"Node Type": "Seq Scan", "Relation Name": "t", "Parent Relationship": "Outer", {costs}}},

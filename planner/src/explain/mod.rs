@@ -13,6 +13,7 @@ mod actual;
 mod cost;
 mod describe;
 mod dispatched;
+mod expression;
 mod json;
 mod render;
 mod sent;
@@ -32,6 +33,7 @@ pub use actual::{Actual, Execution, OperatorRows, operator_rows, slice_lines, sl
 pub use cost::Cost;
 pub(crate) use describe::{condition, title};
 pub use dispatched::dispatched;
+pub(crate) use expression::{Columns, Printer};
 pub use json::json;
 pub use render::text;
 pub use sent::{NodeSql, SentSql};
@@ -222,13 +224,14 @@ impl Numbering<'_> {
         let mut properties = describe::properties(placed);
         if self.options.verbose {
             let schema = placed.plan.schema();
-            let name = |column: usize| schema.field(column).name().clone();
+            let print = Printer::new(Columns::Output(placed));
+            let name = |column: usize| print.column(column, schema.field(column).name());
             properties.push(("Locus", placed.locus.describe(name)));
             if placed.motion().is_some() && placed.estimate.skew >= SKEW_SHOWN {
                 let times = placed.estimate.skew;
                 properties.push(("Skew", format!("{times:.1} times the average")));
             }
-            let output: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+            let output: Vec<_> = (0..schema.fields().len()).map(name).collect();
             properties.push(("Output", output.join(", ")));
         }
         let mut node = ExplainNode {

@@ -34,7 +34,7 @@ mod zone;
 
 pub(crate) use cast::is_cast;
 pub use cast::{assign_to, assign_values, cast_to, output, read_text, read_texts};
-pub(crate) use cast::{normal_interval, parse_timestamp_tz};
+pub(crate) use cast::{normal_interval, parse_timestamp_tz, text_of};
 pub use decimal::field_overflow;
 pub use formats::{
     ByteaOutput, DateOrder, DateStyle, DateStyleFormat, FORMAT_SETTINGS, IntervalStyle,

@@ -29,7 +29,7 @@ use super::PlanRef;
 
 /// The input, and its column, that has the very values of an output column. `None`: the column is
 /// computed, or the operator does not give the same for each row whatever other rows there are.
-pub(super) fn below(plan: &PlanRef, column: usize) -> Option<(usize, usize)> {
+pub(crate) fn below(plan: &PlanRef, column: usize) -> Option<(usize, usize)> {
     if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
         let outputs = projection.expr();
         let is_fixed = !outputs.iter().any(|output| is_volatile(&output.expr));

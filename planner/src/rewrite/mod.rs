@@ -4,7 +4,7 @@
 //! so that what a rule would bring is weighed with the rows and bytes of both plans. Where statistics
 //! are missing they leave the plan as it is.
 
-mod columns;
+pub(crate) mod columns;
 mod cost;
 mod eager_aggregation;
 mod semi_join_reduction;

@@ -264,7 +264,7 @@ fn wrong_estimates_are_told_of_the_lowest_operator() {
             &[("Seq Scan on t", [4_000; 3])],
             &[(
                 "misestimate",
-                "of a Seq Scan on t, Filter (k = 9 AND n = 3), were",
+                "of a Seq Scan on t, Filter ((k = 9) AND (n = 3)), were",
                 Some("CREATE STATISTICS t_k_n ON k, n FROM public.t; ANALYZE public.t;"),
             )],
         ),

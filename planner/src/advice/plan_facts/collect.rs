@@ -7,7 +7,6 @@ use std::{
 
 use datafusion::{
     physical_expr::{PhysicalExpr, expressions::Column, utils::collect_columns},
-    physical_expr_common::physical_expr::fmt_sql,
     physical_plan::{
         aggregates::{AggregateExec, AggregateMode},
         joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec},
@@ -20,7 +19,7 @@ use crate::{
     cardinality::{ColumnFacts, Origin},
     catalog::TableDef,
     distribute::{Placed, without_casts},
-    explain::title,
+    explain::{Columns, Printer, title},
     motion::{HashKey, Motion},
     operators::ShardScanExec,
     plan::Plan,
@@ -102,6 +101,7 @@ fn scan_facts(scan: &ShardScanExec) -> ScanFacts {
     let obstacles = scan.filters().iter().filter(|_| table.is_on_shards());
     let schema = table.arrow_schema();
     let obstacles = obstacles.filter_map(|f| obstacle(f, &schema, Capabilities::default()));
+    let obstacles = obstacles.map(|part| Printer::new(Columns::Named).text(part));
     let filtered = filtered(scan);
     ScanFacts {
         table: Arc::clone(table),
@@ -206,7 +206,7 @@ fn is_pipeline(placed: &Placed) -> bool {
 pub(in crate::advice) fn motion_key(expr: &Arc<dyn PhysicalExpr>, placed: &Placed) -> MotionKey {
     let facts = facts_of(expr, placed);
     MotionKey {
-        text: fmt_sql(expr.as_ref()).to_string(),
+        text: Printer::new(Columns::Output(placed)).text(expr),
         column: facts.and_then(|facts| facts.origin.clone()),
         statistics: facts.and_then(|facts| facts.statistics.clone()),
     }

@@ -44,7 +44,6 @@ use datafusion::{
             LikeExpr, Literal, NotExpr,
         },
     },
-    physical_expr_common::physical_expr::fmt_sql,
 };
 
 use self::operand::{Kind, Sql};
@@ -69,11 +68,11 @@ pub fn pushed(
 
 /// What of a filter keeps it from being pushed: the smallest part that is not on the list, or that may
 /// fail. `None`: it is pushed.
-pub fn obstacle(
-    filter: &Arc<dyn PhysicalExpr>,
+pub fn obstacle<'a>(
+    filter: &'a Arc<dyn PhysicalExpr>,
     schema: &Schema,
     capabilities: Capabilities,
-) -> Option<String> {
+) -> Option<&'a Arc<dyn PhysicalExpr>> {
     if pushed(filter, schema, capabilities).is_some() {
         return None;
     }
@@ -84,7 +83,7 @@ pub fn obstacle(
     {
         part = child;
     }
-    Some(fmt_sql(part.as_ref()).to_string())
+    Some(part)
 }
 
 /// A value or condition of an UPDATE or DELETE in SQL: it may fail, as it does in PostgreSQL. `None`:
