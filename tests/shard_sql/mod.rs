@@ -9,6 +9,7 @@ mod filters;
 mod pieces;
 mod planned;
 mod quoting;
+mod sizes;
 mod values;
 
 use crate::support::number_from_env;

@@ -49,7 +49,7 @@ impl ObservedSlice {
     pub(super) fn report(&self) -> FragmentReport {
         let measured = self.measured.as_ref();
         let measured = measured.map(|(measurement, memory)| measurement.report(memory));
-        let OperatorRows { rows, turned } = operator_rows(&self.planned, &self.runs);
+        let OperatorRows { rows, turned } = operator_rows(&self.planned, &self.runs, &|_| false);
         FragmentReport { operator_rows: rows, turned_joins: turned, ..measured.unwrap_or_default() }
     }
 }

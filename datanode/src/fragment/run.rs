@@ -47,7 +47,7 @@ use crate::{
     exchange::{ExchangeHub, LocalExchange, MotionSender, Peers},
     files::ServerFiles,
     rules,
-    shard::kes::KesStore,
+    shard::kes::{self, KesStore},
     turns::{QueryTurns, Turns, in_turns, with_turns},
 };
 
@@ -187,7 +187,8 @@ impl FragmentRunner {
         let (rejected_rows, rejected) = rejected.unwrap_or_default();
         let traffic = running.sender.traffic();
         let measured = measured.unwrap_or_default();
-        let counted = planned.map(|planned| operator_rows(&planned, &plan)).unwrap_or_default();
+        let counted = planned.map(|planned| operator_rows(&planned, &plan, &kes::is_inner_scan));
+        let counted = counted.unwrap_or_default();
         let (operator_rows, turned_joins) = (counted.rows, counted.turned);
         Ok(FragmentReport {
             traffic,

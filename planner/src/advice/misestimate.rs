@@ -18,13 +18,12 @@ use super::{
     Delivery, Finding, Object, PlanFacts, RunFacts, Thresholds,
     finding::{analyze, column_names, qualified, rows},
     plan_facts::{filtered, origin, scans_below},
-    ran::{Node, Ran, is_partial, producer},
+    ran::{Node, Ran, is_bounded, producer},
 };
 use crate::{
     catalog::TableDef,
     distribute::Placed,
     explain::{condition, title},
-    motion::Motion,
     operators::{RowChangeExec, SegmentWriteExec, ShardScanExec},
     parse::quote,
 };
@@ -62,7 +61,7 @@ impl Judged {
         let plan = node.placed.plan.as_ref();
         let producer = producer(node.placed);
         let is_silent = plan.is::<ProjectionExec>() || plan.is::<SortExec>();
-        if is_silent || node.is_repeated || is_partial(producer) {
+        if is_silent || node.is_repeated || node.gives_states {
             return None;
         }
         // What a limit lets pass was not estimated, and what writes gives no rows.
@@ -89,11 +88,6 @@ impl Judged {
         let is_complete = self.is_more() || !self.may_be_cut;
         is_large && is_complete && self.times() >= t.misestimate_ratio
     }
-}
-
-fn is_bounded(placed: &Placed) -> bool {
-    let is_motion = matches!(placed.motion(), Some(Motion::Gather { fetch: Some(_), .. }));
-    is_motion || placed.plan.fetch().is_some()
 }
 
 fn is_write(placed: &Placed) -> bool {

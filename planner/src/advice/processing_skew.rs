@@ -1,5 +1,6 @@
 //! Work that is uneven though the table may not be: one datanode gets many times more of a motion's rows
-//! than the others, or a join or grouping there gets or gives many times more.
+//! than the others, or a join or grouping there gets or gives many times more. Below a limit, the datanode
+//! that is first has done more than those that it has stopped: that is none.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,16 +19,18 @@ use super::{
 use crate::{distribute::Placed, explain::title};
 
 pub(super) fn decide(facts: &PlanFacts, run: &RunFacts, t: &Thresholds) -> Vec<Finding> {
+    let ran = Ran::of(facts, run);
     let (mut found, mut told) = (Vec::new(), Vec::new());
+    let is_stopped = |number: u32| ran.of_motion(number).is_some_and(|node| node.may_be_stopped);
     let motions = facts.motions.iter().filter(|motion| !motion.keys.is_empty());
-    for motion in motions {
+    for motion in motions.filter(|motion| !is_stopped(motion.number)) {
         let carried = run.motion(motion.number);
         if let Some(finding) = carried.and_then(|carried| of_motion(facts, motion, carried, t)) {
             found.push(finding);
             told.push(motion.number);
         }
     }
-    found.extend(of_operators(facts, run, &told, t));
+    found.extend(of_operators(&ran, run, &told, t));
     found
 }
 
@@ -92,12 +95,11 @@ fn of_motion(
 
 /// The lowest joins and groupings that are uneven, where nothing below them was told.
 fn of_operators(
-    facts: &PlanFacts,
+    ran: &Ran<'_>,
     run: &RunFacts,
     told_motions: &[u32],
     t: &Thresholds,
 ) -> Vec<Finding> {
-    let ran = Ran::of(facts, run);
     let (mut found, mut told) = (Vec::new(), Vec::new());
     for (at, node) in ran.nodes().iter().enumerate().rev() {
         if node.motion.is_some_and(|number| told_motions.contains(&number)) {
@@ -105,10 +107,11 @@ fn of_operators(
         }
         let is_worth = is_join(node.placed) || node.placed.plan.is::<AggregateExec>();
         let is_told = told.iter().any(|other| ran.below(at).contains(other));
-        if !is_worth || is_told || is_partial(node.placed) || !node.placed.locus.is_partitioned() {
+        let is_judged = is_worth && !is_partial(node.placed) && !node.may_be_stopped;
+        if !is_judged || is_told || !node.placed.locus.is_partitioned() {
             continue;
         }
-        if let Some(finding) = of_operator(&ran, at, run, t) {
+        if let Some(finding) = of_operator(ran, at, run, t) {
             found.push(finding);
             told.push(at);
         }

@@ -12,15 +12,22 @@ const DISAGREEMENT: f64 = 30.0;
 
 pub(super) fn decide(state: &TableState, _: Usage<'_>, t: &Thresholds) -> Option<Finding> {
     let known = state.statistics.as_ref()?;
-    // Only some columns were analyzed: what has changed since is not known.
     let is_small = (state.rows.max(known.rows) as f64) < t.statistics_min_rows;
-    let is_of_some_columns = known.changed_rows == 0 && known.rows > 0;
-    if is_small || is_of_some_columns {
+    if is_small || is_of_some_columns(state, known) {
         return None;
     }
     let (message, detail) = of_table(state, known, t).or_else(|| of_shards(state, known, t))?;
     let (object, hint) = (Object::table(&state.table), Some(analyze(&state.table)));
     Some(Finding { object, at_most: Delivery::Warning, message, detail, hint })
+}
+
+/// Were only some columns analyzed, now and then? What has changed since is not known. Of a table that
+/// databases had before (`kestrel.adopt_table`), no changes are counted when it is analyzed either: but then
+/// those that are counted since are not all its rows.
+fn is_of_some_columns(state: &TableState, known: &TableStatistics) -> bool {
+    let is_counted = known.changed_rows > 0 || known.rows == 0;
+    let is_whole = state.table.columns.iter().all(|column| known.column(column.id).is_some());
+    !is_counted && (!is_whole || state.changed >= state.rows)
 }
 
 /// More than `stale_min_rows` and `stale_fraction` of the rows have changed.

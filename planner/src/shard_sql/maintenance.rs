@@ -33,15 +33,31 @@ pub fn vacuum(table: &TableDef, command: &Maintenance) -> Result<String> {
     })
 }
 
-/// The database's estimate of a table's rows (-1: none), and the bytes of its files.
+/// The database's estimate of a table's rows (-1: none), and the bytes of its files; both with those of its
+/// partitions and heirs, which a query of it reads, too.
+///
+/// A table that was never analyzed or vacuumed has a `reltuples` of -1, before PostgreSQL 14 of 0 with
+/// `relpages` of 0; a partitioned one has no rows of its own, and may have such a sum.
 ///
 /// # Errors
 /// Those of [`string`].
 pub fn size(table: &TableDef) -> Result<String> {
+    // Another server has a foreign table's pages.
+    let is_unknown = "c.relkind <> 'p' AND (c.reltuples < 0 OR c.reltuples = 0 AND c.relpages = 0) \
+                      AND (c.relkind = 'f' OR pg_catalog.pg_relation_size(c.oid) > 0)";
+    let rows = "CASE WHEN c.relkind = 'p' OR c.reltuples < 0 THEN 0 \
+                ELSE CAST(c.reltuples AS pg_catalog.int8) END";
     Ok(format!(
-        "SELECT CAST(c.reltuples AS pg_catalog.int8), pg_catalog.pg_table_size(c.oid) \
+        "WITH RECURSIVE parts (part) AS (\
+         SELECT c.oid \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = {} AND c.relname = {}",
+         WHERE n.nspname = {} AND c.relname = {} \
+         UNION \
+         SELECT i.inhrelid FROM parts p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.part) \
+         SELECT CASE WHEN pg_catalog.max(CASE WHEN {is_unknown} THEN 1 ELSE 0 END) = 1 THEN -1 \
+         ELSE CAST(pg_catalog.sum({rows}) AS pg_catalog.int8) END, \
+         CAST(pg_catalog.sum(pg_catalog.pg_table_size(c.oid)) AS pg_catalog.int8) \
+         FROM parts p JOIN pg_catalog.pg_class c ON c.oid = p.part",
         string(&table.schema_name)?,
         string(&table.name)?
     ))

@@ -194,18 +194,22 @@ const COORDINATOR: u32 = u32::MAX;
 #[test]
 fn uneven_work_is_told() {
     let grouped = "SELECT k, count(*) FROM t GROUP BY k";
-    let redistribute = |carried, expected| Run {
-        sql: grouped,
+    let of_query = |sql, carried, expected| Run {
+        sql,
         motion: MotionKind::Redistribute,
         carried,
         stale: false,
         expected,
     };
+    let redistribute = |carried, expected| of_query(grouped, carried, expected);
+    let uneven: &[_] = &[(0, 900, 200 * MB), (1, 50, MB), (2, 50, MB)];
+    let told: &[_] = &[("processing_skew", "dn1 gets 90 % of its rows", None)];
     check(&[
-        redistribute(
-            &[(0, 900, 200 * MB), (1, 50, MB), (2, 50, MB)],
-            &[("processing_skew", "dn1 gets 90 % of its rows", None)],
-        ),
+        redistribute(uneven, told),
+        // One datanode has filled the limit, and the others were stopped.
+        of_query("SELECT k, count(*) FROM t GROUP BY k LIMIT 900", uneven, &[]),
+        // All are read before the first row.
+        of_query("SELECT k, count(*) FROM t GROUP BY k ORDER BY 2 LIMIT 5", uneven, told),
         // Who has got nothing is not there.
         redistribute(
             &[(2, 900, 200 * MB)],
@@ -309,8 +313,22 @@ fn wrong_estimates_are_told_of_the_lowest_operator() {
 fn uneven_operators_are_told() {
     let joined = "SELECT t.id, u.id FROM t JOIN u ON t.k = u.k";
     let (all_t, all_u) = ([100_000; 3], [10_000; 3]);
-    let gave = |given, expected| Gave { sql: joined, rows: given, stale: false, expected };
+    let of_query = |sql, given, expected| Gave { sql, rows: given, stale: false, expected };
+    let gave = |given, expected| of_query(joined, given, expected);
+    let uneven: &[_] = &[
+        ("Hash Join", [60_000_000, 300_000, 300_000]),
+        ("Seq Scan on t", all_t),
+        ("Seq Scan on u", all_u),
+    ];
     check_operators(&[
+        // One datanode has filled the limit, and the others were stopped.
+        of_query("SELECT t.id, u.id FROM t JOIN u ON t.k = u.k LIMIT 60000000", uneven, &[]),
+        // All are read before the first row.
+        of_query(
+            "SELECT t.id, u.id FROM t JOIN u ON t.k = u.k ORDER BY t.id LIMIT 10",
+            uneven,
+            &[("processing_skew", "a Hash Join is skewed: dn1 gives 99 % of its rows", None)],
+        ),
         gave(
             &[
                 ("Hash Join", [60_000_000, 300_000, 300_000]),
@@ -336,4 +354,31 @@ fn uneven_operators_are_told() {
             &[],
         ),
     ]);
+}
+
+#[test]
+fn statistics_of_adopted_tables_become_stale() {
+    with_tables(|golden| {
+        let facts = golden.facts("SELECT id FROM t");
+        let table = golden.catalog.table_by_id(facts.scans[0].table.id).unwrap();
+        let uses = KeyUses::default();
+        // No changes were counted when it was analyzed: `rows` are there now, of which `changed` are counted.
+        let is_told = |is_whole: bool, rows: u64, changed: u64| {
+            let mut state = TableState::of(&golden.catalog, table);
+            let mut known = state.statistics.as_deref().unwrap().clone();
+            known.changed_rows = 0;
+            if !is_whole {
+                known.columns.pop_first();
+            }
+            (state.statistics, state.rows, state.changed) = (Some(Arc::new(known)), rows, changed);
+            let usage = Usage { scan: &facts.scans[0], uses: &uses };
+            let found = of_table(&state, usage, &Thresholds::default());
+            found.iter().any(|advice| advice.kind.name == "stale_statistics")
+        };
+        assert!(is_told(true, 570_000, 270_000));
+        assert!(!is_told(true, 301_000, 1_000));
+        // Column by column, and some.
+        assert!(!is_told(true, 300_000, 300_000));
+        assert!(!is_told(false, 570_000, 270_000));
+    });
 }

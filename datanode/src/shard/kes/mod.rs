@@ -25,7 +25,7 @@ mod transactions;
 mod write;
 
 pub use kestrel_planner::shard_sql::{self as sql, Capabilities};
-pub(crate) use scan::{is_scan, planned_sql, sent_sql};
+pub(crate) use scan::{is_inner_scan, is_scan, planned_sql, sent_sql};
 pub use store::{KesCounters, KesStore, KesStoreOptions};
 
 #[cfg(test)]

@@ -83,8 +83,8 @@ pub(super) fn operator_of(plan: &dyn ExecutionPlan) -> Operator {
 /// The first bytes of what is printed.
 struct Start(String);
 
-/// So many: table, columns, and some of the filters.
-const START_BYTES: usize = 256;
+/// So many: table, columns, of which there may be hundreds, and filters.
+const START_BYTES: usize = 4096;
 
 impl Write for Start {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -290,14 +290,15 @@ fn likeness(planned: &Operator, ran: &Operator) -> usize {
     if !fits(planned, ran) {
         return 0;
     }
-    if planned.variant == ran.variant {
-        return 1000;
-    }
-    if planned.kind == "receive" {
+    let is_same = planned.variant == ran.variant;
+    if planned.kind == "receive" && !is_same {
         return 0;
     }
     // What both say of their table, columns and filters; in SQL the table's name is somewhere.
     let same = planned.variant.bytes().zip(ran.variant.bytes()).take_while(|(p, r)| p == r).count();
+    if is_same {
+        return 1000 + same;
+    }
     let table = planned.variant.split(", columns=").next().unwrap_or_default();
     let in_sql = ran.variant.contains(&format!(".\"{table}\""));
     1 + if in_sql { same.max(table.len()) } else { same }

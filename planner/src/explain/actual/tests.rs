@@ -129,6 +129,22 @@ fn joins_may_be_turned() {
 }
 
 #[test]
+fn scans_of_a_wide_table_are_told_apart_by_their_filters() {
+    let names: Vec<_> = (0..300).map(|at| format!("c{at}")).collect();
+    let scan = |filter: &str| {
+        format!("ColumnarScanExec: t, columns=[{}], filter={filter}", names.join(", "))
+    };
+    let join = |left: &str, right: &str| {
+        format!("MotionSendExec\n  HashJoinExec\n    {left}\n    {right}")
+    };
+    let (first, second) = (scan("c0 < 7"), scan("c0 > 7"));
+    let with_filter = |scan: &str| format!("{scan}, runtime filters=[c1]");
+    check(&join(&first, &second), &join(&second, &with_filter(&first)), "0 1~ 3 2");
+    check(&join(&first, &second), &join(&first, &with_filter(&second)), "0 1 2 3");
+    check(&join(&first, &second), &join(&with_filter(&second), &first), "0 1~ 3 2");
+}
+
+#[test]
 fn inputs_of_unions_stay_in_their_order() {
     check(
         "UnionExec

@@ -62,6 +62,13 @@ pub(crate) fn is_scan(plan: &dyn ExecutionPlan) -> bool {
     plan.downcast_ref::<KesScanExec>().is_some()
 }
 
+/// Whether an operator reads a table of the database for the filter over it: together they are the scan that
+/// was planned.
+pub(crate) fn is_inner_scan(plan: &dyn ExecutionPlan) -> bool {
+    let read = plan.downcast_ref::<KesScanExec>();
+    read.is_some_and(|read| !read.scan.sql.remaining.is_empty())
+}
+
 /// What a scan will send to the database: the query of the table, and the number of its pieces as
 /// far as it is known before the database is asked for the table's size. `None`: it is no such scan.
 pub(crate) fn planned_sql(plan: &dyn ExecutionPlan) -> Option<ScanSql> {

@@ -20,7 +20,7 @@ use kestrel_planner::{
 use kestrel_proto::{ErrorReport, Result};
 
 use self::exec::KesScanExec;
-pub(crate) use self::exec::{is_scan, planned_sql, sent_sql};
+pub(crate) use self::exec::{is_inner_scan, is_scan, planned_sql, sent_sql};
 use super::{
     probe::Probed,
     sql::{HashKey, Piece, Relation, ScanSql, pieces},

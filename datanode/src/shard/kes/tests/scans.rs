@@ -17,12 +17,16 @@ use datafusion::{
 use futures::StreamExt;
 use kestrel_planner::{
     catalog::SqlType,
+    explain::operator_rows,
     operators::{ShardScan, ShardStore},
 };
 use kestrel_proto::{QueryId, SnapshotScope, TransactionId};
 
 use super::{
-    super::session::{KesSettings, tests::postgres::shared},
+    super::{
+        is_inner_scan,
+        session::{KesSettings, tests::postgres::shared},
+    },
     *,
 };
 
@@ -121,6 +125,8 @@ async fn the_database_filters_projects_and_limits() {
     let plan = store.scan(&both).unwrap();
     assert!(shown(&plan).contains("FilterExec"), "{}", shown(&plan));
     assert_eq!(plan.schema().fields().len(), 1);
+    // Both together are the scan that was planned.
+    assert_eq!(operator_rows(&plan, &plan, &is_inner_scan).rows.len(), 1);
     assert_eq!(read(&store, &both, Reads::New).await.unwrap().num_rows(), 50);
 
     let limited = ShardScan { fetch: Some(7), ..all.clone() };
