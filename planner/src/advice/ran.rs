@@ -282,7 +282,9 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
     use datafusion::{
         physical_expr::{PhysicalExpr, PhysicalSortExpr, expressions::Column},
-        physical_plan::{ExecutionPlan, aggregates::PhysicalGroupBy, empty::EmptyExec},
+        physical_plan::{
+            ExecutionPlan, ExecutionPlanProperties, aggregates::PhysicalGroupBy, empty::EmptyExec,
+        },
     };
 
     use super::*;
