@@ -313,8 +313,7 @@ impl Datanode for LocalDatanode {
             is_sorted: false,
             continues: ingest.continues,
             in_block: ingest.in_block,
-            // They come from the coordinator, not from a scan.
-            reads_own_writes: false,
+            reads_own_writes: ingest.reads_own_writes,
         };
         let rows = rows.map_err(to_datafusion);
         let rows = RecordBatchStreamAdapter::new(Arc::clone(&target.schema), rows);

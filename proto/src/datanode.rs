@@ -194,6 +194,9 @@ pub struct Ingest {
     /// It writes in a block, which has a snapshot: if that is lost, the database would be written
     /// to from a newer one (40001).
     pub in_block: bool,
+    /// The rows may come from scans that read what the transaction has written there, in the session
+    /// that is to write: it begins when all have come.
+    pub reads_own_writes: bool,
 }
 
 /// An order to remove files.

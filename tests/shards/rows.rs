@@ -79,3 +79,26 @@ async fn a_shards_server_can_be_stopped_killed_and_started() {
         assert_eq!(Session::connect(&url).await.value("SELECT a FROM t").await, "7");
     }
 }
+
+/// A statement's rows pass through the coordinator and come back to the sessions that read them, which
+/// have more to read when the first of them arrive.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_come_back_to_the_sessions_that_read_them() {
+    let Some(servers) = ShardServers::start(2) else { return };
+    let cluster = TestCluster::start_on(2, servers.options()).await;
+    let session = cluster.session().await;
+    session
+        .run_all([
+            "CREATE SEQUENCE s",
+            "BEGIN",
+            "CREATE TABLE t (a int, b int) DISTRIBUTED BY (a)",
+            "INSERT INTO t SELECT i, i % 10 FROM generate_series(1, 60000) AS i",
+            "CREATE TABLE u AS SELECT nextval('s') AS n, a FROM t DISTRIBUTED BY (n)",
+            "INSERT INTO t SELECT nextval('s'), 0 FROM t",
+            "COMMIT",
+        ])
+        .await;
+    assert_eq!(session.value("SELECT count(DISTINCT n) FROM u").await, "60000");
+    assert_eq!(session.value("SELECT count(*) FROM t").await, "120000");
+    cluster.stop().await;
+}

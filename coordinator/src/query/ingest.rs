@@ -27,6 +27,15 @@ const BYTES_IN_FLIGHT_MIN: usize = 1 << 20;
 /// … its part of what is on its way to all.
 const BYTES_IN_FLIGHT_TO_ALL: usize = 64 << 20;
 
+/// Where rows are from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowSource {
+    /// A client or a file; or they are all here.
+    Outside,
+    /// A query of the same transaction, which goes on meanwhile.
+    Query,
+}
+
 /// Takes rows for one table.
 pub struct Ingestor {
     table: Arc<TableDef>,
@@ -43,6 +52,7 @@ impl Ingestor {
         catalog: &Catalog,
         table: &Arc<TableDef>,
         environment: &QueryEnvironment,
+        source: RowSource,
     ) -> Result<Self> {
         let transaction = environment.transaction;
         let receivers = catalog.datanode_ids();
@@ -55,6 +65,7 @@ impl Ingestor {
             let (stream, receiver) = RowSender::new(bytes_in_flight);
             streams.push(stream);
             let datanode = Arc::clone(cluster.datanode(*id)?);
+            let continues = environment.wrote_on.contains(id);
             let ingest = Ingest {
                 transaction,
                 coordinator_epoch: cluster.epoch,
@@ -64,8 +75,9 @@ impl Ingestor {
                 column_ids: table.column_ids(),
                 relation: table.shard_relation(),
                 cluster_by: table.cluster_by.clone(),
-                continues: environment.wrote_on.contains(id),
+                continues,
                 in_block: environment.block.is_some(),
+                reads_own_writes: continues && source == RowSource::Query,
             };
             writers.spawn_on(write(datanode, ingest, receiver), &cluster.runtime);
         }

@@ -33,7 +33,7 @@ pub(crate) use describe::{have_sent, reads_databases, would_send};
 pub use environment::{Cluster, QueryEnvironment};
 pub use gather::run;
 pub(crate) use gather::{canceled, until};
-pub use ingest::Ingestor;
+pub use ingest::{Ingestor, RowSource};
 pub use motions::{Carried, MotionTotals};
 pub use noted::{Asker, NotedQuery};
 pub(crate) use partition_ingest::FEW_ROWS;

@@ -15,7 +15,7 @@ use kestrel_planner::{
 };
 use kestrel_proto::{ErrorReport, Result, batch_bytes};
 
-use super::{Cluster, Ingestor, QueryEnvironment};
+use super::{Cluster, Ingestor, QueryEnvironment, RowSource};
 
 /// So many partitions get their rows as they come: each has a file open on every datanode.
 const OPEN_PARTITIONS: usize = 64;
@@ -41,6 +41,7 @@ pub struct TableIngestor {
     cluster: Cluster,
     catalog: Arc<Catalog>,
     environment: QueryEnvironment,
+    source: RowSource,
     table: Arc<TableDef>,
     /// How a partitioned table's rows go to its partitions, and a partition's rows are told.
     routing: Option<PartitionRouter>,
@@ -78,16 +79,18 @@ impl TableIngestor {
         catalog: &Arc<Catalog>,
         table: &Arc<TableDef>,
         environment: &QueryEnvironment,
+        source: RowSource,
     ) -> Result<Self> {
         let routing = PartitionRouter::of(table, catalog)?;
         let mut open = BTreeMap::new();
         if routing.is_none() {
-            open.insert(0, Ingestor::start(cluster, catalog, table, environment)?);
+            open.insert(0, Ingestor::start(cluster, catalog, table, environment, source)?);
         }
         Ok(Self {
             cluster: cluster.clone(),
             catalog: Arc::clone(catalog),
             environment: environment.clone(),
+            source,
             table: Arc::clone(table),
             routing,
             open,
@@ -183,7 +186,7 @@ impl TableIngestor {
     }
 
     fn ingestor(&self, table: &Arc<TableDef>) -> Result<Ingestor> {
-        Ingestor::start(&self.cluster, &self.catalog, table, &self.environment)
+        Ingestor::start(&self.cluster, &self.catalog, table, &self.environment, self.source)
     }
 
     fn table_at(&self, partition: usize) -> Arc<TableDef> {

@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     engine::{Load, LoadFacts},
-    query::TableIngestor,
+    query::{RowSource, TableIngestor},
 };
 
 /// A message may be much longer: the rows of so much of it are made at once.
@@ -136,7 +136,8 @@ impl ClientSession {
             return self.copy_from_files((file, copy), layout, writer, &environment, text).await;
         }
         let (cluster, view) = (&self.engine.cluster, &writer.view);
-        let ingestor = TableIngestor::start(cluster, view, &writer.table, &environment)?;
+        let ingestor =
+            TableIngestor::start(cluster, view, &writer.table, &environment, RowSource::Outside)?;
         writer.ingestor = Some(ingestor);
         let columns = layout.columns.len();
         let data = Data::new(layout, copy.options.format, &writer);

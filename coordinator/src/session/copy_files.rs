@@ -14,7 +14,7 @@ use super::{
     ClientSession, Outcome, copy_write::CopyWriter, file_list::list_files, partition::Written,
     unique::NewValues, write::distributed,
 };
-use crate::query::{QueryEnvironment, RunningQuery, TableIngestor};
+use crate::query::{QueryEnvironment, RowSource, RunningQuery, TableIngestor};
 
 impl ClientSession {
     /// Writes the rows of files. `text`: the statement's.
@@ -61,7 +61,8 @@ impl ClientSession {
                 let (running, noted) = self.start(&plan, environment, text).await?;
                 summary = running.summary();
                 let cluster = &self.engine.cluster;
-                let ingestor = TableIngestor::start(cluster, &view, &table, environment);
+                let ingestor =
+                    TableIngestor::start(cluster, &view, &table, environment, RowSource::Outside);
                 (noted, writer.write_all(running, ingestor).await)
             }
         };

@@ -18,7 +18,7 @@ use super::{
     returning::Gathered,
     unique::{KeyLocks, NewValues},
 };
-use crate::query::{QueryEnvironment, RunningQuery, TableIngestor, WrittenTable};
+use crate::query::{QueryEnvironment, RowSource, RunningQuery, TableIngestor, WrittenTable};
 
 /// Rows that are kept until their keys are locked have no more bytes than that.
 const MOST_KEPT_BYTES: usize = 64 << 20;
@@ -129,7 +129,8 @@ impl ClientSession {
                 false => self.lock_for_writing(table).await?,
             }
         }
-        let mut ingestor = TableIngestor::start(&self.engine.cluster, view, table, environment)?;
+        let mut ingestor =
+            TableIngestor::start(&self.engine.cluster, view, table, environment, RowSource::Query)?;
         for batch in first {
             if let Some(kept) = &mut kept {
                 kept.push(batch.clone());

@@ -351,6 +351,7 @@ async fn ingest(datanode: &LocalDatanode, transaction: u64) -> Result<Vec<Segmen
         cluster_by: Vec::new(),
         continues: false,
         in_block: false,
+        reads_own_writes: false,
     };
     let rows = stream::iter((0..30).map(|i| Ok(batch(i * 100, 100))));
     datanode.ingest(ingest, Box::pin(rows)).await

@@ -333,6 +333,7 @@ fn ingest(header: &[u8]) -> Result<Ingest> {
         relation: header.relation.map(ShardRelation::from_message),
         continues: header.continues,
         in_block: header.in_block,
+        reads_own_writes: header.reads_own_writes,
         cluster_by: header.cluster_by,
     })
 }

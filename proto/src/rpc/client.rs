@@ -174,6 +174,7 @@ impl Datanode for RemoteDatanode {
             relation: ingest.relation.as_ref().map(ShardRelation::to_message),
             continues: ingest.continues,
             in_block: ingest.in_block,
+            reads_own_writes: ingest.reads_own_writes,
             cluster_by: ingest.cluster_by,
         };
         let (frames, failure) = frames(header.encode_to_vec().into(), &ingest.schema, rows)?;

@@ -37,7 +37,8 @@ use super::{
 };
 use crate::{
     query::{
-        QueryEnvironment, RunningQuery, TableIngestor, WrittenTable, canceled, until, write_vectors,
+        QueryEnvironment, RowSource, RunningQuery, TableIngestor, WrittenTable, canceled, until,
+        write_vectors,
     },
     server::{Parameter, Session},
 };
@@ -215,9 +216,13 @@ impl ClientSession {
     ) -> Result<(Written, RowChanges)> {
         let mut ingestor = match kind {
             RowChangeKind::Delete => None,
-            RowChangeKind::Update => {
-                Some(TableIngestor::start(&self.engine.cluster, view, table, environment)?)
-            }
+            RowChangeKind::Update => Some(TableIngestor::start(
+                &self.engine.cluster,
+                view,
+                table,
+                environment,
+                RowSource::Query,
+            )?),
         };
         let mut changes = RowChanges::default();
         while let Some(batch) = rows.next().await {

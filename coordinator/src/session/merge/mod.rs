@@ -42,7 +42,7 @@ use super::{
     unique::NewValues,
 };
 use crate::{
-    query::{QueryEnvironment, RunningQuery, TableIngestor},
+    query::{QueryEnvironment, RowSource, RunningQuery, TableIngestor},
     server::Parameter,
 };
 use clauses::{Action, Clause, clauses, names};
@@ -213,7 +213,8 @@ impl ClientSession {
         environment: &QueryEnvironment,
     ) -> Result<(usize, ChangedRows, Written)> {
         let cluster = &self.engine.cluster;
-        let mut ingestor = TableIngestor::start(cluster, view, table, environment)?;
+        let mut ingestor =
+            TableIngestor::start(cluster, view, table, environment, RowSource::Query)?;
         let (mut rows, mut deleted) = (0, ChangedRows::default());
         while let Some(batch) = running.next().await {
             let batch = batch?;

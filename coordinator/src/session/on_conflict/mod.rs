@@ -42,7 +42,10 @@ use super::{
     select::bind_within,
     unique::NewValues,
 };
-use crate::{query::TableIngestor, server::Parameter};
+use crate::{
+    query::{RowSource, TableIngestor},
+    server::Parameter,
+};
 use conflict::{Conflict, PROPOSED, projection_of, proposed};
 use decide::{Existing, Fate, decide};
 use rows::{chosen, in_order, of_table};
@@ -303,7 +306,8 @@ impl ClientSession {
         let environment = self.environment(view, self.cancel.clone());
         let written = async {
             let cluster = &self.engine.cluster;
-            let mut ingestor = TableIngestor::start(cluster, view, table, &environment)?;
+            let mut ingestor =
+                TableIngestor::start(cluster, view, table, &environment, RowSource::Outside)?;
             ingestor.push(rows).await?;
             ingestor.finish().await
         };

@@ -58,11 +58,11 @@ fn operator(function: &str) -> Option<&'static str> {
     OPERATORS.iter().find(|(name, _)| *name == function).map(|(_, symbol)| *symbol)
 }
 
-/// As PostgreSQL calls it.
+/// As PostgreSQL calls it. Our `Sum` has its capital letter for DataFusion only.
 pub(super) fn function_name(name: &str) -> String {
     match KEY_WORDS.contains(&name) {
         true => name.to_uppercase(),
-        false => name.strip_prefix(OURS).unwrap_or(name).to_string(),
+        false => name.strip_prefix(OURS).unwrap_or(name).to_lowercase(),
     }
 }
 
