@@ -15,6 +15,7 @@ class Kestrel(WireEngine):
     def __init__(self, name: str, setup: Setup):
         super().__init__(name, setup)
         label = name.partition(":")[2]
+        self.set = [setting for setting in setup.options.settings if setting.label == label]
         found = [binary.path for binary in setup.options.kestrels if binary.label == label]
         self.binary = found[0]
         if not self.binary.is_file():
@@ -42,6 +43,8 @@ class Kestrel(WireEngine):
         up += ["--datanodes", str(self.setup.options.datanodes), *self.flags, *self.memory()]
         self.spawn(up, {"KESTREL_LOG": "warn"})
         self.connect(self.url)
+        for setting in self.set:
+            self.query(f"SET {setting.name} = '{setting.value}'")
         version = subprocess.run([self.binary, "--version"], capture_output=True, text=True)
         self.version = version.stdout.removeprefix("kestrel").strip()
 
@@ -51,7 +54,8 @@ class Kestrel(WireEngine):
         return [word for flag, size in given.items() if size for word in (flag, f"{size >> 20}MB")]
 
     def settings(self) -> str:
-        flags = " ".join([*self.flags, *self.memory()])
+        given = [f"{setting.name}={setting.value}" for setting in self.set]
+        flags = " ".join([*self.flags, *self.memory(), *given])
         return f"{self.setup.options.datanodes} datanodes {flags}".strip()
 
     def stored(self) -> Path:

@@ -23,6 +23,15 @@ class Binary:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """Of the sessions with one Kestrel."""
+
+    label: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
 class Options:
     scale: str
     rounds: int
@@ -31,6 +40,7 @@ class Options:
     baseline: str
     queries: tuple[int, ...]
     kestrels: tuple[Binary, ...]
+    settings: tuple[Setting, ...]
     datanodes: int
     threads: int
     memory_bytes: int | None
@@ -91,6 +101,8 @@ def parser() -> argparse.ArgumentParser:
     add("--queries", type=numbers, default=tuple(range(1, 23)), help="only these, such as 1,6,10-12")
     add("--kestrel", action="append", default=[], metavar="[LABEL=]PATH",
         help="the binary; several of them are compared [$CARGO_TARGET_DIR/release/kestrel]")
+    add("--set", action="append", default=[], metavar="[LABEL:]NAME=VALUE", dest="settings",
+        help="a setting of the sessions with that Kestrel, such as off:kestrel.enable_join_order=off")
     add("--datanodes", type=int, default=2, help="of Kestrel, and workers of others [%(default)s]")
     add("--threads", type=int, default=2, help="and processors of each engine [%(default)s]")
     add("--memory", type=size, dest="memory_bytes", metavar="SIZE", help="of each engine, such as 4GiB")
@@ -128,6 +140,7 @@ def options(given: argparse.Namespace) -> Options:
         raise Failure(f"--baseline {baseline} is not among {', '.join(names)}")
     fields = vars(given) | {
         "engines": names, "kestrels": kestrels, "baseline": baseline,
+        "settings": settings(given.settings, kestrels),
         "rust_bin": given.rust_bin or release(ROOT), "work": given.work.absolute(),
         "output": (given.output or given.work / "results").absolute(),
     }
@@ -146,6 +159,16 @@ def binaries(given: list[str]) -> tuple[Binary, ...]:
     labels = [binary.label for binary in found]
     if len(set(labels)) < len(labels) or not all(re.fullmatch(r"[\w.-]*", x) for x in labels):
         raise Failure("--kestrel LABEL=PATH: labels are different words")
+    return tuple(found)
+
+
+def settings(given: list[str], kestrels: tuple[Binary, ...]) -> tuple[Setting, ...]:
+    found = []
+    for text in given:
+        named = re.fullmatch(r"(?:([\w.-]*):)?([\w.]+)=(.*)", text)
+        if not named or (named[1] or "") not in [binary.label for binary in kestrels]:
+            raise Failure("--set LABEL:NAME=VALUE: the label is one of --kestrel")
+        found.append(Setting(named[1] or "", named[2], named[3]))
     return tuple(found)
 
 
