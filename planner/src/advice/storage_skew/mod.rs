@@ -53,7 +53,9 @@ pub(super) fn decide(state: &TableState, usage: Usage<'_>, t: &Thresholds) -> Op
         (None, None) => Some(super::finding::analyze(table)),
         (None, Some(_)) if may_be_random(state) => {
             detail.push_str(" No column has values that lie evenly.");
-            Some(format!("ALTER TABLE {} SET DISTRIBUTED RANDOMLY;", qualified(table)))
+            // By itself RANDOMLY leaves rows where they are.
+            let how = "SET WITH (REORGANIZE = true) DISTRIBUTED RANDOMLY";
+            Some(format!("ALTER TABLE {} {how};", qualified(table)))
         }
         (None, Some(_)) => None,
     };
